@@ -1,0 +1,42 @@
+"""Text-prompted segmentation for napari, notebooks and the command line.
+
+`load_model`, `encode` and `segment` are all that a notebook needs. Importing this
+package loads neither torch nor napari; they are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from napari_gem._version import __version__
+
+if TYPE_CHECKING:
+    from napari_gem.export import save
+    from napari_gem.models import find_model, list_models, load_model
+    from napari_gem.pipeline import encode, segment
+
+__all__ = [
+    "__version__",
+    "encode",
+    "find_model",
+    "list_models",
+    "load_model",
+    "save",
+    "segment",
+]
+
+_HOME = {
+    "encode": "pipeline",
+    "find_model": "models",
+    "list_models": "models",
+    "load_model": "models",
+    "save": "export",
+    "segment": "pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
