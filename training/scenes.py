@@ -208,7 +208,9 @@ def _count(rng: Generator, low: int, high: int, size: int) -> int:
 def _pick(rng: Generator, colours: Iterable[tuple[int, ...]], jitter: int) -> tuple:
     """Return one of the colours, jittered."""
     chosen = np.array(list(colours), dtype=float)[rng.integers(len(list(colours)))]
-    return tuple(np.clip(chosen + rng.normal(0, jitter, 3), 0, 255).astype(int).tolist())
+    return tuple(
+        np.clip(chosen + rng.normal(0, jitter, 3), 0, 255).astype(int).tolist()
+    )
 
 
 def _halved(drawn: Image.Image) -> np.ndarray:
@@ -342,7 +344,9 @@ def _add_buildings(
         mark.polygon(outline, fill=INDEX["building"])
         if rng.random() < 0.6:
             dark = tuple(int(0.78 * value) for value in roof)
-            pen.polygon(_placed(corners * (1, 0.5) + (0, half[1] / 2), turn, centre), dark)
+            pen.polygon(
+                _placed(corners * (1, 0.5) + (0, half[1] / 2), turn, centre), dark
+            )
 
 
 def _add_ships(
@@ -461,10 +465,10 @@ def _draw_mitochondria(
     rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], size: int
 ) -> None:
     for middle in _spread(rng, 2 * size, _count(rng, 2, 5, size), 60):
-        for _ in range(int(rng.integers(6, 16))):
+        for _ in range(int(rng.integers(4, 11))):
             start = middle + rng.normal(0, 26, 2)
-            line = _curve(rng, start, rng.uniform(20, 38), step=4, bend=0.3)
-            width = int(rng.uniform(6, 10))
+            line = _curve(rng, start, rng.uniform(32, 60), step=4, bend=0.3)
+            width = int(rng.uniform(5, 8))
             pen.line(line, int(rng.uniform(150, 250)), width, "curve")
             mark.line(line, INDEX["mitochondrion"], width, "curve")
 
@@ -472,10 +476,10 @@ def _draw_mitochondria(
 def _draw_bacteria(
     rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], size: int
 ) -> None:
-    for centre in _spread(rng, 2 * size, _count(rng, 8, 40, size), 14):
+    for centre in _spread(rng, 2 * size, _count(rng, 8, 32, size), 18):
         angle, half = rng.uniform(0, np.pi), rng.uniform(7, 12)
         reach = half * np.array([np.cos(angle), np.sin(angle)])
-        ends, radius = (centre - reach, centre + reach), rng.uniform(3.2, 4.6)
+        ends, radius = (centre - reach, centre + reach), rng.uniform(3.8, 5.4)
         level = int(rng.uniform(170, 255))
         for draw, fill in ((pen, level), (mark, INDEX["bacterium"])):
             draw.line([tuple(end) for end in ends], fill, round(2 * radius))
