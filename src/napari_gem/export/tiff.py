@@ -1,0 +1,56 @@
+"""``labels.tif`` and ``probabilities.tif``, with pixel size and georeference.
+
+Resolution is written as TIFF 6.0 tags in pixels per centimetre, georeference as the
+GeoTIFF tags of the image, byte for byte.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_gem.files import ImageFile
+    from napari_gem.types import Segmentation
+
+CENTIMETRES = {
+    "m": 100.0,
+    "cm": 1.0,
+    "mm": 0.1,
+    "µm": 1e-4,
+    "μm": 1e-4,
+    "um": 1e-4,
+    "nm": 1e-7,
+}
+
+
+def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
+    """Write the labels, and the probabilities with one page a class."""
+    from tifffile import imwrite
+
+    names = [prompt.name for prompt in result.recipe.prompts]
+    common: dict[str, Any] = {
+        "compression": "zlib",
+        "photometric": "minisblack",
+        "software": f"napari-gem {result.recipe.version}",
+        "extratags": [
+            (code, letter, 0 if letter == "s" else len(value), value, True)
+            for code, letter, value in image.geo_tags
+        ],
+        **_resolution(image),
+    }
+    imwrite(folder / "labels.tif", result.labels, metadata=None, **common)
+    imwrite(
+        folder / "probabilities.tif",
+        result.probabilities,
+        metadata={"axes": "CYX", "classes": names},
+        **common,
+    )
+
+
+def _resolution(image: ImageFile) -> dict[str, Any]:
+    if image.pixel_size is None or image.unit not in CENTIMETRES:
+        return {}
+    rows, columns = (1 / (size * CENTIMETRES[image.unit]) for size in image.pixel_size)
+    return {"resolution": (columns, rows), "resolutionunit": "CENTIMETER"}

@@ -1,0 +1,186 @@
+"""Image files in: TIFF, PNG and JPEG, with their pixel size and georeference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from tifffile import TiffFile, TiffPage
+
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
+
+GEO_TAGS = {33550: "d", 33922: "d", 34264: "d", 34735: "H", 34736: "d", 34737: "s"}
+"""GeoTIFF 1.1 (OGC 19-008r4, section 7): code to tifffile's type letter."""
+
+RESOLUTION_UNITS = {2: 25.4, 3: 10.0}
+"""TIFF 6.0 ResolutionUnit (inch, centimetre) in millimetres."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageFile:
+    """An image as read from a file.
+
+    Attributes
+    ----------
+    pixels
+        (height, width), or (height, width, 3 or 4) for RGB and RGBA.
+    pixel_size
+        (height, width) of a pixel in ``unit``; None if the file does not say.
+    unit
+        Name of the unit: ``µm``, ``mm`` ...
+    geo_tags
+        (code, type, value) of the GeoTIFF tags, to be written to results as they are.
+    """
+
+    pixels: NDArray[Any]
+    pixel_size: tuple[float, float] | None = None
+    unit: str = ""
+    geo_tags: tuple[tuple[int, str, Any], ...] = ()
+
+
+def read_image(path: Path | str, index: Sequence[int] = ()) -> ImageFile:
+    """Read one image plane.
+
+    Parameters
+    ----------
+    path
+        TIFF, PNG or JPEG file.
+    index
+        Positions along leading axes (slices, channels, times) of a TIFF with more
+        than one plane.
+
+    Raises
+    ------
+    GemError
+        If the file is missing, of another kind, damaged, or holds more planes than
+        ``index`` chooses from.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise GemError(f"There is no file '{path}'.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise GemError(
+            f"'{path.name}' came; expected a file that ends in {', '.join(SUFFIXES)}."
+        )
+    try:
+        is_tiff = path.suffix.lower() in (".tif", ".tiff")
+        found = _read_tiff(path) if is_tiff else ImageFile(_read_picture(path))
+    except GemError:
+        raise
+    except MemoryError as error:
+        raise GemError(f"'{path.name}' is too large for the memory.") from error
+    # The readers raise their own classes, struct.error, zlib.error, OSError ...
+    except Exception as error:
+        raise GemError(
+            f"'{path.name}' cannot be read; it may be damaged or cut short ({error})."
+        ) from error
+    return ImageFile(
+        _plane(found.pixels, tuple(index), path.name),
+        found.pixel_size,
+        found.unit,
+        found.geo_tags,
+    )
+
+
+def _plane(pixels: NDArray[Any], index: tuple[int, ...], name: str) -> NDArray[Any]:
+    rgb = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
+    leading = pixels.shape[: pixels.ndim - 2 - rgb]
+    inside = len(index) == len(leading) and all(
+        0 <= i < n for i, n in zip(index, leading, strict=True)
+    )
+    if inside:
+        plane: NDArray[Any] = pixels[index]
+        return plane
+    if not leading:
+        raise GemError(f"'{name}' holds a single plane; leave --index out.")
+    asked = ",".join(map(str, index)) or "nothing"
+    last = ",".join(str(n - 1) for n in leading)
+    first = ",".join("0" for _ in leading)
+    raise GemError(
+        f"'{name}' holds planes of shape {leading}; {asked} was chosen. Choose one "
+        f"with --index, from {first} to {last}."
+    )
+
+
+def _read_picture(path: Path) -> NDArray[Any]:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        opened.load()
+        picture = ImageOps.exif_transpose(opened)
+        if picture.mode == "P":
+            picture = picture.convert(
+                "RGBA" if "transparency" in picture.info else "RGB"
+            )
+        elif picture.mode in ("LA", "La"):
+            picture = picture.convert("RGBA")
+        elif picture.mode in ("CMYK", "YCbCr", "HSV", "LAB"):
+            picture = picture.convert("RGB")
+        return np.asarray(picture)
+
+
+def _read_tiff(path: Path) -> ImageFile:
+    from tifffile import TiffFile
+
+    with TiffFile(path) as tiff:
+        series = tiff.series[0]
+        pixels = series.asarray()
+        axes = series.axes
+        if pixels.ndim != len(axes):
+            raise GemError(f"'{path.name}' has axes that do not fit its shape.")
+        for name, last in (("Y", -2), ("X", -1)):
+            pixels = np.moveaxis(pixels, axes.index(name), last)
+            axes = axes.replace(name, "") + name
+        if "S" in axes:
+            pixels = np.moveaxis(pixels, axes.index("S"), -1)
+        page = tiff.pages.first
+        size, unit = _pixel_size(tiff, page)
+        geo = tuple(
+            (code, letter, page.tags[code].value)
+            for code, letter in GEO_TAGS.items()
+            if code in page.tags
+        )
+    return ImageFile(pixels, size, unit, geo)
+
+
+def _pixel_size(
+    tiff: TiffFile, page: TiffPage
+) -> tuple[tuple[float, float] | None, str]:
+    if tiff.is_ome and tiff.ome_metadata:
+        from tifffile import xml2dict
+
+        images = xml2dict(tiff.ome_metadata)["OME"]["Image"]
+        first = images[0] if isinstance(images, list) else images
+        pixels = first["Pixels"]
+        if "PhysicalSizeX" in pixels and "PhysicalSizeY" in pixels:
+            size = float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"])
+            return size, str(pixels.get("PhysicalSizeXUnit", "µm"))
+        return None, ""
+    tags = page.tags
+    if "XResolution" not in tags or "YResolution" not in tags:
+        return None, ""
+    per_x, per_y = (
+        value[0] / value[1] if value[1] else 0.0
+        for value in (tags["XResolution"].value, tags["YResolution"].value)
+    )
+    if not (per_x > 0 and per_y > 0):
+        return None, ""
+    imagej = (tiff.imagej_metadata or {}).get("unit")
+    if imagej and imagej not in ("pixel", "inch"):
+        # ImageJ writes µm as an escape or as 'micron'
+        unit = str(imagej).replace("\\u00B5", "µ").replace("micron", "µm")
+        return (1 / per_y, 1 / per_x), unit
+    kind = int(tags["ResolutionUnit"].value) if "ResolutionUnit" in tags else 1
+    if kind in RESOLUTION_UNITS and (per_x, per_y) != (1.0, 1.0):
+        millimetres = RESOLUTION_UNITS[kind]
+        return (millimetres / per_y, millimetres / per_x), "mm"
+    return None, ""

@@ -1,0 +1,153 @@
+"""Pixel values of any layer or file to the RGB image that a model sees."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.types import Appearance, GemError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SAMPLED = 4_000_000
+"""Percentiles of larger images are taken from about this many pixels."""
+
+
+def check_image(pixels: NDArray[Any]) -> bool:
+    """Refuse what is no single image plane.
+
+    Parameters
+    ----------
+    pixels
+        (height, width), or (height, width, 3 or 4) for RGB and RGBA.
+
+    Returns
+    -------
+    bool
+        True for RGB and RGBA.
+
+    Raises
+    ------
+    GemError
+        If the array has other axes, no pixels, or values that are no numbers.
+    """
+    rgb = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
+    if not rgb and pixels.ndim != 2:
+        raise GemError(
+            f"An array of shape {pixels.shape} came; expected (height, width) or "
+            "(height, width, 3 or 4). Choose one plane of it."
+        )
+    if 0 in pixels.shape:
+        raise GemError(f"The image has no pixels: its shape is {pixels.shape}.")
+    if pixels.dtype.kind not in "buif":
+        raise GemError(
+            f"The pixels are of type {pixels.dtype}; expected whole numbers, floats "
+            "or booleans. Take the real part or the magnitude of complex images."
+        )
+    return rgb
+
+
+def stretch(
+    pixels: NDArray[Any], percentiles: tuple[float, float] = (0.5, 99.5)
+) -> Appearance:
+    """Choose an appearance where no viewer has chosen one.
+
+    8-bit RGB images are taken as they are, 8-bit values 0 to 255. All others are
+    stretched between two percentiles of their finite values, the same for all
+    channels; NaN and infinity are left out of the count.
+
+    Parameters
+    ----------
+    pixels
+        (height, width) or (height, width, 3 or 4).
+    percentiles
+        Those shown as black and as white, 0 to 100.
+
+    Raises
+    ------
+    GemError
+        If the percentiles are not in order, or as `check_image`.
+    """
+    low, high = percentiles
+    if not 0 <= low < high <= 100:
+        raise GemError(
+            f"The percentiles {low} and {high} came; expected two numbers from 0 to "
+            "100, the smaller one first."
+        )
+    rgb = check_image(pixels)
+    if rgb and pixels.dtype == np.uint8:
+        return Appearance(rgb=True, limits=(0.0, 255.0))
+    if pixels.dtype == np.bool_:
+        return Appearance(rgb=rgb, limits=(0.0, 1.0))
+    step = int(np.ceil(np.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLED)))
+    sample = pixels[::step, ::step]
+    values = sample[..., :3] if rgb else sample
+    values = values[np.isfinite(values)].astype(np.float64)
+    if values.size == 0:
+        return Appearance(rgb=rgb)
+    black, white = (float(v) for v in np.percentile(values, (low, high)))
+    if black == white:
+        black, white = float(values.min()), float(values.max())
+    if black == white:
+        white = black + 1.0
+    return Appearance(rgb=rgb, limits=(black, white))
+
+
+def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
+    """Turn pixel values into RGB as a viewer with this appearance shows them.
+
+    Parameters
+    ----------
+    pixels
+        (height, width), or (height, width, 3 or 4) if ``appearance.rgb``. NaN and
+        minus infinity are shown as black, infinity as white; alpha is laid on black.
+    appearance
+        Contrast limits, gamma and colours.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (height, width, 3), 0 to 1.
+
+    Raises
+    ------
+    GemError
+        As `check_image`, or if the array does not suit the appearance.
+    """
+    if check_image(pixels) != appearance.rgb:
+        expected = "RGB" if appearance.rgb else "single-channel"
+        raise GemError(
+            f"An array of shape {pixels.shape} came; expected a {expected} image."
+        )
+    low, high = appearance.limits
+    if not (np.isfinite(low) and np.isfinite(high) and low < high):
+        raise GemError(
+            f"The contrast limits are {low} and {high}; expected two finite numbers, "
+            "the smaller one first. Reset the contrast of the layer."
+        )
+    channels = pixels[..., :3] if appearance.rgb else pixels
+    # 32-bit integers and float64 need the range subtracted before precision is lost
+    wide = channels.astype(np.float64) if channels.dtype.itemsize > 2 else channels
+    with np.errstate(over="ignore", invalid="ignore"):
+        shown = ((wide - np.float64(low)) / (high - low)).astype(np.float32)
+    shown = np.clip(np.nan_to_num(shown, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+    if appearance.gamma != 1.0:
+        shown **= np.float32(appearance.gamma)
+    if appearance.rgb:
+        return shown * _alpha(pixels) if pixels.shape[-1] == 4 else shown
+    if appearance.lut is None:
+        return np.repeat(shown[..., None], 3, axis=-1)
+    lut = np.asarray(appearance.lut, np.float32)
+    where = np.linspace(0, 1, len(lut), dtype=np.float32)
+    return np.stack(
+        [np.interp(shown, where, lut[:, c]).astype(np.float32) for c in range(3)], -1
+    )
+
+
+def _alpha(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    alpha = pixels[..., 3:].astype(np.float32)
+    if pixels.dtype.kind in "ui":
+        alpha /= np.iinfo(pixels.dtype).max
+    return np.clip(np.nan_to_num(alpha), 0, 1)

@@ -1,0 +1,122 @@
+"""Cosines of patch features and words to probabilities.
+
+A class's score is the largest cosine over its words, the background's the largest over
+its own. The probability is the softmax over all classes and the background, so adding
+a class changes the probabilities of the others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.tiles import upsample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+STRIP = 1 << 20
+"""Pixels of one strip at most, so that little beside the maps is in memory."""
+
+
+def group_scores(
+    features: NDArray[np.floating[Any]], groups: Sequence[NDArray[np.float32]]
+) -> NDArray[np.float32]:
+    """Score each group of words by its best one.
+
+    Parameters
+    ----------
+    features
+        (rows, columns, channels), unit length.
+    groups
+        Text embeddings of each class, (words, channels), unit length.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (groups, rows, columns), cosines from -1 to 1.
+    """
+    words = np.concatenate(groups)
+    ends = np.cumsum([len(group) for group in groups])[:-1]
+    cosines = np.empty((*features.shape[:2], len(words)), np.float32)
+    for row, vectors in enumerate(features):
+        np.matmul(vectors.astype(np.float32), words.T, out=cosines[row])
+    parts = np.split(cosines, ends, axis=-1)
+    return np.stack([part.max(axis=-1) for part in parts])
+
+
+def near_duplicates(
+    background: NDArray[np.float32], prompts: NDArray[np.float32], near: float
+) -> NDArray[np.bool_]:
+    """Find background words that mean one of the prompts.
+
+    Parameters
+    ----------
+    background, prompts
+        (words, channels), unit length.
+    near
+        Cosine from which on two words count as the same.
+
+    Returns
+    -------
+    NDArray[np.bool_]
+        (background words,)
+    """
+    found: NDArray[np.bool_] = (background @ prompts.T).max(axis=1) >= near
+    return found
+
+
+def probability_strips(
+    scores: NDArray[np.float32], patch: float, shape: tuple[int, int], scale: float
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Upsample scores to pixels and take the softmax there, strip by strip.
+
+    Parameters
+    ----------
+    scores
+        (classes + 1, rows, columns) on the patch grid, the background last.
+    patch
+        Pixels per patch.
+    shape
+        (height, width) of the image.
+    scale
+        Inverse temperature of the softmax.
+
+    Yields
+    ------
+    tuple[slice, NDArray[np.float32]]
+        Rows of pixels, and (classes + 1, those rows, width) from 0 to 1 that sum to 1.
+    """
+    height, width = shape
+    step = max(1, STRIP // width)
+    for start in range(0, height, step):
+        rows = slice(start, min(start + step, height))
+        logits = upsample(scores, patch, width, rows)
+        logits *= np.float32(scale)
+        logits -= logits.max(axis=0)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=0)
+        yield rows, logits
+
+
+def min_max(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Stretch each map from its minimum to its maximum, as the paper's pictures do.
+
+    For looking at only: it finds something for every word, also for what is not in
+    the image. A constant map becomes 0.
+
+    Parameters
+    ----------
+    scores
+        (maps, rows, columns).
+    """
+    low = scores.min(axis=(1, 2), keepdims=True)
+    extent = scores.max(axis=(1, 2), keepdims=True) - low
+    zero = np.zeros_like(scores)
+    result: NDArray[np.float32] = np.divide(
+        scores - low, extent, out=zero, where=extent > 0
+    )
+    return result

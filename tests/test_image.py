@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from napari_gem.image import check_image, render, stretch
+from napari_gem.types import Appearance, GemError
+
+DTYPES = [np.uint8, np.uint16, np.int32, np.float32, np.float64, np.bool_]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape", [(7, 5), (1, 9), (9, 1), (1, 1), (6, 4, 3), (6, 4, 4)]
+)
+def test_any_type_and_shape_becomes_rgb(dtype: type, shape: tuple[int, ...]) -> None:
+    pixels = (np.random.default_rng(0).random(shape) * 200).astype(dtype)
+    image = render(pixels, stretch(pixels))
+    assert image.shape == (*shape[:2], 3)
+    assert image.dtype == np.float32
+    assert image.min() >= 0
+    assert image.max() <= 1
+
+
+@given(
+    arrays(
+        np.float32,
+        (4, 5),
+        elements=st.floats(width=32, allow_nan=True, allow_infinity=True),
+    )
+)
+def test_no_value_escapes_zero_to_one(pixels: np.ndarray) -> None:
+    image = render(pixels, stretch(pixels))
+    assert np.isfinite(image).all()
+    assert image.min() >= 0
+    assert image.max() <= 1
+
+
+def test_nan_is_black_and_infinity_white() -> None:
+    pixels = np.array([[np.nan, np.inf, -np.inf, 0.5]], np.float32)
+    image = render(pixels, Appearance(limits=(0, 1)))
+    assert image[0, :, 0].tolist() == [0, 1, 0, 0.5]
+
+
+def test_uint16_is_stretched_and_8_bit_rgb_is_not() -> None:
+    faint = np.random.default_rng(0).integers(1000, 1100, (50, 50)).astype(np.uint16)
+    assert render(faint, stretch(faint)).std() > 0.2
+    photo = np.full((4, 4, 3), 51, np.uint8)
+    assert np.allclose(render(photo, stretch(photo)), 0.2)
+
+
+def test_percentiles_ignore_outliers_and_can_be_chosen() -> None:
+    pixels = np.linspace(0, 1, 10_000, dtype=np.float32).reshape(100, 100)
+    pixels[0, 0] = 1e6
+    assert stretch(pixels, (0.5, 99.5)).limits[1] < 1.1
+    assert stretch(pixels, (0, 100)).limits[1] == 1e6
+
+
+def test_a_large_offset_keeps_its_detail() -> None:
+    pixels = 1e9 + np.arange(16, dtype=np.float64).reshape(4, 4)
+    image = render(pixels, stretch(pixels, (0, 100)))
+    assert len(np.unique(image)) == 16
+
+
+def test_constant_image_is_finite() -> None:
+    pixels = np.full((3, 3), 7, np.uint16)
+    assert np.isfinite(render(pixels, stretch(pixels))).all()
+
+
+def test_gamma_and_lut_follow_the_viewer() -> None:
+    pixels = np.array([[0.0, 0.25, 1.0]], np.float32)
+    appearance = Appearance(gamma=0.5, lut=((0, 0, 0), (0, 1, 0)))
+    image = render(pixels, appearance)
+    assert np.allclose(image[0], [[0, 0, 0], [0, 0.5, 0], [0, 1, 0]])
+
+
+def test_transparent_pixels_are_black() -> None:
+    pixels = np.full((2, 2, 4), 255, np.uint8)
+    pixels[0, 0, 3] = 0
+    image = render(pixels, stretch(pixels))
+    assert image[0, 0].tolist() == [0, 0, 0]
+    assert image[1, 1].tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (np.zeros((2, 3, 4, 5)), "shape"),
+        (np.zeros((0, 4)), "no pixels"),
+        (np.zeros((4, 4), complex), "complex"),
+        (np.zeros((4, 4, 2)), "shape"),
+    ],
+)
+def test_what_is_no_image_is_refused(pixels: np.ndarray, said: str) -> None:
+    with pytest.raises(GemError, match=said):
+        check_image(pixels)
+
+
+@pytest.mark.parametrize("limits", [(1.0, 1.0), (2.0, 1.0), (0.0, np.inf)])
+def test_useless_contrast_limits_are_refused(limits: tuple[float, float]) -> None:
+    with pytest.raises(GemError, match="contrast limits"):
+        render(np.zeros((2, 2)), Appearance(limits=limits))
+
+
+def test_percentiles_out_of_order_are_refused() -> None:
+    with pytest.raises(GemError, match="percentiles"):
+        stretch(np.zeros((2, 2)), (99, 1))

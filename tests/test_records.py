@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import pytest
+
+from napari_gem.records import from_json, to_dict, to_json
+from napari_gem.types import (
+    Appearance,
+    EncodeParameters,
+    Failed,
+    GemError,
+    GemParameters,
+    Prompt,
+    Recipe,
+    Request,
+    ScoreParameters,
+)
+
+RECORDS = [
+    Request(
+        3,
+        "pixels.npy",
+        Appearance(lut=((0.0, 0.5, 1.0), (1.0, 1.0, 1.0))),
+        (Prompt(("a", "ä")), Prompt(("b",))),
+        encode=EncodeParameters(gem=GemParameters(inverse_temperature=2.5), zoom=2.0),
+        score=ScoreParameters(background=("sky",)),
+    ),
+    Recipe(
+        "1",
+        "m",
+        "r",
+        (Prompt(("a",)),),
+        EncodeParameters(),
+        ScoreParameters(),
+        Appearance(),
+        "cpu",
+        "float32",
+    ),
+    Failed(1, "line\nbreak 'quote' µ"),
+]
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+def test_records_survive_json_on_one_line(record: object) -> None:
+    text = to_json(record)
+    assert "\n" not in text
+    assert from_json(type(record), text) == record
+    assert isinstance(to_dict(record), dict)
+
+
+def test_what_does_not_fit_is_named() -> None:
+    with pytest.raises(GemError, match=r"Request record: pixels"):
+        from_json(Request, '{"run": 1}')
+    with pytest.raises(GemError, match="JSON"):
+        from_json(Request, "no json")

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_gem.scores import (
+    group_scores,
+    min_max,
+    near_duplicates,
+    probability_strips,
+)
+from napari_gem.tiles import unit
+
+
+def vectors(*shape: int, seed: int = 0) -> np.ndarray:
+    return unit(np.random.default_rng(seed).normal(size=shape))
+
+
+def test_a_class_scores_as_its_best_synonym() -> None:
+    features = vectors(4, 5, 8)
+    first, second = vectors(2, 8, seed=1), vectors(3, 8, seed=2)
+    scores = group_scores(features, [first, second])
+    assert scores.shape == (2, 4, 5)
+    expected = np.einsum("ijc,wc->ijw", features, second).max(axis=-1)
+    assert np.allclose(scores[1], expected, atol=1e-6)
+
+
+def test_half_precision_features_score_the_same() -> None:
+    features, words = vectors(4, 5, 64), [vectors(2, 64, seed=1)]
+    half = group_scores(features.astype(np.float16), words)
+    assert np.allclose(half, group_scores(features, words), atol=2e-3)
+
+
+def test_near_background_words_are_found() -> None:
+    prompts = vectors(2, 16)
+    background = np.concatenate([prompts[:1], vectors(3, 16, seed=5)])
+    found = near_duplicates(background, prompts, 0.95)
+    assert found.tolist() == [True, False, False, False]
+
+
+@given(st.integers(1, 6), st.integers(1, 50), st.integers(1, 50))
+def test_probabilities_sum_to_one(classes: int, height: int, width: int) -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.uniform(-1, 1, (classes + 1, -(-height // 8), -(-width // 8)))
+    strips = list(probability_strips(scores.astype(np.float32), 8, (height, width), 40))
+    whole = np.concatenate([strip for _, strip in strips], axis=1)
+    assert whole.shape == (classes + 1, height, width)
+    assert whole.min() >= 0
+    assert np.allclose(whole.sum(axis=0), 1, atol=1e-5)
+
+
+def test_strips_join_to_the_same_as_one(monkeypatch) -> None:
+    scores = np.random.default_rng(0).random((3, 9, 9)).astype(np.float32)
+    whole = np.concatenate(
+        [s for _, s in probability_strips(scores, 8, (70, 66), 40)], axis=1
+    )
+    monkeypatch.setattr("napari_gem.scores.STRIP", 66 * 7)
+    parts = list(probability_strips(scores, 8, (70, 66), 40))
+    assert len(parts) == 10
+    assert np.allclose(np.concatenate([s for _, s in parts], axis=1), whole)
+
+
+def test_min_max_of_a_constant_map_is_zero() -> None:
+    maps = np.stack([np.full((3, 3), 0.2), np.arange(9.0).reshape(3, 3)])
+    shown = min_max(maps.astype(np.float32))
+    assert (shown[0] == 0).all()
+    assert (shown[1].min(), shown[1].max()) == (0, 1)

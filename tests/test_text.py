@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_gem.text import MOST_CLASSES, embed_words, notices, parse_prompts
+from napari_gem.types import GemError, Prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nucleus", [("nucleus",)]),
+        ("nucleus, cell nucleus\nactin", [("nucleus", "cell nucleus"), ("actin",)]),
+        ("  a   b ,, c ,\n\n , \n d", [("a b", "c"), ("d",)]),
+        ("Ship, ship, SHIP", [("SHIP",)]),
+        ("zellkern ä, 細胞", [("zellkern ä", "細胞")]),
+    ],
+)
+def test_lines_are_classes_and_commas_synonyms(text: str, words: list) -> None:
+    assert [prompt.words for prompt in parse_prompts(text)] == words
+
+
+def test_lists_and_prompts_are_taken() -> None:
+    prompts = parse_prompts(["a, b", Prompt(("c",))])
+    assert [prompt.name for prompt in prompts] == ["a", "c"]
+
+
+@pytest.mark.parametrize("text", ["", "  \n\t", ",,\n,", []])
+def test_no_word_is_refused(text: str | list) -> None:
+    with pytest.raises(GemError, match="Type what to look for"):
+        parse_prompts(text)
+
+
+@pytest.mark.parametrize("text", ["ship\nship", "ship, boat\nBoat"])
+def test_a_word_in_two_classes_is_refused(text: str) -> None:
+    with pytest.raises(GemError, match="twice"):
+        parse_prompts(text)
+
+
+def test_too_many_classes_are_refused_with_their_number() -> None:
+    with pytest.raises(GemError, match="500 classes"):
+        parse_prompts([f"class {i}" for i in range(500)])
+    assert len(parse_prompts([f"c {i}" for i in range(MOST_CLASSES)])) == MOST_CLASSES
+
+
+class Reader:
+    """A text tower that counts what it reads."""
+
+    context_length = 8
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def encode_texts(self, texts: list[str]) -> torch.Tensor:
+        self.read += texts
+        return torch.tensor([[len(t), sum(map(ord, t)) % 7 + 1.0] for t in texts])
+
+    def count_tokens(self, texts: list[str]) -> list[int]:
+        return [len(text.split()) + 2 for text in texts]
+
+    def kept_text(self, text: str) -> str:
+        return " ".join(text.split()[:6])
+
+
+def test_templates_are_averaged_and_words_read_once() -> None:
+    reader, cache = Reader(), {}
+    templates = ("{}", "a photo of a {}.")
+    vectors = embed_words(reader, ["ship", "lake", "ship"], templates, cache)
+    assert vectors.shape == (3, 2)
+    assert np.allclose(np.linalg.norm(vectors, axis=1), 1)
+    assert (vectors[0] == vectors[2]).all()
+    embed_words(reader, ["lake"], templates, cache)
+    assert reader.read == [
+        t.replace("{}", w) for w in ("ship", "lake") for t in templates
+    ]
+    alone = [embed_words(reader, ["ship"], (t,), {})[0] for t in templates]
+    mean = np.mean(alone, axis=0)
+    assert np.allclose(vectors[0], mean / np.linalg.norm(mean))
+
+
+def test_unknown_words_and_cut_prompts_are_told() -> None:
+    long = "one two three four five six seven eight"
+    prompts = parse_prompts(["ship", "unicorn, ship-lake", long])
+    known = frozenset("ship lake one two three four five six seven eight".split())
+    unknown, cut = notices(Reader(), prompts, ("{}",), known)
+    assert "'unicorn'" in unknown
+    assert "ship" not in unknown.replace("'unicorn'", "")
+    assert "'one two three four five six'" in cut
+    assert notices(Reader(), parse_prompts("unicorn"), ("{}",), frozenset()) == ()
