@@ -1,0 +1,382 @@
+"""True captions for crops of drawn scenes, and what exactly they claim.
+
+A claim is a set of concepts, kept as bits of an integer: a caption is true of every
+crop that has all the concepts it claims, not only of the crop it was made for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from training.scenes import BACKGROUND, CLASSES, CLASSES_OF, COLOURS, DOMAINS, INDEX
+
+PHRASES = {
+    "water": (
+        "water",
+        "lake",
+        "river",
+        "sea",
+        "ocean",
+        "pond",
+        "open water",
+        "body of water",
+    ),
+    "forest": (
+        "forest",
+        "trees",
+        "tree",
+        "woodland",
+        "woods",
+        "tree canopy",
+        "dense forest",
+    ),
+    "field": (
+        "field",
+        "fields",
+        "crop field",
+        "farmland",
+        "crops",
+        "cropland",
+        "ploughed field",
+        "agriculture",
+    ),
+    "building": (
+        "building",
+        "buildings",
+        "house",
+        "houses",
+        "roof",
+        "roofs",
+        "rooftop",
+        "home",
+    ),
+    "road": (
+        "road",
+        "roads",
+        "street",
+        "highway",
+        "asphalt",
+        "paved road",
+        "motorway",
+    ),
+    "ship": (
+        "ship",
+        "ships",
+        "boat",
+        "boats",
+        "vessel",
+        "vessels",
+        "watercraft",
+        "yacht",
+    ),
+    "cloud": ("cloud", "clouds", "cloud cover", "white clouds", "cumulus", "cloudy"),
+    "sand": (
+        "sand",
+        "beach",
+        "desert",
+        "dunes",
+        "bare ground",
+        "bare soil",
+        "sandy ground",
+    ),
+    "grass": (
+        "grass",
+        "meadow",
+        "lawn",
+        "grassland",
+        "pasture",
+        "green grass",
+        "turf",
+    ),
+    "nucleus": (
+        "nuclei",
+        "nucleus",
+        "cell nuclei",
+        "cell nucleus",
+        "dapi",
+        "hoechst",
+        "dna",
+        "chromatin",
+    ),
+    "filament": (
+        "filaments",
+        "filament",
+        "fibers",
+        "fibres",
+        "actin",
+        "microtubules",
+        "tubulin",
+        "cytoskeleton",
+    ),
+    "spot": (
+        "spots",
+        "spot",
+        "puncta",
+        "dots",
+        "foci",
+        "vesicles",
+        "particles",
+        "speckles",
+    ),
+    "bacterium": (
+        "bacteria",
+        "bacterium",
+        "rods",
+        "rod bacteria",
+        "bacilli",
+        "microbes",
+        "e coli",
+    ),
+    "cell": (
+        "cells",
+        "cell",
+        "cell body",
+        "cell bodies",
+        "whole cells",
+        "cytoplasm",
+        "cells with membranes",
+    ),
+    "mitochondrion": (
+        "mitochondria",
+        "mitochondrion",
+        "mitochondrial network",
+        "mitotracker",
+        "organelles",
+        "organelle",
+    ),
+    "tissue": (
+        "tissue",
+        "stroma",
+        "connective tissue",
+        "pink tissue",
+        "eosin",
+        "extracellular matrix",
+    ),
+    "stained nucleus": (
+        "nuclei",
+        "purple nuclei",
+        "stained nuclei",
+        "hematoxylin",
+        "dark nuclei",
+        "purple nucleus",
+        "cell nuclei",
+        "nucleus",
+    ),
+    "brown stain": (
+        "brown stain",
+        "brown staining",
+        "dab",
+        "dab stain",
+        "positive stain",
+        "immunostain",
+        "brown",
+    ),
+    "lumen": (
+        "lumen",
+        "lumens",
+        "hole",
+        "empty space",
+        "gland lumen",
+        "white space",
+        "duct",
+    ),
+    BACKGROUND: (
+        "background",
+        "dark background",
+        "black background",
+        "empty background",
+        "nothing",
+        "empty area",
+    ),
+}
+TEMPLATES = (
+    "{}",
+    "{}",
+    "a {}",
+    "the {}",
+    "a photo of {}",
+    "a photo of a {}.",
+    "a photo of the {}",
+    "an image of {}",
+    "an image of a {}",
+    "a picture of {}",
+    "a close up of {}",
+    "a crop of {}",
+    "this is {}",
+    "there is {} in the image",
+    "an image showing {}",
+    "a region of {}",
+    "a blurry photo of {}",
+)
+DOMAIN_TEMPLATES = {
+    "aerial": (
+        "an aerial photo of {}",
+        "an aerial view of {}",
+        "a satellite image of {}",
+        "{} seen from above",
+        "{} from the air",
+        "a drone image of {}",
+        "a remote sensing image of {}",
+    ),
+    "fluorescence": (
+        "a fluorescence image of {}",
+        "a fluorescence micrograph of {}",
+        "fluorescent {}",
+        "fluorescence microscopy of {}",
+        "a confocal image of {}",
+        "labelled {} under the microscope",
+    ),
+    "histology": (
+        "a histology image of {}",
+        "a histology slide of {}",
+        "{} in a tissue section",
+        "a pathology slide showing {}",
+        "a stained section with {}",
+        "histopathology of {}",
+    ),
+}
+MICROSCOPY_TEMPLATES = (
+    "a microscopy image of {}",
+    "a micrograph of {}",
+    "{} under the microscope",
+)
+JOINERS = ("and", "with", "next to", "beside")
+QUANTITIES = ("some", "many", "several")
+
+_ANY_NUCLEI = 1 << len(CLASSES)
+_MICROSCOPY = _ANY_NUCLEI << 1
+_DOMAIN = {name: _MICROSCOPY << 1 + number for number, name in enumerate(DOMAINS)}
+_SHARED_NUCLEI = set(PHRASES["nucleus"]) & set(PHRASES["stained nucleus"])
+
+# Of a crop's area; below, a class is neither called present nor absent.
+_LEAST_SHARE = {BACKGROUND: 0.25, "tissue": 0.1, "spot": 0.01, "ship": 0.01}
+_USUAL_LEAST_SHARE = 0.015
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A caption and what it claims.
+
+    Attributes
+    ----------
+    text : str
+        The caption.
+    claims : int
+        Bits of the concepts that it claims.
+    checkable : bool
+        False if it says more than its concepts do, such as a colour: it is then
+        surely true of its own crop only.
+    """
+
+    text: str
+    claims: int
+    checkable: bool = True
+
+
+def concepts(labels: np.ndarray, domain: str) -> tuple[int, int]:
+    """Tell what a crop surely has and what it may have.
+
+    Parameters
+    ----------
+    labels : numpy.ndarray
+        ``(height, width)``, uint8: class numbers of the crop.
+    domain : str
+        The scene's domain.
+
+    Returns
+    -------
+    tuple of int
+        Bits of the concepts present, and of those present or too small to tell.
+    """
+    shares = np.bincount(labels.ravel(), minlength=len(CLASSES)) / labels.size
+    sure = maybe = 0
+    for number in np.flatnonzero(shares):
+        name = CLASSES[number]
+        bits = 1 << int(number)
+        if name in ("nucleus", "stained nucleus"):
+            bits |= _ANY_NUCLEI
+        maybe |= bits
+        if shares[number] >= _LEAST_SHARE.get(name, _USUAL_LEAST_SHARE):
+            sure |= bits
+    context = _DOMAIN[domain] | (0 if domain == "aerial" else _MICROSCOPY)
+    return sure | context, maybe | context
+
+
+def make_caption(
+    rng: Generator, present: Sequence[str], domain: str, colours: dict[str, str]
+) -> Caption:
+    """Make a caption about some of the classes of a crop.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Draws the classes, the words and the template.
+    present : sequence of str
+        Classes in the crop; one at least.
+    domain : str
+        The crop's domain.
+    colours : dict
+        Class name to colour word.
+
+    Returns
+    -------
+    Caption
+        A caption that is true of the crop.
+    """
+    most = 1 if rng.random() < 0.45 else int(rng.integers(1, len(present) + 1))
+    claims, checkable, things = 0, True, []
+    for name in rng.permutation(list(present))[:most]:
+        phrase = str(rng.choice(PHRASES[name]))
+        shared = phrase in _SHARED_NUCLEI
+        claims |= _ANY_NUCLEI if shared else 1 << INDEX[name]
+        if name in colours and rng.random() < 0.15:
+            phrase = f"{colours[name]} {phrase}"
+            checkable = False
+        elif rng.random() < 0.06:
+            phrase = f"{rng.choice(QUANTITIES)} {phrase}"
+        things.append(phrase)
+    text = _listed(rng, things)
+    draw = rng.random()
+    if draw < 0.25:
+        text = str(rng.choice(DOMAIN_TEMPLATES[domain])).format(text)
+        claims |= _DOMAIN[domain]
+    elif draw < 0.33 and domain != "aerial":
+        text = str(rng.choice(MICROSCOPY_TEMPLATES)).format(text)
+        claims |= _MICROSCOPY
+    else:
+        text = str(rng.choice(TEMPLATES)).format(text)
+    return Caption(text, claims, checkable)
+
+
+def _listed(rng: Generator, things: list[str]) -> str:
+    *first, last = things
+    if not first:
+        return last
+    return f"{', '.join(first)} {rng.choice(JOINERS)} {last}"
+
+
+def all_texts() -> list[str]:
+    """Return texts that together hold every word a caption can have."""
+    phrases = [phrase for several in PHRASES.values() for phrase in several]
+    templates = [text for several in DOMAIN_TEMPLATES.values() for text in several]
+    templates += [*TEMPLATES, *MICROSCOPY_TEMPLATES]
+    words = [*JOINERS, *QUANTITIES, *COLOURS, ","]
+    return [*phrases, *(text.format("") for text in templates), *words]
+
+
+def known_words() -> list[str]:
+    """Return every word of the captions: single, lower case, sorted."""
+    return sorted(set(re.findall(r"[a-z]+", " ".join(all_texts()))))
+
+
+def prompts() -> dict[str, dict[str, list[str]]]:
+    """Return the phrases of each class of each domain, the usual one first."""
+    return {
+        domain: {name: list(PHRASES[name]) for name in names}
+        for domain, names in CLASSES_OF.items()
+    }
