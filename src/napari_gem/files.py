@@ -137,11 +137,10 @@ def _read_tiff(path: Path) -> ImageFile:
         axes = series.axes
         if pixels.ndim != len(axes):
             raise GemError(f"'{path.name}' has axes that do not fit its shape.")
-        for name, last in (("Y", -2), ("X", -1)):
-            pixels = np.moveaxis(pixels, axes.index(name), last)
-            axes = axes.replace(name, "") + name
-        if "S" in axes:
-            pixels = np.moveaxis(pixels, axes.index("S"), -1)
+        for name in "YXS":
+            if name in axes:
+                pixels = np.moveaxis(pixels, axes.index(name), -1)
+                axes = axes.replace(name, "") + name
         page = tiff.pages.first
         size, unit = _pixel_size(tiff, page)
         geo = tuple(

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_gem.export import check_folder, save
+from napari_gem.files import ImageFile, read_image
+from napari_gem.types import (
+    Appearance,
+    EncodeParameters,
+    GemError,
+    Prompt,
+    Recipe,
+    ScoreParameters,
+    Segmentation,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (40, 30)).astype(np.uint8)
+
+
+def segmentation(classes: int = 2) -> Segmentation:
+    rng = np.random.default_rng(1)
+    return Segmentation(
+        probabilities=rng.random((classes, 40, 30)).astype(np.float32),
+        labels=rng.integers(0, classes + 1, (40, 30)).astype(np.uint8),
+        recipe=Recipe(
+            "0.1",
+            "embedded",
+            "abc",
+            tuple(Prompt((f"class {i}", "ä")) for i in range(classes)),
+            EncodeParameters(),
+            ScoreParameters(),
+            Appearance(limits=(0, 255)),
+            "cpu",
+            "float32",
+        ),
+        notices=("Mind this.",),
+    )
+
+
+def test_everything_is_written_and_reads_back(tmp_path: Path) -> None:
+    result = segmentation()
+    written = save(result, ImageFile(PIXELS, (0.5, 0.25), "µm"), tmp_path / "out")
+    names = [path.name for path in written]
+    assert names == ["labels.tif", "overlay.png", "probabilities.tif", "recipe.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
+    labels = read_image(tmp_path / "out/labels.tif")
+    assert (labels.pixels == result.labels).all()
+    assert labels.unit == "mm"
+    assert np.allclose(labels.pixel_size, (0.0005, 0.00025), rtol=1e-4)
+    maps = tifffile.imread(tmp_path / "out/probabilities.tif")
+    assert (maps == result.probabilities).all()
+    recipe = json.loads((tmp_path / "out/recipe.json").read_text())
+    assert recipe["labels"] == {"0": "background", "1": "class 0", "2": "class 1"}
+    assert recipe["model"] == "embedded"
+    assert recipe["revision"] == "abc"
+    assert recipe["notices"] == ["Mind this."]
+    assert recipe["pixel_size"] == [0.5, 0.25]
+
+
+def test_georeference_is_kept(tmp_path: Path) -> None:
+    tags = [
+        (33550, "d", 3, (10.0, 10.0, 0.0), True),
+        (33922, "d", 6, (0.0, 0.0, 0.0, 399960.0, 5300040.0, 0.0), True),
+        (34735, "H", 8, (1, 1, 0, 1, 3072, 0, 1, 32632), True),
+        (34737, "s", 0, "WGS 84 / UTM zone 32N|", True),
+    ]
+    tifffile.imwrite(tmp_path / "geo.tif", PIXELS, extratags=tags)
+    image = read_image(tmp_path / "geo.tif")
+    save(segmentation(), image, tmp_path)
+    for name in ("labels.tif", "probabilities.tif"):
+        with tifffile.TiffFile(tmp_path / name) as tiff:
+            for code, _, _, value, _ in tags:
+                assert tiff.pages.first.tags[code].value == value
+
+
+def test_overlay_shows_classes_in_color_and_leaves_background(tmp_path: Path) -> None:
+    result = segmentation()
+    save(result, ImageFile(PIXELS), tmp_path)
+    picture = np.asarray(Image.open(tmp_path / "overlay.png"))[:40, :30].astype(int)
+    grey = np.ptp(picture, axis=-1) == 0
+    assert (grey == (result.labels == 0)).all()
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    for act in (
+        lambda: check_folder(tmp_path / "file"),
+        lambda: save(segmentation(), ImageFile(PIXELS), tmp_path / "file/out"),
+    ):
+        with pytest.raises(GemError, match="cannot be written"):
+            act()
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_nothing_half_written_stays(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    save(segmentation(), ImageFile(PIXELS), out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    broken = ImageFile(np.zeros((40, 30, 3), np.uint8))  # does not fit the recipe
+    with pytest.raises(GemError):
+        save(segmentation(3), broken, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
