@@ -1,0 +1,290 @@
+"""Which models there are, and loading one of them.
+
+Reading the catalogue (``models.toml``) and turning a name into a `ModelCard` imports
+neither torch nor open_clip; `load_model` does.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_gem import download as downloads
+from napari_gem.prompts import read_background, read_templates
+from napari_gem.records import from_json
+from napari_gem.types import GemError, ModelCard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_gem.backbones import Backbone
+    from napari_gem.types import Progress
+
+_HERE = Path(__file__).parent
+_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_LARGE = re.compile(r"vit[-_](so400m|l|h|g|bigg)[-_]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A loaded model.
+
+    Attributes
+    ----------
+    card
+        What is known of it, with its defaults.
+    revision
+        First 16 digits of the SHA-256 of the weights file.
+    device, precision
+        Where and how it computes: ``cpu``, ``cuda:0`` ...; ``float32`` ...
+    backbone
+        Reads images and texts.
+    texts
+        Text embeddings made so far; whoever embeds words adds to it.
+    """
+
+    card: ModelCard
+    revision: str
+    device: str
+    precision: str
+    backbone: Backbone
+    texts: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = field(
+        default_factory=dict, repr=False
+    )
+
+
+@cache
+def list_models() -> tuple[ModelCard, ...]:
+    """Cards of the catalogue, the embedded model first."""
+    return tuple(_card(**entry) for entry in _catalogue()["model"])
+
+
+def find_model(name: str, architecture: str = "") -> ModelCard:
+    """Turn what the user typed into a model's card, without loading anything.
+
+    Parameters
+    ----------
+    name
+        Id of the catalogue, ``ARCHITECTURE/TAG`` of open_clip,
+        ``hf-hub:OWNER/REPOSITORY``, or the path of a folder with
+        ``open_clip_config.json`` or of a weights file.
+    architecture
+        open_clip architecture of a weights file.
+
+    Raises
+    ------
+    GemError
+        If it is none of these; the message names what comes near.
+    """
+    name = name.strip()
+    for card in list_models():
+        if name.casefold() in (card.id.casefold(), _plain(card.id)):
+            return card
+    repository = name.removeprefix("hf-hub:")
+    if repository != name and _REPOSITORY.fullmatch(repository):
+        source = f"https://huggingface.co/{repository}"
+        return _card(name, repository, source=source)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _folder_card(path.resolve())
+    if path.is_file():
+        return _file_card(path.resolve(), architecture)
+    if _REPOSITORY.fullmatch(name) and name.split("/")[0] in _architectures():
+        return _card(name, name.replace("/", " "))
+    raise GemError(_unknown(name))
+
+
+def is_available(card: ModelCard) -> bool:
+    """Tell whether a model can be loaded without a download.
+
+    Neither the network nor open_clip is asked. An open_clip tag that is not in the
+    catalogue counts as not available, since only open_clip knows its repository.
+    """
+    kind, _, value = card.weights.partition(":")
+    if kind == "package":
+        return (_HERE / value / downloads.CONFIG).is_file()
+    if kind in ("file", "folder"):
+        return Path(value).exists()
+    repository = card.source.removeprefix("https://huggingface.co/")
+    if not _REPOSITORY.fullmatch(repository):
+        return False
+    groups = [downloads.WEIGHTS] if kind == "open_clip" else list(downloads.MODEL)
+    return downloads.find_cached(repository, groups) is not None
+
+
+def load_model(
+    name: str | ModelCard = "embedded",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    architecture: str = "",
+    download: bool = False,
+    progress: Callable[[Progress], object] | None = None,
+) -> Model:
+    """Load a model.
+
+    Parameters
+    ----------
+    name
+        As for `find_model`, or a card.
+    device
+        ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    precision
+        ``auto`` (float16 on CUDA, else float32), ``float32``, ``bfloat16``,
+        ``float16``.
+    architecture
+        open_clip architecture of a weights file.
+    download
+        Whether the weights may be downloaded if they are not on this computer.
+    progress
+        Called with a `Progress` now and then.
+
+    Raises
+    ------
+    GemError
+        If there is no such model, it is not here, or it does not load.
+    """
+    steps = load_model_steps(
+        name,
+        device=device,
+        precision=precision,
+        architecture=architecture,
+        download=download,
+    )
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as end:
+            model: Model = end.value
+            return model
+        if progress:
+            progress(step)
+
+
+def load_model_steps(
+    name: str | ModelCard = "embedded",
+    *,
+    device: str = "auto",
+    precision: str = "auto",
+    architecture: str = "",
+    download: bool = False,
+) -> Generator[Progress, None, Model]:
+    """Load a model step by step; closing the generator cancels a download.
+
+    Parameters, result and errors are those of `load_model`.
+    """
+    card = name if isinstance(name, ModelCard) else find_model(name, architecture)
+    from napari_gem.loading import load_steps
+
+    loaded = yield from load_steps(card, device, precision, download=download)
+    return Model(card, *loaded)
+
+
+def _card(id: str, name: str, **entry: Any) -> ModelCard:  # noqa: A002 (as in the file)
+    """Make a card from an entry of the catalogue, filled up with defaults."""
+    catalogue = _catalogue()
+    architecture, slash, tag = id.partition("/")
+    if ":" not in id and slash and "weights" not in entry:
+        entry |= {"architecture": architecture, "weights": f"open_clip:{tag}"}
+    defaults = catalogue["defaults"]
+    if _LARGE.search(f"{entry.get('architecture', '')} {id}-"):
+        defaults = _merge(defaults, catalogue["large"])
+    told = {"id": id, "name": name, "architecture": "", "weights": id}
+    entry = _merge(defaults, told | entry)
+    score = entry["score"]
+    entry["score"] = score | {
+        "templates": read_templates(score["templates"]),
+        "background": read_background(score["background"]),
+    }
+    if entry["weights"].startswith("package:"):
+        folder = _HERE / entry["weights"].removeprefix("package:")
+        entry["known_words"] = _words(folder / "words.json")
+    return from_json(ModelCard, json.dumps(entry))
+
+
+def _folder_card(folder: Path) -> ModelCard:
+    if not (folder / downloads.CONFIG).is_file():
+        raise GemError(
+            f"The folder '{folder}' holds no {downloads.CONFIG}, so it is no model of open_clip. "
+            "Choose a folder that does, or a weights file and its architecture."
+        )
+    return _card(str(folder), folder.name, weights=f"folder:{folder}", size=0)
+
+
+def _file_card(path: Path, architecture: str) -> ModelCard:
+    near = difflib.get_close_matches(architecture, _architectures(), cutoff=0.5)
+    if not architecture:
+        raise GemError(
+            f"'{path.name}' is a single file. Name its open_clip architecture too, "
+            "such as ViT-B-16, or ViT-B-16-quickgelu if it was trained on from "
+            "OpenAI's weights."
+        )
+    if architecture not in _architectures():
+        raise GemError(
+            f"open_clip has no architecture '{architecture}'. "
+            f"Near it: {', '.join(near) or 'nothing; an example is ViT-B-16'}."
+        )
+    return _card(
+        str(path),
+        path.stem,
+        architecture=architecture,
+        weights=f"file:{path}",
+        size=0,
+    )
+
+
+def _unknown(name: str) -> str:
+    names = [card.id for card in list_models()]
+    names += [f"{known}/{name.partition('/')[2]}" for known in _architectures()]
+    near = difflib.get_close_matches(name, names, n=3)
+    hint = f" Did you mean {' or '.join(near)}?" if near else ""
+    return (
+        f"There is no model '{name}'.{hint} Give an id of the list of models, "
+        "ARCHITECTURE/TAG of open_clip, hf-hub:OWNER/REPOSITORY, or the path of a "
+        "folder or weights file."
+    )
+
+
+def _plain(id_: str) -> str:
+    """Id without the activation: the tag alone decides it."""
+    return id_.casefold().replace("-quickgelu/", "/")
+
+
+@cache
+def _catalogue() -> dict[str, Any]:
+    return tomllib.loads((_HERE / "models.toml").read_text(encoding="utf-8"))
+
+
+@cache
+def _architectures() -> frozenset[str]:
+    """Names of open_clip's model configurations, without importing it and torch."""
+    package = find_spec("open_clip")
+    folders = (package.submodule_search_locations if package else None) or []
+    configs = (Path(folder) / "model_configs" for folder in folders)
+    return frozenset(path.stem for folder in configs for path in folder.glob("*.json"))
+
+
+def _words(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    words: list[str] = json.loads(path.read_text(encoding="utf-8"))
+    return words
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay nested tables over others."""
+    merged = below | above
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict):
+            merged[key] = _merge(below[key], above[key])
+    return merged
