@@ -429,7 +429,7 @@ _Draw = ImageDraw.ImageDraw
 
 
 def _draw_cells(
-    rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], size: int
+    rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], _size: int
 ) -> None:
     for centre in centres:
         outline = _blob(rng, centre, rng.uniform(30, 44), wobble=0.16, stretch=1.2)
@@ -440,7 +440,7 @@ def _draw_cells(
 
 
 def _draw_nuclei(
-    rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], size: int
+    rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], _size: int
 ) -> None:
     for centre in centres:
         near = centre + rng.normal(0, 4, 2)
@@ -451,7 +451,7 @@ def _draw_nuclei(
 
 
 def _draw_filaments(
-    rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], size: int
+    rng: Generator, pen: _Draw, mark: _Draw, _centres: list[np.ndarray], size: int
 ) -> None:
     for _ in range(_count(rng, 4, 16, size)):
         start = rng.uniform(0, 2 * size, 2)
@@ -462,7 +462,7 @@ def _draw_filaments(
 
 
 def _draw_mitochondria(
-    rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], size: int
+    rng: Generator, pen: _Draw, mark: _Draw, _centres: list[np.ndarray], size: int
 ) -> None:
     for middle in _spread(rng, 2 * size, _count(rng, 2, 5, size), 60):
         for _ in range(int(rng.integers(4, 11))):
@@ -474,7 +474,7 @@ def _draw_mitochondria(
 
 
 def _draw_bacteria(
-    rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], size: int
+    rng: Generator, pen: _Draw, mark: _Draw, _centres: list[np.ndarray], size: int
 ) -> None:
     for centre in _spread(rng, 2 * size, _count(rng, 8, 32, size), 18):
         angle, half = rng.uniform(0, np.pi), rng.uniform(7, 12)
@@ -489,7 +489,7 @@ def _draw_bacteria(
 
 
 def _draw_spots(
-    rng: Generator, pen: _Draw, mark: _Draw, centres: list[np.ndarray], size: int
+    rng: Generator, pen: _Draw, mark: _Draw, _centres: list[np.ndarray], size: int
 ) -> None:
     for x, y in rng.uniform(0, 2 * size, (_count(rng, 15, 90, size), 2)):
         radius = rng.uniform(2.2, 4.2)

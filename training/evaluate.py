@@ -1,0 +1,172 @@
+"""Measure the embedded model on scenes that it was not trained on.
+
+Prints the tables of the model card. What the numbers mean:
+
+- AUROC, AP: of the raw cosine with the class's word, over all pixels of all scenes of
+  the class's domain, scenes without the class included; mean over the classes.
+- mIoU, all prompts: each pixel gets the class of its domain with the largest cosine.
+- mIoU, present only: likewise, but only classes that are in the scene compete.
+
+In fluorescence the word 'background' competes too, but is not part of a mean.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from napari_gem.models import Model, load_model
+from napari_gem.pipeline import encode
+from napari_gem.scores import group_scores
+from napari_gem.text import embed_words
+from napari_gem.tiles import upsample
+from napari_gem.types import Appearance, EncodeParameters, GemParameters
+from training.captions import PHRASES
+from training.make_test_scenes import hard_scenes, load_scenes
+from training.metrics import class_iou, ranking
+from training.scenes import BACKGROUND, CLASSES_OF, DOMAINS, INDEX, Scene
+
+RGB = Appearance(rgb=True, limits=(0, 255))
+
+
+@dataclass(frozen=True)
+class Result:
+    """Figures of one method: class name to value, each 0 to 1."""
+
+    auroc: dict[str, float]
+    precision: dict[str, float]
+    iou: dict[str, float]
+    iou_present: dict[str, float]
+
+    def means(self) -> tuple[float, float, float, float]:
+        """Return the means over the classes, in the order of the fields."""
+        fields = (self.auroc, self.precision, self.iou, self.iou_present)
+        return tuple(float(np.mean(list(values.values()))) for values in fields)
+
+
+def methods(own: EncodeParameters) -> dict[str, EncodeParameters]:
+    """Return the compared methods by name.
+
+    Parameters
+    ----------
+    own : EncodeParameters
+        The model's own parameters; zoom and tiles are the same for every method.
+    """
+    every = 99
+    compared = {
+        "plain patch tokens": GemParameters("plain"),
+        "MaskCLIP": GemParameters("maskclip"),
+        "MaskCLIP, no residual": GemParameters("maskclip", residual=False),
+        "v-v, all blocks": GemParameters("vv", depth=every),
+        "GEM, released parameters": GemParameters(),
+        "GEM, own parameters": own.gem,
+    }
+    return {name: replace(own, gem=gem) for name, gem in compared.items()}
+
+
+def score_maps(
+    model: Model, scene: Scene, names: list[str], parameters: EncodeParameters
+) -> np.ndarray:
+    """Return the cosine with each class's usual word: ``(names, height, width)``."""
+    features = encode(scene.image, model, appearance=RGB, parameters=parameters)
+    words = [PHRASES[name][0] for name in names]
+    texts = embed_words(model.backbone, words, model.card.score.templates, model.texts)
+    cosines = group_scores(features.array, [text[None] for text in texts])
+    height, width = scene.labels.shape
+    return upsample(cosines, features.patch, width, slice(0, height))
+
+
+def evaluate(model: Model, scenes: list[Scene], parameters: EncodeParameters) -> Result:
+    """Measure one method on scenes.
+
+    Parameters
+    ----------
+    model : Model
+        The loaded model.
+    scenes : list of Scene
+        Scenes of every domain; each class occurs.
+    parameters : EncodeParameters
+        The method.
+
+    Returns
+    -------
+    Result
+        Its figures.
+    """
+    result = Result({}, {}, {}, {})
+    for domain in DOMAINS:
+        of_domain = [scene for scene in scenes if scene.domain == domain]
+        classes = list(CLASSES_OF[domain])
+        names = classes + [BACKGROUND] * (domain == "fluorescence")
+        maps = [score_maps(model, scene, names, parameters) for scene in of_domain]
+        truth = np.stack([scene.labels for scene in of_domain])
+        numbers = np.array([INDEX[name] for name in names])
+        best = np.stack([numbers[scores.argmax(axis=0)] for scores in maps])
+        best_present = np.stack(
+            [
+                _best_present(scores, numbers, scene)
+                for scores, scene in zip(maps, of_domain, strict=True)
+            ]
+        )
+        wanted = [INDEX[name] for name in classes]
+        result.iou.update(zip(classes, class_iou(best, truth, wanted), strict=True))
+        result.iou_present.update(
+            zip(classes, class_iou(best_present, truth, wanted), strict=True)
+        )
+        for place, name in enumerate(classes):
+            scores = np.stack([scene_maps[place] for scene_maps in maps])
+            figures = ranking(scores, truth == INDEX[name])
+            result.auroc[name], result.precision[name] = figures
+    return result
+
+
+def _best_present(scores: np.ndarray, numbers: np.ndarray, scene: Scene) -> np.ndarray:
+    present = np.isin(numbers, scene.labels)
+    return numbers[present][scores[present].argmax(axis=0)]
+
+
+def tables(results: dict[str, Result]) -> str:
+    """Return two Markdown tables: means of each method, AUROC of each class."""
+    lines = [
+        "| method | AUROC | AP | mIoU, all prompts | mIoU, present only |",
+        "|---|---|---|---|---|",
+    ]
+    for method, result in results.items():
+        cells = " | ".join(f"{value:.3f}" for value in result.means())
+        lines.append(f"| {method} | {cells} |")
+    lines += ["", f"| AUROC | {' | '.join(results)} |"]
+    lines += ["|---|" + "---|" * len(results)]
+    for domain, names in CLASSES_OF.items():
+        for name in names:
+            cells = (f"{result.auroc[name]:.3f}" for result in results.values())
+            lines.append(f"| {domain}: {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def scenes_of(split: str) -> list[Scene]:
+    """Return the scenes of ``"test"`` (from the repository) or ``"validation"``."""
+    return load_scenes() if split == "test" else hard_scenes(split)
+
+
+def main() -> None:
+    """Parse the command line, measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="embedded", help="id or exported folder")
+    parser.add_argument("--split", choices=("test", "validation"), default="test")
+    arguments = parser.parse_args()
+    model = load_model(arguments.model)
+    own = load_model("embedded").card.encode
+    scenes = scenes_of(arguments.split)
+    results = {
+        name: evaluate(model, scenes, parameters)
+        for name, parameters in methods(own).items()
+    }
+    print(tables(results))
+
+
+if __name__ == "__main__":
+    main()
