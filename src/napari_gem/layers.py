@@ -1,0 +1,563 @@
+"""Layers to pixels and appearance; results to layer data.
+
+Neither napari nor Qt is imported: layers are anything with the public attributes of
+napari's layers, and results are plain data that `napari.layers.Layer.create` takes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from napari_gem.colors import class_color
+from napari_gem.records import to_dict
+from napari_gem.types import Appearance, GemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_gem.types import Recipe
+
+KEY = "napari_gem"
+"""Key of our entry in a layer's metadata."""
+
+LARGEST_LEVEL = 8192 * 8192
+"""Pixels: of a multiscale image the finest level with at most as many is taken."""
+
+LUT_SIZE = 256
+LABELS_OPACITY = 0.6
+
+
+class LayerData(NamedTuple):
+    """What napari makes a layer of."""
+
+    data: NDArray[Any]
+    kwargs: dict[str, Any]
+    kind: Literal["image", "labels"]
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    """Where the pixels of an image plane lie in the world.
+
+    Attributes
+    ----------
+    transform
+        ``scale``, ``translate``, ``rotate``, ``shear``, ``affine``, ``units`` and
+        ``axis_labels`` of a layer that holds only this plane, with as many axes as
+        the image.
+    displayed
+        Axes of the image that run down and right on the screen.
+    """
+
+    transform: Mapping[str, Any]
+    displayed: tuple[int, int]
+
+    def place(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """Give a (height, width) plane the axes of the image, as a view."""
+        down, right = self.displayed
+        ordered = plane if down < right else plane.T
+        others = set(range(len(self.transform["scale"]))) - {down, right}
+        return np.expand_dims(ordered, tuple(others))
+
+
+@dataclass(frozen=True, eq=False)
+class LayerImage:
+    """The plane of an image layer that is shown, as it is shown.
+
+    Attributes
+    ----------
+    data
+        Data of the layer, or of one level of it; nothing has been read of it.
+    index
+        What is taken of each axis: all, a number, or a range to be projected.
+    projection
+        ``mean``, ``sum``, ``max`` or ``min``: how ranges become a plane.
+    shape
+        (height, width) of the plane on the screen.
+    appearance
+        How values are shown.
+    geometry
+        Where the plane lies.
+    source
+        Stays the same as long as the layer exists.
+    plane
+        Tells the planes of one layer apart: axes on the screen, and the position
+        along the others.
+    title
+        What tells the plane apart for the user, such as ``slice 3``; empty for 2-D.
+    notice
+        A sentence for the user; empty if there is nothing to say.
+    """
+
+    data: Any = field(repr=False)
+    index: tuple[slice | int, ...]
+    projection: str
+    shape: tuple[int, int]
+    appearance: Appearance
+    geometry: Geometry
+    source: str
+    plane: tuple[int, ...]
+    title: str = ""
+    notice: str = ""
+
+    def read(self) -> NDArray[Any]:
+        """Read the plane: (height, width), or (height, width, 3 or 4) for RGB(A).
+
+        For data on disk or not computed yet this is the step that takes time.
+        """
+        pixels = np.asarray(self.data[self.index])
+        thick = [axis for axis, part in enumerate(self.index) if _is_range(part)]
+        if thick:
+            # axes with a whole number are gone already
+            gone = [i for i, part in enumerate(self.index) if isinstance(part, int)]
+            axes = tuple(axis - sum(g < axis for g in gone) for axis in thick)
+            pixels = getattr(np, self.projection)(pixels, axis=axes)
+        down, right = self.geometry.displayed
+        return pixels if down < right else np.swapaxes(pixels, 0, 1)
+
+
+def read_layer(layer: Any, dims: Any) -> LayerImage:
+    """Say which plane of an image layer is shown and how.
+
+    Parameters
+    ----------
+    layer
+        An image layer: 2-D or more, single-channel or RGB(A), perhaps multiscale.
+    dims
+        The viewer's ``dims``: ``point``, ``order``, ``ndisplay``, ``margin_left``,
+        ``margin_right`` and ``units`` are read.
+
+    Returns
+    -------
+    LayerImage
+        The image; its pixels are read by its `LayerImage.read`.
+
+    Raises
+    ------
+    GemError
+        If it is no image layer, or no plane of numbers of it is shown.
+    """
+    _check_layer(layer)
+    axes = len(layer.scale)
+    if dims.ndisplay != 2 and axes > 2:
+        raise GemError(
+            "The viewer shows a volume. Switch to 2D (button at the lower left) and "
+            "move to the slice that is to be segmented."
+        )
+    order = _layer_axes(dims.order, axes)
+    down, right = order[-2:]
+    shapes = _level_shapes(layer, axes)
+    level = _choose_level(shapes, (down, right))
+    factors = np.divide(shapes[0], shapes[level])
+    ranges = _shown_ranges(layer, dims, order[:-2], shapes[0])
+    index: list[slice | int] = [slice(None)] * axes
+    middle: dict[int, int] = {}
+    for axis, (low, high, point) in ranges.items():
+        length = shapes[level][axis]
+        middle[axis] = int(np.clip(round(point / factors[axis]), 0, length - 1))
+        first, end = _thick(low / factors[axis], high / factors[axis], length)
+        index[axis] = slice(first, end) if end - first > 1 else middle[axis]
+    shape = int(shapes[level][down]), int(shapes[level][right])
+    return LayerImage(
+        data=layer.data[level] if layer.multiscale else layer.data,
+        index=tuple(index),
+        projection=str(layer.projection_mode),
+        shape=shape,
+        appearance=read_appearance(layer),
+        geometry=_geometry(layer, (down, right), factors, middle),
+        source=str(layer.unique_id),
+        plane=(down, right, *(middle[axis] for axis in sorted(middle))),
+        title=_plane_title(middle),
+        notice=_level_notice(level, shape),
+    )
+
+
+def read_appearance(layer: Any) -> Appearance:
+    """Say how an image layer shows its values.
+
+    Opacity and blending are left out: they mix the layer with others.
+    """
+    low, high = layer.contrast_limits
+    rgb = bool(layer.rgb)
+    return Appearance(
+        rgb=rgb,
+        limits=(float(low), float(high)),
+        gamma=float(layer.gamma),
+        lut=None if rgb else _lut(layer.colormap),
+    )
+
+
+def _lut(colormap: Any) -> tuple[tuple[float, float, float], ...] | None:
+    grey = np.linspace(0, 1, LUT_SIZE)
+    mapped = np.asarray(colormap.map(grey), np.float64)
+    # see-through colours are laid on the black canvas
+    colors = mapped[:, :3] * mapped[:, 3:]
+    if np.allclose(colors, grey[:, None], atol=1e-6):
+        return None
+    return tuple((float(r), float(g), float(b)) for r, g, b in colors)
+
+
+def _check_layer(layer: Any) -> None:
+    if not (hasattr(layer, "rgb") and hasattr(layer, "contrast_limits")):
+        raise GemError(
+            f"'{layer.name}' is a {type(layer).__name__} layer; only image layers can "
+            "be segmented. Choose an image layer."
+        )
+    dtype = np.dtype(layer.dtype)
+    if dtype.kind not in "buif":
+        raise GemError(
+            f"'{layer.name}' holds values of type {dtype}; expected whole numbers, "
+            "floats or booleans. Take the magnitude or the real part of complex images."
+        )
+
+
+def _layer_axes(order: Sequence[int], axes: int) -> tuple[int, ...]:
+    """Turn an order of the viewer's axes to that of a layer, which has the last."""
+    offset = len(order) - axes
+    if offset < 0:
+        return (*range(-offset), *(axis - offset for axis in order))
+    return tuple(axis - offset for axis in order if axis >= offset)
+
+
+def _level_shapes(layer: Any, axes: int) -> list[tuple[int, ...]]:
+    levels = layer.data if layer.multiscale else [layer.data]
+    shapes = [tuple(int(n) for n in level.shape[:axes]) for level in levels]
+    if 0 in shapes[0]:
+        raise GemError(
+            f"'{layer.name}' has no pixels: its shape is {shapes[0]}. Choose another."
+        )
+    return shapes
+
+
+def _choose_level(shapes: Sequence[tuple[int, ...]], displayed: tuple[int, int]) -> int:
+    down, right = displayed
+    for level, shape in enumerate(shapes):
+        if shape[down] * shape[right] <= LARGEST_LEVEL:
+            return level
+    return len(shapes) - 1
+
+
+def _level_notice(level: int, shape: tuple[int, int]) -> str:
+    if level == 0:
+        return ""
+    return (
+        f"The image has several resolutions; the one of {shape[0]} x {shape[1]} "
+        "pixels is used. Crop the image to segment it at a finer one."
+    )
+
+
+def _shown_ranges(
+    layer: Any, dims: Any, hidden: Sequence[int], shape: tuple[int, ...]
+) -> dict[int, tuple[float, float, float]]:
+    """First, last and middle position of the slice along each axis not on screen."""
+    if not hidden:
+        return {}
+    axes = list(hidden)
+    count = len(shape)
+    origin = np.asarray(layer.world_to_data(np.zeros(count)))
+    steps = [np.asarray(layer.world_to_data(unit)) - origin for unit in np.eye(count)]
+    # the viewer, too, leaves out how hidden axes depend on those on the screen
+    inverse = np.stack(steps, axis=-1)[np.ix_(axes, axes)]
+    inverse = inverse * _unit_factors(layer, dims)[axes]
+
+    def along(values: Sequence[float]) -> NDArray[np.float64]:
+        return np.asarray(values, np.float64)[-count:][axes]
+
+    points = inverse @ along(dims.point) + origin[axes]
+    before = inverse @ along(dims.margin_left)
+    behind = inverse @ along(dims.margin_right)
+    ranges = {}
+    thick = layer.projection_mode != "none"
+    for axis, point, left, right in zip(axes, points, before, behind, strict=True):
+        low, high = (point - left, point + right) if thick else (point, point)
+        if round(high) < 0 or round(low) > shape[axis] - 1:
+            raise GemError(
+                f"'{layer.name}' has nothing at the slice that is shown. Move the "
+                "slider below the image to one of its slices."
+            )
+        ranges[axis] = (float(low), float(high), float(point))
+    return ranges
+
+
+def _thick(low: float, high: float, length: int) -> tuple[int, int]:
+    """First position of a thick slice and the one behind its last, as napari does."""
+    first = min(max(round(low), 0), length - 1)
+    end = round(high) + bool(np.isclose(round(high), high))
+    return first, min(max(end, first + 1), length)
+
+
+def _unit_factors(layer: Any, dims: Any) -> NDArray[np.float64]:
+    """Layer units per world unit: the viewer shows µm and mm in one common unit."""
+    units = getattr(dims, "units", None)
+    count = len(layer.units)
+    if units is None or len(units) < count:
+        return np.ones(count)
+    pairs = zip(units[-count:], layer.units, strict=True)
+    return np.array([(1 * world).to(own).magnitude for world, own in pairs])
+
+
+def _geometry(
+    layer: Any,
+    displayed: tuple[int, int],
+    factors: NDArray[np.float64],
+    middle: Mapping[int, int],
+) -> Geometry:
+    # Where the plane's pixel (0, 0) is, in pixels of the finest level. A pixel of a
+    # coarser level covers several, so its middle lies further in.
+    start = np.zeros(len(factors))
+    for axis in displayed:
+        start[axis] = (factors[axis] - 1) / 2
+    for axis, position in middle.items():
+        start[axis] = position * factors[axis]
+    affine = np.asarray(layer.affine, np.float64)
+    zero = np.asarray(layer.data_to_world(np.zeros(len(start))))
+    shift = np.asarray(layer.data_to_world(start)) - zero
+    translate = layer.translate + np.linalg.solve(affine[:-1, :-1], shift)
+    return Geometry(
+        transform={
+            "scale": np.asarray(layer.scale) * factors,
+            "translate": translate,
+            "rotate": np.array(layer.rotate),
+            "shear": np.array(layer.shear),
+            "affine": affine,
+            "units": tuple(layer.units),
+            "axis_labels": tuple(layer.axis_labels),
+        },
+        displayed=displayed,
+    )
+
+
+def _plane_title(middle: Mapping[int, int]) -> str:
+    if not middle:
+        return ""
+    return f"slice {', '.join(str(middle[axis]) for axis in sorted(middle))}"
+
+
+def _is_range(part: slice | int) -> bool:
+    return isinstance(part, slice) and part != slice(None)
+
+
+def result_layers(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.unsignedinteger[Any]],
+    recipe: Recipe,
+    image: LayerImage,
+    colors: Sequence[tuple[float, float, float]] | None = None,
+) -> list[LayerData]:
+    """Make layer data of a result: a map for each class, then the labels.
+
+    Parameters
+    ----------
+    probabilities
+        (classes, height, width), 0 to 1.
+    labels
+        (height, width), 0 for background, ``i + 1`` for class i.
+    recipe
+        How it was made.
+    image
+        What was segmented.
+    colors
+        Red, green, blue of each class, 0 to 1; None takes those of
+        `napari_gem.colors.class_color`.
+
+    Returns
+    -------
+    list[LayerData]
+        The layers lie exactly on the image. Each one's ``metadata["napari_gem"]``
+        tells its role, class, source layer, plane and recipe.
+    """
+    names = [prompt.name for prompt in recipe.prompts]
+    chosen = colors or [class_color(number) for number in range(len(names))]
+    suffix = "GEM" if not image.title else f"GEM {image.title}"
+    told = {
+        "source": image.source,
+        "plane": list(image.plane),
+        "recipe": to_dict(recipe),
+    }
+    layers = [
+        LayerData(
+            image.geometry.place(plane),
+            {
+                **image.geometry.transform,
+                "name": f"{name} · {suffix}",
+                "metadata": {KEY: {"role": "probability", "class": name, **told}},
+                "colormap": _map_colormap(color),
+                "contrast_limits": (0.0, 1.0),
+                "blending": "additive",
+                "visible": False,
+                "rgb": False,
+                "multiscale": False,
+            },
+            "image",
+        )
+        for name, color, plane in zip(names, chosen, probabilities, strict=True)
+    ]
+    placed = image.geometry.place(labels)
+    features = {
+        "index": list(range(len(names) + 1)),
+        "class": ["background", *names],
+        "prompt": ["", *(", ".join(prompt.words) for prompt in recipe.prompts)],
+    }
+    entry = {"role": "labels", **told, "fingerprint": fingerprint(placed, features)}
+    kwargs = {
+        **image.geometry.transform,
+        "name": f"labels · {suffix}",
+        "metadata": {KEY: entry},
+        "features": features,
+        "colormap": labels_colors(chosen),
+        "opacity": LABELS_OPACITY,
+        "multiscale": False,
+    }
+    return [*layers, LayerData(placed, kwargs, "labels")]
+
+
+def labels_colors(
+    colors: Iterable[tuple[float, float, float]],
+) -> dict[int | None, tuple[float, ...]]:
+    """Give each label id its colour; ids that are not listed are shown in grey."""
+    table: dict[int | None, tuple[float, ...]] = {
+        None: (0.5, 0.5, 0.5, 1.0),
+        0: (0.0, 0.0, 0.0, 0.0),
+    }
+    table.update({i: (*color, 1.0) for i, color in enumerate(colors, start=1)})
+    return table
+
+
+def _map_colormap(color: tuple[float, float, float]) -> dict[str, Any]:
+    code = "".join(f"{round(255 * part):02x}" for part in color)
+    return {"colors": [(0.0, 0.0, 0.0), color], "name": f"GEM #{code}"}
+
+
+def fingerprint(labels: NDArray[Any], features: Mapping[str, Any]) -> str:
+    """Digest of a labels layer's data and features, to see whether it was changed."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(f"{labels.shape}{labels.dtype}".encode())
+    digest.update(np.ascontiguousarray(labels).data)
+    for column in features:
+        values = [str(value) for value in features[column]]
+        digest.update(f"{column}{values}".encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What happens to the viewer's layers when a result comes.
+
+    Attributes
+    ----------
+    update
+        Our layers of the same image plane, and their new data.
+    add
+        Layers to be made.
+    remove
+        Our maps of classes that are no longer asked for.
+    """
+
+    update: tuple[tuple[Any, LayerData], ...]
+    add: tuple[LayerData, ...]
+    remove: tuple[Any, ...]
+
+
+def is_result(layer: Any) -> bool:
+    """Tell whether we made a layer; a copy or a layer read from a file is the user's.
+
+    Whoever adds a result layer writes its ``unique_id`` into our metadata entry.
+    """
+    entry = layer.metadata.get(KEY)
+    return isinstance(entry, dict) and entry.get("layer") == str(layer.unique_id)
+
+
+def plan_update(
+    existing: Iterable[Any], image: LayerImage, results: Iterable[LayerData]
+) -> Plan:
+    """Decide which layers are updated, added and removed.
+
+    Our maps of the same plane of the same image are updated if their class is asked
+    for again, and removed if not. Our labels layer is updated only if nobody changed
+    its data or features. Other layers are left alone.
+
+    Parameters
+    ----------
+    existing
+        The viewer's layers.
+    image
+        What was segmented.
+    results
+        From `result_layers`.
+
+    Returns
+    -------
+    Plan
+        Every result is in ``update`` or in ``add``.
+    """
+    ours = [layer for layer in existing if _is_of(layer, image)]
+    maps = {
+        layer.metadata[KEY].get("class"): layer
+        for layer in ours
+        if layer.metadata[KEY].get("role") == "probability"
+    }
+    labels = [
+        layer
+        for layer in ours
+        if layer.metadata[KEY].get("role") == "labels" and not is_changed(layer)
+    ]
+    update, add = [], []
+    for result in results:
+        entry = result.kwargs["metadata"][KEY]
+        if entry["role"] == "labels":
+            found = labels.pop() if labels else None
+        else:
+            found = maps.pop(entry["class"], None)
+        if found is None:
+            add.append(result)
+        else:
+            update.append((found, result))
+    return Plan(tuple(update), tuple(add), tuple(maps.values()))
+
+
+def choose_colors(
+    existing: Iterable[Any], image: LayerImage, names: Sequence[str]
+) -> list[tuple[float, float, float]]:
+    """Choose a colour for each class.
+
+    A class keeps the colour of its map, also one that the user gave it; new classes
+    get those that are free.
+    """
+    kept = {}
+    for layer in existing:
+        if _is_of(layer, image) and layer.metadata[KEY].get("role") == "probability":
+            red, green, blue = (float(v) for v in layer.colormap.map([1.0])[0][:3])
+            kept[layer.metadata[KEY].get("class")] = (red, green, blue)
+    kept = {name: color for name, color in kept.items() if name in names}
+    colors = []
+    number = 0
+    for name in names:
+        while name not in kept:
+            color = class_color(number)
+            number += 1
+            if not any(np.allclose(color, other, atol=0.01) for other in kept.values()):
+                kept[name] = color
+        colors.append(kept[name])
+    return colors
+
+
+def is_changed(layer: Any) -> bool:
+    """Tell whether somebody changed the data or the features of our labels layer."""
+    written = layer.metadata[KEY].get("fingerprint")
+    return bool(fingerprint(np.asarray(layer.data), dict(layer.features)) != written)
+
+
+def _is_of(layer: Any, image: LayerImage) -> bool:
+    if not is_result(layer):
+        return False
+    entry = layer.metadata[KEY]
+    return (entry.get("source"), entry.get("plane")) == (
+        image.source,
+        list(image.plane),
+    )
