@@ -86,11 +86,12 @@ class LayerImage:
         Where the plane lies.
     source
         Stays the same as long as the layer exists.
-    plane
-        Tells the planes of one layer apart: axes on the screen, and the position
-        along the others.
-    title
-        What tells the plane apart for the user, such as ``slice 3``; empty for 2-D.
+    whole
+        Shape of the finest level of the layer, without colours.
+    factors
+        Pixels of the finest level per pixel of the plane, for each axis.
+    position
+        Position along each axis that is not on the screen.
     notice
         A sentence for the user; empty if there is nothing to say.
     """
@@ -102,9 +103,22 @@ class LayerImage:
     appearance: Appearance
     geometry: Geometry
     source: str
-    plane: tuple[int, ...]
-    title: str = ""
+    whole: tuple[int, ...]
+    factors: tuple[float, ...]
+    position: Mapping[int, int]
     notice: str = ""
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """Tells the planes of one layer apart."""
+        return *self.geometry.displayed, *(p for _, p in sorted(self.position.items()))
+
+    @property
+    def title(self) -> str:
+        """Tells the planes apart for the user: ``slice 3``; empty for 2-D images."""
+        if not self.position:
+            return ""
+        return f"slice {', '.join(str(p) for _, p in sorted(self.position.items()))}"
 
     def read(self) -> NDArray[Any]:
         """Read the plane: (height, width), or (height, width, 3 or 4) for RGB(A).
@@ -154,15 +168,15 @@ def read_layer(layer: Any, dims: Any) -> LayerImage:
     down, right = order[-2:]
     shapes = _level_shapes(layer, axes)
     level = _choose_level(shapes, (down, right))
-    factors = np.divide(shapes[0], shapes[level])
+    factors = tuple(float(f) for f in np.divide(shapes[0], shapes[level]))
     ranges = _shown_ranges(layer, dims, order[:-2], shapes[0])
     index: list[slice | int] = [slice(None)] * axes
-    middle: dict[int, int] = {}
+    position: dict[int, int] = {}
     for axis, (low, high, point) in ranges.items():
         length = shapes[level][axis]
-        middle[axis] = int(np.clip(round(point / factors[axis]), 0, length - 1))
+        position[axis] = int(np.clip(round(point / factors[axis]), 0, length - 1))
         first, end = _thick(low / factors[axis], high / factors[axis], length)
-        index[axis] = slice(first, end) if end - first > 1 else middle[axis]
+        index[axis] = slice(first, end) if end - first > 1 else position[axis]
     shape = int(shapes[level][down]), int(shapes[level][right])
     return LayerImage(
         data=layer.data[level] if layer.multiscale else layer.data,
@@ -170,10 +184,11 @@ def read_layer(layer: Any, dims: Any) -> LayerImage:
         projection=str(layer.projection_mode),
         shape=shape,
         appearance=read_appearance(layer),
-        geometry=_geometry(layer, (down, right), factors, middle),
+        geometry=_geometry(layer, (down, right), factors, position),
         source=str(layer.unique_id),
-        plane=(down, right, *(middle[axis] for axis in sorted(middle))),
-        title=_plane_title(middle),
+        whole=shapes[0],
+        factors=factors,
+        position=position,
         notice=_level_notice(level, shape),
     )
 
@@ -305,16 +320,16 @@ def _unit_factors(layer: Any, dims: Any) -> NDArray[np.float64]:
 def _geometry(
     layer: Any,
     displayed: tuple[int, int],
-    factors: NDArray[np.float64],
-    middle: Mapping[int, int],
+    factors: Sequence[float],
+    position: Mapping[int, int],
 ) -> Geometry:
     # Where the plane's pixel (0, 0) is, in pixels of the finest level. A pixel of a
     # coarser level covers several, so its middle lies further in.
     start = np.zeros(len(factors))
     for axis in displayed:
         start[axis] = (factors[axis] - 1) / 2
-    for axis, position in middle.items():
-        start[axis] = position * factors[axis]
+    for axis, number in position.items():
+        start[axis] = number * factors[axis]
     affine = np.asarray(layer.affine, np.float64)
     zero = np.asarray(layer.data_to_world(np.zeros(len(start))))
     shift = np.asarray(layer.data_to_world(start)) - zero
@@ -331,12 +346,6 @@ def _geometry(
         },
         displayed=displayed,
     )
-
-
-def _plane_title(middle: Mapping[int, int]) -> str:
-    if not middle:
-        return ""
-    return f"slice {', '.join(str(middle[axis]) for axis in sorted(middle))}"
 
 
 def _is_range(part: slice | int) -> bool:
@@ -404,7 +413,12 @@ def result_layers(
         "class": ["background", *names],
         "prompt": ["", *(", ".join(prompt.words) for prompt in recipe.prompts)],
     }
-    entry = {"role": "labels", **told, "fingerprint": fingerprint(placed, features)}
+    entry = {
+        "role": "labels",
+        **told,
+        "colors": dict(zip(names, chosen, strict=True)),
+        "fingerprint": fingerprint(placed, features),
+    }
     kwargs = {
         **image.geometry.transform,
         "name": f"labels · {suffix}",
@@ -415,6 +429,38 @@ def result_layers(
         "multiscale": False,
     }
     return [*layers, LayerData(placed, kwargs, "labels")]
+
+
+def move_results(
+    layer: Any, image: LayerImage, results: Iterable[LayerData]
+) -> list[LayerData]:
+    """Lay results on their image where it is now.
+
+    Parameters
+    ----------
+    layer
+        The layer that was segmented; it may have been moved since.
+    image
+        As it was read.
+    results
+        From `result_layers`.
+
+    Raises
+    ------
+    GemError
+        If the layer's data now have another shape.
+    """
+    shapes = _level_shapes(layer, len(layer.scale))
+    if shapes[0] != image.whole:
+        raise GemError(
+            f"The data of '{layer.name}' were replaced during the run, so its result "
+            "was dropped. Run again."
+        )
+    now = _geometry(layer, image.geometry.displayed, image.factors, image.position)
+    return [
+        LayerData(data, {**kwargs, **now.transform}, kind)
+        for data, kwargs, kind in results
+    ]
 
 
 def labels_colors(
@@ -545,6 +591,32 @@ def choose_colors(
                 kept[name] = color
         colors.append(kept[name])
     return colors
+
+
+def kept_label_colors(
+    layer: Any, result: LayerData
+) -> dict[int | None, tuple[float, ...]] | None:
+    """Choose the colours of a labels layer that is updated.
+
+    Classes keep a colour that the user gave them in this layer.
+
+    Returns
+    -------
+    dict or None
+        Colour for each id; None leaves the layer's colours alone: it is no labels
+        layer, or the user chose automatic colours.
+    """
+    current = getattr(layer.colormap, "color_dict", None)
+    if result.kind != "labels" or current is None:
+        return None
+    written = layer.metadata[KEY].get("colors", {})
+    own = {
+        name: tuple(float(v) for v in current[i][:3])
+        for i, (name, color) in enumerate(written.items(), start=1)
+        if i in current and not np.allclose(current[i][:3], color, atol=0.01)
+    }
+    colors = result.kwargs["metadata"][KEY]["colors"]
+    return labels_colors(own.get(name, color) for name, color in colors.items())
 
 
 def is_changed(layer: Any) -> bool:

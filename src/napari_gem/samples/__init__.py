@@ -70,7 +70,7 @@ def load_histology() -> list[LayerDataTuple]:
 
 
 def load_aerial() -> list[LayerDataTuple]:
-    """A landscape from above, as layer data."""
+    """Land and water from above, as layer data."""
     return [_layer("aerial")]
 
 

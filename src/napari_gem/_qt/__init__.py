@@ -1,0 +1,1 @@
+"""The dock widget; the only package that imports Qt and napari."""

@@ -1,0 +1,88 @@
+"""Combo box of the viewer's image layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.layers import Image
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QSizePolicy
+
+from napari_gem.layers import is_result
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from qtpy.QtWidgets import QWidget
+
+
+class ImageChoice(QComboBox):
+    """Offers all image layers but our own maps, and follows the active layer.
+
+    Parameters
+    ----------
+    viewer
+        Whose layers are offered.
+    parent
+        Widget that it is part of.
+    """
+
+    layer_chosen = Signal(object)
+    """The layer now chosen, or None."""
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip("The image layer that is segmented, as it is shown now")
+        events = viewer.layers.events
+        self._sources = [events.inserted, events.removed, events.reordered]
+        self._sources.append(events.renamed)
+        for source in self._sources:
+            source.connect(self._on_layers)
+        viewer.layers.selection.events.active.connect(self._on_active)
+        self.currentIndexChanged.connect(self._on_index)
+        self._told: Any = None
+        self._on_layers()
+        self._on_active()
+
+    def layer(self) -> Any:
+        """Layer that is chosen; None if there is no image layer."""
+        return self.currentData()
+
+    def detach(self) -> None:
+        """Stop listening to the viewer."""
+        for source in self._sources:
+            source.disconnect(self._on_layers)
+        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+
+    def _on_layers(self, _event: Any = None) -> None:
+        chosen = self.layer()
+        images = [
+            layer
+            for layer in reversed(self._viewer.layers)
+            if isinstance(layer, Image) and not is_result(layer)
+        ]
+        self.blockSignals(True)
+        self.clear()
+        for layer in images:
+            self.addItem(layer.name, layer)
+        if not images:
+            self.addItem("no image layer", None)
+        self.setEnabled(bool(images))
+        self.setCurrentIndex(images.index(chosen) if chosen in images else 0)
+        self.blockSignals(False)
+        self._on_index()
+
+    def _on_active(self, _event: Any = None) -> None:
+        active = self._viewer.layers.selection.active
+        for index in range(self.count()):
+            if active is not None and self.itemData(index) is active:
+                self.setCurrentIndex(index)
+
+    def _on_index(self, _index: int = 0) -> None:
+        if self.layer() is not self._told:
+            self._told = self.layer()
+            self.layer_chosen.emit(self._told)

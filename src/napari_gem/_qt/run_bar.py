@@ -1,0 +1,99 @@
+"""Run, Cancel, progress and a line for what there is to say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+if TYPE_CHECKING:
+    from napari_gem.types import Progress
+
+MARKS = {"info": "", "warning": "⚠ ", "error": "✖ "}
+
+
+class RunBar(QWidget):
+    """Buttons and feedback of a run."""
+
+    run_requested = Signal()
+    cancel_requested = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.run_button = QPushButton("Run")
+        self.cancel_button = QPushButton("Cancel")
+        self.stage = QLabel()
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setMaximumHeight(8)
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.status.setTextFormat(Qt.TextFormat.PlainText)
+        self.status.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+        )
+        # room for the sentence is taken from the prompts, not from the window
+        self.status.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding
+        )
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.run_button, 2)
+        buttons.addWidget(self.cancel_button, 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addLayout(buttons)
+        for widget in (self.stage, self.bar, self.status):
+            layout.addWidget(widget)
+        self.run_button.clicked.connect(self.run_requested)
+        self.cancel_button.clicked.connect(self.cancel_requested)
+        self.set_busy(False)
+
+    def set_busy(self, busy: bool) -> None:
+        """Show whether a run is going on."""
+        self.run_button.setEnabled(not busy)
+        self.cancel_button.setEnabled(busy)
+        self.stage.setVisible(busy)
+        self.bar.setVisible(busy)
+        if not busy:
+            self.stage.clear()
+
+    def show_progress(self, progress: Progress) -> None:
+        """Show how far a run is."""
+        self.bar.setRange(0, progress.total)
+        self.bar.setValue(progress.done)
+        self.stage.setText(progress_text(progress))
+
+    def tell(self, kind: str, sentence: str) -> None:
+        """Say something; an empty sentence takes back what was said."""
+        self.status.setText(MARKS[kind] + sentence if sentence else "")
+
+
+def progress_text(progress: Progress) -> str:
+    """Put progress into words.
+
+    Examples
+    --------
+    >>> from napari_gem.types import Progress
+    >>> progress_text(Progress("Encoding", 3, 12, 130.0))
+    'Encoding: 3 of 12, about 2 min left'
+    """
+    text = progress.stage
+    if progress.total:
+        text += f": {progress.done:,} of {progress.total:,}"
+    left = progress.seconds_left
+    if left is None:
+        return text
+    if left < 100:
+        return f"{text}, about {max(1, round(left))} s left"
+    if left < 6000:
+        return f"{text}, about {round(left / 60)} min left"
+    return f"{text}, about {round(left / 3600)} h left"
