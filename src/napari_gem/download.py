@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import errno
 import threading
+from contextlib import closing
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +16,16 @@ if TYPE_CHECKING:
 
     from napari_gem.types import ModelCard
 
-WEIGHTS = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
-"""Names of weights in an open_clip repository, the preferred one first."""
-
 CONFIG = "open_clip_config.json"
+"""File that makes a folder or repository of weights a model of open_clip."""
+
+WEIGHTS = (
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+"""Usual names of its weights, in open_clip's order of preference."""
+
 MODEL = ((CONFIG,), WEIGHTS)
 
 TOKENIZER = (
@@ -27,8 +35,10 @@ TOKENIZER = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "spiece.model",
+    "tokenizer.model",
 )
-"""Fetched if a repository has them."""
+"""Files that tokenizers of the transformers package are read from."""
 
 
 class _CancelledError(Exception):
@@ -68,6 +78,7 @@ def fetch_steps(
     card: ModelCard,
     repository: str,
     groups: Sequence[Sequence[str]],
+    extra: Sequence[str] = (),
     *,
     allowed: bool,
 ) -> Generator[Progress, None, tuple[Path, ...]]:
@@ -79,6 +90,8 @@ def fetch_steps(
         The model, to say what is asked for.
     repository, groups
         As for `find_cached`.
+    extra
+        Files that a download brings too, if the repository has them.
     allowed
         Whether the network may be used.
 
@@ -105,44 +118,57 @@ def fetch_steps(
         raise GemError(_permission_needed(card, repository))
     yield Progress("Asking the hub")
     try:
-        return (yield from _download_steps(repository, groups))
+        return (yield from _download_steps(repository, groups, extra))
     except _failures() as error:
         raise GemError(_explain(error, repository)) from error
 
 
 def _download_steps(
-    repository: str, groups: Sequence[Sequence[str]]
+    repository: str, groups: Sequence[Sequence[str]], extra: Sequence[str]
 ) -> Generator[Progress, None, tuple[Path, ...]]:
-    from concurrent.futures import ThreadPoolExecutor
-
-    from huggingface_hub import HfApi, hf_hub_download
+    from huggingface_hub import HfApi
 
     info = HfApi().model_info(repository, files_metadata=True)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
     names = [_pick(repository, group, sizes) for group in groups]
-    extra = [name for name in TOKENIZER if name in sizes] if len(groups) > 1 else []
-    total = sum(sizes[name] for name in names + extra)
-    meter = _Meter()
-    executor = ThreadPoolExecutor(1, thread_name_prefix="download")
-    try:
-        # weights last: with them in the cache the model counts as complete
-        for name in [*extra, *names]:
-            job = executor.submit(
-                hf_hub_download, repository, name, tqdm_class=meter.bar_class()
-            )
-            while not job.done():
-                yield Progress("Downloading", min(meter.count, total), total)
-                meter.changed.wait(0.25)
-                meter.changed.clear()
-            job.result()
-    finally:
-        meter.stopped.set()
-        executor.shutdown(wait=False)
+    there = [name for name in extra if name in sizes]
+    total = sum(sizes[name] for name in names + there)
+    done = 0
+    # weights last: with them in the cache the model counts as complete
+    for name in [*there, *names]:
+        with closing(_fetch(repository, name)) as counts:
+            for count in counts:
+                yield Progress("Downloading", done + min(count, sizes[name]), total)
+        done += sizes[name]
+    yield Progress("Downloading", total, total)
     return find_cached(repository, [[name] for name in names]) or ()
 
 
+def _fetch(repository: str, name: str) -> Generator[int, None, None]:
+    """Download one file in a thread and yield the bytes that have come."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from huggingface_hub import hf_hub_download
+
+    meter = _Meter()
+    options: dict[str, Any] = {"tqdm_class": meter.bar_class()}
+    if "tqdm_class" not in signature(hf_hub_download).parameters:
+        options = {}  # huggingface_hub before 1.3
+    executor = ThreadPoolExecutor(1, thread_name_prefix="download")
+    job = executor.submit(lambda: hf_hub_download(repository, name, **options))
+    try:
+        while not job.done():
+            yield meter.count
+            meter.changed.wait(0.25)
+            meter.changed.clear()
+        job.result()
+    finally:
+        meter.stopped.set()
+        executor.shutdown(wait=False)
+
+
 class _Meter:
-    """Counts the bytes of several files, and ends a download from outside."""
+    """Counts the bytes of one file, and ends its download from outside."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -158,12 +184,15 @@ class _Meter:
         class Silent(tqdm):  # type: ignore[misc]
             def __init__(self, *args: Any, **options: Any) -> None:
                 options.pop("name", None)
+                self.come = int(options.get("initial") or 0)
                 super().__init__(*args, **options | {"disable": True})
 
             def update(self, n: float | None = 1) -> bool | None:
                 if meter.stopped.is_set():
                     raise _CancelledError
-                meter.count += int(n or 0)
+                self.come += int(n or 0)
+                # two bars may show one file: what came and what was put together
+                meter.count = max(meter.count, self.come)
                 meter.changed.set()
                 return None
 
@@ -195,7 +224,7 @@ def _failures() -> tuple[type[Exception], ...]:
 
     # the hub's client library changes its HTTP library; the base class tells which
     bases = [base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
-    return (OSError, RuntimeError, ValueError, _CancelledError, *bases)
+    return (OSError, RuntimeError, ValueError, *bases)
 
 
 def _explain(error: Exception, repository: str) -> str:
@@ -214,9 +243,11 @@ def _explain(error: Exception, repository: str) -> str:
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         status = error.response.status_code
         return f"The hub answered {status} for {repository}. Try again later."
-    if isinstance(error, OSError) and error.errno == 28:
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f"The disk of {constants.HF_HUB_CACHE} is full. Make room there."
-    why = "offline mode is on" if os.environ.get("HF_HUB_OFFLINE") else str(error)
+    why = str(error).partition("\n")[0]
+    if constants.HF_HUB_OFFLINE:
+        why = "offline mode is on"
     return (
         f"{repository} could not be downloaded from {constants.ENDPOINT} ({why}). "
         "Go online, or copy the cache of a computer that has the model to "

@@ -7,27 +7,26 @@ Folder, weights file, open_clip tag and hub repository all end in the same call 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 from dataclasses import dataclass, field
-from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 
 from napari_gem import download as downloads
 from napari_gem.backbones import build_backbone
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.types import GemError, Progress
+from napari_gem.weights import hash_file, misfit, read_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_gem.backbones import Backbone
     from napari_gem.types import ModelCard
+    from napari_gem.weights import Shapes
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -88,6 +87,7 @@ def load_steps(
     kind = choose_precision(precision, where)
     yield Progress("Loading model", 0, 3)
     source = yield from _source_steps(card, download)
+    yield from _text_tower_steps(card, source, download)
     yield Progress("Loading model", 1, 3)
     revision = hash_file(source.weights)
     yield Progress("Loading model", 2, 3)
@@ -131,18 +131,6 @@ def choose_precision(name: str, device: torch.device) -> str:
     return name
 
 
-def hash_file(path: Path) -> str:
-    """First 16 digits of a file's SHA-256; computed once while it does not change."""
-    state = path.stat()
-    return _hash(str(path), state.st_mtime_ns, state.st_size)
-
-
-@lru_cache(maxsize=64)
-def _hash(path: str, _mtime: int, _size: int) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
 def _source_steps(
     card: ModelCard, download: bool
 ) -> Generator[Progress, None, _Source]:
@@ -154,11 +142,21 @@ def _source_steps(
     if kind == "file":
         return _Source(card.architecture, _there(Path(value)))
     if kind == "hf-hub":
-        config, weights = yield from downloads.fetch_steps(
-            card, value, downloads.MODEL, allowed=download
-        )
-        return _folder_source(config.parent, weights)
+        return (yield from _repository_steps(card, value, download))
     return (yield from _tag_steps(card, value, download))
+
+
+def _repository_steps(
+    card: ModelCard, repository: str, download: bool
+) -> Generator[Progress, None, _Source]:
+    config, weights = yield from downloads.fetch_steps(
+        card,
+        repository,
+        downloads.MODEL,
+        downloads.TOKENIZER,
+        allowed=download,
+    )
+    return _folder_source(config.parent, weights)
 
 
 def _folder_source(folder: Path, weights: Path | None = None) -> _Source:
@@ -201,6 +199,9 @@ def _tag_steps(
         )
     # OWNER/REPOSITORY/FILE, where an empty FILE means open_clip's usual names
     repository, _, file = stated["hf_hub"].rpartition("/")
+    if "hf_tokenizer_name" in open_clip.get_model_config(card.architecture)["text_cfg"]:
+        # the repository has the tokenizer, which open_clip would fetch by itself
+        return (yield from _repository_steps(card, repository, download))
     names = (Path(file).stem + ".safetensors", file) if file else downloads.WEIGHTS
     (weights,) = yield from downloads.fetch_steps(
         card, repository, [names], allowed=download
@@ -214,22 +215,52 @@ def _tag_steps(
     return _Source(card.architecture, weights, options)
 
 
+def _text_tower_steps(
+    card: ModelCard, source: _Source, download: bool
+) -> Generator[Progress, None, None]:
+    """Get what a text tower of the transformers package needs besides weights."""
+    text = import_open_clip().get_model_config(source.name)["text_cfg"]
+    tower = text.get("hf_model_name")
+    if not tower and not text.get("hf_tokenizer_name"):
+        return
+    if find_spec("transformers") is None:
+        raise GemError(
+            f"{card.name} reads text with the package transformers. Install it with "
+            "'pip install transformers'."
+        )
+    if tower:
+        yield from downloads.fetch_steps(
+            card, tower, [("config.json",)], allowed=download
+        )
+
+
 def _create(card: ModelCard, source: _Source) -> tuple[torch.nn.Module, Any]:
+    """Have open_clip make the model and its tokenizer."""
     open_clip = import_open_clip()
+    shapes = read_shapes(source.weights)
     try:
         clip = open_clip.create_model(
             source.name, pretrained=_as_argument(source), **source.options
         )
-        tokenizer = open_clip.get_tokenizer(source.name)
-    except (SafetensorError, UnpicklingError, EOFError) as error:
-        raise GemError(_unreadable(source.weights, error)) from error
-    except ImportError as error:
+        return clip, open_clip.get_tokenizer(source.name)
+    except Exception as error:  # other people's configurations and weights
+        reason = _why(source, shapes, error)
+        fits = card.architecture or downloads.CONFIG
         raise GemError(
-            f"{card.name} needs a package that is not installed: {error}."
+            f"'{source.weights}' does not fit {fits}: {reason}. Choose the "
+            "architecture that the weights were trained with."
         ) from error
-    except (RuntimeError, ValueError, KeyError, TypeError, OSError) as error:
-        raise GemError(_misfit(card, source, error)) from error
-    return clip, tokenizer
+
+
+def _why(source: _Source, shapes: Shapes, error: Exception) -> str:
+    try:
+        empty = import_open_clip().create_model(
+            source.name, load_weights=False, **source.options
+        )
+    except Exception:  # noqa: BLE001 (then the configuration is wrong, as error says)
+        return str(error)
+    wanted = {name: tuple(value.shape) for name, value in empty.state_dict().items()}
+    return misfit(shapes, wanted) or str(error)
 
 
 def _as_argument(source: _Source) -> str | None:
@@ -240,11 +271,3 @@ def _there(path: Path) -> Path:
     if path.is_file():
         return path
     raise GemError(f"'{path}' is not there. Check the path, or install again.")
-
-
-def _unreadable(path: Path, error: Exception) -> str:
-    return f"{path} {error!r}"
-
-
-def _misfit(card: ModelCard, source: _Source, error: Exception) -> str:
-    return f"{card.name} {source.weights} {error!r}"

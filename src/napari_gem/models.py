@@ -96,9 +96,9 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
         return _card(name, repository, source=source)
     path = Path(name).expanduser()
     if path.is_dir():
-        return _folder_card(path.resolve())
+        return _folder_card(path.absolute())
     if path.is_file():
-        return _file_card(path.resolve(), architecture)
+        return _file_card(path.absolute(), architecture)
     if _REPOSITORY.fullmatch(name) and name.split("/")[0] in _architectures():
         return _card(name, name.replace("/", " "))
     raise GemError(_unknown(name))
@@ -215,8 +215,8 @@ def _card(id: str, name: str, **entry: Any) -> ModelCard:  # noqa: A002 (as in t
 def _folder_card(folder: Path) -> ModelCard:
     if not (folder / downloads.CONFIG).is_file():
         raise GemError(
-            f"The folder '{folder}' holds no {downloads.CONFIG}, so it is no model of open_clip. "
-            "Choose a folder that does, or a weights file and its architecture."
+            f"The folder '{folder}' holds no {downloads.CONFIG}, so open_clip cannot "
+            "read it. Choose one that does, or a weights file and its architecture."
         )
     return _card(str(folder), folder.name, weights=f"folder:{folder}", size=0)
 

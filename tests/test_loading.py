@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import argparse
+import json
+import pickle
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from napari_gem import loading, models
+from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.models import is_available, list_models, load_model
+from napari_gem.types import GemError, GemParameters, ModelCard, Progress
+from napari_gem.weights import hash_file, read_shapes
+from tests.tiny import CONFIG, PATCH, write_tiny_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    Weights = dict[str, torch.Tensor]
+
+ARCHITECTURE = "tiny-for-tests"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def weights(folder: Path) -> Weights:
+    return load_file(folder / "open_clip_model.safetensors")
+
+
+@pytest.fixture
+def architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Name of an open_clip architecture with the tiny model's shape."""
+    path = tmp_path / f"{ARCHITECTURE}.json"
+    path.write_text(json.dumps(CONFIG))
+    open_clip = import_open_clip()
+    monkeypatch.setattr(open_clip.factory, "_MODEL_CONFIG_PATHS", [])
+    monkeypatch.setattr(
+        open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS)
+    )
+    open_clip.add_model_config(path)
+    known = models._architectures() | {ARCHITECTURE}
+    monkeypatch.setattr(models, "_architectures", lambda: known)
+    return ARCHITECTURE
+
+
+def see(model: models.Model) -> torch.Tensor:
+    """Whole-image embedding of a fixed picture."""
+    picture = torch.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
+    with torch.inference_mode():
+        return model.backbone.encode_patches(picture, GemParameters()).image
+
+
+def test_a_folder_loads(folder: Path) -> None:
+    seen: list[Progress] = []
+    model = load_model(str(folder), device="cpu", progress=seen.append)
+    assert (model.device, model.precision) == ("cpu", "float32")
+    assert model.card.id == str(folder)
+    assert model.revision == hash_file(folder / "open_clip_model.safetensors")
+    assert len(model.revision) == 16
+    assert model.backbone.patch_size == PATCH
+    assert [step.done for step in seen] == [0, 1, 2, 3]
+    assert bool(torch.isfinite(see(model)).all())
+
+
+def test_the_model_is_the_one_in_the_file(folder: Path, tmp_path: Path) -> None:
+    first = see(load_model(str(folder), device="cpu"))
+    again = see(load_model(str(folder), device="cpu"))
+    other = see(load_model(str(write_tiny_model(tmp_path, seed=1)), device="cpu"))
+    assert torch.equal(first, again)
+    assert not torch.allclose(first, other, atol=0.1)
+
+
+@pytest.mark.skipif(
+    not is_available(list_models()[0]), reason="the embedded model is not built"
+)
+def test_the_embedded_model_loads() -> None:
+    model = load_model(device="cpu")
+    assert model.card.id == "embedded"
+    assert model.card.known_words
+
+
+WRAPPED: dict[str, Callable[[Weights], object]] = {
+    "bare": lambda weights: weights,
+    "state_dict": lambda weights: {"epoch": 3, "name": "x", "state_dict": weights},
+    "module": lambda weights: {
+        "state_dict": {f"module.{name}": value for name, value in weights.items()}
+    },
+    "half": lambda weights: {name: value.half() for name, value in weights.items()},
+}
+
+
+@pytest.mark.parametrize("case", WRAPPED)
+def test_files_load(
+    case: str, weights: Weights, folder: Path, tmp_path: Path, architecture: str
+) -> None:
+    path = tmp_path / "mine.pt"
+    torch.save(WRAPPED[case](weights), path)
+    model = load_model(str(path), architecture=architecture, device="cpu")
+    assert model.precision == "float32"
+    expected = see(load_model(str(folder), device="cpu"))
+    assert torch.nn.functional.cosine_similarity(see(model), expected) > 0.999
+
+
+def test_a_safetensors_file_loads(folder: Path, architecture: str) -> None:
+    path = folder / "open_clip_model.safetensors"
+    model = load_model(str(path), architecture=architecture, device="cpu")
+    assert model.revision == hash_file(path)
+
+
+def damaged(weights: Weights, path: Path, suffix: str) -> bytes:
+    whole = path.with_name(f"whole{suffix}")
+    if suffix == ".pt":
+        torch.save(weights, whole)
+    else:
+        save_file(weights, whole)
+    return whole.read_bytes()
+
+
+UNREADABLE: dict[str, tuple[str, Callable[[bytes], bytes]]] = {
+    "cut pt": (".pt", lambda whole: whole[: len(whole) // 2]),
+    "cut safetensors": (".safetensors", lambda whole: whole[: len(whole) // 2]),
+    "empty pt": (".pt", lambda _: b""),
+    "empty safetensors": (".safetensors", lambda _: b""),
+    "text": (".pt", lambda _: b"this is no checkpoint" * 20),
+    "web page": (".pt", lambda _: b"<html><body>404</body></html>" * 20),
+    "pointer": (".safetensors", lambda _: b"version https://git-lfs.github.com/sp"),
+    "pickle": (".pt", lambda _: pickle.dumps({"a": print})),
+}
+
+
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_damaged_files_are_told(
+    case: str, weights: Weights, tmp_path: Path, architecture: str
+) -> None:
+    suffix, change = UNREADABLE[case]
+    path = tmp_path / f"mine{suffix}"
+    path.write_bytes(change(damaged(weights, path, suffix)))
+    with pytest.raises(GemError, match="damaged or no weights file") as caught:
+        load_model(str(path), architecture=architecture)
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"args": argparse.Namespace(rate=1)}, "more than weights.*safetensors"),
+        (torch.nn.Linear(2, 2), "more than weights.*safetensors"),
+        ({}, "no table of named weights"),
+        (torch.zeros(3), "no table of named weights"),
+    ],
+)
+def test_other_content_is_refused(
+    content: object, message: str, tmp_path: Path, architecture: str
+) -> None:
+    path = tmp_path / "mine.pt"
+    torch.save(content, path)
+    with pytest.raises(GemError, match=message):
+        load_model(str(path), architecture=architecture)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_an_archive_of_code_is_refused(tmp_path: Path, architecture: str) -> None:
+    path = tmp_path / "mine.pt"
+    torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
+    with pytest.raises(GemError, match="more than weights"):
+        load_model(str(path), architecture=architecture)
+
+
+def test_another_architecture_is_told_by_its_weights(
+    folder: Path, weights: Weights, tmp_path: Path, architecture: str
+) -> None:
+    path = str(folder / "open_clip_model.safetensors")
+    with pytest.raises(GemError, match="does not fit ViT-S-32-alt.*missing: .* more"):
+        load_model(path, architecture="ViT-S-32-alt")
+    changed = {**weights, "extra": torch.zeros(1), "ln_final.bias": torch.zeros(7)}
+    del changed["visual.proj"]
+    save_file(changed, tmp_path / "changed.safetensors")
+    with pytest.raises(GemError) as caught:
+        load_model(str(tmp_path / "changed.safetensors"), architecture=architecture)
+    assert "missing: visual.proj; not expected: extra;" in str(caught.value)
+    assert "ln_final.bias (7 instead of 32)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("[", "no configuration of open_clip"),
+        ("[1]", "no configuration of open_clip"),
+        ("{}", "no configuration of open_clip"),
+        ('{"model_cfg": {"vision_cfg": {}}}', "no configuration of open_clip"),
+        (json.dumps({"model_cfg": {**CONFIG, "wrong": 1}}), "does not fit .*wrong"),
+        (
+            json.dumps({"model_cfg": {**CONFIG, "text_cfg": {"hf_model_name": "a/b"}}}),
+            "pip install transformers",
+        ),
+    ],
+)
+def test_wrong_configurations_are_told(
+    config: str, message: str, folder: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    (copy / "open_clip_config.json").write_text(config)
+    with pytest.raises(GemError, match=message):
+        load_model(str(copy))
+
+
+def test_weights_of_a_folder_are_found(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    named = copy / "open_clip_model.safetensors"
+    other = copy / "other.safetensors"
+    shutil.copy(write_tiny_model(tmp_path / "b", 1) / named.name, other)
+    assert load_model(str(copy)).revision == hash_file(named)
+    named.unlink()
+    assert load_model(str(copy)).revision == hash_file(other)
+    shutil.copy(other, copy / "third.safetensors")
+    with pytest.raises(GemError, match=r"\(other.safetensors, third.safetensors came"):
+        load_model(str(copy))
+    for path in copy.glob("*.safetensors"):
+        path.unlink()
+    with pytest.raises(GemError, match=r"\(none came"):
+        load_model(str(copy))
+
+
+def test_mean_and_std_are_those_of_the_configuration(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert given(monkeypatch, str(folder))[1:] == (
+        (0.48, 0.46, 0.41),
+        (0.27, 0.26, 0.28),
+    )
+
+
+def given(patch: pytest.MonkeyPatch, name: str) -> tuple[Any, Any, Any]:
+    """Model, mean and deviation that the backbone is built from."""
+    got: list[tuple[Any, Any, Any]] = []
+    build = loading.build_backbone
+
+    def spy(clip: Any, tokenizer: Any, mean: Any, std: Any) -> Any:
+        got.append((clip, tuple(mean), tuple(std)))
+        return build(clip, tokenizer, mean, std)
+
+    patch.setattr(loading, "build_backbone", spy)
+    load_model(name, device="cpu")
+    return got[0]
+
+
+@pytest.mark.parametrize(
+    ("stated", "activation"), [({"quick_gelu": True}, "QuickGELU"), ({}, "GELU")]
+)
+def test_a_tag_decides_activation_and_colours(
+    stated: dict[str, bool],
+    activation: str,
+    folder: Path,
+    architecture: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tag = {"hf_hub": "someone/model/", "mean": (0.5,) * 3, "std": (0.25,) * 3, **stated}
+    table = {architecture: {"mine": tag}}
+    monkeypatch.setattr(import_open_clip().pretrained, "_PRETRAINED", table)
+
+    def fetch(card: ModelCard, repository: str, *_: Any, **__: Any) -> Generator[Any]:
+        assert repository == "someone/model"
+        yield Progress("Downloading")
+        return (folder / "open_clip_model.safetensors",)
+
+    monkeypatch.setattr(loading.downloads, "fetch_steps", fetch)
+    clip, mean, std = given(monkeypatch, f"{architecture}/mine")
+    kinds = {type(module).__name__ for module in clip.modules()}
+    assert kinds & {"GELU", "QuickGELU"} == {activation}
+    assert (mean, std) == ((0.5,) * 3, (0.25,) * 3)
+    assert not clip.training
+    assert not any(parameter.requires_grad for parameter in clip.parameters())
+
+
+@pytest.mark.parametrize(
+    "card",
+    [card for card in list_models() if card.weights.startswith("open_clip:")],
+    ids=lambda card: card.id,
+)
+def test_the_catalogue_agrees_with_open_clip(card: ModelCard) -> None:
+    open_clip = import_open_clip()
+    tag = open_clip.get_pretrained_cfg(card.architecture, card.id.split("/")[1])
+    assert card.source == f"https://huggingface.co/{tag['hf_hub']}".rstrip("/")
+    config = open_clip.get_model_config(card.architecture)
+    assert config.get("quick_gelu", False) == tag.get("quick_gelu", False)
+
+
+def test_an_unknown_tag_is_told_with_others() -> None:
+    with pytest.raises(GemError, match="no weights 'opnai' for ViT-B-16.*openai"):
+        load_model("ViT-B-16/opnai")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "gpu", "", "cuda:x"])
+def test_a_device_that_is_not_there_is_told(name: str) -> None:
+    with pytest.raises(GemError, match=f"device '{name}' came.*cpu"):
+        loading.choose_device(name)
+
+
+def test_cuda_where_there_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(GemError, match="device 'cuda' came"):
+        loading.choose_device("cuda")
+
+
+def test_the_best_device_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert str(loading.choose_device("auto")) == "cpu"
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert str(loading.choose_device("auto")) == "mps"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert str(loading.choose_device("auto")) == "cuda:0"
+    assert str(loading.choose_device("cuda:1")) == "cuda:1"
+
+
+def test_precision() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
+    assert loading.choose_precision("auto", cpu) == "float32"
+    assert loading.choose_precision("auto", cuda) == "float16"
+    assert loading.choose_precision("bfloat16", cpu) == "bfloat16"
+    with pytest.raises(GemError, match="precision 'double' came"):
+        loading.choose_precision("double", cpu)
+
+
+def test_a_model_in_half_precision(folder: Path) -> None:
+    model = load_model(str(folder), device="cpu", precision="bfloat16")
+    assert model.precision == "bfloat16"
+    assert bool(torch.isfinite(see(model)).all())
+
+
+def test_shapes_are_read(folder: Path) -> None:
+    shapes = read_shapes(folder / "open_clip_model.safetensors")
+    assert shapes["visual.conv1.weight"] == (48, 3, PATCH, PATCH)
+
+
+def test_a_hash_follows_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"one")
+    first = hash_file(path)
+    path.write_bytes(b"other")
+    assert hash_file(path) != first
