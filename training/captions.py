@@ -6,9 +6,11 @@ crop that has all the concepts it claims, not only of the crop it was made for.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
@@ -380,3 +382,16 @@ def prompts() -> dict[str, dict[str, list[str]]]:
         domain: {name: list(PHRASES[name]) for name in names}
         for domain, names in CLASSES_OF.items()
     }
+
+
+def write_words(folder: Path) -> None:
+    """Write `words.json`, the known words, and `prompts.json`, what to ask for."""
+    background = {
+        domain: [phrases[0] for phrases in of_domain.values()]
+        + [PHRASES[BACKGROUND][0]] * (domain == "fluorescence")
+        for domain, of_domain in prompts().items()
+    }
+    described = {"prompts": prompts(), "background": background}
+    for name, content in (("words", known_words()), ("prompts", described)):
+        text = json.dumps(content, indent=2) + "\n"
+        (folder / f"{name}.json").write_text(text, encoding="utf-8")

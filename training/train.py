@@ -22,7 +22,14 @@ from numpy.random import Generator
 from PIL import Image
 from torch import Tensor, nn
 
-from training.captions import Caption, all_texts, concepts, make_caption
+from napari_gem.backbones.open_clip_import import import_open_clip
+from training.captions import (
+    Caption,
+    all_texts,
+    concepts,
+    make_caption,
+    write_words,
+)
 from training.scenes import CLASSES, COLOURS, DOMAIN_SHARES, DOMAINS, draw_scene
 
 SCENES = 44_000
@@ -51,16 +58,6 @@ MODEL = {
     },
 }
 _COLOUR_NAMES = ("", *COLOURS)
-
-
-def _import_open_clip():
-    try:
-        from napari_gem.backbones import open_clip_import
-    except ImportError:
-        import open_clip
-
-        return open_clip
-    return open_clip_import()
 
 
 # Data ------------------------------------------------------------------------------
@@ -215,7 +212,7 @@ class Vocabulary:
     """
 
     def __init__(self) -> None:
-        self._tokenizer = _import_open_clip().SimpleTokenizer()
+        self._tokenizer = import_open_clip().SimpleTokenizer()
         self.encode = cache(self._tokenizer.encode)
         ids = {token for text in all_texts() for token in self._tokenizer.encode(text)}
         ids |= {self._tokenizer.sot_token_id, self._tokenizer.eot_token_id}
@@ -247,7 +244,7 @@ class Vocabulary:
 def build_model(vocabulary: Vocabulary) -> nn.Module:
     """Return open_clip's CLIP with as many token rows as the vocabulary needs."""
     text = {**MODEL["text_cfg"], "vocab_size": len(vocabulary)}
-    model = _import_open_clip().model.CLIP(**{**MODEL, "text_cfg": text})
+    model = import_open_clip().model.CLIP(**{**MODEL, "text_cfg": text})
     with torch.no_grad():
         model.token_embedding.weight[0] = 0
     model.token_embedding.padding_idx = 0  # keeps that row's gradient zero
@@ -532,6 +529,7 @@ def export(model: nn.Module, vocabulary: Vocabulary, folder: Path) -> None:
     }
     text = json.dumps(config, indent=2) + "\n"
     (folder / "open_clip_config.json").write_text(text)
+    write_words(folder)
 
 
 def main() -> None:
