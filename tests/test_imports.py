@@ -1,0 +1,43 @@
+"""What must not be imported where: torch in the viewer, napari in the core."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+def imported(statement: str) -> set[str]:
+    code = f"{statement}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import napari_gem",
+        "import napari_gem.cli",
+        "import napari_gem.client",
+        "import napari_gem.layers",
+        "import napari_gem.models; napari_gem.models.list_models()",
+        "import napari_gem.text, napari_gem.samples",
+    ],
+)
+def test_light_parts_load_nothing_heavy(statement: str) -> None:
+    heavy = {"torch", "torchvision", "open_clip", "napari", "qtpy", "PyQt6", "skimage"}
+    assert not imported(statement) & heavy
+
+
+def test_the_library_needs_no_napari() -> None:
+    loaded = imported("from napari_gem import encode, load_model; load_model()")
+    assert "torch" in loaded
+    assert not loaded & {"napari", "qtpy", "PyQt6", "magicgui"}
+
+
+def test_the_dock_loads_no_torch() -> None:
+    loaded = imported("import napari_gem._qt.widget")
+    assert not loaded & {"torch", "torchvision", "open_clip"}

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import napari_gem
+from napari_gem import pipeline
+from napari_gem.image import stretch
+from napari_gem.pipeline import encode, encode_steps, heat_maps, run, segment
+from napari_gem.types import (
+    EncodeParameters,
+    GemError,
+    GemParameters,
+    Prompt,
+    ScoreParameters,
+)
+from tests.tiny import PATCH, write_tiny_model
+
+if TYPE_CHECKING:
+    from napari_gem.models import Model
+
+ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
+SCORE = ScoreParameters(background=("sky", "soil"), templates=("{}", "a {}."))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+    loaded = napari_gem.load_model(str(folder))
+    return replace(loaded, card=replace(loaded.card, encode=ENCODE, score=SCORE))
+
+
+def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 255, (height, width, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        picture(40, 40),
+        picture(61, 35),
+        picture(200, 130),
+        picture(1, 1),
+        picture(90, 1),
+        picture(70, 90)[..., 0].astype(np.uint16) * 200,
+        np.zeros((30, 30), bool),
+        np.full((30, 44), np.nan, np.float32),
+        np.full((30, 44), 3.5),
+        np.dstack([picture(30, 30), picture(30, 30)[..., :1]]),
+    ],
+    ids=lambda p: f"{p.shape}-{p.dtype}",
+)
+def test_any_image_gets_maps_of_its_own_size(model: Model, pixels: np.ndarray) -> None:
+    found = segment(pixels, ["cat, kitten", "dog"], model)
+    assert found.probabilities.shape == (2, *pixels.shape[:2])
+    assert found.probabilities.dtype == np.float32
+    assert np.isfinite(found.probabilities).all()
+    assert found.probabilities.min() >= 0
+    assert found.probabilities.sum(axis=0).max() <= 1 + 1e-5
+    assert found.labels.shape == pixels.shape[:2]
+    assert found.labels.max() <= 2
+
+
+def test_features_lie_on_the_patch_grid(model: Model) -> None:
+    features = encode(picture(61, 35), model)
+    assert features.array.shape == (8, 5, 32)
+    assert features.patch == PATCH
+    assert features.image_shape == (61, 35)
+    norms = np.linalg.norm(features.array.astype(np.float32), axis=-1)
+    assert np.allclose(norms, 1, atol=2e-3)
+
+
+def test_one_tile_equals_the_backbone(model: Model) -> None:
+    import torch
+
+    pixels = picture(48, 40)
+    with torch.inference_mode():
+        direct = model.backbone.encode_patches(
+            torch.from_numpy(pixels).movedim(-1, 0)[None] / 255, ENCODE.gem
+        ).patches[0]
+    direct = direct / direct.norm(dim=-1, keepdim=True)
+    features = encode(pixels, model)
+    assert np.allclose(features.array, direct.numpy(), atol=1e-3)
+
+
+def test_padding_does_not_shift_the_patches(model: Model) -> None:
+    """What lies inside whole patches stays there when the image grows a little."""
+    plain = replace(ENCODE, gem=GemParameters(method="plain"))
+    pixels = np.zeros((43, 45, 3), np.uint8)
+    pixels[8:16, 24:32] = 255
+    features = encode(pixels, model, parameters=plain)
+    empty = encode(np.zeros_like(pixels), model, parameters=plain)
+    change = np.linalg.norm(
+        features.array.astype(np.float32) - empty.array.astype(np.float32), axis=-1
+    )
+    assert np.unravel_index(change.argmax(), change.shape) == (1, 3)
+
+
+@pytest.mark.parametrize("zoom", [0.5, 1.5, 2.0])
+def test_zoom_changes_the_grid_and_not_the_place(model: Model, zoom: float) -> None:
+    parameters = replace(ENCODE, zoom=zoom)
+    features = encode(picture(64, 96), model, parameters=parameters)
+    assert features.patch == PATCH / zoom
+    assert features.array.shape[:2] == (round(8 * zoom), round(12 * zoom))
+    assert segment(features, "cat", model).labels.shape == (64, 96)
+
+
+def test_every_tile_is_a_step_and_kept_when_stopped(model: Model) -> None:
+    pixels = picture(150, 100)
+    partial: dict = {}
+    steps = encode_steps(model, pixels, stretch(pixels), partial=partial)
+    told = [next(steps) for _ in range(4)]
+    steps.close()
+    assert [step.done for step in told] == [0, 1, 2, 3]
+    assert len(partial) == 3
+    kept = partial[0][0]
+    rest: list = []
+    features = run(
+        encode_steps(model, pixels, stretch(pixels), partial=partial), rest.append
+    )
+    assert rest[0].done == 3
+    assert rest[-1].done == rest[-1].total == len(partial)
+    assert rest[-1].seconds_left == 0
+    assert partial[0][0] is kept
+    assert (features.array == encode(pixels, model).array).all()
+
+
+def test_new_words_encode_nothing(model: Model) -> None:
+    features = encode(picture(64, 64), model)
+    told: list = []
+    found = segment(features, ["tree", "house, hut"], model, progress=told.append)
+    assert "Encoding" not in {step.stage for step in told}
+    assert found.recipe.prompts == (Prompt(("tree",)), Prompt(("house", "hut")))
+
+
+def test_a_class_is_its_best_word_and_order_gives_the_label(model: Model) -> None:
+    features = encode(picture(64, 64), model)
+    one = segment(features, ["cat", "dog"], model)
+    other = segment(features, ["dog", "cat"], model)
+    assert np.allclose(one.probabilities, other.probabilities[::-1], atol=1e-6)
+    swapped = np.array([0, 2, 1])[one.labels]
+    assert (swapped == other.labels).all()
+
+
+def test_background_words_that_are_prompts_are_left_out(model: Model) -> None:
+    features = encode(picture(64, 64), model)
+    with_sky = replace(SCORE, background=("Sky", "soil"))
+    without = replace(SCORE, background=("soil",))
+    maps = [
+        segment(features, ["sky"], model, parameters=score).probabilities
+        for score in (with_sky, without)
+    ]
+    assert np.allclose(*maps)
+    with pytest.raises(GemError, match="background word"):
+        only = replace(SCORE, background=("sky",))
+        segment(features, ["sky"], model, parameters=only)
+
+
+def test_without_background_the_classes_share_everything(model: Model) -> None:
+    features = encode(picture(64, 64), model)
+    none = replace(SCORE, background=())
+    found = segment(features, ["cat", "dog"], model, parameters=none)
+    assert np.allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
+    assert found.labels.min() == 1
+
+
+def test_heat_maps_reach_from_zero_to_one(model: Model) -> None:
+    features = encode(picture(64, 64), model)
+    maps = heat_maps(features, ["cat", "dog"], model)
+    assert maps.shape == (2, 64, 64)
+    assert maps.min(axis=(1, 2)).tolist() == [0, 0]
+    assert maps.max(axis=(1, 2)).tolist() == [1, 1]
+
+
+def test_the_recipe_says_how_it_was_made(model: Model) -> None:
+    recipe = segment(picture(20, 20), "cat", model).recipe
+    assert recipe.version == napari_gem.__version__
+    assert recipe.revision == model.revision
+    assert recipe.encode == ENCODE
+    assert recipe.score == SCORE
+    assert recipe.device == "cpu"
+
+
+def test_features_of_another_model_are_refused(model: Model) -> None:
+    features = replace(encode(picture(20, 20), model), revision="other")
+    with pytest.raises(GemError, match="Encode the image with this model"):
+        segment(features, "cat", model)
+
+
+def test_too_many_maps_are_refused(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "LARGEST_MAPS", 1000)
+    with pytest.raises(GemError, match="fewer classes"):
+        segment(picture(20, 20), "cat", model)
+
+
+@pytest.mark.parametrize("zoom", [0.0, -1.0, float("nan")])
+def test_impossible_zoom_is_refused(model: Model, zoom: float) -> None:
+    with pytest.raises(GemError, match="zoom"):
+        encode(picture(20, 20), model, parameters=replace(ENCODE, zoom=zoom))
+
+
+def test_results_are_the_same_twice(model: Model) -> None:
+    first, second = (segment(picture(50, 50), "cat", model) for _ in range(2))
+    assert (first.probabilities == second.probabilities).all()
