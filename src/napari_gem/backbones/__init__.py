@@ -1,0 +1,158 @@
+"""Towers of CLIP models, made alike: pixels to patch features, text to embeddings.
+
+A family of towers is a module of this package that has a ``FAMILY``; it is found by
+its presence (docs/how-to/new-backbone.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_gem.types import GemError, GemParameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+    from torch import Tensor
+
+Rgb = tuple[float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class PatchFeatures:
+    """What a model sees in a batch of images.
+
+    Attributes
+    ----------
+    patches
+        (B, rows, columns, channels): features in the space of the text embeddings,
+        not of unit length.
+    image
+        (B, channels): the model's own image embedding, not of unit length, whatever
+        the method.
+    """
+
+    patches: Tensor
+    image: Tensor
+
+
+class Backbone(Protocol):
+    """A CLIP model that gives features of patches.
+
+    Attributes
+    ----------
+    patch_size
+        Side of a patch in pixels.
+    image_size
+        Side in pixels of the images that the model was trained on.
+    channels
+        Length of an embedding.
+    mean, std
+        The model's normalisation of red, green, blue (0..1).
+    context_length
+        Tokens of a text that the model reads, start and end marks included.
+    device, dtype
+        Where and in what precision it computes.
+    """
+
+    @property
+    def patch_size(self) -> int: ...  # noqa: D102
+    @property
+    def image_size(self) -> int: ...  # noqa: D102
+    @property
+    def channels(self) -> int: ...  # noqa: D102
+    @property
+    def mean(self) -> Rgb: ...  # noqa: D102
+    @property
+    def std(self) -> Rgb: ...  # noqa: D102
+    @property
+    def context_length(self) -> int: ...  # noqa: D102
+    @property
+    def device(self) -> torch.device: ...  # noqa: D102
+    @property
+    def dtype(self) -> torch.dtype: ...  # noqa: D102
+
+    def encode_patches(
+        self, pixels: Tensor, parameters: GemParameters = ...
+    ) -> PatchFeatures:
+        """Encode images, with the method and settings given (default: the paper).
+
+        Parameters
+        ----------
+        pixels
+            (B, 3, height, width), floats 0..1, not normalised by mean and std; height
+            and width are multiples of ``patch_size`` and may differ.
+        parameters
+            How features are taken from the model.
+
+        Raises
+        ------
+        GemError
+            If the shape does not fit or a parameter is out of range.
+        """
+
+    def encode_texts(self, texts: Sequence[str]) -> Tensor:
+        """Embed texts: (texts, channels), not of unit length; long ones are cut."""
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Count each text's tokens, marks included, before it is cut."""
+
+    def kept_text(self, text: str) -> str:
+        """Return the part of a text that the model reads, as its tokens spell it."""
+
+
+class Family(Protocol):
+    """What a module's ``FAMILY`` has to offer: mostly the backbone's own class."""
+
+    def accepts(self, clip: Any) -> bool:
+        """Whether this family knows the model's image tower."""
+
+    def __call__(self, clip: Any, tokenizer: Any, mean: Rgb, std: Rgb) -> Backbone:
+        """Make the backbone; raise GemError if a part of the tower is not known."""
+
+
+@cache
+def families() -> tuple[Family, ...]:
+    """Families of towers in this package, by the names of their modules."""
+    names = sorted(module.name for module in iter_modules(__path__))
+    modules = [import_module(f"{__name__}.{name}") for name in names]
+    return tuple(m.FAMILY for m in modules if hasattr(m, "FAMILY"))
+
+
+def build_backbone(
+    clip: Any, tokenizer: Any, mean: Sequence[float], std: Sequence[float]
+) -> Backbone:
+    """Find the family of a model and make its backbone.
+
+    Parameters
+    ----------
+    clip
+        An open_clip model in evaluation mode, on its device and in its precision. It
+        is used, neither copied nor changed.
+    tokenizer
+        The model's open_clip tokenizer.
+    mean, std
+        The model's normalisation, three numbers each.
+
+    Raises
+    ------
+    GemError
+        If no family knows the model's image tower.
+    """
+    red, green, blue = (float(value) for value in mean)
+    r, g, b = (float(value) for value in std)
+    for family in families():
+        if family.accepts(clip):
+            return family(clip, tokenizer, (red, green, blue), (r, g, b))
+    tower = getattr(clip, "visual", clip)
+    name = type(getattr(tower, "trunk", tower)).__name__
+    raise GemError(
+        f"The image tower {name} has no patches that can be compared with text. "
+        "Choose a model with open_clip's own vision transformer, such as ViT-B-16 of "
+        "OpenAI, LAION, DataComp or MetaCLIP."
+    )

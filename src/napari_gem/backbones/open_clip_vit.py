@@ -1,0 +1,198 @@
+"""open_clip's own vision transformer: OpenAI CLIP, LAION, DataComp, MetaCLIP ...
+
+The one file that knows how open_clip builds an image tower. It reads weights and calls
+the tower's small parts (norms, MLP, projections), and leaves the model as it is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import interpolate, linear, scaled_dot_product_attention
+
+from napari_gem.backbones import PatchFeatures, Rgb
+from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.backbones.open_clip_text import OpenClipText
+from napari_gem.gem import patch_stream
+from napari_gem.types import GemError, GemParameters
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_PAPER = GemParameters()
+
+
+class OpenClipBlock:
+    """A residual attention block of open_clip, adapted to `napari_gem.gem.Block`.
+
+    The attention is ``nn.MultiheadAttention`` or a class of open_clip's own; both keep
+    q, k and v in ``in_proj_weight``. Its optional norms and scales are used if there.
+    """
+
+    def __init__(self, block: Any) -> None:
+        self._block = block
+        self._attention = block.attn
+
+    def norm(self, tokens: Tensor) -> Tensor:
+        """``ln_1``."""
+        normed: Tensor = self._block.ln_1(tokens)
+        return normed
+
+    def qkv(self, normed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, (B, H, N, D) each, as attention uses them."""
+        a = self._attention
+        joined = linear(normed, a.in_proj_weight, a.in_proj_bias)
+        batch, count, _ = joined.shape
+        split = joined.view(batch, count, 3, a.num_heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = split.unbind()
+        return _apply(a, "ln_q", q), _apply(a, "ln_k", k), v
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attention at the usual temperature, 1 / sqrt(D)."""
+        return scaled_dot_product_attention(q, k, v)
+
+    def project(self, heads: Tensor) -> Tensor:
+        """``out_proj`` and layer scale, with the norms that some models have there."""
+        scale = getattr(self._attention, "head_scale", None)
+        if scale is not None:
+            heads = heads * scale
+        joined = _apply(self._attention, "ln_inner", heads.transpose(1, 2).flatten(2))
+        out = _apply(self._block, "ln_attn", self._attention.out_proj(joined))
+        return _apply(self._block, "ls_1", out)
+
+    def mlp(self, tokens: Tensor) -> Tensor:
+        """``ln_2``, MLP and layer scale."""
+        return _apply(self._block, "ls_2", self._block.mlp(self._block.ln_2(tokens)))
+
+
+class OpenClipVit(OpenClipText):
+    """A CLIP model whose image tower is open_clip's VisionTransformer.
+
+    Parameters
+    ----------
+    clip
+        The model, in evaluation mode.
+    tokenizer
+        Its tokenizer.
+    mean, std
+        Its normalisation.
+
+    Raises
+    ------
+    GemError
+        If the tower pools by attention, attends by cosine or has oblong patches.
+    """
+
+    def __init__(self, clip: Any, tokenizer: Any, mean: Rgb, std: Rgb) -> None:
+        super().__init__(clip, tokenizer)
+        tower = clip.visual
+        _check_tower(tower)
+        self._tower = tower
+        self._blocks = [OpenClipBlock(b) for b in tower.transformer.resblocks]
+        self.patch_size = int(tower.patch_size[0])
+        self.image_size = int(tower.image_size[0])
+        self.channels = int(tower.proj.shape[1])
+        self.mean = mean
+        self.std = std
+
+    @staticmethod
+    def accepts(clip: Any) -> bool:
+        """Whether the image tower is open_clip's own vision transformer."""
+        known = import_open_clip().transformer.VisionTransformer
+        return isinstance(getattr(clip, "visual", None), known)
+
+    @property
+    def device(self) -> torch.device:
+        """Device of the weights."""
+        device: torch.device = self._tower.conv1.weight.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
+        dtype: torch.dtype = self._tower.conv1.weight.dtype
+        return dtype
+
+    @torch.no_grad()
+    def encode_patches(
+        self, pixels: Tensor, parameters: GemParameters = _PAPER
+    ) -> PatchFeatures:
+        """Encode images: see `napari_gem.backbones.Backbone.encode_patches`."""
+        tokens, (rows, columns) = self._embed(pixels)
+        by_cls = self._tower.pool_type == "tok"
+        kept = slice(0, 1) if by_cls else slice(1, None)
+        original, stream = patch_stream(self._blocks, tokens, parameters, kept)
+        patches = self._tower.ln_post(stream[:, 1:]) @ self._tower.proj
+        patches = patches.view(len(pixels), rows, columns, -1)
+        return PatchFeatures(patches, self._pool(original))
+
+    def _embed(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        shape, side = tuple(pixels.shape), self.patch_size
+        if len(shape) != 4 or shape[1] != 3 or shape[2] % side or shape[3] % side:
+            raise GemError(
+                f"Pixels of shape {shape} came; expected (images, 3, height, width) "
+                f"with height and width multiples of the patch of {side} pixels."
+            )
+        mean = torch.tensor(self.mean, device=self.device).view(3, 1, 1)
+        std = torch.tensor(self.std, device=self.device).view(3, 1, 1)
+        normed = (pixels.to(self.device, torch.float32) - mean) / std
+        grid = self._tower.conv1(normed.to(self.dtype))
+        rows, columns = grid.shape[2:]
+        cls = self._tower.class_embedding.to(grid.dtype).expand(len(grid), 1, -1)
+        tokens = torch.cat([cls, grid.flatten(2).transpose(1, 2)], dim=1)
+        tokens = tokens + self._position(rows, columns).to(tokens.dtype)
+        return self._tower.ln_pre(tokens), (rows, columns)
+
+    def _position(self, rows: int, columns: int) -> Tensor:
+        """Position embedding of a grid, CLS first: (1 + rows * columns, C)."""
+        native: Tensor = self._tower.positional_embedding
+        if (rows, columns) == tuple(self._tower.grid_size):
+            return native
+        # in float32, since not every device resamples half precision
+        square = native[1:].float().view(*self._tower.grid_size, -1)
+        resampled = interpolate(
+            square.permute(2, 0, 1)[None],
+            size=(rows, columns),
+            mode="bicubic",
+            antialias=True,
+        )
+        return torch.cat([native[:1].float(), resampled[0].flatten(1).T])
+
+    def _pool(self, kept: Tensor) -> Tensor:
+        # one token if the CLS token is kept, so that the mean is that token
+        if self._tower.final_ln_after_pool:
+            pooled = self._tower.ln_post(kept.mean(dim=1))
+        else:
+            pooled = self._tower.ln_post(kept).mean(dim=1)
+        image: Tensor = pooled @ self._tower.proj
+        return image
+
+
+FAMILY = OpenClipVit
+
+
+def _apply(owner: Any, name: str, x: Tensor) -> Tensor:
+    part = getattr(owner, name, None)
+    if part is None:
+        return x
+    result: Tensor = part(x)
+    return result
+
+
+def _check_tower(tower: Any) -> None:
+    attentions = [block.attn for block in tower.transformer.resblocks]
+    reasons = {
+        "pools by attention": getattr(tower, "attn_pool", None) is not None
+        or tower.pool_type not in ("tok", "avg"),
+        "attends by scaled cosine": any(
+            getattr(a, "logit_scale", None) is not None for a in attentions
+        ),
+        "has oblong patches": tower.patch_size[0] != tower.patch_size[1],
+    }
+    found = [reason for reason, holds in reasons.items() if holds]
+    if found:
+        raise GemError(
+            f"The image tower {' and '.join(found)}, which is not supported yet. "
+            "Choose a model such as ViT-B-16 of OpenAI, LAION, DataComp or MetaCLIP."
+        )

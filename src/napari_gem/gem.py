@@ -1,0 +1,255 @@
+"""GEM: Grounding Everything Module (arXiv 2312.00878), to be read beside the paper.
+
+A CLIP vision transformer is used as it is, without training. Beside its own stream of
+tokens runs a second one, in which attention is between like and like (self-self
+attention), so that the tokens of one thing gather and stay close to the text.
+
+Letters: B images, N tokens (CLS and patches), C channels, H heads, D = C / H.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch.nn.functional import normalize as _unit_length
+from torch.nn.functional import scaled_dot_product_attention
+
+from napari_gem.types import METHODS, GemError, GemParameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+class Block(Protocol):
+    """A pre-norm transformer block, taken apart; a backbone adapts its own to this."""
+
+    def norm(self, tokens: Tensor) -> Tensor:
+        """Normalise before attention: (B, N, C) to (B, N, C)."""
+
+    def qkv(self, normed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Project to query, key and value: (B, N, C) to (B, H, N, D) each."""
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend as the model was trained to: (B, H, M, D) for M queries."""
+
+    def project(self, heads: Tensor) -> Tensor:
+        """Join heads, output projection, layer scale: (B, H, M, D) to (B, M, C)."""
+
+    def mlp(self, tokens: Tensor) -> Tensor:
+        """Norm, MLP and layer scale, without the residual: (B, M, C) to (B, M, C)."""
+
+
+def patch_stream(
+    blocks: Sequence[Block],
+    tokens: Tensor,
+    parameters: GemParameters,
+    kept: slice = slice(None),
+) -> tuple[Tensor, Tensor]:
+    """Run a vision transformer's blocks with a second stream beside its own.
+
+    The stream starts as the model's own tokens before the last ``depth - 1`` blocks
+    (section 3.3 of the paper), or from zero without ``residual``. Each of these blocks
+    adds to it what its output projection makes of a mixture of its values, and no MLP:
+
+    ``gem``
+        `ensemble` of self-self attention: the paper.
+    ``vv``
+        CLIPSurgery (arXiv 2304.05653): ``softmax(v v^T / sqrt(D)) v`` with v as it is;
+        iterations and temperature are not used.
+    ``maskclip``
+        MaskCLIP (arXiv 2112.01071): the values themselves, in the last block alone,
+        whatever the depth. ``residual`` decides whether the block's input is added.
+    ``plain``
+        No mixture: the stream is the model's own.
+
+    Parameters
+    ----------
+    blocks
+        All blocks of the model, first to last.
+    tokens
+        (B, N, C): what enters the first block.
+    parameters
+        Method and its settings.
+    kept
+        Tokens of the model's own stream wanted after the last block.
+
+    Returns
+    -------
+    original : Tensor
+        (B, kept, C): the model's own stream, as if nothing ran beside it.
+    stream : Tensor
+        (B, N, C): before the model's final norm and projection.
+
+    Raises
+    ------
+    GemError
+        If a parameter is out of range.
+    """
+    check_parameters(parameters)
+    first = max(0, len(blocks) - _taking_part(parameters, len(blocks)))
+    x = tokens
+    for block in blocks[:first]:
+        q, k, v = block.qkv(block.norm(x))
+        x = x + block.project(block.attend(q, k, v))
+        x = x + block.mlp(x)
+    if first == len(blocks):
+        return x[:, kept], x
+
+    stream = x if parameters.residual else torch.zeros_like(x)
+    for i, block in enumerate(blocks[first:], start=first + 1):
+        y = block.norm(x)
+        q, k, v = block.qkv(y)
+        stream = stream + block.project(_mixture(q, k, v, y, parameters))
+        if i == len(blocks):
+            q, x = q[:, :, kept], x[:, kept]
+        x = x + block.project(block.attend(q, k, v))
+        x = x + block.mlp(x)
+    return x, stream
+
+
+def _mixture(
+    q: Tensor, k: Tensor, v: Tensor, y: Tensor, parameters: GemParameters
+) -> Tensor:
+    if parameters.method == "maskclip":
+        return v
+    if parameters.method == "vv":
+        return scaled_dot_product_attention(v, v, v)
+    beta: Tensor | float
+    if parameters.inverse_temperature is None:
+        beta = parameters.temperature_scale * adaptive_inverse_temperature(
+            y, q.shape[-1]
+        )
+    else:
+        beta = parameters.inverse_temperature
+    return ensemble(q, k, v, beta, parameters.iterations)
+
+
+def ensemble(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    inverse_temperature: Tensor | float,
+    iterations: int,
+) -> Tensor:
+    """Average what q-q, k-k and v-v attention make of the values (section 3.3).
+
+    Parameters
+    ----------
+    q, k, v
+        (B, H, N, D).
+    inverse_temperature
+        A number, or one per image: (B, 1, 1, 1).
+    iterations
+        Rounds of `self_self_attention` before the assignment to the values.
+
+    Returns
+    -------
+    Tensor
+        (B, H, N, D).
+    """
+    total = torch.zeros_like(v)
+    for p in (q, k, v):
+        p = normalize(self_self_attention(p, inverse_temperature, iterations))
+        total = total + _attend(p, p, v, inverse_temperature)
+    return total / 3
+
+
+def self_self_attention(
+    p: Tensor, inverse_temperature: Tensor | float, iterations: int
+) -> Tensor:
+    """Let each token gather those like it (section 3.2).
+
+    One round is ``p <- softmax(beta n n^T) n`` with ``n = normalize(p)``; each round
+    draws the tokens of a group closer together.
+
+    Parameters
+    ----------
+    p
+        (B, H, N, D): queries, keys or values.
+    inverse_temperature
+        beta: a number, or one per image: (B, 1, 1, 1). Large keeps groups small.
+    iterations
+        Rounds, 0 or more; 0 returns ``p``.
+
+    Returns
+    -------
+    Tensor
+        (B, H, N, D), not normalised.
+    """
+    for _ in range(iterations):
+        p = normalize(p)
+        p = _attend(p, p, p, inverse_temperature)
+    return p
+
+
+def adaptive_inverse_temperature(y: Tensor, head_dim: int) -> Tensor:
+    """Inverse temperature from the length of a block's normalised tokens.
+
+    ``mean over tokens of |y| / sqrt(D)``: with it softmax works at about the scale
+    at which the model was trained, though q, k and v are made unit length.
+
+    Parameters
+    ----------
+    y
+        (B, N, C): the block's input after its first norm.
+    head_dim
+        D.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, 1, 1) float32.
+    """
+    length = torch.linalg.vector_norm(y, dim=-1, dtype=torch.float32)
+    beta: Tensor = length.mean(dim=-1) * head_dim**-0.5
+    return beta.reshape(-1, 1, 1, 1)
+
+
+def normalize(p: Tensor) -> Tensor:
+    """Scale to unit length along the last axis; zero stays zero in any precision."""
+    unit: Tensor = _unit_length(p, dim=-1, eps=max(1e-12, torch.finfo(p.dtype).tiny))
+    return unit
+
+
+def _attend(
+    a: Tensor, b: Tensor, v: Tensor, inverse_temperature: Tensor | float
+) -> Tensor:
+    # The fused kernels know one scale for all; one per image goes into the query.
+    query = (a * inverse_temperature).to(v.dtype)
+    return scaled_dot_product_attention(query, b, v, scale=1.0)
+
+
+def check_parameters(parameters: GemParameters) -> None:
+    """Raise GemError, with the range, for the first parameter that is out of it."""
+    p = parameters
+    if p.method not in METHODS:
+        raise GemError(f"Method '{p.method}' is unknown; choose {', '.join(METHODS)}.")
+    if p.method in ("gem", "vv") and p.depth < 2:
+        raise GemError(
+            f"Depth is {p.depth}, but the last depth - 1 blocks take part: "
+            "give 2 or more, or choose the method 'plain'."
+        )
+    if p.iterations < 0:
+        raise GemError(f"Iterations is {p.iterations}; give 0 or more.")
+    fixed = p.inverse_temperature
+    if fixed is not None and not (isfinite(fixed) and fixed > 0):
+        raise GemError(
+            f"Inverse temperature is {fixed}; give a number above 0, "
+            "or none to compute it from each image."
+        )
+    if not (isfinite(p.temperature_scale) and p.temperature_scale > 0):
+        raise GemError(
+            f"Temperature scale is {p.temperature_scale}; give a number above 0."
+        )
+
+
+def _taking_part(parameters: GemParameters, count: int) -> int:
+    if parameters.method == "plain":
+        return 0
+    if parameters.method == "maskclip":
+        return 1
+    return min(parameters.depth - 1, count)
