@@ -95,7 +95,7 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
         source = f"https://huggingface.co/{repository}"
         return _card(name, repository, source=source)
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return _folder_card(path.absolute())
     if path.is_file():
         return _file_card(path.absolute(), architecture)
