@@ -216,7 +216,7 @@ class _Bars:
         if progress.stage != self._stage:
             self._close()
             self._stage = progress.stage
-            self._bar = tqdm(desc=progress.stage, leave=False)
+            self._bar = tqdm(desc=progress.stage, leave=False, disable=None)
         if isinstance(self._bar, tqdm):
             self._bar.total = progress.total or None
             self._bar.n = progress.done
