@@ -1,0 +1,557 @@
+"""The viewer's end of the worker process: no Qt, no torch, and never in the way.
+
+All work is done on one private thread, which takes jobs from a queue: what the caller
+asks, what the worker says, and that the worker is gone. So nothing here needs a lock
+but the number of the current run.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import multiprocessing.spawn
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock, Thread, current_thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from napari_gem.image import check_image
+from napari_gem.protocol import (
+    Cancel,
+    Message,
+    from_line,
+    load_array,
+    save_array,
+    to_line,
+)
+from napari_gem.types import (
+    Cancelled,
+    Event,
+    Failed,
+    Finished,
+    GemError,
+    Progress,
+    Progressed,
+    Request,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+CANCEL_SECONDS = 1.0
+"""A cancelled run is told as such after this time at the latest."""
+
+LONGEST_STEP = 10.0
+"""A worker that takes long steps gets at most this time to stop before it is killed."""
+
+CLOSE_SECONDS = 2.0
+"""How long the end of the interpreter waits for the worker's end."""
+
+YOUNG_SECONDS = 60.0
+"""Run folders younger than this are never taken for left over."""
+
+FOLDER_PREFIX = "napari-gem-run-"
+
+_Job = Callable[[], None]
+_log = logging.getLogger(__name__)
+
+
+class WorkerClient:
+    """A worker process that is started when needed and runs one request at a time.
+
+    All methods return at once and may be called from any thread, also from
+    ``on_event``.
+
+    Parameters
+    ----------
+    on_event
+        Called with each event from one private thread, never from the caller's.
+        Events of runs that a newer one replaced are dropped. ``run`` 0 tells that the
+        worker process is ready.
+    """
+
+    def __init__(self, on_event: Callable[[Event], object]) -> None:
+        self._on_event = on_event
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._lock = Lock()
+        self._runs = 0
+        self._current = 0
+        self._closed = False
+        # from here on only the private thread reads and writes
+        self._folder: Path | None = None
+        self._folder_lock: FileLock | None = None
+        self._process: _Process | None = None
+        self._ready = False
+        self._busy: Request | None = None
+        self._waiting: Request | None = None
+        self._cancel_by: float | None = None
+        self._kill_by: float | None = None
+        self._stage = ""
+        self._heard = self._step = 0.0
+        self._thread = Thread(target=self._serve, name="napari-gem", daemon=True)
+        self._thread.start()
+        atexit.register(self.close, CLOSE_SECONDS)
+
+    @property
+    def running(self) -> bool:
+        """Whether a run was submitted and has not ended."""
+        return self._current != 0
+
+    @property
+    def process_id(self) -> int | None:
+        """Process id of the worker; None while there is none."""
+        process = self._process
+        return process.popen.pid if process else None
+
+    def start(self) -> None:
+        """Start the process ahead of the first run, so that torch is loaded then."""
+        self._jobs.put(self._start)
+
+    def submit(
+        self, pixels: ArrayLike | Callable[[], ArrayLike], request: Request
+    ) -> int:
+        """Start a run; one that is under way is cancelled.
+
+        Parameters
+        ----------
+        pixels
+            An image as `napari_gem.image.check_image` takes it, or what gives one:
+            read on a private thread, so that a lazy array is computed there.
+        request
+            What to do; its ``run`` and ``pixels`` are filled in.
+
+        Returns
+        -------
+        int
+            Number of the run. Its last event is `Finished`, `Cancelled` or `Failed`,
+            unless a newer run replaces it.
+        """
+        with self._lock:
+            if self._closed:
+                raise RuntimeError("This worker is closed.")
+            self._runs += 1
+            self._current = run = self._runs
+        self._jobs.put(partial(self._begin, pixels, replace(request, run=run)))
+        return run
+
+    def cancel(self) -> None:
+        """Cancel the current run; its `Cancelled` comes within about a second."""
+        self._jobs.put(partial(self._cancel, self._current))
+
+    def close(self, wait: float = 0.0) -> None:
+        """End the process and remove its folder; no event comes any more.
+
+        Parameters
+        ----------
+        wait
+            Seconds to wait for both at most; 0 leaves them to the private thread.
+        """
+        with self._lock:
+            closed, self._closed = self._closed, True
+            self._current = 0
+        if not closed:
+            self._jobs.put(None)
+        if wait and current_thread() is not self._thread:
+            self._thread.join(wait)
+
+    @staticmethod
+    def load_maps(
+        finished: Finished,
+    ) -> tuple[NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]:
+        """Read the maps of a finished run and delete their files.
+
+        May be called from ``on_event``, so that no other thread waits for the disk.
+
+        Returns
+        -------
+        probabilities, labels
+            As in `Segmentation`.
+
+        Raises
+        ------
+        GemError
+            If the files are gone.
+        """
+        paths = Path(finished.probabilities), Path(finished.labels)
+        probabilities, labels = (load_array(path) for path in paths)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return probabilities, labels
+
+    # ------------------------------------------------------ on the private thread
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=self._patience())
+            except Empty:
+                self._lose_patience()
+                continue
+            if job is None:
+                break
+            job()
+        if self._process:
+            self._process.kill()
+            self._process.join()
+            self._process = None
+        self._remove_folder()
+        atexit.unregister(self.close)
+
+    def _patience(self) -> float | None:
+        times = [t for t in (self._cancel_by, self._kill_by) if t is not None]
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _lose_patience(self) -> None:
+        now = time.monotonic()
+        if self._cancel_by is not None and now >= self._cancel_by:
+            self._cancel_by = None
+            if self._busy:
+                self._deliver(Cancelled(self._busy.run))
+        if self._kill_by is not None and now >= self._kill_by:
+            self._drop_process()
+            self._send_waiting()
+
+    def _start(self) -> None:
+        try:
+            self._need_process()
+        except (OSError, GemError):
+            _log.warning("The worker process could not be started.", exc_info=True)
+
+    def _begin(
+        self, pixels: ArrayLike | Callable[[], ArrayLike], request: Request
+    ) -> None:
+        if request.run != self._current:
+            return
+        self._forget_waiting()
+        if self._process and self._busy:
+            self._process.send(Cancel(self._busy.run))
+        try:
+            folder = self._need_process()
+        except (OSError, GemError) as error:
+            self._deliver(Failed(request.run, _not_started(error), _trace(error)))
+            return
+        stage = "Reading image" if self._ready else "Starting"
+        self._deliver(Progressed(request.run, Progress(stage)))
+        path = folder / f"pixels-{request.run}.npy"
+        Thread(
+            target=self._prepare,
+            args=(pixels, replace(request, pixels=str(path))),
+            name="napari-gem pixels",
+            daemon=True,
+        ).start()
+
+    def _cancel(self, run: int) -> None:
+        if run == 0 or run != self._current:
+            return
+        if self._process and self._busy:
+            self._process.send(Cancel(self._busy.run))
+            if self._kill_by is None:
+                now = time.monotonic()
+                # killing loses finished tiles: slow steps get the time they need
+                patience = min(2 * self._step, LONGEST_STEP)
+                self._kill_by = now + max(CANCEL_SECONDS, patience)
+                if self._busy.run == run:
+                    self._cancel_by = now + CANCEL_SECONDS
+        if not self._busy or self._busy.run != run:
+            self._forget_waiting()
+            self._deliver(Cancelled(run))
+
+    def _prepared(self, request: Request) -> None:
+        if request.run != self._current:
+            _unlink(request.pixels)
+            return
+        self._waiting = request
+        self._send_waiting()
+
+    def _send_waiting(self) -> None:
+        if self._busy or not self._waiting:
+            return
+        request, self._waiting = self._waiting, None
+        try:
+            self._need_process()
+        except (OSError, GemError) as error:
+            _unlink(request.pixels)
+            self._deliver(Failed(request.run, _not_started(error), _trace(error)))
+            return
+        if self._process:
+            self._busy = request
+            self._stage, self._step = "", 0.0
+            self._process.send(request)
+
+    def _hear(self, process: _Process, event: Event) -> None:
+        if process is not self._process:
+            return
+        if event.run == 0:
+            self._ready = True
+            self._pass_on(event)
+        elif isinstance(event, Progressed):
+            self._measure(event.progress)
+            if self._kill_by is None:
+                self._deliver(event)
+        elif self._busy and event.run == self._busy.run:
+            self._end_run(event)
+            self._send_waiting()
+
+    def _measure(self, progress: Progress) -> None:
+        """Note how long a step takes, and so when to expect a sign of life."""
+        now = time.monotonic()
+        self._step = now - self._heard if progress.stage == self._stage else 0.0
+        self._stage, self._heard = progress.stage, now
+
+    def _process_gone(self, process: _Process, error: str) -> None:
+        if process is not self._process:
+            return
+        busy = self._busy
+        self._drop_process()
+        if busy:
+            self._deliver(Failed(busy.run, _gone(process.popen.returncode), error))
+        self._send_waiting()
+
+    def _drop_process(self) -> None:
+        """Kill the process if it lives, and end its run."""
+        if self._process:
+            self._process.kill()
+            self._process.join()
+        self._process = None
+        self._ready = False
+        if self._kill_by is not None and self._busy:
+            self._end_run(Cancelled(self._busy.run))
+        elif self._busy:
+            _unlink(self._busy.pixels)
+        self._busy = None
+
+    def _end_run(self, event: Event) -> None:
+        if self._busy:
+            _unlink(self._busy.pixels)
+        self._busy = None
+        if self._kill_by is not None:
+            _discard(event)
+            event = Cancelled(event.run)
+        self._cancel_by = self._kill_by = None
+        self._deliver(event)
+
+    def _deliver(self, event: Event) -> None:
+        """Pass an event on if it is of the current run."""
+        with self._lock:
+            stale = self._closed or event.run != self._current
+            if not stale and not isinstance(event, Progressed):
+                self._current = 0
+        if stale:
+            _discard(event)
+        else:
+            self._pass_on(event)
+
+    def _pass_on(self, event: Event) -> None:
+        try:
+            self._on_event(event)
+        except Exception:  # noqa: BLE001 (the next event must come through)
+            _log.exception("Nobody took the event %r.", event)
+
+    def _need_process(self) -> Path:
+        if self._folder and not self._folder.is_dir() and not self._busy:
+            # a cleaner of old temporary files was here
+            self._drop_process()
+            self._remove_folder()
+        folder = self._folder or self._make_folder()
+        if not self._process:
+            self._process = _Process(
+                folder,
+                on_event=lambda *said: self._jobs.put(partial(self._hear, *said)),
+                on_end=lambda *said: self._jobs.put(partial(self._process_gone, *said)),
+            )
+        return folder
+
+    def _make_folder(self) -> Path:
+        remove_leftovers()
+        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
+        # held as long as this process lives, whatever way it ends
+        self._folder_lock = FileLock(folder / "lock")
+        self._folder_lock.acquire()
+        self._folder = folder
+        return folder
+
+    def _remove_folder(self) -> None:
+        if self._folder_lock:
+            self._folder_lock.release()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder = None
+
+    def _forget_waiting(self) -> None:
+        if self._waiting:
+            _unlink(self._waiting.pixels)
+        self._waiting = None
+
+    # ------------------------------------------------- on a thread for each run
+
+    def _prepare(
+        self, pixels: ArrayLike | Callable[[], ArrayLike], request: Request
+    ) -> None:
+        try:
+            array = np.asarray(pixels() if callable(pixels) else pixels)
+            check_image(array)
+            from_line(to_line(request))
+            if request.run == self._current:
+                save_array(Path(request.pixels), array)
+        except GemError as error:
+            self._jobs.put(partial(self._deliver, Failed(request.run, str(error))))
+        except Exception as error:  # noqa: BLE001 (a lazy array may raise anything)
+            message = (
+                f"The image could not be read ({type(error).__name__}: {error}). "
+                "Look whether its file is still there."
+            )
+            failed = Failed(request.run, message, _trace(error))
+            self._jobs.put(partial(self._deliver, failed))
+        else:
+            self._jobs.put(partial(self._prepared, request))
+        finally:
+            if self._closed:
+                _unlink(request.pixels)
+
+
+class _Process:
+    """A running worker with a thread for each direction, so that no pipe blocks."""
+
+    def __init__(
+        self,
+        folder: Path,
+        on_event: Callable[[_Process, Event], None],
+        on_end: Callable[[_Process, str], None],
+    ) -> None:
+        self._on_event = on_event
+        self._on_end = on_end
+        self._log = folder / "log.txt"
+        self._outbox: SimpleQueue[Message | None] = SimpleQueue()
+        with self._log.open("wb") as log:
+            self.popen = subprocess.Popen(
+                _command(folder),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        names = {self._read: "events", self._write: "requests"}
+        self._threads = [
+            Thread(target=target, name=f"napari-gem {name}", daemon=True)
+            for target, name in names.items()
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, message: Message) -> None:
+        self._outbox.put(message)
+
+    def kill(self) -> None:
+        self.popen.kill()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(CLOSE_SECONDS)
+
+    def _read(self) -> None:
+        assert self.popen.stdout  # noqa: S101 (it is a pipe)
+        with self.popen.stdout as lines:
+            try:
+                for line in lines:
+                    event = from_line(line)
+                    if not isinstance(event, Request | Cancel):
+                        self._on_event(self, event)
+            except GemError:
+                _log.exception("The worker process spoke no protocol.")
+                self.kill()
+        self.popen.wait()
+        self._outbox.put(None)
+        self._on_end(self, self._end_of_log())
+
+    def _write(self) -> None:
+        assert self.popen.stdin  # noqa: S101 (it is a pipe)
+        # a broken pipe: the reading thread tells that the process is gone
+        with suppress(OSError), self.popen.stdin as pipe:
+            while message := self._outbox.get():
+                pipe.write(to_line(message))
+                pipe.flush()
+
+    def _end_of_log(self) -> str:
+        with suppress(OSError):
+            return self._log.read_bytes()[-4000:].decode(errors="replace")
+        return ""
+
+
+def remove_leftovers() -> None:
+    """Remove folders whose process did not live to do it."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
+        lock = folder / "lock"
+        with suppress(OSError, Timeout):  # not ours, or alive
+            # a young one may be just being made, its lock not yet held
+            old = time.time() - lock.stat().st_mtime > YOUNG_SECONDS
+            ours = not hasattr(os, "getuid") or folder.lstat().st_uid == os.getuid()
+            if old and ours:
+                with FileLock(lock, timeout=0):
+                    pass
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _command(folder: Path) -> list[str]:
+    # what an application that embeds Python gave to multiprocessing.set_executable
+    python = Path(os.fsdecode(multiprocessing.spawn.get_executable()))
+    if getattr(sys, "frozen", False) and str(python) == sys.executable:
+        raise GemError(
+            "This application brings no Python interpreter that a worker process could "
+            "run in. Install napari and napari-gem with pip or conda."
+        )
+    console = python.with_name("python.exe")
+    if python.name.lower() == "pythonw.exe" and console.exists():
+        python = console
+    # -P: files in the folder where the viewer was started are no modules
+    return [str(python), "-P", "-m", "napari_gem.worker", str(folder)]
+
+
+def _not_started(error: Exception) -> str:
+    if isinstance(error, GemError):
+        return str(error)
+    return (
+        f"The worker process could not be started ({error}). Look whether the folder "
+        f"'{tempfile.gettempdir()}' can be written to and is not full."
+    )
+
+
+def _gone(code: int | None) -> str:
+    how = f"exit code {code}"
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            how = f"signal {signal.Signals(-code).name}"
+    why = " The system may have been short of memory." if how.endswith("KILL") else ""
+    return (
+        f"The worker process ended unexpectedly ({how}).{why} "
+        "Press Run again: it starts a new one."
+    )
+
+
+def _trace(error: Exception) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _discard(event: Event) -> None:
+    if isinstance(event, Finished):
+        _unlink(event.probabilities)
+        _unlink(event.labels)
+
+
+def _unlink(path: str) -> None:
+    with suppress(OSError):
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,376 @@
+"""The process that runs the pipeline for the dock widget.
+
+``python -m napari_gem.worker FOLDER`` reads requests from its standard input and writes
+events to its standard output (see `napari_gem.protocol`). It keeps the last model and
+the images encoded so far, so that new words cost a matrix product, and it ends when its
+input ends: then the viewer is gone.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import gc
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.image import check_image
+from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
+from napari_gem.types import (
+    Cancelled,
+    Failed,
+    Finished,
+    GemError,
+    Progress,
+    Progressed,
+    Request,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import BinaryIO
+
+    from numpy.typing import NDArray
+
+    from napari_gem.models import Model
+    from napari_gem.types import Event, Features, ModelCard
+
+CACHE_BYTES = 1 << 30
+"""Encoded images are kept up to this size; the last one always is."""
+
+EVENT_SECONDS = 0.05
+"""Progress of one stage is told at most this often."""
+
+HASHED_BYTES = 1 << 26
+"""Pixels are hashed in pieces of about this size, so that it can be cancelled."""
+
+_NO_MEMORY = (
+    "out of memory",
+    "not enough memory",
+    "can't allocate memory",
+    "ALLOC_FAILED",
+)
+
+
+class Stopped(Exception):  # noqa: N818 (no error: the user wants it)
+    """The run is wanted no more."""
+
+
+@dataclass(eq=False)
+class EncodedImage:
+    """An encoded image, or the tiles of it that are done."""
+
+    partial: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = field(
+        default_factory=dict
+    )
+    features: Features | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        arrays = [array for pair in self.partial.values() for array in pair]
+        if self.features:
+            arrays.append(self.features.image_embedding)
+            return self.features.array.nbytes + sum(a.nbytes for a in arrays)
+        return sum(array.nbytes for array in arrays)
+
+
+class ImageCache:
+    """Encoded images by what decides their features; the least used go first.
+
+    Parameters
+    ----------
+    limit
+        Bytes to keep; the last image is kept whatever its size.
+    """
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self._limit = limit
+        self._images: dict[object, EncodedImage] = {}
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def get(self, key: object) -> EncodedImage:
+        """Give the image of this key, an empty one if it is new."""
+        self._images[key] = self._images.pop(key, EncodedImage())
+        return self._images[key]
+
+    def trim(self) -> None:
+        """Forget the images used longest ago until the limit holds."""
+        size = sum(image.nbytes for image in self._images.values())
+        while size > self._limit and len(self._images) > 1:
+            size -= self._images.pop(next(iter(self._images))).nbytes
+
+    def clear(self) -> None:
+        """Forget all images."""
+        self._images.clear()
+
+
+class Session:
+    """Runs requests, one after the other, and keeps what the next may need.
+
+    Parameters
+    ----------
+    folder
+        Where the maps are written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.images = ImageCache()
+        self._folder = folder
+        self._model: Model | None = None
+        self._model_key: object = None
+
+    def steps(self, request: Request) -> Generator[Progress, None, Finished]:
+        """Run a request, with a yield wherever it can be stopped.
+
+        Raises
+        ------
+        GemError
+            As `napari_gem.pipeline` and `napari_gem.models`.
+        """
+        from napari_gem.pipeline import encode_steps, segment_steps
+
+        pixels = load_array(Path(request.pixels), mapped=True)
+        check_image(pixels)
+        model = yield from self._load_steps(request)
+        parameters = request.encode or model.card.encode
+        key = (
+            (yield from _hash_steps(pixels)),
+            request.appearance,
+            (model.card.id, model.revision, model.device, model.precision),
+            parameters,
+        )
+        image = self.images.get(key)
+        encoded = image.features is None
+        if image.features is None:
+            image.features = yield from encode_steps(
+                model, pixels, request.appearance, parameters, partial=image.partial
+            )
+            image.partial.clear()
+        result = yield from segment_steps(
+            model, image.features, request.prompts, request.score
+        )
+        yield Progress("Writing maps")
+        probabilities = self._folder / f"probabilities-{request.run}.npy"
+        labels = self._folder / f"labels-{request.run}.npy"
+        save_array(probabilities, result.probabilities)
+        save_array(labels, result.labels)
+        return Finished(
+            run=request.run,
+            probabilities=str(probabilities),
+            labels=str(labels),
+            recipe=result.recipe,
+            notices=result.notices,
+            encoded=encoded,
+        )
+
+    def forget(self) -> None:
+        """Give memory back: the model and all images."""
+        self._model = None
+        self.images.clear()
+        _free()
+
+    def _load_steps(self, request: Request) -> Generator[Progress, None, Model]:
+        from napari_gem.models import find_model, load_model_steps
+
+        card = find_model(request.model, request.architecture)
+        key = (card, request.device, request.precision, _files_state(card))
+        if self._model is None or self._model_key != key:
+            if self._model is not None:
+                self._model = None  # two models at once may not fit
+                _free()
+            self._model = yield from load_model_steps(
+                request.model,
+                device=request.device,
+                precision=request.precision,
+                architecture=request.architecture,
+                download=request.download,
+            )
+            self._model_key = key
+        return self._model
+
+
+class Worker:
+    """Answers what comes down the pipe until it ends.
+
+    Parameters
+    ----------
+    folder
+        The private folder of the viewer's process and this one.
+    requests, events
+        The two ends of the pipe.
+    """
+
+    def __init__(self, folder: Path, requests: BinaryIO, events: BinaryIO) -> None:
+        self._folder = folder
+        self._requests = requests
+        self._events = events
+        self._session = Session(folder)
+        self._inbox: SimpleQueue[Request] = SimpleQueue()
+        self._wanted = 0
+        self._told = (0.0, "")
+
+    def serve(self) -> None:
+        """Answer requests; does not return."""
+        Thread(target=self._listen, daemon=True).start()
+        # what fails here fails again in the first run, which tells it
+        with suppress(Exception):
+            _import_heavy()
+        self._send(Progressed(0, Progress("Ready")))
+        while True:
+            self._send(self._answer(self._inbox.get()))
+
+    def _listen(self) -> None:
+        try:
+            for line in self._requests:
+                message = from_line(line)
+                if isinstance(message, Request):
+                    self._wanted = message.run
+                    self._inbox.put(message)
+                elif isinstance(message, Cancel) and message.run == self._wanted:
+                    self._wanted = 0
+        finally:
+            self._leave()
+
+    def _answer(self, request: Request) -> Event:
+        from napari_gem.pipeline import run
+
+        steps = self._session.steps(request)
+        failed: Failed
+        try:
+            return run(steps, lambda progress: self._tell(request.run, progress))
+        except Stopped:
+            return Cancelled(request.run)
+        except GemError as error:
+            return Failed(request.run, str(error))
+        except Exception as error:  # noqa: BLE001 (told to the user; the worker goes on)
+            failed = _failed(request, error)
+            short = is_out_of_memory(error)
+        finally:
+            steps.close()
+            self._session.images.trim()
+        if short:
+            self._session.forget()
+        return failed
+
+    def _tell(self, run: int, progress: Progress) -> None:
+        if self._wanted != run:
+            raise Stopped
+        when, stage = self._told
+        now = time.monotonic()
+        last = progress.done == progress.total
+        if stage != progress.stage or last or now - when >= EVENT_SECONDS:
+            self._told = (now, progress.stage)
+            self._send(Progressed(run, progress))
+
+    def _send(self, event: Event) -> None:
+        try:
+            self._events.write(to_line(event))
+            self._events.flush()
+        except OSError:
+            self._leave()
+
+    def _leave(self) -> None:
+        for _ in range(3):  # the other thread may be writing to it
+            shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(0)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether the memory of the computer or its GPU did not suffice."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(t in str(error) for t in _NO_MEMORY)
+
+
+def _failed(request: Request, error: Exception) -> Failed:
+    details = "".join(traceback.format_exception(error))
+    if is_out_of_memory(error):
+        message = (
+            "The memory does not suffice for this. Choose a smaller detail (zoom), "
+            "smaller tiles or fewer classes, crop the image, or choose the device cpu."
+        )
+    else:
+        message = (
+            f"Something unexpected went wrong ({type(error).__name__}: {error}). "
+            "The details say where; please report them."
+        )
+    return Failed(request.run, message, details)
+
+
+def _hash_steps(pixels: NDArray[Any]) -> Generator[Progress, None, str]:
+    """Hash the pixels with their shape and type."""
+    found = hashlib.blake2b(f"{pixels.shape} {pixels.dtype.str}".encode())
+    rows = max(1, HASHED_BYTES * pixels.shape[0] // pixels.nbytes)
+    for start in range(0, pixels.shape[0], rows):
+        yield Progress("Reading image", start, pixels.shape[0])
+        found.update(np.ascontiguousarray(pixels[start : start + rows]).data)
+    return found.hexdigest()
+
+
+def _files_state(card: ModelCard) -> object:
+    """Tell when somebody wrote new weights to the place of the old ones."""
+    kind, _, place = card.weights.partition(":")
+    if kind not in ("file", "folder"):
+        return None
+    path = Path(place)
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    states = [(file, file.stat()) for file in files]
+    return [(file.name, state.st_mtime_ns, state.st_size) for file, state in states]
+
+
+def _free() -> None:
+    gc.collect()
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if torch.backends.mps.is_available():
+        torch.mps.empty_cache()
+
+
+def _import_heavy() -> None:
+    """Load torch and open_clip while the user still types."""
+    from napari_gem import loading, pipeline  # noqa: F401
+    from napari_gem.backbones.open_clip_import import import_open_clip
+
+    import_open_clip()
+
+
+def _take(descriptor: int, mode: str, replacement: int) -> BinaryIO:
+    """Keep a standard stream for the protocol and give all others another one.
+
+    What a library prints, or a child of this process reads, cannot break the protocol.
+    """
+    taken: Any = os.fdopen(os.dup(descriptor), mode)
+    os.dup2(replacement, descriptor)
+    stream: BinaryIO = taken
+    return stream
+
+
+def main() -> None:
+    """Serve the process that started this one."""
+    faulthandler.enable()
+    # Ctrl-C in the terminal is for the viewer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    requests, events = _take(0, "rb", nothing), _take(1, "wb", 2)
+    Worker(Path(sys.argv[1]), requests, events).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from napari_gem import protocol
+from napari_gem.pipeline import run
+from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
+from napari_gem.types import (
+    Appearance,
+    EncodeParameters,
+    Failed,
+    Finished,
+    GemError,
+    Progress,
+    Progressed,
+    Prompt,
+    Request,
+    ScoreParameters,
+)
+from napari_gem.worker import ImageCache, Session, Worker, is_out_of_memory
+from tests.tiny import write_tiny_model
+
+RGB = Appearance(rgb=True, limits=(0.0, 255.0))
+REQUEST = Request(
+    1,
+    "pixels.npy",
+    RGB,
+    (Prompt(("cat",)),),
+    encode=EncodeParameters(tile=6, overlap=2),
+    score=ScoreParameters(background=("sky",), near=2.0),
+)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        REQUEST,
+        Cancel(3),
+        Progressed(2, Progress("Encoding", 1, 5, 0.5)),
+        Failed(1, 'two\nlines \u2028 and ”quotes"', "é"),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_messages_are_one_line_and_come_back(message: protocol.Message) -> None:
+    line = to_line(message)
+    assert line.count(b"\n") == 1
+    assert from_line(line) == message
+
+
+@pytest.mark.parametrize(
+    "line", [b"", b"what?", b"{}", b"[1]", b'{"Other": {}}', b'{"Cancel": {}}', b"\xff"]
+)
+def test_what_is_no_message_is_refused(line: bytes) -> None:
+    with pytest.raises(GemError):
+        from_line(line)
+
+
+def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    usage = SimpleNamespace(free=10)
+    monkeypatch.setattr(protocol.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(GemError, match="TMPDIR"):
+        save_array(tmp_path / "a.npy", np.zeros(100))
+
+
+def test_damaged_pixels_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    save_array(path, np.zeros((50, 50)))
+    path.write_bytes(path.read_bytes()[:200])
+    for content in (path, tmp_path / "none.npy"):
+        with pytest.raises(GemError, match="could not be read"):
+            load_array(content, mapped=True)
+
+
+def test_the_cache_forgets_what_was_used_longest_ago() -> None:
+    cache = ImageCache(limit=250)
+    tile = (np.zeros(20, np.float32), np.zeros(5, np.float32))
+    for key in "ab":
+        cache.get(key).partial[0] = tile
+    cache.get("a")
+    cache.get("c").partial[0] = tile
+    cache.trim()
+    assert len(cache) == 2
+    assert [bool(cache.get(key).partial) for key in "acb"] == [True, True, False]
+    cache.get("d").partial = dict.fromkeys(range(9), tile)
+    cache.trim()
+    assert len(cache) == 1
+    assert len(cache.get("d").partial) == 9
+
+
+def test_memory_errors_are_known() -> None:
+    import torch
+
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA"))
+    assert is_out_of_memory(RuntimeError("MPS backend out of memory (...)"))
+    with pytest.raises(RuntimeError) as told:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    assert is_out_of_memory(told.value)
+    assert not is_out_of_memory(RuntimeError("shapes differ"))
+    assert not is_out_of_memory(ValueError("out of memory"))
+
+
+@pytest.fixture
+def request_of_tiny(tmp_path: Path) -> Request:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8)
+    save_array(tmp_path / "pixels.npy", pixels)
+    model = write_tiny_model(tmp_path / "tiny")
+    asked = {"pixels": str(tmp_path / "pixels.npy"), "model": str(model)}
+    return Request(**{**vars(REQUEST), **asked})
+
+
+def test_new_weights_in_the_same_place_are_loaded(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    session = Session(tmp_path)
+    first = run(session.steps(request_of_tiny))
+    again = run(session.steps(request_of_tiny))
+    write_tiny_model(tmp_path / "tiny", seed=1)
+    other = run(session.steps(request_of_tiny))
+    assert [r.encoded for r in (first, again, other)] == [True, False, True]
+    assert first.recipe.revision == again.recipe.revision != other.recipe.revision
+
+
+class Pipe:
+    """The worker's end of a pipe, in memory."""
+
+    def __init__(self) -> None:
+        self.lines: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        self.lines.append(line)
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "smaller detail"),
+        (KeyError("x"), "unexpected"),
+        (GemError("Do this."), "Do this."),
+    ],
+    ids=["memory", "unexpected", "bad input"],
+)
+def test_errors_become_sentences(
+    tmp_path: Path,
+    request_of_tiny: Request,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    words: str,
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    worker = Worker(tmp_path, Pipe(), Pipe())  # type: ignore[arg-type]
+    worker._wanted = request_of_tiny.run
+    with monkeypatch.context() as patch:
+        patch.setattr("napari_gem.pipeline.segment_steps", fail)
+        failed = worker._answer(request_of_tiny)
+    assert isinstance(failed, Failed)
+    assert words in failed.message
+    assert ("Traceback" in failed.details) == (not isinstance(error, GemError))
+    finished = worker._answer(request_of_tiny)
+    assert isinstance(finished, Finished)
+    # the memory was given back, else the features are still there
+    assert finished.encoded == isinstance(error, MemoryError)
+
+
+def test_the_process_keeps_the_pipe_clean_and_ends_with_it(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    code = (
+        "import os, sys; from napari_gem import worker\n"
+        "def heavy(): print('noise'); os.system('echo more noise')\n"
+        "worker._import_heavy = heavy; worker.main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(folder)],
+        input=b"",
+        capture_output=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert b"noise" not in done.stdout
+    assert not folder.exists()
