@@ -357,7 +357,6 @@ def result_layers(
     labels: NDArray[np.unsignedinteger[Any]],
     recipe: Recipe,
     image: LayerImage,
-    colors: Sequence[tuple[float, float, float]] | None = None,
 ) -> list[LayerData]:
     """Make layer data of a result: a map for each class, then the labels.
 
@@ -371,9 +370,6 @@ def result_layers(
         How it was made.
     image
         What was segmented.
-    colors
-        Red, green, blue of each class, 0 to 1; None takes those of
-        `napari_gem.colors.class_color`.
 
     Returns
     -------
@@ -382,7 +378,7 @@ def result_layers(
         tells its role, class, source layer, plane and recipe.
     """
     names = [prompt.name for prompt in recipe.prompts]
-    chosen = colors or [class_color(number) for number in range(len(names))]
+    colors = [class_color(number) for number in range(len(names))]
     suffix = "GEM" if not image.title else f"GEM {image.title}"
     told = {
         "source": image.source,
@@ -405,7 +401,7 @@ def result_layers(
             },
             "image",
         )
-        for name, color, plane in zip(names, chosen, probabilities, strict=True)
+        for name, color, plane in zip(names, colors, probabilities, strict=True)
     ]
     placed = image.geometry.place(labels)
     features = {
@@ -416,7 +412,7 @@ def result_layers(
     entry = {
         "role": "labels",
         **told,
-        "colors": dict(zip(names, chosen, strict=True)),
+        "colors": dict(zip(names, colors, strict=True)),
         "fingerprint": fingerprint(placed, features),
     }
     kwargs = {
@@ -424,7 +420,7 @@ def result_layers(
         "name": f"labels · {suffix}",
         "metadata": {KEY: entry},
         "features": features,
-        "colormap": labels_colors(chosen),
+        "colormap": labels_colors(colors),
         "opacity": LABELS_OPACITY,
         "multiscale": False,
     }
@@ -461,6 +457,25 @@ def move_results(
         LayerData(data, {**kwargs, **now.transform}, kind)
         for data, kwargs, kind in results
     ]
+
+
+def color_results(
+    existing: Iterable[Any], image: LayerImage, results: Sequence[LayerData]
+) -> list[LayerData]:
+    """Give maps and labels the colours that their classes have in the viewer."""
+    names = list(results[-1].kwargs["metadata"][KEY]["colors"])
+    colors = choose_colors(existing, image, names)
+    colored = []
+    for number, (data, kwargs, kind) in enumerate(results):
+        entry = kwargs["metadata"][KEY]
+        if entry["role"] == "labels":
+            entry = {**entry, "colors": dict(zip(names, colors, strict=True))}
+            colormap: Any = labels_colors(colors)
+        else:
+            colormap = _map_colormap(colors[number])
+        told = {"colormap": colormap, "metadata": {KEY: entry}}
+        colored.append(LayerData(data, {**kwargs, **told}, kind))
+    return colored
 
 
 def labels_colors(

@@ -1,14 +1,14 @@
 """What Run, Cancel and the worker's events do; has no widgets.
 
-All methods and slots run on the main thread. Reading an image, handing it to the
-worker and loading its maps run on one background thread and come back by a signal.
+All methods and slots run on the main thread. The client's private thread only reads a
+finished run's maps and makes layer data of them.
 """
 
 from __future__ import annotations
 
 import logging
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+import traceback
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
@@ -16,10 +16,11 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_gem import layers
 from napari_gem._qt.results import show_results
+from napari_gem.client import WorkerClient
 from napari_gem.models import find_model, is_available
 from napari_gem.text import parse_prompts
 from napari_gem.types import (
-    Cancelled,
+    Appearance,
     Event,
     Failed,
     Finished,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
+    from napari_gem.layers import LayerData, LayerImage
+
     Maps = tuple[NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]
 
 logger = logging.getLogger(__name__)
@@ -47,10 +50,12 @@ REMOVED = "The image layer was removed during the run, so its result was dropped
 
 
 class Client(Protocol):
-    """The worker process, as `napari_gem.client.WorkerClient` gives it."""
+    """What is needed of `napari_gem.client.WorkerClient`."""
 
+    @property
+    def process_id(self) -> int | None: ...
     def start(self) -> None: ...
-    def submit(self, pixels: NDArray[Any], request: Request) -> int: ...
+    def submit(self, pixels: Callable[[], NDArray[Any]], request: Request) -> int: ...
     def cancel(self) -> None: ...
     def close(self) -> None: ...
     def load_maps(self, finished: Finished) -> Maps: ...
@@ -83,10 +88,9 @@ class _Run:
     """The run that is going on."""
 
     layer: Any
-    image: layers.LayerImage
-    number: int | None = None
+    image: LayerImage
+    number: int = 0
     cancelled: bool = False
-    early: list[Event] = field(default_factory=list)
 
 
 class Controller(QObject):
@@ -97,36 +101,31 @@ class Controller(QObject):
     viewer
         Where results appear.
     make_client
-        Called once, on the first run, with the function that takes events; None takes
-        `napari_gem.client.WorkerClient`.
+        Called once with the function that takes events.
     """
 
     busy_changed = Signal(bool)
     progressed = Signal(object)
     """`Progress`."""
-    told = Signal(str, str)
-    """``info``, ``warning`` or ``error``; and a sentence for the user."""
+    told = Signal(str, str, str)
+    """``info``, ``warning`` or ``error``; a sentence for the user; details of it."""
     download_requested = Signal(object, object)
     """`ModelCard` and `Ask`: the model must be downloaded, which the user may allow."""
 
-    _event_came = Signal(object)
-    _work_ended = Signal(object, object)
+    _event_came = Signal(object, object)
 
     def __init__(
         self,
         viewer: ViewerModel,
-        make_client: Callable[[Callable[[Event], None]], Client] | None = None,
+        make_client: Callable[[Callable[[Event], object]], Client] = WorkerClient,
     ) -> None:
         super().__init__()
         self._viewer = viewer
-        self._make_client = make_client or _worker_client
-        self._client: Client | None = None
         self._run: _Run | None = None
-        self._shown: tuple[ref[Any], Any] | None = None
+        self._shown: tuple[ref[Any], Appearance] | None = None
         self._closed = False
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="napari-gem")
         self._event_came.connect(self._on_event)
-        self._work_ended.connect(self._on_work_ended)
+        self._client = make_client(self._receive)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 
     @property
@@ -134,46 +133,42 @@ class Controller(QObject):
         """Whether a run is going on."""
         return self._run is not None
 
+    @property
+    def worker_id(self) -> int | None:
+        """Process id of the worker; None while there is none."""
+        return self._client.process_id
+
+    def start(self) -> None:
+        """Start the worker, so that it is ready when the user is."""
+        if not self._closed:
+            self._client.start()
+
     def run(self, ask: Ask) -> None:
         """Start a run; what is wrong with it is told and nothing starts."""
         if self._closed:
             return
         if self._run is not None:
-            self.told.emit("warning", "A run is going on. Cancel it or let it end.")
+            self._tell("warning", "A run is going on. Cancel it or let it end.")
             return
         try:
             started = self._check(ask)
         except GemError as error:
-            self.told.emit("error", str(error))
+            self._tell("error", str(error))
             return
         if started is None:
             return
         image, request = started
-        if self._client is None:
-            self._client = self._make_client(self._event_came.emit)
-        run = _Run(ask.layer, image)
-        self._run = run
-        self.told.emit("info", image.notice)
+        self._run = _Run(ask.layer, image)
+        self._tell("info", image.notice)
         self.busy_changed.emit(True)
         self.progressed.emit(Progress("Reading image"))
-        client = self._client
-
-        def submit() -> int | None:
-            pixels = image.read()
-            if run.cancelled:
-                return None
-            client.start()
-            return client.submit(pixels, request)
-
-        self._work(submit, lambda number: self._on_submitted(run, number))
+        self._run.number = self._client.submit(image.read, request)
 
     def cancel(self) -> None:
         """Cancel the run; it ends when the worker says so."""
-        if self._run is None or self._run.cancelled:
-            return
-        self._run.cancelled = True
-        self.progressed.emit(Progress("Cancelling"))
-        if self._run.number is not None and self._client is not None:
+        if self._run is not None and not self._run.cancelled:
+            self._run.cancelled = True
+            self.progressed.emit(Progress("Cancelling"))
             self._client.cancel()
 
     def close(self) -> None:
@@ -181,16 +176,12 @@ class Controller(QObject):
         if self._closed:
             return
         self._closed = True
-        if self._run is not None:
-            self._run.cancelled = True
         self._run = None
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._watch(None)
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._client is not None:
-            self._client.close()
+        self._client.close()
 
-    def _check(self, ask: Ask) -> tuple[layers.LayerImage, Request] | None:
+    def _check(self, ask: Ask) -> tuple[LayerImage, Request] | None:
         """Turn what is asked to a request; None if the user is asked something."""
         if ask.layer is None or ask.layer not in self._viewer.layers:
             raise GemError(
@@ -215,124 +206,101 @@ class Controller(QObject):
         )
         return image, request
 
-    def _work(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        future = self._pool.submit(work)
-        future.add_done_callback(lambda ended: self._work_ended.emit(ended, then))
+    def _receive(self, event: Event) -> None:
+        """Take an event, on the client's private thread."""
+        run, results = self._run, None
+        if isinstance(event, Finished) and run is not None:
+            try:
+                # napari imports it for labels' features; here nobody waits for it
+                import pandas  # noqa: F401
 
-    def _on_work_ended(self, ended: Future[Any], then: Callable[[Any], None]) -> None:
-        if self._closed or ended.cancelled():
-            return
-        try:
-            result = ended.result()
-        except GemError as error:
-            self._end("error", str(error))
-        except MemoryError:
-            self._end(
-                "error",
-                "There is not enough memory. Crop the image or ask for fewer classes.",
-            )
-        except Exception as error:
-            logger.exception("The run failed")
-            self._end("error", f"The run failed: {type(error).__name__}: {error}")
-        else:
-            then(result)
+                maps, labels = self._client.load_maps(event)
+                results = layers.result_layers(maps, labels, event.recipe, run.image)
+            except GemError as error:
+                event = Failed(event.run, str(error))
+            except MemoryError:
+                event = Failed(
+                    event.run,
+                    "The memory does not suffice for the maps. Crop the image or ask "
+                    "for fewer classes.",
+                )
+            except Exception as error:  # noqa: BLE001 (told to the user with details)
+                message = f"The layers could not be made ({error})."
+                event = Failed(event.run, message, traceback.format_exc())
+        self._event_came.emit(event, results)
 
-    def _on_submitted(self, run: _Run, number: int | None) -> None:
-        if number is None:
-            if self._run is run:
-                self._end("info", "Cancelled.")
-            return
-        run.number = number
-        if run.cancelled and self._client is not None:
-            self._client.cancel()
-        for event in run.early:
-            self._on_event(event)
-
-    def _on_event(self, event: Event) -> None:
+    def _on_event(self, event: Event, results: list[LayerData] | None) -> None:
         run = self._run
-        if run is None:
-            return
-        if run.number is None:
-            run.early.append(event)
-            return
-        if event.run != run.number:
+        if run is None or event.run != run.number:
             return
         if isinstance(event, Progressed):
             if not run.cancelled:
                 self.progressed.emit(event.progress)
-        elif isinstance(event, Finished) and not run.cancelled:
-            self._on_finished(run, event)
-        elif isinstance(event, Failed) and not run.cancelled:
+        elif run.layer not in self._viewer.layers:
+            self._end("warning", REMOVED)
+        elif run.cancelled:
+            self._end("info", "Cancelled.")
+        elif isinstance(event, Failed):
             if event.details:
                 logger.error("%s\n%s", event.message, event.details)
-            self._end("error", event.message)
-        elif isinstance(event, Cancelled | Finished | Failed):
-            gone = run.layer not in self._viewer.layers
-            self._end("warning" if gone else "info", REMOVED if gone else "Cancelled.")
-
-    def _on_finished(self, run: _Run, finished: Finished) -> None:
-        self.progressed.emit(Progress("Making layers"))
-        client = self._client
-        names = [prompt.name for prompt in finished.recipe.prompts]
-        colors = layers.choose_colors(self._viewer.layers, run.image, names)
-
-        def load() -> list[layers.LayerData]:
-            assert client is not None  # noqa: S101 (set before any run)
-            probabilities, labels = client.load_maps(finished)
-            return layers.result_layers(
-                probabilities, labels, finished.recipe, run.image, colors
-            )
-
-        self._work(load, lambda results: self._on_loaded(run, finished, results))
-
-    def _on_loaded(
-        self, run: _Run, finished: Finished, results: list[layers.LayerData]
-    ) -> None:
-        if self._run is not run:
-            return
-        if run.cancelled:
+            self._end("error", event.message, event.details)
+        elif isinstance(event, Finished) and results is not None:
+            self._show(run, results, event.notices)
+        else:
             self._end("info", "Cancelled.")
-            return
+
+    def _show(
+        self, run: _Run, results: list[LayerData], notices: tuple[str, ...]
+    ) -> None:
         try:
             results = layers.move_results(run.layer, run.image, results)
+            show_results(self._viewer, run.image, results)
         except GemError as error:
             self._end("error", str(error))
             return
-        show_results(self._viewer, run.image, results)
-        self._watch(run.layer, run.image.appearance)
+        except Exception as error:
+            logger.exception("The layers could not be shown")
+            message = f"The layers could not be shown ({error})."
+            self._end("error", message, traceback.format_exc())
+            return
         count = len(results) - 1
         done = f"Done: labels and {count} {'map' if count == 1 else 'maps'}."
         self._end(
-            "warning" if finished.notices else "info",
-            " ".join([done, *finished.notices, run.image.notice]).strip(),
+            "warning" if notices else "info",
+            " ".join(part for part in (done, *notices, run.image.notice) if part),
         )
+        self._watch(run.layer, run.image.appearance)
         self._on_appearance()
 
-    def _end(self, kind: str, sentence: str) -> None:
+    def _tell(self, kind: str, sentence: str, details: str = "") -> None:
+        self.told.emit(kind, sentence, details)
+
+    def _end(self, kind: str, sentence: str, details: str = "") -> None:
         self._run = None
         self.busy_changed.emit(False)
-        self.told.emit(kind, sentence)
+        self._tell(kind, sentence, details)
 
     def _on_layer_removed(self, event: Any) -> None:
         if self._run is not None and event.value is self._run.layer:
             self.cancel()
 
-    def _watch(self, layer: Any, appearance: Any = None) -> None:
+    def _watch(self, layer: Any, appearance: Appearance | None = None) -> None:
         """Say so when this layer, just encoded, is shown differently."""
         if self._shown is not None:
-            former = self._shown[0]()
-            for emitter in _appearance_events(former):
+            for emitter in _appearance_events(self._shown[0]()):
                 emitter.disconnect(self._on_appearance)
-        self._shown = None if layer is None else (ref(layer), appearance)
-        for emitter in _appearance_events(layer):
-            emitter.connect(self._on_appearance)
+        self._shown = None
+        if appearance is not None:
+            self._shown = ref(layer), appearance
+            for emitter in _appearance_events(layer):
+                emitter.connect(self._on_appearance)
 
     def _on_appearance(self, _event: Any = None) -> None:
         if self._shown is None or self._run is not None:
             return
         layer, appearance = self._shown[0](), self._shown[1]
         if layer is not None and layers.read_appearance(layer) != appearance:
-            self.told.emit("info", CHANGED)
+            self._tell("info", CHANGED)
 
 
 def _appearance_events(layer: Any) -> list[Any]:
@@ -340,10 +308,3 @@ def _appearance_events(layer: Any) -> list[Any]:
         return []
     events = layer.events
     return [events.contrast_limits, events.gamma, events.colormap]
-
-
-def _worker_client(on_event: Callable[[Event], None]) -> Client:
-    from napari_gem.client import WorkerClient
-
-    client: Client = WorkerClient(on_event)
-    return client

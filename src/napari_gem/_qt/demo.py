@@ -1,49 +1,63 @@
-"""napari with a sample image, the dock widget and its result."""
+"""napari with a sample, the dock widget and its result.
+
+``python -m napari_gem._qt.demo SAMPLE [--screenshot FILE]``; with a file the window is
+saved there and closed.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import napari
 from qtpy.QtCore import QTimer
 
 from napari_gem.samples import SAMPLES
 
-SETTLE = 1500
-"""Milliseconds until everything that a run brought is drawn."""
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SETTLE = 1000
+"""Milliseconds that the canvas gets to draw the result."""
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Open a sample, press Run, and either stay open or save a screenshot."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Open napari, run the sample's prompts, and wait for the user or save a picture.
+
+    Returns
+    -------
+    int
+        0, or 1 if a picture was asked for and the run failed.
+    """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sample", choices=SAMPLES)
-    parser.add_argument("--screenshot", type=Path, help="save it here and end")
+    parser.add_argument("--screenshot", type=Path)
     asked = parser.parse_args(arguments)
-    viewer = napari.Viewer(title=f"napari-gem: {asked.sample}")
+    viewer = napari.Viewer(title="napari-gem")
     viewer.open_sample("napari-gem", asked.sample)
-    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
-    said: list[tuple[str, str]] = []
-    widget.controller.told.connect(lambda *told: said.append(told))
-    if asked.screenshot:
+    _dock, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    status = 0
 
-        def finish() -> None:
-            viewer.screenshot(str(asked.screenshot), canvas_only=False, flash=False)
-            viewer.close()
+    def save() -> None:
+        viewer.screenshot(str(asked.screenshot), canvas_only=False, flash=False)
+        viewer.close()
 
-        def on_busy(busy: bool) -> None:
-            if not busy:
-                QTimer.singleShot(SETTLE, finish)
+    def end(kind: str, sentence: str, _details: str) -> None:
+        nonlocal status
+        if widget.controller.busy or not sentence:
+            return
+        if kind == "error":
+            status = 1
+            sys.stderr.write(f"{sentence}\n")
+        QTimer.singleShot(SETTLE, save)
 
-        viewer.window.resize(1400, 850)
-        widget.controller.busy_changed.connect(on_busy)
-    QTimer.singleShot(0, widget.run)
+    if asked.screenshot is not None:
+        widget.controller.told.connect(end)
+    widget.run()
     napari.run()
-    failed = [sentence for kind, sentence in said if kind == "error"]
-    if failed:
-        sys.stderr.write("\n".join(failed) + "\n")
-    return 1 if failed and asked.screenshot else 0
+    return status
 
 
 if __name__ == "__main__":

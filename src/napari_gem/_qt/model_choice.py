@@ -49,49 +49,47 @@ class ModelChoice(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._combo = QComboBox()
-        self._combo.setSizeAdjustPolicy(
+        self.combo = QComboBox()
+        self.combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )
-        self._combo.setSizePolicy(
-            QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed
-        )
+        self.combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self._about = QLabel()
         self._about.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self._combo)
+        layout.addWidget(self.combo)
         layout.addWidget(self._about)
         for card in list_models():
-            self._combo.addItem(card.name, NamedModel(card.id))
-        self._combo.addItem(OTHER, None)
+            self.combo.addItem(card.name, NamedModel(card.id))
+        self.combo.addItem(OTHER, None)
         self._last = 0
-        self._combo.currentIndexChanged.connect(self._on_index)
+        self.combo.currentIndexChanged.connect(self._on_index)
         self._describe()
 
     def named(self) -> NamedModel:
         """Model that is chosen."""
-        found = self._combo.itemData(self._last)
+        found = self.combo.itemData(self._last)
         return found if isinstance(found, NamedModel) else NamedModel("embedded")
 
     def add(self, named: NamedModel, name: str) -> None:
         """Add a model to the list and choose it."""
-        for index in range(self._combo.count()):
-            if self._combo.itemData(index) == named:
+        for index in range(self.combo.count()):
+            if self.combo.itemData(index) == named:
                 break
         else:
-            index = self._combo.count() - 1
+            index = self.combo.count() - 1
             # the entry for others, which is chosen now, must stay last
-            self._combo.blockSignals(True)
-            self._combo.insertItem(index, name, named)
-            self._combo.blockSignals(False)
+            self.combo.blockSignals(True)
+            self.combo.insertItem(index, name, named)
+            self.combo.blockSignals(False)
         self._last = index
-        self._combo.setCurrentIndex(index)
+        self.combo.setCurrentIndex(index)
         self._describe()
 
     def _on_index(self, index: int) -> None:
-        if self._combo.itemData(index) is not None:
+        if self.combo.itemData(index) is not None:
             self._last = index
             self._describe()
             return
@@ -99,7 +97,7 @@ class ModelChoice(QWidget):
         if dialog.exec() and dialog.chosen is not None:
             self.add(*dialog.chosen)
         else:
-            self._combo.setCurrentIndex(self._last)
+            self.combo.setCurrentIndex(self._last)
 
     def _describe(self) -> None:
         named = self.named()
@@ -112,7 +110,7 @@ class ModelChoice(QWidget):
         if not is_available(card):
             text += f" To be downloaded, {size_text(card.size)}."
         self._about.setText(text)
-        self._combo.setToolTip(f"{card.id}\nLicence: {card.licence}\n{card.source}")
+        self.combo.setToolTip(f"{card.id}\nLicence: {card.licence}\n{card.source}")
 
 
 class DeviceChoice(QComboBox):

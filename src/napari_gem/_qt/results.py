@@ -29,6 +29,7 @@ def show_results(
     results
         From `napari_gem.layers.result_layers`.
     """
+    results = layers.color_results(viewer.layers, image, results)
     plan = layers.plan_update(viewer.layers, image, results)
     # made before anything is touched: what is wrong with the data shows up here
     made = [Layer.create(data, kwargs, kind) for data, kwargs, kind in plan.add]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -45,17 +46,22 @@ class RunBar(QWidget):
         self.status.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding
         )
+        self.copy_button = QPushButton("Copy details")
+        self.copy_button.setToolTip("Copy the details of the error, to report them")
+        self._details = ""
         buttons = QHBoxLayout()
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)
-        for widget in (self.stage, self.bar, self.status):
+        for widget in (self.stage, self.bar, self.status, self.copy_button):
             layout.addWidget(widget)
         self.run_button.clicked.connect(self.run_requested)
         self.cancel_button.clicked.connect(self.cancel_requested)
+        self.copy_button.clicked.connect(self._on_copy)
         self.set_busy(False)
+        self.tell("info", "")
 
     def set_busy(self, busy: bool) -> None:
         """Show whether a run is going on."""
@@ -72,9 +78,14 @@ class RunBar(QWidget):
         self.bar.setValue(progress.done)
         self.stage.setText(progress_text(progress))
 
-    def tell(self, kind: str, sentence: str) -> None:
+    def tell(self, kind: str, sentence: str, details: str = "") -> None:
         """Say something; an empty sentence takes back what was said."""
         self.status.setText(MARKS[kind] + sentence if sentence else "")
+        self._details = f"{sentence}\n\n{details}"
+        self.copy_button.setVisible(bool(details))
+
+    def _on_copy(self) -> None:
+        QGuiApplication.clipboard().setText(self._details)
 
 
 def progress_text(progress: Progress) -> str:

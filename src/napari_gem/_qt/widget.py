@@ -46,6 +46,7 @@ class GemWidget(QWidget):
         self._lay_out()
         self._connect()
         self.prompts_box.suggest(self.image_choice.layer())
+        self.controller.start()
 
     def run(self) -> None:
         """Segment the chosen image by the typed words."""
@@ -77,7 +78,8 @@ class GemWidget(QWidget):
         form.addRow("Image", self.image_choice)
         settings = QFormLayout()
         settings.setContentsMargins(0, 0, 0, 0)
-        settings.addRow("Model", self.model_choice)
+        settings.addRow(QLabel("Model"))
+        settings.addRow(self.model_choice)
         settings.addRow("Device", self.device_choice)
         hint = QLabel("Prompts: one class a line, commas between synonyms")
         hint.setWordWrap(True)

@@ -76,12 +76,15 @@ def load_aerial() -> list[LayerDataTuple]:
 
 def _layer(name: str) -> LayerDataTuple:
     image, prompts = read_sample(name)
+    title = _catalogue()[name]["title"]
+    # In a viewer that shows µm a pixel is the step of the sliders: layers of metres
+    # beside such of µm make more steps than Qt can count, and the viewer fails.
     kwargs = {
-        "name": _catalogue()[name]["title"],
+        "name": name.capitalize(),
         "rgb": image.pixels.ndim == 3,
         "scale": image.pixel_size,
-        "units": (image.unit, image.unit),
-        "metadata": {"napari_gem": {"prompts": list(prompts)}},
+        "units": None if image.unit == "m" else (image.unit, image.unit),
+        "metadata": {"napari_gem": {"title": title, "prompts": list(prompts)}},
     }
     return image.pixels, kwargs, "image"
 

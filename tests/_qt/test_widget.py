@@ -1,0 +1,418 @@
+"""The dock widget in napari, with the real worker and the embedded model."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image, Labels
+from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton
+
+from napari_gem import layers, samples
+from napari_gem._qt import controller as controller_module
+from napari_gem._qt import model_choice
+from napari_gem._qt.controller import Ask, Controller
+from napari_gem._qt.model_choice import ModelChoice, ModelDialog, NamedModel
+from napari_gem._qt.run_bar import RunBar, progress_text
+from napari_gem._qt.widget import GemWidget
+from napari_gem.image import render
+from napari_gem.types import GemError, ModelCard, Progress
+from tests._qt.hand_client import HandClient
+
+NARROW = 320
+
+
+@pytest.fixture
+def dock(make_napari_viewer):
+    """A viewer and the widget, docked as the menu does it."""
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    yield viewer, widget
+    widget.controller.close()
+
+
+def crop(name="fluorescence", size=64):
+    (pixels, kwargs, _), *_ = getattr(samples, f"load_{name}")()
+    return pixels[:size, :size], kwargs
+
+
+def is_alive(process_id):
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+# --- end to end
+
+
+@pytest.mark.timeout(600)
+def test_words_to_layers_with_the_real_worker(dock, qtbot):
+    viewer, widget = dock
+    pixels, kwargs = crop()
+    layer = viewer.add_image(pixels, **kwargs, translate=(5, 7), rotate=20)
+    assert widget.prompts_box.toPlainText().startswith("nuclei")
+    widget.prompts_box.setPlainText("nuclei, nucleus\nfilaments, filament")
+    told = []
+    widget.controller.told.connect(lambda *what: told.append(what))
+    turns, timer = watch_stalls()
+    qtbot.mouseClick(widget.run_bar.run_button, Qt.MouseButton.LeftButton)
+    assert widget.controller.busy
+    assert not widget.run_bar.run_button.isEnabled()
+    qtbot.waitUntil(lambda: not widget.controller.busy, timeout=300_000)
+    assert told[-1][0] == "info", told
+    assert told[-1][1] == "Done: labels and 2 maps."
+    nuclei, filaments, labels = viewer.layers[1:]
+    assert [type(x) for x in viewer.layers] == [Image, Image, Image, Labels]
+    assert nuclei.data.shape == pixels.shape[:2]
+    assert nuclei.data.min() >= 0
+    assert nuclei.data.max() <= 1
+    total = nuclei.data + filaments.data
+    assert total.max() <= 1 + 1e-5
+    assert set(np.unique(labels.data)) <= {0, 1, 2}
+    assert labels.extent.world == pytest.approx(layer.extent.world)
+    assert labels.units == layer.units
+    timer.stop()
+    print(f"longest turn of the event loop: {max(turns):.2f} s")
+    assert max(turns) < 1.0
+    # the image is encoded: other words take no encoding
+    stages = []
+    widget.controller.progressed.connect(lambda p: stages.append(p.stage))
+    widget.prompts_box.setPlainText("nuclei, nucleus")
+    widget.run()
+    qtbot.waitUntil(lambda: not widget.controller.busy, timeout=120_000)
+    assert "Encoding" not in stages
+    assert list(viewer.layers)[1:] == [nuclei, labels]
+    assert widget.image_choice.layer() is layer
+
+
+def watch_stalls():
+    """Note the processor time that each turn of the event loop takes.
+
+    Not the time on the clock: that depends on what else the computer does.
+    """
+    turns = []
+    timer = QTimer(QCoreApplication.instance())
+    last = time.thread_time()
+
+    def tick():
+        nonlocal last
+        now = time.thread_time()
+        turns.append(now - last)
+        last = now
+
+    timer.timeout.connect(tick)
+    timer.start(5)
+    return turns, timer
+
+
+@pytest.mark.timeout(600)
+def test_cancel_and_close_with_the_real_worker(dock, qtbot):
+    viewer, widget = dock
+    viewer.add_image(np.random.default_rng(1).random((400, 400)))
+    widget.prompts_box.setPlainText("nuclei")
+    stages = []
+    widget.controller.progressed.connect(lambda p: stages.append(p.stage))
+    widget.run()
+    qtbot.waitUntil(lambda: "Encoding" in stages, timeout=120_000)
+    started = time.monotonic()
+    qtbot.mouseClick(widget.run_bar.cancel_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not widget.controller.busy, timeout=20_000)
+    assert time.monotonic() - started < 5
+    assert widget.run_bar.status.text() == "Cancelled."
+    assert len(viewer.layers) == 1
+    # the dock is closed in the middle of the next run
+    stages.clear()
+    widget.run()
+    qtbot.waitUntil(lambda: "Encoding" in stages, timeout=120_000)
+    process_id = widget.controller.worker_id
+    assert is_alive(process_id)
+    viewer.window.remove_dock_widget(widget)
+    qtbot.waitUntil(lambda: not is_alive(process_id), timeout=10_000)
+    viewer.layers.clear()
+    viewer.add_image(np.zeros((4, 4)))
+    assert len(viewer.layers) == 1
+
+
+def test_closing_the_viewer_ends_the_worker(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    controller = widget.controller
+    qtbot.waitUntil(lambda: controller.worker_id is not None, timeout=20_000)
+    process_id = controller.worker_id
+    viewer.close()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    qtbot.waitUntil(lambda: not is_alive(process_id), timeout=10_000)
+
+
+# --- the viewer's process stays light
+
+
+LIGHT = """
+import sys, time
+import napari
+viewer = napari.Viewer(show=False)
+viewer.open_sample("napari-gem", "fluorescence")
+started = time.perf_counter()
+viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+print(time.perf_counter() - started)
+heavy = {"torch", "open_clip", "timm", "transformers", "skimage"} & set(sys.modules)
+print(",".join(sorted(heavy)))
+viewer.close()
+"""
+
+
+def test_the_dock_opens_fast_and_loads_no_torch():
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True
+    )
+    seconds, heavy = done.stdout.strip("\n").split("\n")
+    assert heavy == ""
+    # a second on an idle computer; test runs share theirs
+    assert float(seconds) < 3
+
+
+def test_samples_open_from_the_menu(make_napari_viewer):
+    viewer = make_napari_viewer()
+    for name in samples.SAMPLES:
+        (layer,) = viewer.open_sample("napari-gem", name)
+        assert layer.rgb
+        assert layer.data.shape == (512, 512, 3)
+    assert str(viewer.layers[0].units[0]) == "micrometer"
+    assert tuple(viewer.layers[0].scale) == (0.5, 0.5)
+
+
+# --- views
+
+
+def test_the_widget_fits_a_narrow_dock(dock, qtbot):
+    viewer, widget = dock
+    layer = viewer.add_image(np.zeros((4, 4)), name="a name that is far too long " * 4)
+    widget.run_bar.tell("error", "A long sentence that says what went wrong. " * 5, "x")
+    widget.run_bar.set_busy(True)
+    widget.run_bar.show_progress(Progress("Downloading model", 1234, 605_000, 4000.0))
+    assert layer is widget.image_choice.layer()
+    assert widget.minimumSizeHint().width() <= NARROW
+    widget.setParent(None, Qt.WindowType.Window)
+    widget.resize(NARROW, 800)
+    widget.show()
+    qtbot.wait(50)
+    for part in widget.findChildren(QLabel) + widget.findChildren(QPushButton):
+        if part.isVisible():
+            assert part.width() <= NARROW
+            needed = part.heightForWidth(part.width())
+            assert part.height() >= min(needed, part.sizeHint().height())
+
+
+def test_only_the_users_images_are_offered(dock):
+    viewer, widget = dock
+    choice = widget.image_choice
+    assert choice.layer() is None
+    assert not choice.isEnabled()
+    viewer.add_labels(np.zeros((4, 4), int))
+    viewer.add_points([[1, 1]])
+    assert choice.layer() is None
+    widget.run()
+    assert "There is no image layer" in widget.run_bar.status.text()
+    first = viewer.add_image(np.zeros((4, 4)), name="first")
+    second = viewer.add_image(np.zeros((4, 4)), name="second")
+    assert choice.layer() is second
+    viewer.layers.selection.active = first
+    assert choice.layer() is first
+    viewer.layers.selection.active = viewer.layers[0]
+    assert choice.layer() is first
+    image = layers.read_layer(first, viewer.dims)
+    show_made_up_results(viewer, image)
+    assert [choice.itemText(i) for i in range(choice.count())] == ["second", "first"]
+    assert choice.layer() is first
+    first.name = "renamed"
+    assert choice.currentText() == "renamed"
+    viewer.layers.remove(first)
+    assert choice.layer() is second
+
+
+def show_made_up_results(viewer, image):
+    from napari_gem._qt.results import show_results
+    from tests.test_layers import results_of
+
+    show_results(viewer, image, results_of(image, "a"))
+
+
+def test_a_sample_fills_in_its_prompts_unless_words_were_typed(dock):
+    viewer, widget = dock
+    box = widget.prompts_box
+    viewer.open_sample("napari-gem", "fluorescence")
+    assert box.toPlainText().startswith("nuclei, nucleus")
+    viewer.open_sample("napari-gem", "aerial")
+    assert box.toPlainText().startswith("water, lake")
+    box.setPlainText("my words")
+    viewer.open_sample("napari-gem", "histology")
+    assert box.toPlainText() == "my words"
+
+
+def test_ctrl_enter_runs(dock, qtbot):
+    _, widget = dock
+    control = Qt.KeyboardModifier.ControlModifier
+    qtbot.keyClick(widget.prompts_box, Qt.Key.Key_Return, control)
+    assert "There is no image layer" in widget.run_bar.status.text()
+    qtbot.keyClick(widget.prompts_box, Qt.Key.Key_Return)
+    assert widget.prompts_box.toPlainText() == "\n"
+
+
+def test_another_model_is_named_in_a_dialog(qtbot, tmp_path):
+    dialog = ModelDialog()
+    qtbot.addWidget(dialog)
+    for name, architecture, expected in (
+        ("nonsense", "", "There is no model 'nonsense'"),
+        ("", "", "There is no model ''"),
+        (str(tmp_path), "", "holds no open_clip_config.json"),
+    ):
+        dialog.model.setText(name)
+        dialog.architecture.setText(architecture)
+        dialog.accept()
+        assert expected in dialog.error.text()
+        assert dialog.chosen is None
+    dialog.model.setText("hf-hub:owner/repository")
+    dialog.accept()
+    assert dialog.chosen == (NamedModel("hf-hub:owner/repository"), "owner/repository")
+
+
+def test_other_models_stay_in_the_list(qtbot, monkeypatch):
+    choice = ModelChoice()
+    qtbot.addWidget(choice)
+    assert choice.named() == NamedModel("embedded")
+    combo = choice.combo
+    last = combo.count() - 1
+    monkeypatch.setattr(ModelDialog, "exec", lambda self: 0)
+    combo.setCurrentIndex(last)
+    assert choice.named() == NamedModel("embedded")
+    assert combo.currentIndex() == 0
+    named = NamedModel("hf-hub:owner/repository")
+
+    def take(self):
+        self.chosen = named, "owner/repository"
+        return 1
+
+    monkeypatch.setattr(ModelDialog, "exec", take)
+    combo.setCurrentIndex(last)
+    assert choice.named() == named
+    assert combo.currentText() == "owner/repository"
+    assert combo.itemText(combo.count() - 1) == model_choice.OTHER
+    combo.setCurrentIndex(combo.count() - 1)
+    assert combo.count() == last + 2
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_a_download_starts_only_if_the_user_agrees(qtbot, monkeypatch, agreed):
+    viewer = ViewerModel()
+    clients = []
+
+    def make_client(on_event):
+        clients.append(HandClient(on_event))
+        return clients[0]
+
+    controller = Controller(viewer, make_client)
+    widget = GemWidget(viewer, controller)
+    qtbot.addWidget(widget)
+    layer = viewer.add_image(np.zeros((8, 8)))
+    monkeypatch.setattr(controller_module, "is_available", lambda card: False)
+    boxes = []
+    buttons = QMessageBox.StandardButton
+
+    def answer():
+        box = QApplication.activeModalWidget()
+        boxes.append(box.text() + box.informativeText())
+        box.button(buttons.Ok if agreed else buttons.Cancel).click()
+
+    QTimer.singleShot(100, answer)
+    widget.controller.run(Ask(layer, "cat", model="ViT-B-16-quickgelu/openai"))
+    assert "MB" in boxes[0]
+    assert "huggingface.co" in boxes[0]
+    assert "Licence" in boxes[0]
+    requests = clients[0].requests
+    assert len(requests) == agreed
+    if agreed:
+        assert requests[0].download
+    else:
+        assert widget.run_bar.status.text() == "Nothing was downloaded."
+
+
+def test_details_of_an_error_can_be_copied(qtbot):
+    bar = RunBar()
+    qtbot.addWidget(bar)
+    bar.show()
+    bar.tell("error", "It failed.", "Traceback ...")
+    assert bar.copy_button.isVisible()
+    qtbot.mouseClick(bar.copy_button, Qt.MouseButton.LeftButton)
+    assert QApplication.clipboard().text() == "It failed.\n\nTraceback ..."
+    bar.tell("info", "Done.")
+    assert not bar.copy_button.isVisible()
+
+
+@pytest.mark.parametrize(
+    ("progress", "text"),
+    [
+        (Progress("Starting"), "Starting"),
+        (Progress("Encoding", 0, 9), "Encoding: 0 of 9"),
+        (Progress("Encoding", 3, 9, 0.2), "Encoding: 3 of 9, about 1 s left"),
+        (Progress("Encoding", 3, 9, 130.0), "Encoding: 3 of 9, about 2 min left"),
+        (Progress("Encoding", 3, 9, 9000.0), "Encoding: 3 of 9, about 2 h left"),
+    ],
+)
+def test_progress_in_words(progress, text):
+    assert progress_text(progress) == text
+
+
+def test_unknown_size_and_licence_are_said(qtbot):
+    card = ModelCard(id="x", name="X", architecture="", weights="hf-hub:a/b")
+    box = model_choice.download_box(card)
+    qtbot.addWidget(box)
+    assert "size not known" in box.informativeText()
+    assert "see model card" in box.informativeText()
+
+
+# --- what the model sees is what the viewer shows
+
+
+SHOWN = {
+    "grey": ({"contrast_limits": (0.2, 0.7), "gamma": 0.6}, (), float),
+    "viridis": ({"contrast_limits": (0.1, 0.9), "colormap": "viridis"}, (), float),
+    "uint16": ({"contrast_limits": (50, 700), "colormap": "green"}, (), np.uint16),
+    "rgb": ({"rgb": True, "gamma": 1.5}, (3,), np.uint8),
+    "rgb, 16 bit": ({"rgb": True, "contrast_limits": (9, 800)}, (3,), np.uint16),
+    "rgba": ({"rgb": True, "contrast_limits": (0, 1)}, (4,), float),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_the_model_sees_what_the_viewer_shows(make_napari_viewer, name):
+    kwargs, channels, dtype = SHOWN[name]
+    values = np.random.default_rng(5).random((24, 30, *channels))
+    top = {float: 1, np.uint8: 255, np.uint16: 1000}[dtype]
+    data = (values * top).astype(dtype)
+    viewer = make_napari_viewer(show=True)
+    layer = viewer.add_image(data, blending="opaque", **kwargs)
+    image = layers.read_layer(layer, viewer.dims)
+    seen = render(image.read(), image.appearance)
+    shown = viewer.export_figure(flash=False)[..., :3] / 255
+    assert shown.shape == seen.shape
+    if name == "rgba":
+        return
+    assert np.abs(shown - seen).max() < 3 / 255
+
+
+def test_an_error_is_a_sentence_not_a_traceback(dock):
+    viewer, widget = dock
+    viewer.add_image(np.zeros((4, 4)))
+    widget.prompts_box.setPlainText("  \n ,")
+    widget.run()
+    assert "There is no prompt" in widget.run_bar.status.text()
+    with pytest.raises(GemError):
+        layers.read_layer(viewer.add_labels(np.zeros((4, 4), int)), viewer.dims)
