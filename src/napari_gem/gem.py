@@ -202,9 +202,11 @@ def adaptive_inverse_temperature(y: Tensor, head_dim: int) -> Tensor:
     Returns
     -------
     Tensor
-        (B, 1, 1, 1) float32.
+        (B, 1, 1, 1), float32 or better.
     """
-    length = torch.linalg.vector_norm(y, dim=-1, dtype=torch.float32)
+    # float16 cannot hold the squares
+    at_least_float32 = torch.promote_types(y.dtype, torch.float32)
+    length = torch.linalg.vector_norm(y, dim=-1, dtype=at_least_float32)
     beta: Tensor = length.mean(dim=-1) * head_dim**-0.5
     return beta.reshape(-1, 1, 1, 1)
 
