@@ -160,10 +160,10 @@ import sys, time
 import napari
 viewer = napari.Viewer(show=False)
 viewer.open_sample("napari-gem", "fluorescence")
-started = time.perf_counter()
+started = time.process_time()
 viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
-print(time.perf_counter() - started)
-heavy = {"torch", "open_clip", "timm", "transformers", "skimage"} & set(sys.modules)
+print(time.process_time() - started)
+heavy = {"torch", "open_clip", "timm", "transformers"} & set(sys.modules)
 print(",".join(sorted(heavy)))
 viewer.close()
 """
@@ -175,8 +175,7 @@ def test_the_dock_opens_fast_and_loads_no_torch():
     )
     seconds, heavy = done.stdout.strip("\n").split("\n")
     assert heavy == ""
-    # a second on an idle computer; test runs share theirs
-    assert float(seconds) < 3
+    assert float(seconds) < 1
 
 
 def test_samples_open_from_the_menu(make_napari_viewer):
@@ -197,7 +196,7 @@ def test_the_widget_fits_a_narrow_dock(dock, qtbot):
     layer = viewer.add_image(np.zeros((4, 4)), name="a name that is far too long " * 4)
     widget.run_bar.tell("error", "A long sentence that says what went wrong. " * 5, "x")
     widget.run_bar.set_busy(True)
-    widget.run_bar.show_progress(Progress("Downloading model", 1234, 605_000, 4000.0))
+    widget.run_bar.show_progress(Progress("Downloading", 1234, 6_050_000_000, 4000.0))
     assert layer is widget.image_choice.layer()
     assert widget.minimumSizeHint().width() <= NARROW
     widget.setParent(None, Qt.WindowType.Window)
@@ -360,10 +359,10 @@ def test_details_of_an_error_can_be_copied(qtbot):
     ("progress", "text"),
     [
         (Progress("Starting"), "Starting"),
-        (Progress("Encoding", 0, 9), "Encoding: 0 of 9"),
-        (Progress("Encoding", 3, 9, 0.2), "Encoding: 3 of 9, about 1 s left"),
-        (Progress("Encoding", 3, 9, 130.0), "Encoding: 3 of 9, about 2 min left"),
-        (Progress("Encoding", 3, 9, 9000.0), "Encoding: 3 of 9, about 2 h left"),
+        (Progress("Encoding", 0, 9), "Encoding: 0 %"),
+        (Progress("Encoding", 3, 9, 0.2), "Encoding: 33 %, about 1 s left"),
+        (Progress("Encoding", 3, 9, 130.0), "Encoding: 33 %, about 2 min left"),
+        (Progress("Encoding", 3, 9, 9000.0), "Encoding: 33 %, about 2 h left"),
     ],
 )
 def test_progress_in_words(progress, text):

@@ -59,12 +59,17 @@ class ImageChoice(QComboBox):
         self._viewer.layers.selection.events.active.disconnect(self._on_active)
 
     def _on_layers(self, _event: Any = None) -> None:
+        known = [self.itemData(index) for index in range(self.count())]
         chosen = self.layer()
         images = [
             layer
             for layer in reversed(self._viewer.layers)
             if isinstance(layer, Image) and not is_result(layer)
         ]
+        active = self._viewer.layers.selection.active
+        if active in images and active not in known:
+            # it became active before it was told to be here
+            chosen = active
         self.blockSignals(True)
         self.clear()
         for layer in images:
@@ -79,7 +84,8 @@ class ImageChoice(QComboBox):
     def _on_active(self, _event: Any = None) -> None:
         active = self._viewer.layers.selection.active
         for index in range(self.count()):
-            if active is not None and self.itemData(index) is active:
+            # not "is": plugins see layers through proxies
+            if active is not None and self.itemData(index) == active:
                 self.setCurrentIndex(index)
 
     def _on_index(self, _index: int = 0) -> None:

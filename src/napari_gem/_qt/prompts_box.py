@@ -28,6 +28,8 @@ class PromptsBox(QPlainTextEdit):
         self.setPlaceholderText(EXAMPLE)
         self.setTabChangesFocus(True)
         self.setToolTip("Ctrl+Enter runs")
+        # napari's style gives it the colour of what is around it
+        self.setStyleSheet("PromptsBox { border: 1px solid rgba(128, 128, 128, 50%); }")
         margins = 2 * (self.document().documentMargin() + self.frameWidth())
         height = LINES * self.fontMetrics().lineSpacing() + margins
         self.setMinimumHeight(round(height))

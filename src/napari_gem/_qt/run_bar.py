@@ -33,6 +33,7 @@ class RunBar(QWidget):
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
         self.stage = QLabel()
+        self.stage.setWordWrap(True)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
@@ -74,8 +75,10 @@ class RunBar(QWidget):
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far a run is."""
-        self.bar.setRange(0, progress.total)
-        self.bar.setValue(progress.done)
+        # in percent, since bytes of a large download overflow Qt's integers
+        self.bar.setRange(0, 100 if progress.total else 0)
+        if progress.total:
+            self.bar.setValue(100 * progress.done // progress.total)
         self.stage.setText(progress_text(progress))
 
     def tell(self, kind: str, sentence: str, details: str = "") -> None:
@@ -95,11 +98,11 @@ def progress_text(progress: Progress) -> str:
     --------
     >>> from napari_gem.types import Progress
     >>> progress_text(Progress("Encoding", 3, 12, 130.0))
-    'Encoding: 3 of 12, about 2 min left'
+    'Encoding: 25 %, about 2 min left'
     """
     text = progress.stage
     if progress.total:
-        text += f": {progress.done:,} of {progress.total:,}"
+        text += f": {100 * progress.done // progress.total} %"
     left = progress.seconds_left
     if left is None:
         return text
