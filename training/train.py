@@ -33,7 +33,7 @@ from training.captions import (
 from training.scenes import CLASSES, COLOURS, DOMAIN_SHARES, DOMAINS, draw_scene
 
 SCENES = 44_000
-STEPS = 4_400
+STEPS = 1_400
 BATCH = 128
 LEARNING_RATE = 1e-3
 WARM_UP = 100
