@@ -18,7 +18,7 @@ from training.captions import PHRASES
 from training.evaluate import evaluate, scenes_of, score_maps
 from training.scenes import CLASSES_OF, INDEX, Scene
 
-SCALES = (5, 10, 15, 20, 30, 40, 60, 100)
+SCALES = (5, 8, 10, 12, 15, 20, 30, 40, 60, 100)
 
 
 def settings() -> list[EncodeParameters]:

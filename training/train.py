@@ -33,7 +33,10 @@ from training.captions import (
 from training.scenes import CLASSES, COLOURS, DOMAIN_SHARES, DOMAINS, draw_scene
 
 SCENES = 44_000
-STEPS = 1_400
+STEPS = 4_400
+# After the last step GEM's maps of nuclei are inverted; at 4 of 11 of the steps they
+# are right, but outlines are poor. The mean of both weights has neither fault.
+AVERAGED_SHARE = 4 / 11
 BATCH = 128
 LEARNING_RATE = 1e-3
 WARM_UP = 100
@@ -440,6 +443,7 @@ def train(out: Path, seed: int, steps: int, scenes: int) -> None:
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
 
+    early_step = round(AVERAGED_SHARE * steps)
     started, mean_loss = time.monotonic(), 0.0
     for step in range(first, steps):
         for group in optimizer.param_groups:
@@ -464,7 +468,13 @@ def train(out: Path, seed: int, steps: int, scenes: int) -> None:
             }
             torch.save(state, checkpoint.with_suffix(".new"))
             checkpoint.with_suffix(".new").replace(checkpoint)
-            export(model, vocabulary, out / "export")
+            export(model.state_dict(), vocabulary, out / "export")
+        if step + 1 == early_step:
+            torch.save(model.state_dict(), out / "early.pt")
+    early = torch.load(out / "early.pt", weights_only=True)
+    late = torch.load(checkpoint, weights_only=True)["model"]
+    mean = {name: (early[name] + late[name]) / 2 for name in late}
+    export(mean, vocabulary, out / "export")
 
 
 def train_step(
@@ -494,13 +504,13 @@ def train_step(
     return contrastive_loss(logits, true.to(device), false.to(device))
 
 
-def export(model: nn.Module, vocabulary: Vocabulary, folder: Path) -> None:
+def export(weights: dict[str, Tensor], vocabulary: Vocabulary, folder: Path) -> None:
     """Write a folder that open_clip loads as ``local-dir:<folder>``.
 
     Parameters
     ----------
-    model : torch.nn.Module
-        The trained model.
+    weights : dict
+        State of the trained model.
     vocabulary : Vocabulary
         Its token rows; all other rows of the full table are zero.
     folder : pathlib.Path
@@ -508,7 +518,7 @@ def export(model: nn.Module, vocabulary: Vocabulary, folder: Path) -> None:
     """
     from safetensors.torch import save_file
 
-    state = {name: value.half().cpu() for name, value in model.state_dict().items()}
+    state = {name: value.half().cpu() for name, value in weights.items()}
     rows = state["token_embedding.weight"]
     table = torch.zeros(MODEL["text_cfg"]["vocab_size"], rows.shape[1]).half()
     table[vocabulary.ids[1:]] = rows[1:]
