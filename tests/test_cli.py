@@ -63,7 +63,7 @@ def test_segment_writes_a_folder(
 def test_plane_and_percentiles_are_chosen(
     call: Call, tiny: Path, tmp_path: Path
 ) -> None:
-    stack = np.random.default_rng(0).integers(0, 9999, (3, 30, 40)).astype(np.uint16)
+    stack = np.random.default_rng(0).integers(0, 9999, (4, 30, 40)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "stack.tif", stack)
     common = ["segment", tmp_path / "stack.tif", "-p", "cat", "-m", tiny]
     status, _, error = call(*common, "-o", tmp_path / "out")

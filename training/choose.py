@@ -15,7 +15,7 @@ import numpy as np
 from napari_gem.models import Model, load_model
 from napari_gem.types import EncodeParameters, GemParameters
 from training.captions import PHRASES
-from training.evaluate import evaluate, scenes_of, score_maps
+from training.evaluate import encode_scene, evaluate, scenes_of, score_maps
 from training.scenes import CLASSES_OF, INDEX, Scene
 
 SCALES = (5, 8, 10, 12, 15, 20, 30, 40, 60, 100)
@@ -65,7 +65,8 @@ def fit_of_scales(
     names = list(PHRASES)
     found: dict[int, list[tuple[float, float, float]]] = {s: [] for s in SCALES}
     for scene in scenes:
-        cosines = score_maps(model, scene, names, parameters)[:, ::3, ::3]
+        cosines = score_maps(model, encode_scene(model, scene, parameters), names)
+        cosines = cosines[:, ::3, ::3]
         labels = scene.labels[::3, ::3]
         of_domain = CLASSES_OF[scene.domain]
         for _ in range(draws):
@@ -117,8 +118,8 @@ def main() -> None:
     for parameters in settings():
         means = evaluate(model, scenes, parameters).means()
         results.append((means, parameters))
-        print(*(f"{value:.3f}" for value in means), parameters, flush=True)
-    best = max(results, key=lambda result: result[0][0] + result[0][2])[1]
+        print(*(f"{value:.3f}" for value in means.values()), parameters, flush=True)
+    best = max(results, key=lambda result: result[0]["auroc"] + result[0]["iou"])[1]
     for scale, fit in fit_of_scales(model, scenes, best, draws=4).items():
         print(scale, *(f"{value:.3f}" for value in fit))
 

@@ -2,8 +2,10 @@
 
 Prints the tables of the model card. What the numbers mean:
 
-- AUROC, AP: of the raw cosine with the class's word, over all pixels of all scenes of
-  the class's domain, scenes without the class included; mean over the classes.
+- AUROC, AP of the map: of the probability that a user gets for the class's word alone,
+  that is against the model's background words, over all pixels of all scenes of the
+  class's domain, scenes without the class included; mean over the classes.
+- AUROC, AP of the cosine: likewise, of the raw cosine with the word.
 - mIoU, all prompts: each pixel gets the class of its domain with the largest cosine.
 - mIoU, present only: likewise, but only classes that are in the scene compete.
 
@@ -18,11 +20,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from napari_gem.models import Model, load_model
-from napari_gem.pipeline import encode
+from napari_gem.pipeline import encode, segment
 from napari_gem.scores import group_scores
 from napari_gem.text import embed_words
 from napari_gem.tiles import upsample
-from napari_gem.types import Appearance, EncodeParameters, GemParameters
+from napari_gem.types import Appearance, EncodeParameters, Features, GemParameters
 from training.captions import PHRASES
 from training.make_test_scenes import hard_scenes, load_scenes
 from training.metrics import class_iou, ranking
@@ -35,15 +37,19 @@ RGB = Appearance(rgb=True, limits=(0, 255))
 class Result:
     """Figures of one method: class name to value, each 0 to 1."""
 
+    map_auroc: dict[str, float]
+    map_precision: dict[str, float]
     auroc: dict[str, float]
     precision: dict[str, float]
     iou: dict[str, float]
     iou_present: dict[str, float]
 
-    def means(self) -> tuple[float, float, float, float]:
-        """Return the means over the classes, in the order of the fields."""
-        fields = (self.auroc, self.precision, self.iou, self.iou_present)
-        return tuple(float(np.mean(list(values.values()))) for values in fields)
+    def means(self) -> dict[str, float]:
+        """Return each figure's mean over the classes."""
+        return {
+            name: float(np.mean(list(values.values())))
+            for name, values in vars(self).items()
+        }
 
 
 def methods(own: EncodeParameters) -> dict[str, EncodeParameters]:
@@ -66,15 +72,17 @@ def methods(own: EncodeParameters) -> dict[str, EncodeParameters]:
     return {name: replace(own, gem=gem) for name, gem in compared.items()}
 
 
-def score_maps(
-    model: Model, scene: Scene, names: list[str], parameters: EncodeParameters
-) -> np.ndarray:
+def encode_scene(model: Model, scene: Scene, parameters: EncodeParameters) -> Features:
+    """Encode a scene as it is drawn."""
+    return encode(scene.image, model, appearance=RGB, parameters=parameters)
+
+
+def score_maps(model: Model, features: Features, names: list[str]) -> np.ndarray:
     """Return the cosine with each class's usual word: ``(names, height, width)``."""
-    features = encode(scene.image, model, appearance=RGB, parameters=parameters)
     words = [PHRASES[name][0] for name in names]
     texts = embed_words(model.backbone, words, model.card.score.templates, model.texts)
     cosines = group_scores(features.array, [text[None] for text in texts])
-    height, width = scene.labels.shape
+    height, width = features.image_shape
     return upsample(cosines, features.patch, width, slice(0, height))
 
 
@@ -95,12 +103,13 @@ def evaluate(model: Model, scenes: list[Scene], parameters: EncodeParameters) ->
     Result
         Its figures.
     """
-    result = Result({}, {}, {}, {})
+    result = Result({}, {}, {}, {}, {}, {})
     for domain in DOMAINS:
         of_domain = [scene for scene in scenes if scene.domain == domain]
         classes = list(CLASSES_OF[domain])
         names = classes + [BACKGROUND] * (domain == "fluorescence")
-        maps = [score_maps(model, scene, names, parameters) for scene in of_domain]
+        encoded = [encode_scene(model, scene, parameters) for scene in of_domain]
+        maps = [score_maps(model, features, names) for features in encoded]
         truth = np.stack([scene.labels for scene in of_domain])
         numbers = np.array([INDEX[name] for name in names])
         best = np.stack([numbers[scores.argmax(axis=0)] for scores in maps])
@@ -119,6 +128,12 @@ def evaluate(model: Model, scenes: list[Scene], parameters: EncodeParameters) ->
             scores = np.stack([scene_maps[place] for scene_maps in maps])
             figures = ranking(scores, truth == INDEX[name])
             result.auroc[name], result.precision[name] = figures
+            shown = [
+                segment(features, PHRASES[name][0], model).probabilities[0]
+                for features in encoded
+            ]
+            figures = ranking(np.stack(shown), truth == INDEX[name])
+            result.map_auroc[name], result.map_precision[name] = figures
     return result
 
 
@@ -128,19 +143,20 @@ def _best_present(scores: np.ndarray, numbers: np.ndarray, scene: Scene) -> np.n
 
 
 def tables(results: dict[str, Result]) -> str:
-    """Return two Markdown tables: means of each method, AUROC of each class."""
+    """Return two Markdown tables: means of each method, AUROC of each class's map."""
     lines = [
-        "| method | AUROC | AP | mIoU, all prompts | mIoU, present only |",
-        "|---|---|---|---|---|",
+        "| method | AUROC, map | AP, map | AUROC, cosine | AP, cosine "
+        "| mIoU, all prompts | mIoU, present only |",
+        "|---|---|---|---|---|---|---|",
     ]
     for method, result in results.items():
-        cells = " | ".join(f"{value:.3f}" for value in result.means())
+        cells = " | ".join(f"{value:.3f}" for value in result.means().values())
         lines.append(f"| {method} | {cells} |")
-    lines += ["", f"| AUROC | {' | '.join(results)} |"]
+    lines += ["", f"| AUROC, map | {' | '.join(results)} |"]
     lines += ["|---|" + "---|" * len(results)]
     for domain, names in CLASSES_OF.items():
         for name in names:
-            cells = (f"{result.auroc[name]:.3f}" for result in results.values())
+            cells = (f"{result.map_auroc[name]:.3f}" for result in results.values())
             lines.append(f"| {domain}: {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -91,7 +91,8 @@ def stretch(
     if black == white:
         black, white = float(values.min()), float(values.max())
     if black == white:
-        white = black + 1.0
+        # a step that a float of this size can still show
+        white = black + max(1.0, abs(black) * 1e-6)
     return Appearance(rgb=rgb, limits=(black, white))
 
 
