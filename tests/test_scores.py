@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from napari_gem.scores import (
     group_scores,
+    in_image,
     min_max,
     near_duplicates,
     probability_strips,
@@ -37,6 +38,16 @@ def test_near_background_words_are_found() -> None:
     background = np.concatenate([prompts[:1], vectors(3, 16, seed=5)])
     found = near_duplicates(background, prompts, 0.95)
     assert found.tolist() == [True, False, False, False]
+
+
+def test_words_of_other_images_are_left_out_but_the_likeliest_stays() -> None:
+    background, image = vectors(5, 16), vectors(16, seed=3)
+    cosines = background @ image
+    assert (in_image(background, image, 0.1) == (cosines >= 0.1)).all()
+    assert in_image(background, image, -1).all()
+    assert (
+        in_image(background, image, 2).tolist() == (cosines == cosines.max()).tolist()
+    )
 
 
 @given(st.integers(1, 6), st.integers(1, 50), st.integers(1, 50))

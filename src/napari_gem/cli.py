@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,7 +127,7 @@ def demo(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write results here instead of opening napari."
+            "--output", "-o", help="Write results and a screenshot here and end."
         ),
     ] = None,
 ) -> None:
@@ -135,13 +136,21 @@ def demo(
 
     check_sample(sample)
     command = [sys.executable, "-m", "napari_gem._qt.demo", sample]
-    if output is None and has_screen() and not is_virtual():
+    shows = has_screen() and find_spec("napari") is not None
+    if output is None and shows and not is_virtual():
         raise typer.Exit(subprocess.run(command, check=False).returncode)
     folder = Path("demo-output") if output is None else output
     _demo_files(sample, folder)
-    if has_screen():
+    if shows:
         screenshot = folder / "screenshot.png"
-        subprocess.run([*command, "--screenshot", str(screenshot)], check=True)
+        done = subprocess.run(
+            [*command, "--screenshot", str(screenshot)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise GemError(f"napari could not be shown: {done.stderr.strip()[-400:]}")
         typer.echo(f"Screenshot of napari: {screenshot.resolve()}")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass, field
@@ -94,7 +95,7 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
     if repository != name and _REPOSITORY.fullmatch(repository):
         source = f"https://huggingface.co/{repository}"
         return _card(name, repository, source=source)
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path's raises for ~nobody)
     if name and path.is_dir():
         return _folder_card(path.absolute())
     if path.is_file():

@@ -69,6 +69,34 @@ def near_duplicates(
     return found
 
 
+def in_image(
+    background: NDArray[np.float32],
+    image_embedding: NDArray[np.float32],
+    present: float,
+) -> NDArray[np.bool_]:
+    """Find background words that may be in the image, at least the likeliest.
+
+    Words of other kinds of images would take pixels from the classes by chance.
+
+    Parameters
+    ----------
+    background
+        (words, channels), unit length.
+    image_embedding
+        (channels,), unit length.
+    present
+        Cosine from which on a word counts as in the image.
+
+    Returns
+    -------
+    NDArray[np.bool_]
+        (words,)
+    """
+    cosines = background @ image_embedding
+    found: NDArray[np.bool_] = cosines >= min(present, cosines.max())
+    return found
+
+
 def probability_strips(
     scores: NDArray[np.float32], patch: float, shape: tuple[int, int], scale: float
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:

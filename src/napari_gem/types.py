@@ -116,12 +116,17 @@ class ScoreParameters:
     near
         A background word whose text embedding has at least this cosine with one of a
         prompt's words counts as that prompt and is left out.
+    present
+        A background word whose text embedding has less than this cosine with the
+        image embedding is probably nowhere in the image and is left out, all but the
+        likeliest. -1 keeps every word.
     """
 
     scale: float = 40.0
     background: tuple[str, ...] = ()
     templates: tuple[str, ...] = ("a photo of a {}.",)
     near: float = 0.95
+    present: float = -1.0
 
 
 @dataclass(frozen=True)
