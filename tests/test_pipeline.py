@@ -10,6 +10,7 @@ import napari_gem
 from napari_gem import pipeline
 from napari_gem.image import stretch
 from napari_gem.pipeline import encode, encode_steps, heat_maps, run, segment
+from napari_gem.text import embed_words
 from napari_gem.types import (
     EncodeParameters,
     GemError,
@@ -158,6 +159,33 @@ def test_background_words_that_are_prompts_are_left_out(model: Model) -> None:
     with pytest.raises(GemError, match="background word"):
         only = replace(SCORE, background=("sky",))
         segment(features, ["sky"], model, parameters=only)
+
+
+def test_background_words_of_other_images_do_not_count(model: Model) -> None:
+    features = encode(picture(64, 64), model)
+    every = replace(SCORE, background=("sky", "soil", "sea"))
+    likeliest = max(
+        every.background,
+        key=lambda word: float(
+            embed_words(model.backbone, [word], SCORE.templates, {})[0]
+            @ features.image_embedding
+        ),
+    )
+    maps = [
+        segment(features, ["cat"], model, parameters=score).probabilities
+        for score in (
+            replace(every, present=1.0),
+            replace(every, background=(likeliest,)),
+        )
+    ]
+    assert np.allclose(*maps)
+
+
+def test_many_words_are_read_in_steps(model: Model) -> None:
+    features = encode(picture(40, 40), model)
+    told: list = []
+    segment(features, [f"thing {i}" for i in range(50)], model, progress=told.append)
+    assert [s.done for s in told if s.stage == "Reading words"] == [0, 16, 32, 48]
 
 
 def test_without_background_the_classes_share_everything(model: Model) -> None:

@@ -87,6 +87,7 @@ def segment(
     prompts = parse_prompts(prompt)
     found = files.read_image(image, _parse_index(index))
     appearance = stretch(found.pixels, percentiles)
+    pipeline.check_maps(len(prompts), found.pixels.shape[:2])
     export.check_folder(output)
     with _Bars() as bars:
         loaded = load_model(

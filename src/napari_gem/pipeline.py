@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from napari_gem._version import __version__
-from napari_gem.image import render, stretch
+from napari_gem.image import check_image, render, stretch
 from napari_gem.models import load_model
 from napari_gem.postprocess.largest import label_type, largest
 from napari_gem.scores import (
     group_scores,
+    in_image,
     min_max,
     near_duplicates,
     probability_strips,
@@ -55,6 +56,9 @@ if TYPE_CHECKING:
     TileFeatures = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 Returned = TypeVar("Returned")
+
+WORDS = 16
+"""Words read in one step, so that reading many can be cancelled."""
 
 LARGEST_MAPS = 8 << 30
 """Bytes that the probability maps of one run may take at most."""
@@ -162,8 +166,7 @@ def segment_steps(
     parameters = parameters or model.card.score
     height, width = features.image_shape
     _check(model, features, prompts)
-    yield Progress("Reading words")
-    groups = _groups(model, prompts, parameters)
+    groups = yield from _group_steps(model, features, prompts, parameters)
     scores = group_scores(features.array, groups)
     if len(groups) == len(prompts):
         # without background words the background gets no share
@@ -280,11 +283,13 @@ def segment(
     """
     classes = parse_prompts(prompts)
     loaded = load_model(model) if isinstance(model, str) else model
-    features = (
-        image
-        if isinstance(image, Features)
-        else encode(image, loaded, progress=progress)
-    )
+    if isinstance(image, Features):
+        features = image
+    else:
+        pixels = np.asarray(image)
+        check_image(pixels)
+        check_maps(len(classes), pixels.shape[:2])
+        features = encode(pixels, loaded, progress=progress)
     return run(segment_steps(loaded, features, classes, parameters), progress)
 
 
@@ -316,7 +321,8 @@ def heat_maps(
     loaded = load_model(model) if isinstance(model, str) else model
     _check(loaded, features, classes)
     chosen = replace(parameters or loaded.card.score, background=())
-    scores = group_scores(features.array, _groups(loaded, classes, chosen))
+    groups = run(_group_steps(loaded, features, classes, chosen))
+    scores = group_scores(features.array, groups)
     height, width = features.image_shape
     return min_max(upsample(scores, features.patch, width, slice(0, height)))
 
@@ -391,28 +397,40 @@ def _encode_tile(
     return patches.numpy(), view.numpy()
 
 
-def _groups(
-    model: Model, prompts: Sequence[Prompt], parameters: ScoreParameters
-) -> list[NDArray[np.float32]]:
+def _group_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters,
+) -> Generator[Progress, None, list[NDArray[np.float32]]]:
     """Embed each class's words, and behind them those of the background."""
-
-    def embed(words: Sequence[str]) -> NDArray[np.float32]:
-        return embed_words(model.backbone, words, parameters.templates, model.texts)
-
-    groups = [embed(prompt.words) for prompt in prompts]
+    typed = [word for prompt in prompts for word in prompt.words]
+    known = {word.casefold() for word in typed}
+    words = [w for w in parameters.background if w.casefold() not in known]
+    every = typed + words
+    for start in range(0, len(every), WORDS):
+        yield Progress("Reading words", start, len(every))
+        _embed(model, every[start : start + WORDS], parameters)
+    groups = [_embed(model, prompt.words, parameters) for prompt in prompts]
     if not parameters.background:
         return groups
-    typed = {word.casefold() for prompt in prompts for word in prompt.words}
-    words = [w for w in parameters.background if w.casefold() not in typed]
     if words:
-        embedded = embed(words)
+        embedded = _embed(model, words, parameters)
         same = near_duplicates(embedded, np.concatenate(groups), parameters.near)
-        if not same.all():
-            return [*groups, embedded[~same]]
+        others = embedded[~same]
+        if len(others):
+            there = in_image(others, features.image_embedding, parameters.present)
+            return [*groups, others[there]]
     raise GemError(
         "Every background word means one of the prompts, so there is nothing to tell "
         "them from. Give other background words."
     )
+
+
+def _embed(
+    model: Model, words: Sequence[str], parameters: ScoreParameters
+) -> NDArray[np.float32]:
+    return embed_words(model.backbone, words, parameters.templates, model.texts)
 
 
 def _check(model: Model, features: Features, prompts: Sequence[Prompt]) -> None:
@@ -422,10 +440,28 @@ def _check(model: Model, features: Features, prompts: Sequence[Prompt]) -> None:
             f"words are to be read by {model.card.id} ({model.revision}). Encode the "
             "image with this model."
         )
-    height, width = features.image_shape
-    size = 4 * len(prompts) * height * width
+    check_maps(len(prompts), features.image_shape)
+
+
+def check_maps(classes: int, shape: tuple[int, int]) -> None:
+    """Refuse more maps than fit the memory, before the image is encoded.
+
+    Parameters
+    ----------
+    classes
+        Number of maps.
+    shape
+        (height, width) of the image.
+
+    Raises
+    ------
+    GemError
+        If they would take more than `LARGEST_MAPS`.
+    """
+    height, width = shape
+    size = 4 * classes * height * width
     if size > LARGEST_MAPS:
         raise GemError(
-            f"{len(prompts)} maps of {height} x {width} pixels would take "
+            f"{classes} maps of {height} x {width} pixels would take "
             f"{size / 2**30:.0f} GiB. Ask for fewer classes or crop the image."
         )
