@@ -1,6 +1,7 @@
 """Choose the embedded model's parameters, on validation scenes only.
 
-Prints a line for each setting tried: AUROC, AP and the two kinds of mIoU; then, for the
+Prints a line for each setting tried, with the figures of `training.evaluate` in their
+order: for encodings, then for the threshold that drops background words; then, for the
 score scale, how well probabilities fit when three classes are asked for and all other
 known words are background.
 """
@@ -18,6 +19,7 @@ from training.captions import PHRASES
 from training.evaluate import encode_scene, evaluate, scenes_of, score_maps
 from training.scenes import CLASSES_OF, INDEX, Scene
 
+PRESENT = (-1.0, 0.0, 0.1, 0.2, 0.3)
 SCALES = (5, 8, 10, 12, 15, 20, 30, 40, 60, 100)
 
 
@@ -120,6 +122,11 @@ def main() -> None:
         results.append((means, parameters))
         print(*(f"{value:.3f}" for value in means.values()), parameters, flush=True)
     best = max(results, key=lambda result: result[0]["auroc"] + result[0]["iou"])[1]
+    for present in PRESENT:
+        score = replace(model.card.score, present=present)
+        changed = replace(model, card=replace(model.card, score=score))
+        means = evaluate(changed, scenes, best).means()
+        print(*(f"{value:.3f}" for value in means.values()), f"present={present}")
     for scale, fit in fit_of_scales(model, scenes, best, draws=4).items():
         print(scale, *(f"{value:.3f}" for value in fit))
 

@@ -6,6 +6,7 @@ Prints the tables of the model card. What the numbers mean:
   that is against the model's background words, over all pixels of all scenes of the
   class's domain, scenes without the class included; mean over the classes.
 - AUROC, AP of the cosine: likewise, of the raw cosine with the word.
+- mIoU, labels: of the labels that a user gets who asks for the classes in the scene.
 - mIoU, all prompts: each pixel gets the class of its domain with the largest cosine.
 - mIoU, present only: likewise, but only classes that are in the scene compete.
 
@@ -41,6 +42,7 @@ class Result:
     map_precision: dict[str, float]
     auroc: dict[str, float]
     precision: dict[str, float]
+    iou_labels: dict[str, float]
     iou: dict[str, float]
     iou_present: dict[str, float]
 
@@ -103,7 +105,7 @@ def evaluate(model: Model, scenes: list[Scene], parameters: EncodeParameters) ->
     Result
         Its figures.
     """
-    result = Result({}, {}, {}, {}, {}, {})
+    result = Result({}, {}, {}, {}, {}, {}, {})
     for domain in DOMAINS:
         of_domain = [scene for scene in scenes if scene.domain == domain]
         classes = list(CLASSES_OF[domain])
@@ -120,6 +122,15 @@ def evaluate(model: Model, scenes: list[Scene], parameters: EncodeParameters) ->
             ]
         )
         wanted = [INDEX[name] for name in classes]
+        labels = np.stack(
+            [
+                _labels(model, features, scene, classes)
+                for features, scene in zip(encoded, of_domain, strict=True)
+            ]
+        )
+        result.iou_labels.update(
+            zip(classes, class_iou(labels, truth, wanted), strict=True)
+        )
         result.iou.update(zip(classes, class_iou(best, truth, wanted), strict=True))
         result.iou_present.update(
             zip(classes, class_iou(best_present, truth, wanted), strict=True)
@@ -137,6 +148,14 @@ def evaluate(model: Model, scenes: list[Scene], parameters: EncodeParameters) ->
     return result
 
 
+def _labels(
+    model: Model, features: Features, scene: Scene, classes: list[str]
+) -> np.ndarray:
+    present = [name for name in classes if INDEX[name] in scene.labels]
+    found = segment(features, [PHRASES[name][0] for name in present], model).labels
+    return np.array([-1, *(INDEX[name] for name in present)])[found]
+
+
 def _best_present(scores: np.ndarray, numbers: np.ndarray, scene: Scene) -> np.ndarray:
     present = np.isin(numbers, scene.labels)
     return numbers[present][scores[present].argmax(axis=0)]
@@ -146,8 +165,8 @@ def tables(results: dict[str, Result]) -> str:
     """Return two Markdown tables: means of each method, AUROC of each class's map."""
     lines = [
         "| method | AUROC, map | AP, map | AUROC, cosine | AP, cosine "
-        "| mIoU, all prompts | mIoU, present only |",
-        "|---|---|---|---|---|---|---|",
+        "| mIoU, labels | mIoU, all prompts | mIoU, present only |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for method, result in results.items():
         cells = " | ".join(f"{value:.3f}" for value in result.means().values())
