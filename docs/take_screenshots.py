@@ -16,11 +16,10 @@ from qtpy.QtWidgets import QApplication
 
 FOLDER = Path(__file__).parent / "images"
 SIZE = (1280, 760)
-PROMPTS = "nuclei, nucleus\nfilaments, fibers\nspots, puncta"
 
 
 def main() -> None:
-    """Open the fluorescence sample and save the window before, during and after."""
+    """Run two samples and save the window before, during and after."""
     FOLDER.mkdir(exist_ok=True)
     viewer = napari.Viewer(title="napari")
     viewer.window.resize(*SIZE)
@@ -36,16 +35,21 @@ def main() -> None:
     save("error")
     viewer.open_sample("napari-gem", "fluorescence")
     viewer.scene.camera.zoom *= 0.9
-    widget.prompts_box.setPlainText(PROMPTS)
     widget.run_bar.tell("info", "")
     save("before")
     stages: list[str] = []
     widget.controller.progressed.connect(lambda step: stages.append(step.stage))
     widget.run()
-    wait(lambda: stages.count("Encoding") > 5, 1200)
+    wait(lambda: stages.count("Encoding") > 3, 1200)
     save("during")
     wait(lambda: not widget.controller.busy, 1200)
     save("after")
+    viewer.layers.clear()
+    viewer.open_sample("napari-gem", "aerial")
+    viewer.reset_view()
+    widget.run()
+    wait(lambda: not widget.controller.busy, 1200)
+    save("aerial")
     viewer.close()
 
 

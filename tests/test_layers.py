@@ -385,6 +385,7 @@ def test_result_layers_tell_classes_colors_and_recipe(scene):
     ]
     assert nuclei.contrast_limits == [0, 1]
     assert nuclei.blending == "additive"
+    assert [nuclei.visible, filament.visible, labels.visible] == [False, False, True]
     assert nuclei.data.dtype == np.float32
     features = labels.features
     assert list(features["index"]) == [0, 1, 2]
@@ -406,6 +407,15 @@ def test_a_map_three_pixels_wide_is_no_rgb_image():
     show(viewer, image, results_of(image, "a"))
     assert viewer.layers[1].data.shape == (6, 3)
     assert not viewer.layers[1].rgb
+
+
+def test_classes_without_a_pixel_are_named(scene):
+    _, _, image = scene
+    labels = np.full(image.shape, 2, np.uint8)
+    maps = np.zeros((3, *image.shape), np.float32)
+    results = layers.result_layers(maps, labels, recipe_of("a", "b", "c"), image)
+    assert layers.missing_classes(results) == ["a", "c"]
+    assert layers.missing_classes(results_of(image, "a", "b")) == []
 
 
 def test_many_classes_have_colors_of_their_own(scene):

@@ -427,6 +427,18 @@ def result_layers(
     return [*layers, LayerData(placed, kwargs, "labels")]
 
 
+def missing_classes(results: Sequence[LayerData]) -> list[str]:
+    """Name the classes that no pixel has in the labels of a result."""
+    labels, kwargs, _ = results[-1]
+    names = kwargs["features"]["class"]
+    rows = labels.reshape(-1, labels.shape[-1])
+    counts = np.zeros(len(names), np.int64)
+    for row in rows:  # all at once would take eight times the memory of the labels
+        counts += np.bincount(row, minlength=len(names))
+    found = zip(names[1:], counts[1:], strict=True)
+    return [name for name, count in found if count == 0]
+
+
 def move_results(
     layer: Any, image: LayerImage, results: Iterable[LayerData]
 ) -> list[LayerData]:

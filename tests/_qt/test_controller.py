@@ -100,7 +100,10 @@ def test_a_run_from_request_to_layers(stage):
         "filament · GEM",
         "labels · GEM",
     ]
-    assert stage.told[-1] == ("info", "Done: labels and 2 maps.")
+    assert stage.told[-1] == (
+        "warning",
+        "Done: labels and 2 maps. Not in the labels: filament.",
+    )
     assert stage.busy == [True, False]
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 from weakref import ref
 
@@ -212,10 +213,13 @@ class Controller(QObject):
         if isinstance(event, Finished) and run is not None:
             try:
                 # napari imports it for labels' features; here nobody waits for it
-                import pandas  # noqa: F401
-
+                import_module("pandas")
                 maps, labels = self._client.load_maps(event)
                 results = layers.result_layers(maps, labels, event.recipe, run.image)
+                missing = layers.missing_classes(results)
+                if missing:
+                    told = f"Not in the labels: {', '.join(missing)}."
+                    event = replace(event, notices=(*event.notices, told))
             except GemError as error:
                 event = Failed(event.run, str(error))
             except MemoryError:
