@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -112,6 +113,17 @@ def gone(pid: int, seconds: float = 5) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def write_maps(listener: Listener, run: int) -> None:
+    """Put maps where a worker that ends while it writes them leaves them."""
+    assert listener.client._folder
+    for name in ("probabilities", "labels"):
+        (listener.client._folder / f"{name}-{run}.npy").touch()
+
+
+def run_files(listener: Listener, run: int) -> set[str]:
+    return {name for name in listener.files() if name.endswith(f"-{run}.npy")}
 
 
 def run_folders(temporary: Path) -> set[Path]:
@@ -272,9 +284,11 @@ def test_bad_input_is_told_and_the_model_is_kept(
     listener: Listener, pixels: object, asked: dict, words: str
 ) -> None:
     listener.end(listener.submit(SMALL))
-    failed = listener.end(listener.submit(pixels, **asked))
+    run = listener.submit(pixels, **asked)
+    failed = listener.end(run)
     assert isinstance(failed, Failed)
     assert words in failed.message
+    assert not run_files(listener, run)
     run = listener.submit(SMALL)
     finished, before = listener.wait(lambda e: isinstance(e, Finished))
     assert finished.run == run
@@ -300,12 +314,14 @@ def test_a_stuck_worker_is_replaced(listener: Listener) -> None:
     pid = listener.client.process_id
     assert pid
     os.kill(pid, signal.SIGSTOP)
+    write_maps(listener, run)
     started = time.monotonic()
     listener.client.cancel()
     assert listener.end(run) == Cancelled(run)
     assert time.monotonic() - started < 1.5
     assert gone(pid, seconds=1)
     assert isinstance(listener.end(listener.submit(SMALL)), Finished)
+    assert not run_files(listener, run)
 
 
 @posix
@@ -313,12 +329,13 @@ def test_a_killed_worker_is_told_and_replaced(listener: Listener) -> None:
     run = listener.submit(LARGE)
     listener.encoding()
     assert listener.client.process_id
+    write_maps(listener, run)
     os.kill(listener.client.process_id, signal.SIGKILL)
     failed = listener.end(run)
     assert isinstance(failed, Failed)
     assert "SIGKILL" in failed.message
     assert "Press Run again" in failed.message
-    assert not any("pixels" in name for name in listener.files())
+    assert not run_files(listener, run)
     assert isinstance(listener.end(listener.submit(SMALL)), Finished)
 
 
@@ -383,25 +400,21 @@ def test_leftovers_are_removed_and_the_living_stay(
     listener.end(listener.submit(SMALL))
     living = listener.client._folder
     assert living
-    old, young, foreign = (
-        temporary / f"{FOLDER_PREFIX}{name}" for name in ("old", "young", "foreign")
-    )
-    for folder in (old, young, foreign):
-        folder.mkdir()
-    for folder in (old, young, living):
-        (folder / "lock").touch()
-    for folder in (old, living):
-        os.utime(folder / "lock", (1, 1))
-    remove_leftovers()
-    assert [f.exists() for f in (old, young, foreign, living)] == [
-        False,
-        True,
-        True,
-        True,
+    old, young, old_bare, young_bare = folders = [
+        temporary / f"{FOLDER_PREFIX}{name}"
+        for name in ("old", "young", "old-bare", "young-bare")
     ]
-    (young / "lock").unlink()
-    young.rmdir()
-    foreign.rmdir()
+    for folder in folders:
+        folder.mkdir()
+        (folder / "log.txt").touch()
+    for folder in (old, young):
+        (folder / "lock").touch()
+    for path in (old / "lock", living / "lock", old_bare):
+        os.utime(path, (1, 1))
+    remove_leftovers()
+    assert {f for f in (*folders, living) if f.exists()} == {young, young_bare, living}
+    for folder in (young, young_bare):
+        shutil.rmtree(folder)
 
 
 SCRIPT = """

@@ -273,7 +273,7 @@ class WorkerClient:
 
     def _prepared(self, request: Request) -> None:
         if request.run != self._current:
-            _unlink(request.pixels)
+            _remove_files(request)
             return
         self._waiting = request
         self._send_waiting()
@@ -285,7 +285,7 @@ class WorkerClient:
         try:
             self._need_process()
         except (OSError, GemError) as error:
-            _unlink(request.pixels)
+            _remove_files(request)
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
             return
         if self._process:
@@ -332,16 +332,17 @@ class WorkerClient:
         if self._kill_by is not None and self._busy:
             self._end_run(Cancelled(self._busy.run))
         elif self._busy:
-            _unlink(self._busy.pixels)
+            _remove_files(self._busy)
         self._busy = None
 
     def _end_run(self, event: Event) -> None:
-        if self._busy:
-            _unlink(self._busy.pixels)
-        self._busy = None
         if self._kill_by is not None:
-            _discard(event)
             event = Cancelled(event.run)
+        if self._busy and isinstance(event, Finished):
+            _unlink(self._busy.pixels)
+        elif self._busy:
+            _remove_files(self._busy)
+        self._busy = None
         self._cancel_by = self._kill_by = None
         self._deliver(event)
 
@@ -394,7 +395,7 @@ class WorkerClient:
 
     def _forget_waiting(self) -> None:
         if self._waiting:
-            _unlink(self._waiting.pixels)
+            _remove_files(self._waiting)
         self._waiting = None
 
     # ------------------------------------------------- on a thread for each run
@@ -409,6 +410,7 @@ class WorkerClient:
             if request.run == self._current:
                 save_array(Path(request.pixels), array)
         except GemError as error:
+            _remove_files(request)
             self._jobs.put(partial(self._deliver, Failed(request.run, str(error))))
         except Exception as error:  # noqa: BLE001 (a lazy array may raise anything)
             message = (
@@ -421,7 +423,7 @@ class WorkerClient:
             self._jobs.put(partial(self._prepared, request))
         finally:
             if self._closed:
-                _unlink(request.pixels)
+                _remove_files(request)
 
 
 class _Process:
@@ -498,7 +500,8 @@ def remove_leftovers() -> None:
         lock = folder / "lock"
         with suppress(OSError, Timeout):  # not ours, or alive
             # a young one may be just being made, its lock not yet held
-            old = time.time() - lock.stat().st_mtime > YOUNG_SECONDS
+            dated = lock if lock.exists() else folder
+            old = time.time() - dated.stat().st_mtime > YOUNG_SECONDS
             ours = not hasattr(os, "getuid") or folder.lstat().st_uid == os.getuid()
             if old and ours:
                 with FileLock(lock, timeout=0):
@@ -552,6 +555,12 @@ def _discard(event: Event) -> None:
         _unlink(event.labels)
 
 
-def _unlink(path: str) -> None:
+def _remove_files(request: Request) -> None:
+    """Remove the pixels of a run and the maps that its worker may have begun."""
+    for path in Path(request.pixels).parent.glob(f"*-{request.run}.npy"):
+        _unlink(path)
+
+
+def _unlink(path: str | Path) -> None:
     with suppress(OSError):
         Path(path).unlink(missing_ok=True)

@@ -286,7 +286,7 @@ class Worker:
 
     def _leave(self) -> None:
         for _ in range(3):  # the other thread may be writing to it
-            shutil.rmtree(self._folder, ignore_errors=True)
+            _remove_folder(self._folder)
         os._exit(0)
 
 
@@ -295,6 +295,20 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(t in str(error) for t in _NO_MEMORY)
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove the files, and the lock and the folder only if no other is left.
+
+    Windows keeps what is still open; the lock then tells the next viewer its age.
+    """
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if path.name != "lock":
+                with suppress(OSError):
+                    path.unlink()
+        if all(path.name == "lock" for path in folder.iterdir()):
+            shutil.rmtree(folder)
 
 
 def _failed(request: Request, error: Exception) -> Failed:
