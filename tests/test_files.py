@@ -69,6 +69,77 @@ def test_channel_of_an_interleaved_stack_by_axes(tmp_path: Path) -> None:
     assert (read_image(tmp_path / "a.ome.tif", [2, 1]).pixels == data[2, 1]).all()
 
 
+@pytest.mark.parametrize("bands", [2, 5])
+def test_band_of_an_interleaved_tiff(tmp_path: Path, bands: int) -> None:
+    data = RNG.integers(0, 60_000, (12, 9, bands)).astype(np.uint16)
+    tifffile.imwrite(
+        tmp_path / "a.tif", data, photometric="minisblack", planarconfig="contig"
+    )
+    for band in range(bands):
+        found = read_image(tmp_path / "a.tif", [band])
+        assert (found.pixels == data[..., band]).all()
+
+
+@pytest.mark.parametrize("width", [3, 4])
+def test_narrow_stack_is_not_rgb(tmp_path: Path, width: int) -> None:
+    data = STACK[..., :width]
+    tifffile.imwrite(
+        tmp_path / "a.tif", data, photometric="minisblack", metadata={"axes": "ZYX"}
+    )
+    assert (read_image(tmp_path / "a.tif", [3]).pixels == data[3]).all()
+    with pytest.raises(GemError, match="from 0 to 4"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("kind", "channels"), [("unspecified", 3), ("assocalpha", 4), ("unassalpha", 4)]
+)
+def test_fourth_sample_is_alpha_only_if_it_says_so(
+    tmp_path: Path, kind: str, channels: int
+) -> None:
+    data = np.concatenate([RGB, RGB[..., :1]], -1)
+    tifffile.imwrite(tmp_path / "a.tif", data, photometric="rgb", extrasamples=[kind])
+    pixels = read_image(tmp_path / "a.tif").pixels
+    assert pixels.shape == (12, 9, channels)
+    assert (pixels == data[..., :channels]).all()
+
+
+def test_compressed_tiff(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "lzw.tif", GREY, compression="lzw")
+    assert (read_image(tmp_path / "lzw.tif").pixels == GREY).all()
+    smooth = np.full((32, 32, 3), (200, 100, 50), np.uint8)
+    tifffile.imwrite(
+        tmp_path / "jpeg.tif", smooth, photometric="rgb", compression="jpeg"
+    )
+    pixels = read_image(tmp_path / "jpeg.tif").pixels
+    assert pixels.shape == smooth.shape
+    assert np.abs(pixels.astype(int) - smooth).max() < 5
+
+
+def test_palette_tiff_becomes_rgb(tmp_path: Path) -> None:
+    colors = RNG.integers(0, 255, (3, 256)).astype(np.uint16)
+    data = RGB[..., 0]
+    for name, scale in (("16.tif", 257), ("8.tif", 1)):
+        tifffile.imwrite(
+            tmp_path / name, data, photometric="palette", colormap=colors * scale
+        )
+        assert (read_image(tmp_path / name).pixels == colors.T[data]).all()
+
+
+def test_white_is_zero_is_inverted(tmp_path: Path) -> None:
+    for dtype in (np.uint8, np.uint16, np.bool_, np.int8, np.float32):
+        data = np.array([[0, 1], [1, 0]], dtype)
+        # without metadata, as from a scanner
+        tifffile.imwrite(
+            tmp_path / "a.tif", data, photometric="miniswhite", metadata=None
+        )
+        pixels = read_image(tmp_path / "a.tif").pixels
+        assert pixels.dtype == dtype
+        assert (pixels[data == 0] > pixels[data == 1]).all()
+        if dtype == np.uint8:
+            assert pixels.max() == 255
+
+
 def test_pixel_size_of_ome_imagej_and_plain(tmp_path: Path) -> None:
     sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeXUnit": "nm"}
     tifffile.imwrite(tmp_path / "a.ome.tif", GREY, metadata={"axes": "YX", **sizes})

@@ -24,6 +24,12 @@ GEO_TAGS = {33550: "d", 33922: "d", 34264: "d", 34735: "H", 34736: "d", 34737: "
 RESOLUTION_UNITS = {2: 25.4, 3: 10.0}
 """TIFF 6.0 ResolutionUnit (inch, centimetre) in millimetres."""
 
+MINISWHITE, RGB, PALETTE, YCBCR = 0, 2, 3, 6
+"""TIFF 6.0 PhotometricInterpretation."""
+
+ALPHA = (1, 2)
+"""TIFF 6.0 ExtraSamples: associated and unassociated alpha."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageFile:
@@ -73,7 +79,7 @@ def read_image(path: Path | str, index: Sequence[int] = ()) -> ImageFile:
         )
     try:
         is_tiff = path.suffix.lower() in (".tif", ".tiff")
-        found = _read_tiff(path) if is_tiff else ImageFile(_read_picture(path))
+        found, rgb = _read_tiff(path) if is_tiff else _read_picture(path)
     except GemError:
         raise
     except MemoryError as error:
@@ -84,15 +90,16 @@ def read_image(path: Path | str, index: Sequence[int] = ()) -> ImageFile:
             f"'{path.name}' cannot be read; it may be damaged or cut short ({error})."
         ) from error
     return ImageFile(
-        _plane(found.pixels, tuple(index), path.name),
+        _plane(found.pixels, rgb, tuple(index), path.name),
         found.pixel_size,
         found.unit,
         found.geo_tags,
     )
 
 
-def _plane(pixels: NDArray[Any], index: tuple[int, ...], name: str) -> NDArray[Any]:
-    rgb = pixels.ndim > 2 and pixels.shape[-1] in (3, 4)
+def _plane(
+    pixels: NDArray[Any], rgb: bool, index: tuple[int, ...], name: str
+) -> NDArray[Any]:
     leading = pixels.shape[: pixels.ndim - 2 - rgb]
     inside = len(index) == len(leading) and all(
         0 <= i < n for i, n in zip(index, leading, strict=True)
@@ -111,7 +118,7 @@ def _plane(pixels: NDArray[Any], index: tuple[int, ...], name: str) -> NDArray[A
     )
 
 
-def _read_picture(path: Path) -> NDArray[Any]:
+def _read_picture(path: Path) -> tuple[ImageFile, bool]:
     from PIL import Image, ImageOps
 
     with Image.open(path) as opened:
@@ -125,10 +132,11 @@ def _read_picture(path: Path) -> NDArray[Any]:
             picture = picture.convert("RGBA")
         elif picture.mode in ("CMYK", "YCbCr", "HSV", "LAB"):
             picture = picture.convert("RGB")
-        return np.asarray(picture)
+        pixels = np.asarray(picture)
+    return ImageFile(pixels), pixels.ndim == 3
 
 
-def _read_tiff(path: Path) -> ImageFile:
+def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
     from tifffile import TiffFile
 
     with TiffFile(path) as tiff:
@@ -137,18 +145,48 @@ def _read_tiff(path: Path) -> ImageFile:
         axes = series.axes
         if pixels.ndim != len(axes):
             raise GemError(f"'{path.name}' has axes that do not fit its shape.")
-        for name in "YXS":
+        page = tiff.pages.first
+        rgb = "S" in axes and _is_color(page)
+        for name in "YXS" if rgb else "YX":
             if name in axes:
                 pixels = np.moveaxis(pixels, axes.index(name), -1)
                 axes = axes.replace(name, "") + name
-        page = tiff.pages.first
+        if rgb and not any(kind in ALPHA for kind in page.extrasamples):
+            pixels = pixels[..., :3]
+        if page.photometric == PALETTE and page.colormap is not None:
+            pixels, rgb = _paint(pixels, page.colormap), True
+        # tifffile tags boolean arrays so by default, with True still meant as white
+        mask = pixels.dtype == np.bool_ and (tiff.is_shaped or tiff.is_ome)
+        if page.photometric == MINISWHITE and not mask:
+            pixels = _invert(pixels, page.bitspersample)
         size, unit = _pixel_size(tiff, page)
         geo = tuple(
             (code, letter, page.tags[code].value)
             for code, letter in GEO_TAGS.items()
             if code in page.tags
         )
-    return ImageFile(pixels, size, unit, geo)
+    return ImageFile(pixels, size, unit, geo), rgb
+
+
+def _is_color(page: TiffPage) -> bool:
+    # tifffile decodes the YCbCr of JPEG to RGB
+    return page.photometric in (RGB, YCBCR) and page.samplesperpixel in (3, 4)
+
+
+def _paint(pixels: NDArray[Any], colormap: NDArray[Any]) -> NDArray[np.uint8]:
+    # TIFF 6.0 asks for 16 bits; some writers put 8 there
+    wide = colormap.max() > 255
+    colors = (colormap >> 8 if wide else colormap).astype(np.uint8)
+    painted: NDArray[np.uint8] = colors.T[pixels.astype(np.uint16)]
+    return painted
+
+
+def _invert(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
+    if pixels.dtype.kind in "bu":
+        inverted: NDArray[Any] = pixels ^ pixels.dtype.type(2**bits - 1)
+        return inverted
+    # 1 - x overflows at the smallest signed integer
+    return -1 - pixels
 
 
 def _pixel_size(

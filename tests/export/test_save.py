@@ -66,6 +66,17 @@ def test_everything_is_written_and_reads_back(tmp_path: Path) -> None:
     assert recipe["pixel_size"] == [0.5, 0.25]
 
 
+def test_large_arrays_are_written_as_bigtiff(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result = segmentation()
+    monkeypatch.setattr("napari_gem.export.tiff.CLASSIC_BYTES", result.labels.nbytes)
+    save(result, ImageFile(PIXELS), tmp_path)
+    for name, big in (("labels.tif", False), ("probabilities.tif", True)):
+        with tifffile.TiffFile(tmp_path / name) as tiff:
+            assert tiff.is_bigtiff == big
+
+
 def test_georeference_is_kept(tmp_path: Path) -> None:
     tags = [
         (33550, "d", 3, (10.0, 10.0, 0.0), True),

@@ -24,6 +24,9 @@ CENTIMETRES = {
     "nm": 1e-7,
 }
 
+CLASSIC_BYTES = 2**32 - 2**25
+"""Larger arrays are written as BigTIFF; tifffile chooses so only if uncompressed."""
+
 
 def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
     """Write the labels, and the probabilities with one page a class."""
@@ -40,10 +43,17 @@ def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
         ],
         **_resolution(image),
     }
-    imwrite(folder / "labels.tif", result.labels, metadata=None, **common)
+    imwrite(
+        folder / "labels.tif",
+        result.labels,
+        bigtiff=result.labels.nbytes > CLASSIC_BYTES,
+        metadata=None,
+        **common,
+    )
     imwrite(
         folder / "probabilities.tif",
         result.probabilities,
+        bigtiff=result.probabilities.nbytes > CLASSIC_BYTES,
         metadata={"axes": "CYX", "classes": names},
         **common,
     )
