@@ -168,6 +168,17 @@ def test_a_download_is_asked_for_first(stage, monkeypatch):
     assert asked is ask
     stage.run(layer, model=card.id, download=True)
     assert stage.client.requests[0].download
+    stage.send(Cancelled(1))
+    stage.run(layer, model=card.id)
+    assert stage.client.requests[1].download, "asked again for the same model"
+    assert len(stage.downloads) == 1
+
+
+def test_more_maps_than_fit_are_refused_before_anything_starts(stage, monkeypatch):
+    monkeypatch.setattr("napari_gem.pipeline.LARGEST_MAPS", 100)
+    stage.controller.run(Ask(stage.image(), "nuclei"))
+    assert not stage.controller.busy
+    assert "fewer classes" in stage.told[-1][1]
 
 
 def test_run_pressed_twice(stage):

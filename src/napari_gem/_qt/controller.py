@@ -19,6 +19,7 @@ from napari_gem import layers
 from napari_gem._qt.results import show_results
 from napari_gem.client import WorkerClient
 from napari_gem.models import find_model, is_available
+from napari_gem.pipeline import check_maps
 from napari_gem.text import parse_prompts
 from napari_gem.types import (
     Appearance,
@@ -125,6 +126,7 @@ class Controller(QObject):
         self._run: _Run | None = None
         self._shown: tuple[ref[Any], Appearance] | None = None
         self._closed = False
+        self._allowed: set[str] = set()  # models that the user let us download
         self._event_came.connect(self._on_event)
         self._client = make_client(self._receive)
         viewer.layers.events.removed.connect(self._on_layer_removed)
@@ -192,7 +194,11 @@ class Controller(QObject):
         prompts = parse_prompts(ask.text)
         image = layers.read_layer(ask.layer, self._viewer.dims)
         card = find_model(ask.model, ask.architecture)
-        if not ask.download and not is_available(card):
+        check_maps(len(prompts), image.shape)
+        if ask.download:
+            self._allowed.add(card.id)
+        allowed = card.id in self._allowed
+        if not allowed and not is_available(card):
             self.download_requested.emit(card, ask)
             return None
         request = Request(
@@ -202,7 +208,7 @@ class Controller(QObject):
             prompts=prompts,
             model=ask.model,
             device=ask.device,
-            download=ask.download,
+            download=allowed,
             architecture=ask.architecture,
         )
         return image, request
