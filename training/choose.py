@@ -13,10 +13,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_gem.models import Model, load_model
+from napari_gem.models import Model
 from napari_gem.types import EncodeParameters, GemParameters
 from training.captions import PHRASES
-from training.evaluate import encode_scene, evaluate, scenes_of, score_maps
+from training.evaluate import (
+    encode_scene,
+    evaluate,
+    load_run,
+    scenes_of,
+    score_maps,
+)
 from training.scenes import CLASSES_OF, INDEX, Scene
 
 PRESENT = (-1.0, 0.0, 0.1, 0.2, 0.3)
@@ -114,7 +120,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="embedded", help="id or exported folder")
     arguments = parser.parse_args()
-    model = load_model(arguments.model)
+    model = load_run(arguments.model)
     scenes = scenes_of("validation")
     results = []
     for parameters in settings():

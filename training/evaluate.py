@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from napari_gem.models import Model, load_model
+from napari_gem.models import Model, find_model, load_model
 from napari_gem.pipeline import encode, segment
 from napari_gem.scores import group_scores
 from napari_gem.text import embed_words
@@ -180,6 +180,13 @@ def tables(results: dict[str, Result]) -> str:
     return "\n".join(lines)
 
 
+def load_run(name: str) -> Model:
+    """Load a trained model with the settings and words of the embedded one."""
+    model, shipped = load_model(name), find_model("embedded")
+    card = replace(model.card, encode=shipped.encode, score=shipped.score)
+    return replace(model, card=card)
+
+
 def scenes_of(split: str) -> list[Scene]:
     """Return the scenes of ``"test"`` (from the repository) or ``"validation"``."""
     return load_scenes() if split == "test" else hard_scenes(split)
@@ -193,12 +200,11 @@ def main() -> None:
     parser.add_argument("--model", default="embedded", help="id or exported folder")
     parser.add_argument("--split", choices=("test", "validation"), default="test")
     arguments = parser.parse_args()
-    model = load_model(arguments.model)
-    own = load_model("embedded").card.encode
+    model = load_run(arguments.model)
     scenes = scenes_of(arguments.split)
     results = {
         name: evaluate(model, scenes, parameters)
-        for name, parameters in methods(own).items()
+        for name, parameters in methods(model.card.encode).items()
     }
     print(tables(results))
 
