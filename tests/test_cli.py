@@ -64,7 +64,7 @@ def test_plane_and_percentiles_are_chosen(
     call: Call, tiny: Path, tmp_path: Path
 ) -> None:
     stack = np.random.default_rng(0).integers(0, 9999, (4, 30, 40)).astype(np.uint16)
-    tifffile.imwrite(tmp_path / "stack.tif", stack)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack")
     common = ["segment", tmp_path / "stack.tif", "-p", "cat", "-m", tiny]
     status, _, error = call(*common, "-o", tmp_path / "out")
     assert status == 2

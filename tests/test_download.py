@@ -13,7 +13,7 @@ from huggingface_hub import constants
 
 from napari_gem import download
 from napari_gem.models import find_model, is_available, load_model, load_model_steps
-from napari_gem.pipeline import run
+from napari_gem.steps import run
 from napari_gem.types import GemError, Progress
 from tests.tiny import write_tiny_model
 

@@ -9,7 +9,8 @@ import pytest
 import napari_gem
 from napari_gem import pipeline
 from napari_gem.image import stretch
-from napari_gem.pipeline import encode, encode_steps, heat_maps, run, segment
+from napari_gem.pipeline import encode, encode_steps, heat_maps, segment
+from napari_gem.steps import run
 from napari_gem.text import embed_words
 from napari_gem.types import (
     EncodeParameters,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from napari_gem import protocol
-from napari_gem.pipeline import run
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
+from napari_gem.steps import run
 from napari_gem.types import (
     Appearance,
     EncodeParameters,

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from napari_gem import download as downloads
 from napari_gem.prompts import read_background, read_templates
 from napari_gem.records import from_json
+from napari_gem.steps import run
 from napari_gem.types import GemError, ModelCard
 
 if TYPE_CHECKING:
@@ -162,14 +163,7 @@ def load_model(
         architecture=architecture,
         download=download,
     )
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            model: Model = end.value
-            return model
-        if progress:
-            progress(step)
+    return run(steps, progress)
 
 
 def load_model_steps(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from napari_gem.scores import (
     near_duplicates,
     probability_strips,
 )
+from napari_gem.steps import run
 from napari_gem.text import embed_words, notices, parse_prompts
 from napari_gem.tiles import (
     Tile,
@@ -54,8 +55,6 @@ if TYPE_CHECKING:
     from napari_gem.models import Model
 
     TileFeatures = tuple[NDArray[np.float32], NDArray[np.float32]]
-
-Returned = TypeVar("Returned")
 
 WORDS = 16
 """Words read in one step, so that reading many can be cancelled."""
@@ -325,21 +324,6 @@ def heat_maps(
     scores = group_scores(features.array, groups)
     height, width = features.image_shape
     return min_max(upsample(scores, features.patch, width, slice(0, height)))
-
-
-def run(
-    steps: Generator[Progress, None, Returned],
-    progress: Callable[[Progress], object] | None = None,
-) -> Returned:
-    """Run steps to their end and return their result."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            result: Returned = end.value
-            return result
-        if progress:
-            progress(step)
 
 
 class _Clock:

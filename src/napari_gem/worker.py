@@ -247,7 +247,7 @@ class Worker:
             self._leave()
 
     def _answer(self, request: Request) -> Event:
-        from napari_gem.pipeline import run
+        from napari_gem.steps import run
 
         steps = self._session.steps(request)
         failed: Failed
