@@ -10,11 +10,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
 Method = Literal["gem", "vv", "maskclip", "plain"]
 METHODS: tuple[Method, ...] = ("gem", "vv", "maskclip", "plain")
+
+PREVIEW_SIDE = 512
+"""Pixels along each axis of a preview at most."""
 
 
 class GemError(Exception):
@@ -25,22 +30,82 @@ class GemError(Exception):
 
 
 @dataclass(frozen=True)
+class Example:
+    """A place that shows a class, or that looks alike but is none.
+
+    Attributes
+    ----------
+    point
+        (row, column) in pixels of the image that is segmented; None for an example
+        from another image.
+    vector
+        (channels,), unit length: the patch feature there, centred on its image. Kept
+        with a prompt set to be used on another image; empty until it is kept.
+    model
+        Id of the model that made the vector; other models leave the example out.
+    positive
+        False: the class is not to be found where it looks like this.
+    """
+
+    point: tuple[float, float] | None = None
+    vector: tuple[float, ...] = ()
+    model: str = ""
+    positive: bool = True
+
+
+@dataclass(frozen=True)
 class Prompt:
     """One class to look for.
 
     Attributes
     ----------
     words
-        Synonyms of the class, at least one, each stripped and not empty. A pixel
-        belongs to the class if any of them fits. The first one names the class.
+        Synonyms of the class, each stripped and not empty. A pixel belongs to the
+        class if any of them fits. May be empty if there are examples.
+    label
+        Id of the class in labels, 1 or more; 0 leaves it to `label_ids`.
+    title
+        Name of the class; empty takes the first word.
+    color
+        Red, green, blue, each 0 to 1; None leaves it to the viewer.
+    threshold
+        A pixel gets the class only if ``p / (p + background's p)`` is at least this,
+        0 to 1; 0.5 means: more probable than the background.
+    on
+        False: as if the class were not there.
+    examples
+        What the class looks like, or does not.
     """
 
     words: tuple[str, ...]
+    label: int = 0
+    title: str = ""
+    color: tuple[float, float, float] | None = None
+    threshold: float = 0.5
+    on: bool = True
+    examples: tuple[Example, ...] = ()
 
     @property
     def name(self) -> str:
-        """Name of the class: the first of its words."""
-        return self.words[0]
+        """Name of the class: its title, or the first of its words."""
+        return self.title or self.words[0]
+
+
+def label_ids(prompts: Sequence[Prompt]) -> tuple[int, ...]:
+    """Id of each class in labels: its own, or the lowest that is free.
+
+    Raises
+    ------
+    GemError
+        If two classes have the same id, or one is too large for 16 bit.
+    """
+    own = [prompt.label for prompt in prompts if prompt.label]
+    if len(set(own)) < len(own) or any(not 0 < label < 2**16 for label in own):
+        raise GemError(
+            f"The label ids {own} came; expected different numbers from 1 to 65535."
+        )
+    free = (label for label in range(1, 2**16) if label not in own)
+    return tuple(prompt.label or next(free) for prompt in prompts)
 
 
 @dataclass(frozen=True)
@@ -120,6 +185,10 @@ class ScoreParameters:
         A background word whose text embedding has less than this cosine with the
         image embedding is probably nowhere in the image and is left out, all but the
         likeliest. -1 keeps every word.
+    background_weight
+        Factor on the background's share: below 1 classes grow, above 1 they shrink.
+    smoothing
+        Standard deviation, in image pixels, of a Gaussian over the scores.
     """
 
     scale: float = 40.0
@@ -127,6 +196,38 @@ class ScoreParameters:
     templates: tuple[str, ...] = ("a photo of a {}.",)
     near: float = 0.95
     present: float = -1.0
+    background_weight: float = 1.0
+    smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class LabelParameters:
+    """Everything that decides the labels of given probabilities, but thresholds.
+
+    Attributes
+    ----------
+    minimum_size
+        Connected regions of one class with fewer pixels become background.
+    """
+
+    minimum_size: int = 0
+
+
+@dataclass(frozen=True)
+class Region:
+    """Part of an image.
+
+    Attributes
+    ----------
+    rows, columns
+        First pixel and the one behind the last.
+    polygon
+        Corners (row, column) in pixels; empty for the whole rectangle.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    polygon: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -135,6 +236,12 @@ class Appearance:
 
     Attributes
     ----------
+    channels
+        Appearance of each channel of a ``(height, width, channels)`` array that is
+        shown as one picture; empty for a single channel and for RGB. A channel has
+        ``rgb`` False and no channels itself; the other fields are not used then.
+    blending
+        How the channels' colours are joined: ``additive`` (sum) or ``minimum``.
     rgb
         True: the last axis holds red, green, blue and perhaps alpha.
     limits
@@ -150,6 +257,8 @@ class Appearance:
     limits: tuple[float, float] = (0.0, 1.0)
     gamma: float = 1.0
     lut: tuple[tuple[float, float, float], ...] | None = None
+    channels: tuple[Appearance, ...] = ()
+    blending: Literal["additive", "minimum"] = "additive"
 
 
 @dataclass(frozen=True)
@@ -245,6 +354,8 @@ class Features:
         What they were made with.
     appearance
         How the pixels were turned into RGB.
+    region
+        The part that was encoded; None for all. Features elsewhere are zero.
     """
 
     array: NDArray[np.floating[Any]]
@@ -255,6 +366,7 @@ class Features:
     revision: str
     parameters: EncodeParameters
     appearance: Appearance
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -268,13 +380,15 @@ class Recipe:
     model, revision
         Id of the model and hash of its weights.
     prompts
-        The classes, in the order of the label ids 1, 2, ...
-    encode, score
+        The classes that were looked for; `label_ids` tells their ids.
+    encode, score, label
         Parameters.
     appearance
         How the pixels were turned into RGB.
     device, precision
         Where and how it was computed: ``cpu``, ``cuda:0`` ...; ``float32`` ...
+    region
+        The part of the image; None for all.
     """
 
     version: str
@@ -286,6 +400,8 @@ class Recipe:
     appearance: Appearance
     device: str
     precision: str
+    label: LabelParameters = field(default_factory=LabelParameters)
+    region: Region | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -296,19 +412,26 @@ class Segmentation:
     ----------
     probabilities
         (classes, height, width) float32, 0 to 1. With the background's probability,
-        which is not kept, they sum to 1 at each pixel.
+        which is not kept, they sum to 1 at each pixel; 0 outside the region.
     labels
-        (height, width) uint8 or uint16: 0 is background, ``i + 1`` is class i.
+        (height, width) uint8 or uint16: 0 is background and what lies outside the
+        region, others are the classes' `label_ids`.
     recipe
         How it was made.
     notices
         Sentences for the user: unknown words, text cut to the context length ...
+    shares
+        For each class the part of the image, or region, that has its label, 0 to 1.
+    absent
+        Names of the classes that are probably not in the image at all.
     """
 
     probabilities: NDArray[np.float32]
     labels: NDArray[np.unsignedinteger[Any]]
     recipe: Recipe
     notices: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -321,7 +444,11 @@ class Request:
         Number of the run; it comes back with every event, so that stale ones can be
         told from current ones.
     pixels
-        Path of a ``.npy`` file: (height, width) or (height, width, 3 or 4).
+        Path of a ``.npy`` file: (height, width), (height, width, 3 or 4), or with the
+        channels of the appearance as last axis; empty if `image` is given.
+    image
+        What an earlier `Finished` called this image: it is scored as it was encoded
+        then, and no pixels are needed. Model and `encode` are those of then.
     appearance
         How to turn pixels into RGB.
     prompts
@@ -334,6 +461,14 @@ class Request:
         ``auto``, ``float32``, ``bfloat16``, ``float16``.
     encode, score
         Parameters; None takes those of the model's card.
+    detail
+        Image pixels per patch; None takes the zoom of `encode`.
+    label
+        Parameters.
+    region
+        The part of the image to encode; None for all.
+    preview
+        True: maps and labels on a grid of at most `PREVIEW_SIDE` x `PREVIEW_SIDE`.
     download
         Whether the user agreed to download this model's weights.
     architecture
@@ -351,6 +486,11 @@ class Request:
     score: ScoreParameters | None = None
     download: bool = False
     architecture: str = ""
+    image: str = ""
+    detail: float | None = None
+    label: LabelParameters = field(default_factory=LabelParameters)
+    region: Region | None = None
+    preview: bool = False
 
 
 @dataclass(frozen=True)
@@ -372,6 +512,14 @@ class Finished:
         the event owns the files.
     encoded
         False if the features were there already, so that only words were scored.
+    image
+        What the worker calls the encoded image, for `Request.image`.
+    step
+        Image pixels per pixel of the maps along each axis: 1 but for previews.
+    shares, absent
+        As in `Segmentation`.
+    patch
+        Image pixels per patch.
     """
 
     run: int
@@ -380,6 +528,11 @@ class Finished:
     recipe: Recipe
     notices: tuple[str, ...]
     encoded: bool
+    image: str = ""
+    step: int = 1
+    shares: tuple[float, ...] = ()
+    absent: tuple[str, ...] = ()
+    patch: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -1,44 +1,23 @@
-"""Layers to pixels and appearance; results to layer data.
-
-Neither napari nor Qt is imported: layers are anything with the public attributes of
-napari's layers, and results are plain data that `napari.layers.Layer.create` takes.
-"""
+"""Which plane of an image layer is shown, where it lies and how it looks."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.colors import class_color
-from napari_gem.records import to_dict
 from napari_gem.types import Appearance, GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-
-    from napari_gem.types import Recipe
-
-KEY = "napari_gem"
-"""Key of our entry in a layer's metadata."""
 
 LARGEST_LEVEL = 8192 * 8192
 """Pixels: of a multiscale image the finest level with at most as many is taken."""
 
 LUT_SIZE = 256
-LABELS_OPACITY = 0.6
-
-
-class LayerData(NamedTuple):
-    """What napari makes a layer of."""
-
-    data: NDArray[Any]
-    kwargs: dict[str, Any]
-    kind: Literal["image", "labels"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +145,7 @@ def read_layer(layer: Any, dims: Any) -> LayerImage:
         )
     order = _layer_axes(dims.order, axes)
     down, right = order[-2:]
-    shapes = _level_shapes(layer, axes)
+    shapes = level_shapes(layer, axes)
     level = _choose_level(shapes, (down, right))
     factors = tuple(float(f) for f in np.divide(shapes[0], shapes[level]))
     ranges = _shown_ranges(layer, dims, order[:-2], shapes[0])
@@ -184,7 +163,7 @@ def read_layer(layer: Any, dims: Any) -> LayerImage:
         projection=str(layer.projection_mode),
         shape=shape,
         appearance=read_appearance(layer),
-        geometry=_geometry(layer, (down, right), factors, position),
+        geometry=geometry_of(layer, (down, right), factors, position),
         source=str(layer.unique_id),
         whole=shapes[0],
         factors=factors,
@@ -240,7 +219,8 @@ def _layer_axes(order: Sequence[int], axes: int) -> tuple[int, ...]:
     return tuple(axis - offset for axis in order if axis >= offset)
 
 
-def _level_shapes(layer: Any, axes: int) -> list[tuple[int, ...]]:
+def level_shapes(layer: Any, axes: int) -> list[tuple[int, ...]]:
+    """Shape of each level's first axes, the finest level first."""
     levels = layer.data if layer.multiscale else [layer.data]
     shapes = [tuple(int(n) for n in level.shape[:axes]) for level in levels]
     if 0 in shapes[0]:
@@ -317,12 +297,13 @@ def _unit_factors(layer: Any, dims: Any) -> NDArray[np.float64]:
     return np.array([(1 * world).to(own).magnitude for world, own in pairs])
 
 
-def _geometry(
+def geometry_of(
     layer: Any,
     displayed: tuple[int, int],
     factors: Sequence[float],
     position: Mapping[int, int],
 ) -> Geometry:
+    """Say where a plane of a layer lies, at the level that the factors tell."""
     # Where the plane's pixel (0, 0) is, in pixels of the finest level. A pixel of a
     # coarser level covers several, so its middle lies further in.
     start = np.zeros(len(factors))
@@ -350,313 +331,3 @@ def _geometry(
 
 def _is_range(part: slice | int) -> bool:
     return isinstance(part, slice) and part != slice(None)
-
-
-def result_layers(
-    probabilities: NDArray[np.float32],
-    labels: NDArray[np.unsignedinteger[Any]],
-    recipe: Recipe,
-    image: LayerImage,
-) -> list[LayerData]:
-    """Make layer data of a result: a map for each class, then the labels.
-
-    Parameters
-    ----------
-    probabilities
-        (classes, height, width), 0 to 1.
-    labels
-        (height, width), 0 for background, ``i + 1`` for class i.
-    recipe
-        How it was made.
-    image
-        What was segmented.
-
-    Returns
-    -------
-    list[LayerData]
-        The layers lie exactly on the image. Each one's ``metadata["napari_gem"]``
-        tells its role, class, source layer, plane and recipe.
-    """
-    names = [prompt.name for prompt in recipe.prompts]
-    colors = [class_color(number) for number in range(len(names))]
-    suffix = "GEM" if not image.title else f"GEM {image.title}"
-    told = {
-        "source": image.source,
-        "plane": list(image.plane),
-        "recipe": to_dict(recipe),
-    }
-    layers = [
-        LayerData(
-            image.geometry.place(plane),
-            {
-                **image.geometry.transform,
-                "name": f"{name} · {suffix}",
-                "metadata": {KEY: {"role": "probability", "class": name, **told}},
-                "colormap": _map_colormap(color),
-                "contrast_limits": (0.0, 1.0),
-                "blending": "additive",
-                "visible": False,
-                "rgb": False,
-                "multiscale": False,
-            },
-            "image",
-        )
-        for name, color, plane in zip(names, colors, probabilities, strict=True)
-    ]
-    placed = image.geometry.place(labels)
-    features = {
-        "index": list(range(len(names) + 1)),
-        "class": ["background", *names],
-        "prompt": ["", *(", ".join(prompt.words) for prompt in recipe.prompts)],
-    }
-    entry = {
-        "role": "labels",
-        **told,
-        "colors": dict(zip(names, colors, strict=True)),
-        "fingerprint": fingerprint(placed, features),
-    }
-    kwargs = {
-        **image.geometry.transform,
-        "name": f"labels · {suffix}",
-        "metadata": {KEY: entry},
-        "features": features,
-        "colormap": labels_colors(colors),
-        "opacity": LABELS_OPACITY,
-        "multiscale": False,
-    }
-    return [*layers, LayerData(placed, kwargs, "labels")]
-
-
-def missing_classes(results: Sequence[LayerData]) -> list[str]:
-    """Name the classes that no pixel has in the labels of a result."""
-    labels, kwargs, _ = results[-1]
-    names = kwargs["features"]["class"]
-    rows = labels.reshape(-1, labels.shape[-1])
-    counts = np.zeros(len(names), np.int64)
-    for row in rows:  # all at once would take eight times the memory of the labels
-        counts += np.bincount(row, minlength=len(names))
-    found = zip(names[1:], counts[1:], strict=True)
-    return [name for name, count in found if count == 0]
-
-
-def move_results(
-    layer: Any, image: LayerImage, results: Iterable[LayerData]
-) -> list[LayerData]:
-    """Lay results on their image where it is now.
-
-    Parameters
-    ----------
-    layer
-        The layer that was segmented; it may have been moved since.
-    image
-        As it was read.
-    results
-        From `result_layers`.
-
-    Raises
-    ------
-    GemError
-        If the layer's data now have another shape.
-    """
-    shapes = _level_shapes(layer, len(layer.scale))
-    if shapes[0] != image.whole:
-        raise GemError(
-            f"The data of '{layer.name}' were replaced during the run, so its result "
-            "was dropped. Run again."
-        )
-    now = _geometry(layer, image.geometry.displayed, image.factors, image.position)
-    return [
-        LayerData(data, {**kwargs, **now.transform}, kind)
-        for data, kwargs, kind in results
-    ]
-
-
-def color_results(
-    existing: Iterable[Any], image: LayerImage, results: Sequence[LayerData]
-) -> list[LayerData]:
-    """Give maps and labels the colours that their classes have in the viewer."""
-    names = list(results[-1].kwargs["metadata"][KEY]["colors"])
-    colors = choose_colors(existing, image, names)
-    colored = []
-    for number, (data, kwargs, kind) in enumerate(results):
-        entry = kwargs["metadata"][KEY]
-        if entry["role"] == "labels":
-            entry = {**entry, "colors": dict(zip(names, colors, strict=True))}
-            colormap: Any = labels_colors(colors)
-        else:
-            colormap = _map_colormap(colors[number])
-        told = {"colormap": colormap, "metadata": {KEY: entry}}
-        colored.append(LayerData(data, {**kwargs, **told}, kind))
-    return colored
-
-
-def labels_colors(
-    colors: Iterable[tuple[float, float, float]],
-) -> dict[int | None, tuple[float, ...]]:
-    """Give each label id its colour; ids that are not listed are shown in grey."""
-    table: dict[int | None, tuple[float, ...]] = {
-        None: (0.5, 0.5, 0.5, 1.0),
-        0: (0.0, 0.0, 0.0, 0.0),
-    }
-    table.update({i: (*color, 1.0) for i, color in enumerate(colors, start=1)})
-    return table
-
-
-def _map_colormap(color: tuple[float, float, float]) -> dict[str, Any]:
-    code = "".join(f"{round(255 * part):02x}" for part in color)
-    return {"colors": [(0.0, 0.0, 0.0), color], "name": f"GEM #{code}"}
-
-
-def fingerprint(labels: NDArray[Any], features: Mapping[str, Any]) -> str:
-    """Digest of a labels layer's data and features, to see whether it was changed."""
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{labels.shape}{labels.dtype}".encode())
-    digest.update(np.ascontiguousarray(labels).data)
-    for column in features:
-        values = [str(value) for value in features[column]]
-        digest.update(f"{column}{values}".encode())
-    return digest.hexdigest()
-
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """What happens to the viewer's layers when a result comes.
-
-    Attributes
-    ----------
-    update
-        Our layers of the same image plane, and their new data.
-    add
-        Layers to be made.
-    remove
-        Our maps of classes that are no longer asked for.
-    """
-
-    update: tuple[tuple[Any, LayerData], ...]
-    add: tuple[LayerData, ...]
-    remove: tuple[Any, ...]
-
-
-def is_result(layer: Any) -> bool:
-    """Tell whether we made a layer; a copy or a layer read from a file is the user's.
-
-    Whoever adds a result layer writes its ``unique_id`` into our metadata entry.
-    """
-    entry = layer.metadata.get(KEY)
-    return isinstance(entry, dict) and entry.get("layer") == str(layer.unique_id)
-
-
-def plan_update(
-    existing: Iterable[Any], image: LayerImage, results: Iterable[LayerData]
-) -> Plan:
-    """Decide which layers are updated, added and removed.
-
-    Our maps of the same plane of the same image are updated if their class is asked
-    for again, and removed if not. Our labels layer is updated only if nobody changed
-    its data or features. Other layers are left alone.
-
-    Parameters
-    ----------
-    existing
-        The viewer's layers.
-    image
-        What was segmented.
-    results
-        From `result_layers`.
-
-    Returns
-    -------
-    Plan
-        Every result is in ``update`` or in ``add``.
-    """
-    ours = [layer for layer in existing if _is_of(layer, image)]
-    maps = {
-        layer.metadata[KEY].get("class"): layer
-        for layer in ours
-        if layer.metadata[KEY].get("role") == "probability"
-    }
-    labels = [
-        layer
-        for layer in ours
-        if layer.metadata[KEY].get("role") == "labels" and not is_changed(layer)
-    ]
-    update, add = [], []
-    for result in results:
-        entry = result.kwargs["metadata"][KEY]
-        if entry["role"] == "labels":
-            found = labels.pop() if labels else None
-        else:
-            found = maps.pop(entry["class"], None)
-        if found is None:
-            add.append(result)
-        else:
-            update.append((found, result))
-    return Plan(tuple(update), tuple(add), tuple(maps.values()))
-
-
-def choose_colors(
-    existing: Iterable[Any], image: LayerImage, names: Sequence[str]
-) -> list[tuple[float, float, float]]:
-    """Choose a colour for each class.
-
-    A class keeps the colour of its map, also one that the user gave it; new classes
-    get those that are free.
-    """
-    kept = {}
-    for layer in existing:
-        if _is_of(layer, image) and layer.metadata[KEY].get("role") == "probability":
-            red, green, blue = (float(v) for v in layer.colormap.map([1.0])[0][:3])
-            kept[layer.metadata[KEY].get("class")] = (red, green, blue)
-    kept = {name: color for name, color in kept.items() if name in names}
-    colors = []
-    number = 0
-    for name in names:
-        while name not in kept:
-            color = class_color(number)
-            number += 1
-            if not any(np.allclose(color, other, atol=0.01) for other in kept.values()):
-                kept[name] = color
-        colors.append(kept[name])
-    return colors
-
-
-def kept_label_colors(
-    layer: Any, result: LayerData
-) -> dict[int | None, tuple[float, ...]] | None:
-    """Choose the colours of a labels layer that is updated.
-
-    Classes keep a colour that the user gave them in this layer.
-
-    Returns
-    -------
-    dict or None
-        Colour for each id; None leaves the layer's colours alone: it is no labels
-        layer, or the user chose automatic colours.
-    """
-    current = getattr(layer.colormap, "color_dict", None)
-    if result.kind != "labels" or current is None:
-        return None
-    written = layer.metadata[KEY].get("colors", {})
-    own = {
-        name: tuple(float(v) for v in current[i][:3])
-        for i, (name, color) in enumerate(written.items(), start=1)
-        if i in current and not np.allclose(current[i][:3], color, atol=0.01)
-    }
-    colors = result.kwargs["metadata"][KEY]["colors"]
-    return labels_colors(own.get(name, color) for name, color in colors.items())
-
-
-def is_changed(layer: Any) -> bool:
-    """Tell whether somebody changed the data or the features of our labels layer."""
-    written = layer.metadata[KEY].get("fingerprint")
-    return bool(fingerprint(np.asarray(layer.data), dict(layer.features)) != written)
-
-
-def _is_of(layer: Any, image: LayerImage) -> bool:
-    if not is_result(layer):
-        return False
-    entry = layer.metadata[KEY]
-    return (entry.get("source"), entry.get("plane")) == (
-        image.source,
-        list(image.plane),
-    )

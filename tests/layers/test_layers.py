@@ -13,6 +13,7 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
 
 from napari_gem import layers
+from napari_gem.layers import source
 from napari_gem.types import (
     Appearance,
     EncodeParameters,
@@ -155,7 +156,7 @@ def test_units_of_the_viewer_differ_from_those_of_the_layer():
 
 
 def test_multiscale_takes_the_finest_level_within_the_limit(monkeypatch):
-    monkeypatch.setattr(layers, "LARGEST_LEVEL", 20 * 25)
+    monkeypatch.setattr(source, "LARGEST_LEVEL", 20 * 25)
     levels = [RNG.random((80 // 2**i, 100 // 2**i)) for i in range(4)]
     viewer = ViewerModel()
     layer = viewer.add_image(levels, multiscale=True, scale=(2, 3))
@@ -237,7 +238,7 @@ def test_appearance_is_that_of_the_layer():
     )
     layer.colormap = "viridis"
     lut = np.array(layers.read_appearance(layer).lut)
-    assert lut.shape == (layers.LUT_SIZE, 3)
+    assert lut.shape == (source.LUT_SIZE, 3)
     assert np.allclose(lut, layer.colormap.map(np.linspace(0, 1, 256))[:, :3])
     layer.colormap = "gray_r"
     assert layers.read_appearance(layer).lut[0] == (1.0, 1.0, 1.0)

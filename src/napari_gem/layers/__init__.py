@@ -1,0 +1,53 @@
+"""Layers to pixels and appearance; results to layer data.
+
+Neither napari nor Qt is imported: layers are anything with the public attributes of
+napari's layers, and results are plain data that `napari.layers.Layer.create` takes.
+"""
+
+from napari_gem.layers.results import (
+    KEY,
+    LayerData,
+    fingerprint,
+    labels_colors,
+    missing_classes,
+    move_results,
+    result_layers,
+)
+from napari_gem.layers.source import (
+    LARGEST_LEVEL,
+    Geometry,
+    LayerImage,
+    read_appearance,
+    read_layer,
+)
+from napari_gem.layers.update import (
+    Plan,
+    choose_colors,
+    color_results,
+    is_changed,
+    is_result,
+    kept_label_colors,
+    plan_update,
+)
+
+__all__ = [
+    "KEY",
+    "LARGEST_LEVEL",
+    "Geometry",
+    "LayerData",
+    "LayerImage",
+    "Plan",
+    "choose_colors",
+    "color_results",
+    "fingerprint",
+    "is_changed",
+    "is_result",
+    "kept_label_colors",
+    "labels_colors",
+    "missing_classes",
+    "move_results",
+    "plan_update",
+    "read_appearance",
+    "read_layer",
+    "result_layers",
+]
