@@ -477,6 +477,11 @@ def train(out: Path, seed: int, steps: int, scenes: int) -> None:
     export(mean, vocabulary, out / "export")
 
 
+def fast_bfloat16(device: torch.device) -> bool:
+    """Tell whether half precision is faster there; a CPU without it is far slower."""
+    return device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def train_step(
     model: nn.Module,
     store: SceneStore,
@@ -496,7 +501,7 @@ def train_step(
         order = rng.random((BATCH, 144)).argsort(axis=1)[:, :64]
         keep = torch.from_numpy(order).to(device)
     tokens = vocabulary.tokens([caption.text for caption in captions], rng)
-    with torch.autocast(device.type, torch.bfloat16):
+    with torch.autocast(device.type, torch.bfloat16, enabled=fast_bfloat16(device)):
         seen = embed_images(model.visual, images, keep)
         read = embed_texts(model, tokens.to(device))
     logits = model.logit_scale.exp() * seen.float() @ read.float().T
