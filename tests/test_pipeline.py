@@ -9,14 +9,23 @@ import pytest
 import napari_gem
 from napari_gem import pipeline
 from napari_gem.image import stretch
-from napari_gem.pipeline import encode, encode_steps, heat_maps, segment
+from napari_gem.pipeline import (
+    encode,
+    encode_steps,
+    heat_maps,
+    segment,
+    segment_steps,
+)
+from napari_gem.scores import ScoreCache
 from napari_gem.steps import run
 from napari_gem.text import embed_words
 from napari_gem.types import (
     EncodeParameters,
     GemError,
     GemParameters,
+    LabelParameters,
     Prompt,
+    Region,
     ScoreParameters,
 )
 from tests.tiny import PATCH, write_tiny_model
@@ -237,3 +246,135 @@ def test_impossible_zoom_is_refused(model: Model, zoom: float) -> None:
 def test_results_are_the_same_twice(model: Model) -> None:
     first, second = (segment(picture(50, 50), "cat", model) for _ in range(2))
     assert (first.probabilities == second.probabilities).all()
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        Region((0, 30), (0, 30)),
+        Region((70, 101), (33, 90)),
+        Region((149, 150), (99, 100)),
+        Region((10, 140), (40, 60), ((10.0, 40.0), (139.0, 50.0), (20.0, 59.0))),
+    ],
+)
+def test_a_region_is_a_part_of_the_whole(model: Model, region: Region) -> None:
+    pixels = picture(150, 100)
+    whole = segment(encode(pixels, model), ["cat", "dog"], model)
+    part = segment(encode(pixels, model, region=region), ["cat", "dog"], model)
+    inside = np.zeros(pixels.shape[:2], bool)
+    inside[slice(*region.rows), slice(*region.columns)] = True
+    if region.polygon:
+        middle = (region.rows[0] + 5, region.columns[0] + 2)
+        assert part.probabilities[:, 100, 41].sum() == 0
+        assert part.probabilities[(slice(None), *middle)].sum() > 0
+        inside &= part.probabilities.sum(axis=0) > 0
+    assert np.allclose(part.probabilities[:, inside], whole.probabilities[:, inside])
+    assert (part.labels[inside] == whole.labels[inside]).all()
+    assert not part.probabilities[:, ~inside].any()
+    assert not part.labels[~inside].any()
+    assert part.recipe.region == region
+
+
+def test_the_whole_image_goes_on_from_a_region(model: Model) -> None:
+    pixels, partial = picture(150, 100), {}
+    region = Region((0, 40), (0, 40))
+    told: list = []
+    run(encode_steps(model, pixels, stretch(pixels), region=region, partial=partial))
+    assert 0 < len(partial) < 6
+    steps = encode_steps(model, pixels, stretch(pixels), partial=partial)
+    features = run(steps, told.append)
+    assert 0 < told[0].done < told[0].total
+    assert (features.array == encode(pixels, model).array).all()
+
+
+@pytest.mark.parametrize(
+    "region", [Region((5, 5), (0, 9)), Region((0, 51), (0, 9)), Region((-1, 5), (0, 9))]
+)
+def test_a_region_beyond_the_image_is_refused(model: Model, region: Region) -> None:
+    with pytest.raises(GemError, match="region"):
+        encode(picture(50, 50), model, region=region)
+
+
+@pytest.mark.parametrize("step", [2, 3, 7])
+def test_a_preview_is_the_result_on_a_coarser_grid(model: Model, step: int) -> None:
+    features = encode(picture(150, 101), model)
+    prompts = (Prompt(("cat",)), Prompt(("dog",)))
+    whole = segment(features, prompts, model)
+    told = run(segment_steps(model, features, prompts, step=step))
+    assert told.labels.shape == (-(-150 // step), -(-101 // step))
+    middle = (step - 1) // 2
+    if step % 2:  # then a preview's pixel has one in its middle
+        fine = whole.probabilities[:, middle::step, middle::step]
+        rough = told.probabilities[:, : fine.shape[1], : fine.shape[2]]
+        assert np.allclose(fine, rough, atol=1e-5)
+    assert np.allclose(told.shares, whole.shares, atol=0.1)
+
+
+def test_scores_that_are_kept_change_nothing(model: Model) -> None:
+    features, cache = encode(picture(64, 64), model), ScoreCache()
+    prompts = (Prompt(("cat",)), Prompt(("dog",)))
+    found = [
+        run(segment_steps(model, features, order, cache=cache))
+        for order in (prompts, prompts[::-1])
+    ]
+    plain = segment(features, prompts, model)
+    assert (found[0].probabilities == plain.probabilities).all()
+    assert (found[1].probabilities == plain.probabilities[::-1]).all()
+    assert cache.nbytes == 3 * 8 * 8 * 4
+
+
+def test_classes_keep_their_ids_and_off_ones_do_not_count(model: Model) -> None:
+    features = encode(picture(64, 64), model)
+    prompts = [
+        Prompt(("cat",), label=9, title="Cats"),
+        Prompt(("house",), on=False),
+        Prompt(("dog",), label=4),
+    ]
+    found = segment(features, prompts, model)
+    assert set(np.unique(found.labels)) <= {0, 9, 4}
+    assert [prompt.name for prompt in found.recipe.prompts] == ["Cats", "dog"]
+    alone = segment(features, ["cat", "dog"], model)
+    assert (found.probabilities == alone.probabilities).all()
+    with pytest.raises(GemError, match="off"):
+        segment(features, [Prompt(("cat",), on=False)], model)
+    with pytest.raises(GemError, match="different"):
+        segment(features, [Prompt(("a",), label=2), Prompt(("b",), label=2)], model)
+
+
+def test_weight_and_threshold_move_the_border_to_the_background(model: Model) -> None:
+    features = encode(picture(64, 64), model)
+    areas = [
+        segment(
+            features, "cat", model, parameters=replace(SCORE, background_weight=weight)
+        ).shares[0]
+        for weight in (0.01, 1, 100)
+    ]
+    assert areas[0] > areas[1] > areas[2] or areas[0] == 1 > areas[2]
+    by_weight = segment(
+        features, "cat", model, parameters=replace(SCORE, background_weight=0.25)
+    )
+    by_threshold = segment(features, [Prompt(("cat",), threshold=0.2)], model)
+    assert (by_weight.labels == by_threshold.labels).mean() > 0.999
+    with pytest.raises(GemError, match="weight"):
+        segment(
+            features, "cat", model, parameters=replace(SCORE, background_weight=0.0)
+        )
+
+
+def test_smoothing_and_minimum_size_calm_the_labels(model: Model) -> None:
+    features = encode(picture(120, 120), model)
+    prompts = ["cat", "dog", "house"]
+    rough = segment(features, prompts, model)
+    calm = segment(features, prompts, model, parameters=replace(SCORE, smoothing=24.0))
+
+    def borders(labels: np.ndarray) -> int:
+        wide = labels.astype(int)
+        return int((np.diff(wide, axis=0) != 0).sum())
+
+    assert borders(calm.labels) < borders(rough.labels)
+    large = segment(
+        features, prompts, model, label=LabelParameters(minimum_size=120 * 120)
+    )
+    assert not large.labels.any()
+    assert (large.probabilities == rough.probabilities).all()
+    assert large.recipe.label.minimum_size == 120 * 120

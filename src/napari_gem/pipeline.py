@@ -8,21 +8,26 @@ runs them shows progress and cancels between two steps by not going on.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from skimage.draw import polygon2mask
 
 from napari_gem._version import __version__
 from napari_gem.image import check_image, render, stretch
 from napari_gem.models import load_model
 from napari_gem.postprocess.largest import label_type, largest
+from napari_gem.postprocess.small import remove_small
 from napari_gem.scores import (
+    ScoreCache,
     group_scores,
     in_image,
     min_max,
     near_duplicates,
     probability_strips,
+    probably_absent,
+    smooth,
 )
 from napari_gem.steps import run
 from napari_gem.text import embed_words, notices, parse_prompts
@@ -32,6 +37,7 @@ from napari_gem.tiles import (
     grid_shape,
     pad_to_grid,
     plan_tiles,
+    touches,
     unit,
     upsample,
 )
@@ -40,11 +46,14 @@ from napari_gem.types import (
     EncodeParameters,
     Features,
     GemError,
+    LabelParameters,
     Progress,
     Prompt,
     Recipe,
+    Region,
     ScoreParameters,
     Segmentation,
+    label_ids,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +78,7 @@ def encode_steps(
     appearance: Appearance,
     parameters: EncodeParameters | None = None,
     *,
+    region: Region | None = None,
     partial: MutableMapping[int, TileFeatures] | None = None,
 ) -> Generator[Progress, None, Features]:
     """Encode an image tile by tile.
@@ -83,6 +93,9 @@ def encode_steps(
         How pixel values are shown.
     parameters
         None takes those of the model's card.
+    region
+        Only tiles that touch its rectangle are encoded; None encodes all. Within the
+        region the features are those of the whole image.
     partial
         Features of finished tiles by number, kept by the caller: tiles found there
         are not encoded again, finished ones are added, so that a cancelled run can be
@@ -104,17 +117,24 @@ def encode_steps(
     image = _zoomed(render(pixels, appearance), parameters.zoom)
     shape = grid_shape(image.shape[0], image.shape[1], patch)
     image = pad_to_grid(image, patch)
-    tiles = plan_tiles(*shape, parameters.tile, parameters.overlap)
+    tiles = dict(enumerate(plan_tiles(*shape, parameters.tile, parameters.overlap)))
+    if region is not None:
+        check_region(region, pixels.shape[:2])
+        tiles = {
+            number: tile
+            for number, tile in tiles.items()
+            if touches(tile, region, patch / parameters.zoom)
+        }
     finished = {} if partial is None else partial
-    clock = _Clock(len(tiles), skipped=len(finished))
-    yield clock.progress("Encoding", len(finished))
-    for number, tile in enumerate(tiles):
-        if number not in finished:
-            finished[number] = _encode_tile(model, image, tile, parameters)
-            yield clock.progress("Encoding", len(finished))
-    pieces = ((tile, finished[number][0]) for number, tile in enumerate(tiles))
+    missing = [number for number in tiles if number not in finished]
+    clock = _Clock(len(tiles), skipped=len(tiles) - len(missing))
+    yield clock.progress("Encoding", len(tiles) - len(missing))
+    for done, number in enumerate(missing, start=len(tiles) - len(missing) + 1):
+        finished[number] = _encode_tile(model, image, tiles[number], parameters)
+        yield clock.progress("Encoding", done)
+    pieces = ((tile, finished[number][0]) for number, tile in tiles.items())
     array = blend(shape, parameters.overlap, pieces)
-    views = np.stack([finished[number][1] for number in range(len(tiles))])
+    views = np.stack([finished[number][1] for number in tiles])
     return Features(
         array=array.astype(np.float16),
         image_embedding=unit(unit(views).mean(axis=0)),
@@ -124,6 +144,7 @@ def encode_steps(
         revision=model.revision,
         parameters=parameters,
         appearance=appearance,
+        region=region,
     )
 
 
@@ -132,6 +153,10 @@ def segment_steps(
     features: Features,
     prompts: Sequence[Prompt],
     parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    *,
+    step: int = 1,
+    cache: ScoreCache | None = None,
 ) -> Generator[Progress, None, Segmentation]:
     """Score an encoded image against words and make labels.
 
@@ -142,9 +167,15 @@ def segment_steps(
     features
         From `encode_steps`.
     prompts
-        The classes; their order gives the label ids 1, 2, ...
+        The classes; those that are off are left out. `label_ids` tells their ids.
     parameters
         None takes those of the model's card.
+    label
+        None takes the defaults.
+    step
+        Image pixels per pixel of the result along each axis, for previews.
+    cache
+        Scores of these features made so far; new ones are added.
 
     Yields
     ------
@@ -154,7 +185,7 @@ def segment_steps(
     Returns
     -------
     Segmentation
-        Maps and labels at the image's size.
+        Maps and labels at the image's size, divided by ``step`` and rounded up.
 
     Raises
     ------
@@ -163,22 +194,35 @@ def segment_steps(
         single class with, or if the maps would not fit the memory.
     """
     parameters = parameters or model.card.score
-    height, width = features.image_shape
-    _check(model, features, prompts)
-    groups = yield from _group_steps(model, features, prompts, parameters)
-    scores = group_scores(features.array, groups)
-    if len(groups) == len(prompts):
-        # without background words the background gets no share
-        scores = np.concatenate([scores, np.full_like(scores[:1], -1e4)])
-    probabilities = np.empty((len(prompts), height, width), np.float32)
-    labels = np.empty((height, width), label_type(len(prompts)))
-    clock = _Clock(height)
+    label = label or LabelParameters()
+    prompts = tuple(prompt for prompt in prompts if prompt.on)
+    _check(model, features, prompts, step)
+    _check_score(parameters)
+    words = yield from _embed_steps(model, features, prompts, parameters)
+    scores = group_scores(features.array, words.groups, cache)
+    scores = smooth(scores, parameters.smoothing / features.patch)
+    if parameters.background:
+        scores[-1] += np.log(parameters.background_weight) / parameters.scale
+    else:
+        scores[-1] = -1e4  # no words, no share
+    shape = _shape(features, step)
+    inside = _inside(features.region, shape, step)
+    probabilities = np.empty((len(prompts), *shape), np.float32)
+    ids = label_ids(prompts)
+    labels = np.empty(shape, label_type(max(ids)))
+    thresholds = [prompt.threshold for prompt in prompts]
+    clock = _Clock(shape[0])
     for rows, strip in probability_strips(
-        scores, features.patch, (height, width), parameters.scale
+        scores, features.patch / step, shape, parameters.scale
     ):
-        probabilities[:, rows] = strip[: len(prompts)]
-        labels[rows] = largest(strip)
+        if inside is not None:
+            strip[:, ~inside[rows]] = 0
+        probabilities[:, rows] = strip[:-1]
+        labels[rows] = largest(strip, ids, thresholds)
+        if inside is not None:
+            labels[rows][~inside[rows]] = 0
         yield clock.progress("Scoring", rows.stop)
+    remove_small(labels, label.minimum_size / step**2)
     return Segmentation(
         probabilities=probabilities,
         labels=labels,
@@ -186,15 +230,23 @@ def segment_steps(
             version=__version__,
             model=model.card.id,
             revision=model.revision,
-            prompts=tuple(prompts),
+            prompts=prompts,
             encode=features.parameters,
             score=parameters,
             appearance=features.appearance,
             device=model.device,
             precision=model.precision,
+            label=label,
+            region=features.region,
         ),
         notices=notices(
             model.backbone, prompts, parameters.templates, model.card.known_words
+        ),
+        shares=_shares(labels, ids, inside),
+        absent=tuple(
+            prompt.name
+            for prompt, absent in zip(prompts, words.absent, strict=True)
+            if absent and not prompt.examples
         ),
     )
 
@@ -205,6 +257,7 @@ def encode(
     *,
     appearance: Appearance | None = None,
     parameters: EncodeParameters | None = None,
+    region: Region | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Features:
     """Encode an image once, to segment it by any number of words.
@@ -220,6 +273,8 @@ def encode(
         (`napari_gem.image.stretch`).
     parameters
         None takes those of the model's card.
+    region
+        The part to encode; None for all.
     progress
         Called with a `Progress` now and then.
 
@@ -236,7 +291,8 @@ def encode(
     pixels = np.asarray(image)
     loaded = load_model(model) if isinstance(model, str) else model
     shown = appearance or stretch(pixels)
-    return run(encode_steps(loaded, pixels, shown, parameters), progress)
+    steps = encode_steps(loaded, pixels, shown, parameters, region=region)
+    return run(steps, progress)
 
 
 def segment(
@@ -245,6 +301,7 @@ def segment(
     model: Model | str = "embedded",
     *,
     parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Segmentation:
     """Find classes in an image by words.
@@ -259,6 +316,8 @@ def segment(
         As for `encode`; the one that made the features.
     parameters
         None takes those of the model's card.
+    label
+        None takes the defaults.
     progress
         Called with a `Progress` now and then.
 
@@ -289,7 +348,7 @@ def segment(
         check_image(pixels)
         check_maps(len(classes), pixels.shape[:2])
         features = encode(pixels, loaded, progress=progress)
-    return run(segment_steps(loaded, features, classes, parameters), progress)
+    return run(segment_steps(loaded, features, classes, parameters, label), progress)
 
 
 def heat_maps(
@@ -320,8 +379,8 @@ def heat_maps(
     loaded = load_model(model) if isinstance(model, str) else model
     _check(loaded, features, classes)
     chosen = replace(parameters or loaded.card.score, background=())
-    groups = run(_group_steps(loaded, features, classes, chosen))
-    scores = group_scores(features.array, groups)
+    words = run(_embed_steps(loaded, features, classes, chosen))
+    scores = group_scores(features.array, words.groups[:-1])
     height, width = features.image_shape
     return min_max(upsample(scores, features.patch, width, slice(0, height)))
 
@@ -381,13 +440,20 @@ def _encode_tile(
     return patches.numpy(), view.numpy()
 
 
-def _group_steps(
+@dataclass(frozen=True, eq=False)
+class _Words:
+    """Text embeddings of each class and, last, of the background."""
+
+    groups: list[NDArray[np.float32]]
+    absent: list[bool]
+
+
+def _embed_steps(
     model: Model,
     features: Features,
     prompts: Sequence[Prompt],
     parameters: ScoreParameters,
-) -> Generator[Progress, None, list[NDArray[np.float32]]]:
-    """Embed each class's words, and behind them those of the background."""
+) -> Generator[Progress, None, _Words]:
     typed = [word for prompt in prompts for word in prompt.words]
     known = {word.casefold() for word in typed}
     words = [w for w in parameters.background if w.casefold() not in known]
@@ -395,20 +461,27 @@ def _group_steps(
     for start in range(0, len(every), WORDS):
         yield Progress("Reading words", start, len(every))
         _embed(model, every[start : start + WORDS], parameters)
-    groups = [_embed(model, prompt.words, parameters) for prompt in prompts]
-    if not parameters.background:
-        return groups
-    if words:
-        embedded = _embed(model, words, parameters)
-        same = near_duplicates(embedded, np.concatenate(groups), parameters.near)
-        others = embedded[~same]
-        if len(others):
-            there = in_image(others, features.image_embedding, parameters.present)
-            return [*groups, others[there]]
-    raise GemError(
-        "Every background word means one of the prompts, so there is nothing to tell "
-        "them from. Give other background words."
+    none = np.empty((0, len(features.image_embedding)), np.float32)
+    groups = [
+        _embed(model, prompt.words, parameters) if prompt.words else none
+        for prompt in prompts
+    ]
+    background = _embed(model, words, parameters) if words else none
+    absent = probably_absent(
+        groups, background, features.image_embedding, parameters.present
     )
+    if len(background) and typed:
+        same = near_duplicates(background, np.concatenate(groups), parameters.near)
+        background = background[~same]
+    if parameters.background and not len(background):
+        raise GemError(
+            "Every background word means one of the prompts, so there is nothing to "
+            "tell them from. Give other background words."
+        )
+    if len(background):
+        there = in_image(background, features.image_embedding, parameters.present)
+        background = background[there]
+    return _Words([*groups, background], absent)
 
 
 def _embed(
@@ -417,14 +490,75 @@ def _embed(
     return embed_words(model.backbone, words, parameters.templates, model.texts)
 
 
-def _check(model: Model, features: Features, prompts: Sequence[Prompt]) -> None:
+def _check(
+    model: Model, features: Features, prompts: Sequence[Prompt], step: int = 1
+) -> None:
     if (model.card.id, model.revision) != (features.model, features.revision):
         raise GemError(
             f"The image was encoded by {features.model} ({features.revision}), the "
             f"words are to be read by {model.card.id} ({model.revision}). Encode the "
             "image with this model."
         )
-    check_maps(len(prompts), features.image_shape)
+    if not prompts:
+        raise GemError("Every class is switched off. Switch one on.")
+    check_maps(len(prompts), _shape(features, step))
+
+
+def _check_score(parameters: ScoreParameters) -> None:
+    if not parameters.background_weight > 0:
+        raise GemError(
+            f"A background weight of {parameters.background_weight} came; expected a "
+            "number above 0."
+        )
+
+
+def _shape(features: Features, step: int) -> tuple[int, int]:
+    height, width = features.image_shape
+    return -(-height // step), -(-width // step)
+
+
+def _inside(
+    region: Region | None, shape: tuple[int, int], step: int
+) -> NDArray[np.bool_] | None:
+    """Tell which pixels of the result lie in the region; None for all."""
+    if region is None:
+        return None
+    inside = np.zeros(shape, bool)
+    inside[
+        region.rows[0] // step : -(-region.rows[1] // step),
+        region.columns[0] // step : -(-region.columns[1] // step),
+    ] = True
+    if region.polygon:
+        # a pixel of a preview has its middle between those that it stands for
+        corners = (np.asarray(region.polygon) - (step - 1) / 2) / step
+        inside &= polygon2mask(shape, corners)
+    return inside
+
+
+def _shares(
+    labels: NDArray[np.unsignedinteger[Any]],
+    ids: Sequence[int],
+    inside: NDArray[np.bool_] | None,
+) -> tuple[float, ...]:
+    counts = np.bincount(labels.ravel(), minlength=max(ids) + 1)
+    size = labels.size if inside is None else max(1, int(inside.sum()))
+    return tuple(float(counts[i] / size) for i in ids)
+
+
+def check_region(region: Region, shape: tuple[int, ...]) -> None:
+    """Refuse a region that is not within the image.
+
+    Raises
+    ------
+    GemError
+        If it is empty or leaves the image.
+    """
+    for (start, stop), length in zip((region.rows, region.columns), shape, strict=True):
+        if not 0 <= start < stop <= length:
+            raise GemError(
+                f"The region's rows {region.rows} and columns {region.columns} do not "
+                f"fit an image of {shape[0]} x {shape[1]} pixels. Choose another."
+            )
 
 
 def check_maps(classes: int, shape: tuple[int, int]) -> None:

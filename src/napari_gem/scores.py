@@ -7,14 +7,16 @@ a class changes the probabilities of the others.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy import ndimage
 
 from napari_gem.tiles import upsample
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,8 +24,38 @@ STRIP = 1 << 20
 """Pixels of one strip at most, so that little beside the maps is in memory."""
 
 
+class ScoreCache:
+    """Score maps of one encoded image; those used longest ago go first.
+
+    Parameters
+    ----------
+    limit
+        Bytes to keep.
+    """
+
+    def __init__(self, limit: int = 1 << 28) -> None:
+        self._limit = limit
+        self._maps: dict[bytes, NDArray[np.float32]] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes."""
+        return sum(kept.nbytes for kept in self._maps.values())
+
+    def get(
+        self, key: bytes, make: Callable[[], NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Give the map of this key, made first if it is not there."""
+        self._maps[key] = self._maps.pop(key) if key in self._maps else make()
+        while self.nbytes > self._limit and len(self._maps) > 1:
+            self._maps.pop(next(iter(self._maps)))
+        return self._maps[key]
+
+
 def group_scores(
-    features: NDArray[np.floating[Any]], groups: Sequence[NDArray[np.float32]]
+    features: NDArray[np.floating[Any]],
+    groups: Sequence[NDArray[np.float32]],
+    cache: ScoreCache | None = None,
 ) -> NDArray[np.float32]:
     """Score each group of words by its best one.
 
@@ -32,20 +64,90 @@ def group_scores(
     features
         (rows, columns, channels), unit length.
     groups
-        Text embeddings of each class, (words, channels), unit length.
+        Text embeddings of each class, (words, channels), unit length; a group
+        without words gets -1 everywhere.
+    cache
+        Scores of these features made so far; new ones are added.
 
     Returns
     -------
     NDArray[np.float32]
         (groups, rows, columns), cosines from -1 to 1.
     """
-    words = np.concatenate(groups)
-    ends = np.cumsum([len(group) for group in groups])[:-1]
-    cosines = np.empty((*features.shape[:2], len(words)), np.float32)
+    cache = ScoreCache() if cache is None else cache
+    return np.stack(
+        [
+            cache.get(group.tobytes(), partial(_best, features, group))
+            for group in groups
+        ]
+    )
+
+
+def _best(
+    features: NDArray[np.floating[Any]], words: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    best = np.full(features.shape[:2], -1, np.float32)
+    if len(words) == 0:
+        return best
     for row, vectors in enumerate(features):
-        np.matmul(vectors.astype(np.float32), words.T, out=cosines[row])
-    parts = np.split(cosines, ends, axis=-1)
-    return np.stack([part.max(axis=-1) for part in parts])
+        np.max(vectors.astype(np.float32) @ words.T, axis=-1, out=best[row])
+    return best
+
+
+def smooth(scores: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
+    """Lay a Gaussian over each map.
+
+    Parameters
+    ----------
+    scores
+        (maps, rows, columns).
+    deviation
+        Its standard deviation in patches; 0 changes nothing.
+    """
+    if deviation <= 0:
+        return scores
+    sigma = (0, deviation, deviation)
+    result: NDArray[np.float32] = ndimage.gaussian_filter(scores, sigma, mode="nearest")
+    return result
+
+
+def probably_absent(
+    groups: Sequence[NDArray[np.float32]],
+    background: NDArray[np.float32],
+    image_embedding: NDArray[np.float32],
+    present: float,
+) -> list[bool]:
+    """Tell for each class whether it is probably nowhere in the image.
+
+    Its best word is compared with the embedding of the whole image: with the model's
+    limit if that is known, else with the background words, most of which name what
+    is not in the image either.
+
+    Parameters
+    ----------
+    groups
+        Text embeddings of each class, (words, channels), unit length.
+    background
+        (words, channels), unit length.
+    image_embedding
+        (channels,), unit length.
+    present
+        Cosine from which on a word counts as in the image; -1 for not known.
+
+    Returns
+    -------
+    list[bool]
+        One for each class; classes without words are never absent.
+    """
+    limit = present
+    if present <= -1:
+        if len(background) == 0:
+            return [False] * len(groups)
+        limit = float(np.median(background @ image_embedding))
+    return [
+        len(group) > 0 and float((group @ image_embedding).max()) < limit
+        for group in groups
+    ]
 
 
 def near_duplicates(

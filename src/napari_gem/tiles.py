@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.types import Region
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -51,6 +53,29 @@ class Tile:
             slice(rows.start * patch, rows.stop * patch),
             slice(columns.start * patch, columns.stop * patch),
         )
+
+
+def touches(tile: Tile, region: Region, patch: float) -> bool:
+    """Tell whether a tile has a patch in the region's rectangle.
+
+    Parameters
+    ----------
+    tile
+        From `plan_tiles`.
+    region
+        In image pixels.
+    patch
+        Image pixels per patch.
+    """
+    spans = (
+        (tile.row, tile.rows, region.rows),
+        (tile.column, tile.columns, region.columns),
+    )
+    # one patch more on each side: maps are interpolated between patches
+    return all(
+        (first - 1) * patch < stop and start < (first + count + 1) * patch
+        for first, count, (start, stop) in spans
+    )
 
 
 def grid_shape(height: int, width: int, patch: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Each pixel gets the label of its most probable class."""
+"""Each pixel gets the label of the most probable class that reaches its threshold."""
 
 from __future__ import annotations
 
@@ -10,24 +10,48 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def label_type(classes: int) -> type[np.uint8] | type[np.uint16]:
-    """Return the smallest type that holds the labels of this many classes."""
-    return np.uint8 if classes < 256 else np.uint16
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
-def largest(probabilities: NDArray[np.float32]) -> NDArray[np.unsignedinteger[Any]]:
-    """Label each pixel by its most probable class, background included.
+def label_type(largest_id: int) -> type[np.uint8] | type[np.uint16]:
+    """Return the smallest type that holds labels up to this id."""
+    return np.uint8 if largest_id < 256 else np.uint16
+
+
+def largest(
+    probabilities: NDArray[np.float32],
+    ids: Sequence[int],
+    thresholds: Sequence[float],
+) -> NDArray[np.unsignedinteger[Any]]:
+    """Label each pixel by the most probable class that reaches its threshold.
+
+    A class reaches its threshold t where ``p / (p + background's p) >= t``. With 0.5
+    for every class a pixel gets the most probable of all classes and background.
 
     Parameters
     ----------
     probabilities
         (classes + 1, height, width), the background last.
+    ids
+        Label of each class, 1 or more.
+    thresholds
+        One for each class, 0 to 1.
 
     Returns
     -------
     NDArray[np.unsignedinteger[Any]]
-        (height, width): 0 is background, ``i + 1`` is class i.
+        (height, width), 0 where no class reaches its threshold.
     """
-    classes = len(probabilities) - 1
-    winner = probabilities.argmax(axis=0)
-    return np.where(winner == classes, 0, winner + 1).astype(label_type(classes))
+    best = np.full(probabilities.shape[1:], -1, np.float32)
+    labels = np.zeros(best.shape, label_type(max(ids)))
+    background = probabilities[-1]
+    for probability, label, threshold in zip(
+        probabilities[:-1], ids, thresholds, strict=True
+    ):
+        t = np.float32(threshold)
+        won = probability * (1 - t) >= background * t
+        won &= probability > best
+        np.copyto(best, probability, where=won)
+        labels[won] = label
+    return labels
