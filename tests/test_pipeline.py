@@ -13,6 +13,7 @@ from napari_gem.pipeline import (
     encode,
     encode_steps,
     heat_maps,
+    restrict,
     segment,
     segment_steps,
 )
@@ -378,3 +379,15 @@ def test_smoothing_and_minimum_size_calm_the_labels(model: Model) -> None:
     assert not large.labels.any()
     assert (large.probabilities == rough.probabilities).all()
     assert large.recipe.label.minimum_size == 120 * 120
+
+
+def test_a_region_of_an_encoded_image_needs_no_encoding(model: Model) -> None:
+    pixels, region = picture(150, 100), Region((60, 90), (10, 40))
+    score = replace(SCORE, present=0.0, background=("sky", "soil", "sea", "sand"))
+    part = encode(pixels, model, region=region)
+    cut = restrict(encode(pixels, model), region)
+    assert np.allclose(part.image_embedding, cut.image_embedding)
+    first, second = (
+        segment(features, ["cat"], model, parameters=score) for features in (part, cut)
+    )
+    assert (first.probabilities == second.probabilities).all()

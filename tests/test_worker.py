@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,6 +21,7 @@ from napari_gem.types import (
     Progress,
     Progressed,
     Prompt,
+    Region,
     Request,
     ScoreParameters,
 )
@@ -133,6 +135,71 @@ def test_new_weights_in_the_same_place_are_loaded(
     assert first.recipe.revision == again.recipe.revision != other.recipe.revision
 
 
+def test_an_encoded_image_is_scored_without_its_pixels(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    session = Session(tmp_path)
+    first = run(session.steps(request_of_tiny))
+    assert first.image
+    assert first.patch == 8
+    Path(request_of_tiny.pixels).unlink()
+    words = (Prompt(("cat",)), Prompt(("dog",), label=7))
+    asked = replace(request_of_tiny, run=2, pixels="", image=first.image, prompts=words)
+    again = run(session.steps(asked))
+    assert not again.encoded
+    assert len(again.shares) == 2
+    assert set(np.unique(load_array(Path(again.labels)))) <= {0, 1, 7}
+    session.forget()
+    with pytest.raises(GemError, match="Press Run"):
+        run(session.steps(asked))
+    with pytest.raises(GemError, match="Press Run"):
+        run(session.steps(replace(asked, image="other")))
+
+
+def test_a_preview_is_small(tmp_path: Path, request_of_tiny: Request) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (40, 1100)).astype(np.uint8)
+    save_array(Path(request_of_tiny.pixels), pixels)
+    grey = replace(request_of_tiny, appearance=Appearance(limits=(0.0, 255.0)))
+    session = Session(tmp_path)
+    found = run(session.steps(replace(grey, preview=True)))
+    assert found.step == 3
+    assert load_array(Path(found.labels)).shape == (14, 367)
+    assert load_array(Path(found.probabilities)).shape == (1, 14, 367)
+
+
+def test_detail_is_image_pixels_per_patch(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    found = run(Session(tmp_path).steps(replace(request_of_tiny, detail=5.0)))
+    assert found.patch == pytest.approx(5)
+    assert found.recipe.encode.zoom == pytest.approx(8 / 5)
+
+
+def test_the_whole_image_goes_on_from_a_region(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (150, 150, 3)).astype(np.uint8)
+    save_array(Path(request_of_tiny.pixels), pixels)
+    session, told = Session(tmp_path), []
+
+    def tiles(request: Request) -> int:
+        told.clear()
+        run(session.steps(request), told.append)
+        done = [step.done for step in told if step.stage == "Encoding"]
+        return done[-1] - done[0] if done else 0
+
+    first = replace(request_of_tiny, region=Region((0, 40), (0, 40)))
+    part = tiles(first)
+    assert tiles(first) == 0
+    rest = tiles(request_of_tiny)
+    assert part > 0
+    assert rest > 0
+    assert tiles(replace(first, region=Region((60, 90), (60, 90)))) == 0
+    whole = run(Session(tmp_path).steps(request_of_tiny))
+    assert part + rest == 25
+    assert whole.recipe.region is None
+
+
 class Pipe:
     """The worker's end of a pipe, in memory."""
 
@@ -162,7 +229,7 @@ def test_errors_become_sentences(
     error: Exception,
     words: str,
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise error
 
     worker = Worker(tmp_path, Pipe(), Pipe())  # type: ignore[arg-type]

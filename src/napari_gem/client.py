@@ -123,7 +123,9 @@ class WorkerClient:
         self._jobs.put(self._start)
 
     def submit(
-        self, pixels: ArrayLike | Callable[[], ArrayLike], request: Request
+        self,
+        pixels: ArrayLike | Callable[[], ArrayLike] | None,
+        request: Request,
     ) -> int:
         """Start a run; one that is under way is cancelled.
 
@@ -131,7 +133,8 @@ class WorkerClient:
         ----------
         pixels
             An image as `napari_gem.image.check_image` takes it, or what gives one:
-            read on a private thread, so that a lazy array is computed there.
+            read on a private thread, so that a lazy array is computed there. None if
+            the request names an encoded image.
         request
             What to do; its ``run`` and ``pixels`` are filled in.
 
@@ -233,7 +236,9 @@ class WorkerClient:
             _log.warning("The worker process could not be started.", exc_info=True)
 
     def _begin(
-        self, pixels: ArrayLike | Callable[[], ArrayLike], request: Request
+        self,
+        pixels: ArrayLike | Callable[[], ArrayLike] | None,
+        request: Request,
     ) -> None:
         if request.run != self._current:
             return
@@ -244,6 +249,9 @@ class WorkerClient:
             folder = self._need_process()
         except (OSError, GemError) as error:
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
+            return
+        if pixels is None:
+            self._prepared(request)
             return
         stage = "Reading image" if self._ready else "Starting"
         self._deliver(Progressed(request.run, Progress(stage)))
@@ -273,7 +281,7 @@ class WorkerClient:
 
     def _prepared(self, request: Request) -> None:
         if request.run != self._current:
-            _remove_files(request)
+            _remove_files(self._folder, request.run)
             return
         self._waiting = request
         self._send_waiting()
@@ -285,7 +293,7 @@ class WorkerClient:
         try:
             self._need_process()
         except (OSError, GemError) as error:
-            _remove_files(request)
+            _remove_files(self._folder, request.run)
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
             return
         if self._process:
@@ -332,16 +340,17 @@ class WorkerClient:
         if self._kill_by is not None and self._busy:
             self._end_run(Cancelled(self._busy.run))
         elif self._busy:
-            _remove_files(self._busy)
+            _remove_files(self._folder, self._busy.run)
         self._busy = None
 
     def _end_run(self, event: Event) -> None:
         if self._kill_by is not None:
             event = Cancelled(event.run)
         if self._busy and isinstance(event, Finished):
-            _unlink(self._busy.pixels)
+            if self._busy.pixels:
+                _unlink(self._busy.pixels)
         elif self._busy:
-            _remove_files(self._busy)
+            _remove_files(self._folder, self._busy.run)
         self._busy = None
         self._cancel_by = self._kill_by = None
         self._deliver(event)
@@ -395,7 +404,7 @@ class WorkerClient:
 
     def _forget_waiting(self) -> None:
         if self._waiting:
-            _remove_files(self._waiting)
+            _remove_files(self._folder, self._waiting.run)
         self._waiting = None
 
     # ------------------------------------------------- on a thread for each run
@@ -410,7 +419,7 @@ class WorkerClient:
             if request.run == self._current:
                 save_array(Path(request.pixels), array)
         except GemError as error:
-            _remove_files(request)
+            _remove_files(self._folder, request.run)
             self._jobs.put(partial(self._deliver, Failed(request.run, str(error))))
         except Exception as error:  # noqa: BLE001 (a lazy array may raise anything)
             message = (
@@ -423,7 +432,7 @@ class WorkerClient:
             self._jobs.put(partial(self._prepared, request))
         finally:
             if self._closed:
-                _remove_files(request)
+                _remove_files(self._folder, request.run)
 
 
 class _Process:
@@ -555,9 +564,9 @@ def _discard(event: Event) -> None:
         _unlink(event.labels)
 
 
-def _remove_files(request: Request) -> None:
+def _remove_files(folder: Path | None, run: int) -> None:
     """Remove the pixels of a run and the maps that its worker may have begun."""
-    for path in Path(request.pixels).parent.glob(f"*-{request.run}.npy"):
+    for path in folder.glob(f"*-{run}.npy") if folder else ():
         _unlink(path)
 
 

@@ -37,7 +37,7 @@ from napari_gem.tiles import (
     grid_shape,
     pad_to_grid,
     plan_tiles,
-    touches,
+    tiles_of,
     unit,
     upsample,
 )
@@ -117,14 +117,9 @@ def encode_steps(
     image = _zoomed(render(pixels, appearance), parameters.zoom)
     shape = grid_shape(image.shape[0], image.shape[1], patch)
     image = pad_to_grid(image, patch)
-    tiles = dict(enumerate(plan_tiles(*shape, parameters.tile, parameters.overlap)))
-    if region is not None:
-        check_region(region, pixels.shape[:2])
-        tiles = {
-            number: tile
-            for number, tile in tiles.items()
-            if touches(tile, region, patch / parameters.zoom)
-        }
+    every = plan_tiles(*shape, parameters.tile, parameters.overlap)
+    wanted = tiles_of(region, pixels.shape, patch / parameters.zoom, every)
+    tiles = {number: every[number] for number in wanted}
     finished = {} if partial is None else partial
     missing = [number for number in tiles if number not in finished]
     clock = _Clock(len(tiles), skipped=len(tiles) - len(missing))
@@ -134,10 +129,12 @@ def encode_steps(
         yield clock.progress("Encoding", done)
     pieces = ((tile, finished[number][0]) for number, tile in tiles.items())
     array = blend(shape, parameters.overlap, pieces)
-    views = np.stack([finished[number][1] for number in tiles])
+    views = np.zeros((len(every), array.shape[-1]), np.float32)
+    for number in tiles:
+        views[number] = unit(finished[number][1])
     return Features(
         array=array.astype(np.float16),
-        image_embedding=unit(unit(views).mean(axis=0)),
+        image_embedding=unit(views[wanted].mean(axis=0)),
         image_shape=(pixels.shape[0], pixels.shape[1]),
         patch=patch / parameters.zoom,
         model=model.card.id,
@@ -145,7 +142,26 @@ def encode_steps(
         parameters=parameters,
         appearance=appearance,
         region=region,
+        views=views,
     )
+
+
+def restrict(features: Features, region: Region | None) -> Features:
+    """Look at a region of an image that is encoded as a whole.
+
+    Returns
+    -------
+    Features
+        The same as if only the region had been encoded, as far as it reaches.
+    """
+    if region is None or features.views is None:
+        return features
+    used = features.parameters
+    rows, columns = features.array.shape[:2]
+    every = plan_tiles(rows, columns, used.tile, used.overlap)
+    wanted = tiles_of(region, features.image_shape, features.patch, every)
+    embedding = unit(features.views[wanted].mean(axis=0))
+    return replace(features, region=region, image_embedding=embedding)
 
 
 def segment_steps(
@@ -543,22 +559,6 @@ def _shares(
     counts = np.bincount(labels.ravel(), minlength=max(ids) + 1)
     size = labels.size if inside is None else max(1, int(inside.sum()))
     return tuple(float(counts[i] / size) for i in ids)
-
-
-def check_region(region: Region, shape: tuple[int, ...]) -> None:
-    """Refuse a region that is not within the image.
-
-    Raises
-    ------
-    GemError
-        If it is empty or leaves the image.
-    """
-    for (start, stop), length in zip((region.rows, region.columns), shape, strict=True):
-        if not 0 <= start < stop <= length:
-            raise GemError(
-                f"The region's rows {region.rows} and columns {region.columns} do not "
-                f"fit an image of {shape[0]} x {shape[1]} pixels. Choose another."
-            )
 
 
 def check_maps(classes: int, shape: tuple[int, int]) -> None:

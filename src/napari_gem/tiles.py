@@ -14,7 +14,7 @@ import numpy as np
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -55,18 +55,44 @@ class Tile:
         )
 
 
-def touches(tile: Tile, region: Region, patch: float) -> bool:
-    """Tell whether a tile has a patch in the region's rectangle.
+def tiles_of(
+    region: Region | None,
+    shape: Sequence[int],
+    patch: float,
+    tiles: Sequence[Tile],
+) -> list[int]:
+    """Numbers of the tiles that a region needs.
 
     Parameters
     ----------
-    tile
-        From `plan_tiles`.
     region
-        In image pixels.
+        In image pixels; None needs all tiles.
+    shape
+        (height, width) of the image.
     patch
         Image pixels per patch.
+    tiles
+        From `plan_tiles`.
+
+    Raises
+    ------
+    GemError
+        If the region is empty or leaves the image.
     """
+    if region is None:
+        return list(range(len(tiles)))
+    for (start, stop), length in zip(
+        (region.rows, region.columns), shape[:2], strict=True
+    ):
+        if not 0 <= start < stop <= length:
+            raise GemError(
+                f"The region's rows {region.rows} and columns {region.columns} do not "
+                f"fit an image of {shape[0]} x {shape[1]} pixels. Choose another."
+            )
+    return [number for number, tile in enumerate(tiles) if _touch(tile, region, patch)]
+
+
+def _touch(tile: Tile, region: Region, patch: float) -> bool:
     spans = (
         (tile.row, tile.rows, region.rows),
         (tile.column, tile.columns, region.columns),

@@ -338,8 +338,8 @@ class Features:
     array
         (rows, columns, channels), float16 or float32, each vector of unit length.
     image_embedding
-        (channels,) float32, unit length: the model's own embedding of the whole
-        image, averaged over tiles.
+        (channels,) float32, unit length: the model's own embedding of the region,
+        averaged over its tiles.
     image_shape
         (height, width) of the image in pixels.
     patch
@@ -355,7 +355,10 @@ class Features:
     appearance
         How the pixels were turned into RGB.
     region
-        The part that was encoded; None for all. Features elsewhere are zero.
+        The part to look at; None for all. Features elsewhere may be zero.
+    views
+        (tiles, channels) float32: the model's embedding of each tile, zero for tiles
+        that were not encoded.
     """
 
     array: NDArray[np.floating[Any]]
@@ -367,6 +370,7 @@ class Features:
     parameters: EncodeParameters
     appearance: Appearance
     region: Region | None = None
+    views: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)

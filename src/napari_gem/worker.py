@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -28,13 +28,16 @@ import numpy as np
 
 from napari_gem.image import check_image
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
+from napari_gem.scores import ScoreCache
 from napari_gem.types import (
+    PREVIEW_SIDE,
     Cancelled,
     Failed,
     Finished,
     GemError,
     Progress,
     Progressed,
+    Region,
     Request,
 )
 
@@ -56,6 +59,8 @@ EVENT_SECONDS = 0.05
 HASHED_BYTES = 1 << 26
 """Pixels are hashed in pieces of about this size, so that it can be cancelled."""
 
+AGAIN = "The image is no longer encoded. Press Run to encode it again."
+
 _NO_MEMORY = (
     "out of memory",
     "not enough memory",
@@ -69,22 +74,37 @@ class Stopped(Exception):  # noqa: N818 (no error: the user wants it)
 
 
 @dataclass(eq=False)
+class Part:
+    """Features of an image or of a region of it, with what was computed from them."""
+
+    features: Features
+    scores: ScoreCache
+
+
+@dataclass(eq=False)
 class EncodedImage:
-    """An encoded image, or the tiles of it that are done."""
+    """An encoded image: the tiles of it that are done, and what was made of them."""
 
     partial: dict[int, tuple[NDArray[np.float32], NDArray[np.float32]]] = field(
         default_factory=dict
     )
-    features: Features | None = None
+    parts: dict[Region | None, Part] = field(default_factory=dict)
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
         arrays = [array for pair in self.partial.values() for array in pair]
-        if self.features:
-            arrays.append(self.features.image_embedding)
-            return self.features.array.nbytes + sum(a.nbytes for a in arrays)
-        return sum(array.nbytes for array in arrays)
+        arrays += [part.features.array for part in self.parts.values()]
+        kept = sum(part.scores.nbytes for part in self.parts.values())
+        return kept + sum(array.nbytes for array in arrays)
+
+    def add(self, region: Region | None, part: Part) -> None:
+        """Keep the features of a region, or of the whole image."""
+        # of one region at a time: the next is made of the tiles that are done
+        self.parts = {r: p for r, p in self.parts.items() if r is None}
+        self.parts[region] = part
+        if region is None:
+            self.partial.clear()
 
 
 class ImageCache:
@@ -98,12 +118,15 @@ class ImageCache:
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
-        self._images: dict[object, EncodedImage] = {}
+        self._images: dict[str, EncodedImage] = {}
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def get(self, key: object) -> EncodedImage:
+    def __contains__(self, key: str) -> bool:
+        return key in self._images
+
+    def get(self, key: str) -> EncodedImage:
         """Give the image of this key, an empty one if it is new."""
         self._images[key] = self._images.pop(key, EncodedImage())
         return self._images[key]
@@ -133,6 +156,7 @@ class Session:
         self._folder = folder
         self._model: Model | None = None
         self._model_key: object = None
+        self._names: dict[str, tuple[str, Region | None]] = {}
 
     def steps(self, request: Request) -> Generator[Progress, None, Finished]:
         """Run a request, with a yield wherever it can be stopped.
@@ -142,27 +166,26 @@ class Session:
         GemError
             As `napari_gem.pipeline` and `napari_gem.models`.
         """
-        from napari_gem.pipeline import encode_steps, segment_steps
+        from napari_gem.pipeline import segment_steps
 
-        pixels = load_array(Path(request.pixels), mapped=True)
-        check_image(pixels)
-        model = yield from self._load_steps(request)
-        parameters = request.encode or model.card.encode
-        key = (
-            (yield from _hash_steps(pixels)),
-            request.appearance,
-            (model.card.id, model.revision, model.device, model.precision),
-            parameters,
-        )
-        image = self.images.get(key)
-        encoded = image.features is None
-        if image.features is None:
-            image.features = yield from encode_steps(
-                model, pixels, request.appearance, parameters, partial=image.partial
-            )
-            image.partial.clear()
+        encoded = not request.image
+        if request.image:
+            name, part = request.image, self._encoded(request.image)
+        else:
+            name, part, encoded = yield from self._encode_steps(request)
+        if self._model is None:
+            raise GemError(AGAIN)
+        features = part.features
+        side = max(features.image_shape)
+        step = -(-side // PREVIEW_SIDE) if request.preview else 1
         result = yield from segment_steps(
-            model, image.features, request.prompts, request.score
+            self._model,
+            features,
+            request.prompts,
+            request.score,
+            request.label,
+            step=step,
+            cache=part.scores,
         )
         yield Progress("Writing maps")
         probabilities = self._folder / f"probabilities-{request.run}.npy"
@@ -173,10 +196,60 @@ class Session:
             run=request.run,
             probabilities=str(probabilities),
             labels=str(labels),
-            recipe=result.recipe,
+            recipe=replace(result.recipe, region=request.region),
             notices=result.notices,
             encoded=encoded,
+            image=name,
+            step=step,
+            shares=result.shares,
+            absent=result.absent,
+            patch=features.patch,
         )
+
+    def _encode_steps(
+        self, request: Request
+    ) -> Generator[Progress, None, tuple[str, Part, bool]]:
+        """Encode what is asked, unless it is encoded already."""
+        from napari_gem.pipeline import encode_steps, restrict
+
+        pixels = load_array(Path(request.pixels), mapped=True)
+        check_image(pixels)
+        model = yield from self._load_steps(request)
+        parameters = request.encode or model.card.encode
+        if request.detail:
+            zoom = model.backbone.patch_size / request.detail
+            parameters = replace(parameters, zoom=zoom)
+        found = yield from _hash_steps(pixels)
+        used = (model.card.id, model.revision, model.device, model.precision)
+        key = _digest(found, request.appearance, used, parameters)
+        image = self.images.get(key)
+        region = request.region
+        if region == Region((0, pixels.shape[0]), (0, pixels.shape[1])):
+            region = None
+        new = not {region, None} & image.parts.keys()
+        if region not in image.parts and not new:
+            whole = image.parts[None]
+            image.add(region, Part(restrict(whole.features, region), whole.scores))
+        if new:
+            features = yield from encode_steps(
+                model,
+                pixels,
+                request.appearance,
+                parameters,
+                region=region,
+                partial=image.partial,
+            )
+            image.add(region, Part(features, ScoreCache()))
+        self._names = {name: at for name, at in self._names.items() if at[0] != key}
+        name = _digest(key, region)
+        self._names[name] = key, region
+        return name, image.parts[region], new
+
+    def _encoded(self, name: str) -> Part:
+        key, region = self._names.get(name, ("", None))
+        if key not in self.images or region not in self.images.get(key).parts:
+            raise GemError(AGAIN)
+        return self.images.get(key).parts[region]
 
     def forget(self) -> None:
         """Give memory back: the model and all images."""
@@ -334,6 +407,10 @@ def _hash_steps(pixels: NDArray[Any]) -> Generator[Progress, None, str]:
         yield Progress("Reading image", start, pixels.shape[0])
         found.update(np.ascontiguousarray(pixels[start : start + rows]).data)
     return found.hexdigest()
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def _files_state(card: ModelCard) -> object:
