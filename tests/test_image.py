@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_gem.image import check_image, render, stretch
+from napari_gem.image import channel_colors, check_image, render, stretch
 from napari_gem.types import Appearance, GemError
 
 DTYPES = [np.uint8, np.uint16, np.int32, np.float32, np.float64, np.bool_]
@@ -108,3 +108,79 @@ def test_useless_contrast_limits_are_refused(limits: tuple[float, float]) -> Non
 def test_percentiles_out_of_order_are_refused() -> None:
     with pytest.raises(GemError, match="percentiles"):
         stretch(np.zeros((2, 2)), (99, 1))
+
+
+# --- channels
+
+
+def test_channels_are_added_each_with_its_own_contrast() -> None:
+    pixels = np.zeros((1, 4, 2), np.uint16)
+    pixels[0, :, 0] = (0, 10, 0, 10)
+    pixels[0, :, 1] = (0, 0, 4000, 4000)
+    red, grey = ((0, 0, 0), (1, 0, 0)), None
+    appearance = Appearance(
+        channels=(
+            Appearance(limits=(0, 10), lut=red),
+            Appearance(limits=(0, 8000), lut=grey),
+        )
+    )
+    image = render(pixels, appearance)
+    assert image.dtype == np.float32
+    expected = [[0, 0, 0], [1, 0, 0], [0.5, 0.5, 0.5], [1, 0.5, 0.5]]
+    assert np.allclose(image[0], expected)
+
+
+def test_inverted_channels_take_the_minimum() -> None:
+    pixels = np.zeros((1, 3, 2))
+    pixels[0, 1, 0] = pixels[0, 2, 1] = 1
+    cyan, yellow = ((1, 1, 1), (0, 1, 1)), ((1, 1, 1), (1, 1, 0))
+    appearance = Appearance(
+        channels=(Appearance(lut=cyan), Appearance(lut=yellow)), blending="minimum"
+    )
+    image = render(pixels, appearance)
+    assert np.allclose(image[0], [[1, 1, 1], [0, 1, 1], [1, 1, 0]])
+
+
+@given(st.integers(1, 7), st.sampled_from(DTYPES), st.sampled_from(["add", "min"]))
+def test_any_number_of_channels_becomes_rgb(count: int, dtype: type, how: str) -> None:
+    pixels = (np.random.default_rng(count).random((5, 4, count)) * 200).astype(dtype)
+    shown = stretch(pixels, channels=())
+    assert len(shown.channels) == count
+    if how == "min":
+        shown = Appearance(channels=shown.channels, blending="minimum")
+    assert check_image(pixels, shown) is False
+    image = render(pixels, shown)
+    assert image.shape == (5, 4, 3)
+    assert 0 <= image.min() <= image.max() <= 1
+
+
+def test_channels_are_stretched_each_by_itself() -> None:
+    ramp = np.linspace(0, 1, 100).reshape(10, 10)
+    pixels = np.stack([ramp, 1000 * ramp], axis=-1)
+    dim, bright = stretch(pixels, (0, 100), channels=()).channels
+    assert dim.limits == (0, 1)
+    assert bright.limits == (0, 1000)
+    assert dim.lut == ((0, 0, 0), (1, 0, 1))
+    own = stretch(pixels, channels=((0.5, 0, 0), (1, 1, 1)))
+    assert own.channels[0].lut == ((0, 0, 0), (0.5, 0, 0))
+    assert own.channels[1].lut is None
+
+
+def test_default_colors_add_up_to_white() -> None:
+    for count in (1, 2, 3):
+        assert np.allclose(np.sum(channel_colors(count), axis=0), 1)
+    assert len(channel_colors(8)) == 8
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (4, 4, 3), (2, 4, 4, 2)])
+def test_pixels_without_the_channels_are_refused(shape: tuple[int, ...]) -> None:
+    two = Appearance(channels=(Appearance(), Appearance()))
+    with pytest.raises(GemError, match=r"expected \(height, width, 2\)"):
+        render(np.zeros(shape), two)
+
+
+def test_a_color_for_each_channel_is_needed() -> None:
+    with pytest.raises(GemError, match="2 colours came"):
+        stretch(np.zeros((4, 4, 3)), channels=channel_colors(2))
+    with pytest.raises(GemError, match="a colour for each channel"):
+        stretch(np.zeros((4, 4)), channels=())

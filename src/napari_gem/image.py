@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,19 +10,54 @@ import numpy as np
 from napari_gem.types import Appearance, GemError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
+
+    Color = tuple[float, float, float]
 
 SAMPLED = 4_000_000
 """Percentiles of larger images are taken from about this many pixels."""
 
+CHANNEL_COLORS: dict[int, tuple[Color, ...]] = {
+    1: ((1.0, 1.0, 1.0),),
+    2: ((1.0, 0.0, 1.0), (0.0, 1.0, 0.0)),
+}
+MORE_COLORS: tuple[Color, ...] = (
+    (1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0),
+    (0.0, 1.0, 1.0),
+    (1.0, 0.0, 1.0),
+    (1.0, 1.0, 0.0),
+)
 
-def check_image(pixels: NDArray[Any]) -> bool:
+
+def channel_colors(count: int) -> tuple[Color, ...]:
+    """Choose colours for channels that are shown together.
+
+    Grey for one channel, magenta and green for two, red, green, blue for three, then
+    cyan, magenta, yellow; more begin again.
+    """
+    found = CHANNEL_COLORS.get(count)
+    return found or tuple(MORE_COLORS[i % len(MORE_COLORS)] for i in range(count))
+
+
+def channel_lut(color: Color) -> tuple[Color, ...] | None:
+    """Shade a channel from black to a colour, as `Appearance.lut`."""
+    return None if tuple(color) == (1.0, 1.0, 1.0) else ((0.0, 0.0, 0.0), color)
+
+
+def check_image(pixels: NDArray[Any], appearance: Appearance | None = None) -> bool:
     """Refuse what is no single image plane.
 
     Parameters
     ----------
     pixels
-        (height, width), or (height, width, 3 or 4) for RGB and RGBA.
+        (height, width), or (height, width, 3 or 4) for RGB and RGBA, or with the
+        channels of the appearance as last axis.
+    appearance
+        How the pixels are to be shown; only its ``channels`` matter here.
 
     Returns
     -------
@@ -33,8 +69,15 @@ def check_image(pixels: NDArray[Any]) -> bool:
     GemError
         If the array has other axes, no pixels, or values that are no numbers.
     """
-    rgb = pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
-    if not rgb and pixels.ndim != 2:
+    channels = len(appearance.channels) if appearance is not None else 0
+    rgb = not channels and pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
+    if channels and (pixels.ndim != 3 or pixels.shape[-1] != channels):
+        raise GemError(
+            f"An array of shape {pixels.shape} came; expected (height, width, "
+            f"{channels}), as {channels} channels are to be shown. Choose one plane of "
+            "it."
+        )
+    if not rgb and not channels and pixels.ndim != 2:
         raise GemError(
             f"An array of shape {pixels.shape} came; expected (height, width) or "
             "(height, width, 3 or 4). Choose one plane of it."
@@ -50,20 +93,28 @@ def check_image(pixels: NDArray[Any]) -> bool:
 
 
 def stretch(
-    pixels: NDArray[Any], percentiles: tuple[float, float] = (0.5, 99.5)
+    pixels: NDArray[Any],
+    percentiles: tuple[float, float] = (0.5, 99.5),
+    *,
+    channels: Sequence[Color] | None = None,
 ) -> Appearance:
     """Choose an appearance where no viewer has chosen one.
 
     8-bit RGB images are taken as they are, 8-bit values 0 to 255. All others are
     stretched between two percentiles of their finite values, the same for all
-    channels; NaN and infinity are left out of the count.
+    colours of an RGB image and on its own for each of several channels; NaN and
+    infinity are left out of the count.
 
     Parameters
     ----------
     pixels
-        (height, width) or (height, width, 3 or 4).
+        (height, width) or (height, width, 3 or 4); with ``channels`` (height, width,
+        number of channels).
     percentiles
         Those shown as black and as white, 0 to 100.
+    channels
+        Colour of each channel, to show all of them in one picture; an empty sequence
+        takes `channel_colors`. None: the image is no stack of channels.
 
     Raises
     ------
@@ -76,6 +127,8 @@ def stretch(
             f"The percentiles {low} and {high} came; expected two numbers from 0 to "
             "100, the smaller one first."
         )
+    if channels is not None:
+        return _stretch_channels(pixels, percentiles, channels)
     rgb = check_image(pixels)
     if rgb and pixels.dtype == np.uint8:
         return Appearance(rgb=True, limits=(0.0, 255.0))
@@ -96,16 +149,36 @@ def stretch(
     return Appearance(rgb=rgb, limits=(black, white))
 
 
+def _stretch_channels(
+    pixels: NDArray[Any], percentiles: tuple[float, float], colors: Sequence[Color]
+) -> Appearance:
+    count = pixels.shape[-1] if pixels.ndim == 3 else 0
+    colors = colors or channel_colors(count)
+    if not count or len(colors) != count:
+        raise GemError(
+            f"An array of shape {pixels.shape} and {len(colors)} colours came; "
+            "expected (height, width, channels) and a colour for each channel."
+        )
+    shown = (stretch(pixels[..., i], percentiles) for i in range(count))
+    return Appearance(
+        channels=tuple(
+            replace(one, lut=channel_lut(color))
+            for one, color in zip(shown, colors, strict=True)
+        )
+    )
+
+
 def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
     """Turn pixel values into RGB as a viewer with this appearance shows them.
 
     Parameters
     ----------
     pixels
-        (height, width), or (height, width, 3 or 4) if ``appearance.rgb``. NaN and
-        minus infinity are shown as black, infinity as white; alpha is laid on black.
+        (height, width), or (height, width, 3 or 4) if ``appearance.rgb``, or (height,
+        width, channels) if the appearance has channels. NaN and minus infinity are
+        shown as black, infinity as white; alpha is laid on black.
     appearance
-        Contrast limits, gamma and colours.
+        Contrast limits, gamma and colours, of each channel if there are several.
 
     Returns
     -------
@@ -117,7 +190,10 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
     GemError
         As `check_image`, or if the array does not suit the appearance.
     """
-    if check_image(pixels) != appearance.rgb:
+    rgb = check_image(pixels, appearance)
+    if appearance.channels:
+        return _join_channels(pixels, appearance)
+    if rgb != appearance.rgb:
         expected = "RGB" if appearance.rgb else "single-channel"
         raise GemError(
             f"An array of shape {pixels.shape} came; expected a {expected} image."
@@ -145,6 +221,15 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
     return np.stack(
         [np.interp(shown, where, lut[:, c]).astype(np.float32) for c in range(3)], -1
     )
+
+
+def _join_channels(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
+    minimum = appearance.blending == "minimum"
+    join = np.minimum if minimum else np.add
+    joined = np.full((*pixels.shape[:2], 3), float(minimum), np.float32)
+    for number, channel in enumerate(appearance.channels):
+        join(joined, render(pixels[..., number], channel), out=joined)
+    return np.clip(joined, 0, 1, out=joined)
 
 
 def _alpha(pixels: NDArray[Any]) -> NDArray[np.float32]:
