@@ -563,4 +563,18 @@ class Failed:
     details: str = ""
 
 
-Event = Progressed | Finished | Cancelled | Failed
+@dataclass(frozen=True)
+class NeedsDownload:
+    """Event: the run ended, since its model must be downloaded first.
+
+    Attributes
+    ----------
+    card
+        With size, source and licence as far as they could be found.
+    """
+
+    run: int
+    card: ModelCard
+
+
+Event = Progressed | Finished | Cancelled | Failed | NeedsDownload
