@@ -1,0 +1,68 @@
+"""Tables to CSV files."""
+
+from __future__ import annotations
+
+import csv
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from napari_gem.files import ImageFile
+    from napari_gem.types import Segmentation
+
+
+def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
+    """Write a table as CSV (UTF-8, commas), complete or not at all.
+
+    Parameters
+    ----------
+    table
+        Columns of the same length by their names, which become the first line.
+        Numbers are written with up to ten digits; NaN and None as nothing.
+    path
+        A file of this name is replaced.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    GemError
+        If the folder is missing or cannot be written.
+    """
+    path = Path(path)
+    unfinished = path.with_name(f".unfinished-{uuid4().hex}.csv")
+    try:
+        with unfinished.open("x", encoding="utf-8", newline="") as file:
+            lines = csv.writer(file, lineterminator="\n")
+            lines.writerow(table)
+            for row in zip(*table.values(), strict=True):
+                lines.writerow([_text(value) for value in row])
+        unfinished.replace(path)
+    except OSError as error:
+        raise GemError(
+            f"The table '{path}' cannot be written ({error.strerror or error}). Choose "
+            "another folder or name."
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path
+
+
+def write(_result: Segmentation, _image: ImageFile, _folder: Path) -> None:
+    """Write nothing: a result's files hold no instances."""
+
+
+def _text(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    # numpy's floats of 64 bit are Python's floats, too
+    return format(value, ".10g") if isinstance(value, float) else str(value)

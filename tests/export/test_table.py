@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_gem.export.table import write_table
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TABLE = {
+    "instance": np.array([1, 2]),
+    "class": ["nuclei, blue", 'ä "b"'],
+    "area (µm²)": np.array([0.1 + 0.2, np.nan]),
+    "row": np.array([5300040.123, 2.0]),
+}
+
+
+def test_written_and_read_back(tmp_path: Path) -> None:
+    path = write_table(TABLE, tmp_path / "out.csv")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [
+        ["instance", "class", "area (µm²)", "row"],
+        ["1", "nuclei, blue", "0.3", "5300040.123"],
+        ["2", 'ä "b"', "", "2"],
+    ]
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_an_empty_table_has_its_header(tmp_path: Path) -> None:
+    path = write_table({"instance": [], "class": []}, tmp_path / "out.csv")
+    assert path.read_text() == "instance,class\n"
+
+
+def test_an_error_leaves_the_old_file(tmp_path: Path) -> None:
+    (tmp_path / "out.csv").write_text("old")
+    with pytest.raises(ValueError, match="zip"):
+        write_table({"a": [1, 2], "b": [1]}, tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    for path in (tmp_path / "missing" / "out.csv", tmp_path / "folder"):
+        (tmp_path / "folder").mkdir(exist_ok=True)
+        with pytest.raises(GemError, match="cannot be written"):
+            write_table(TABLE, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
