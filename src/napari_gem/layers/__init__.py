@@ -4,6 +4,7 @@ Neither napari nor Qt is imported: layers are anything with the public attribute
 napari's layers, and results are plain data that `napari.layers.Layer.create` takes.
 """
 
+from napari_gem.layers.region import shapes_region, visible_region
 from napari_gem.layers.results import (
     KEY,
     LayerData,
@@ -19,6 +20,7 @@ from napari_gem.layers.source import (
     LayerImage,
     read_appearance,
     read_layer,
+    slice_axes,
 )
 from napari_gem.layers.update import (
     Plan,
@@ -29,6 +31,12 @@ from napari_gem.layers.update import (
     kept_label_colors,
     plan_update,
 )
+from napari_gem.layers.view import (
+    channel_limits,
+    difference,
+    read_layers,
+    read_view_appearance,
+)
 
 __all__ = [
     "KEY",
@@ -37,8 +45,10 @@ __all__ = [
     "LayerData",
     "LayerImage",
     "Plan",
+    "channel_limits",
     "choose_colors",
     "color_results",
+    "difference",
     "fingerprint",
     "is_changed",
     "is_result",
@@ -49,5 +59,10 @@ __all__ = [
     "plan_update",
     "read_appearance",
     "read_layer",
+    "read_layers",
+    "read_view_appearance",
     "result_layers",
+    "shapes_region",
+    "slice_axes",
+    "visible_region",
 ]

@@ -46,17 +46,50 @@ class Geometry:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerImage:
-    """The plane of an image layer that is shown, as it is shown.
+class Plane:
+    """One channel of a `LayerImage`, or all of it; nothing has been read of it.
 
     Attributes
     ----------
     data
-        Data of the layer, or of one level of it; nothing has been read of it.
+        Data of a layer, or of one level of it.
     index
         What is taken of each axis: all, a number, or a range to be projected.
     projection
         ``mean``, ``sum``, ``max`` or ``min``: how ranges become a plane.
+    displayed
+        Axes that run down and right on the screen.
+    """
+
+    data: Any = field(repr=False)
+    index: tuple[slice | int, ...]
+    projection: str
+    displayed: tuple[int, int]
+
+    def read(self, step: int = 1) -> NDArray[Any]:
+        """Read (height, width), or (height, width, 3 or 4); or every step-th pixel."""
+        index = list(self.index)
+        for axis in self.displayed:
+            index[axis] = slice(None, None, step if step > 1 else None)
+        pixels = np.asarray(self.data[tuple(index)])
+        thick = [axis for axis, part in enumerate(self.index) if _is_range(part)]
+        if thick:
+            # axes with a whole number are gone already
+            gone = [i for i, part in enumerate(self.index) if isinstance(part, int)]
+            axes = tuple(axis - sum(g < axis for g in gone) for axis in thick)
+            pixels = getattr(np, self.projection)(pixels, axis=axes)
+        down, right = self.displayed
+        return pixels if down < right else np.swapaxes(pixels, 0, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class LayerImage:
+    """A plane of one or several image layers, as it is shown.
+
+    Attributes
+    ----------
+    planes
+        What is read: one, or one for each of the appearance's channels.
     shape
         (height, width) of the plane on the screen.
     appearance
@@ -64,20 +97,19 @@ class LayerImage:
     geometry
         Where the plane lies.
     source
-        Stays the same as long as the layer exists.
+        Tells which layers; stays the same as long as they exist.
     whole
         Shape of the finest level of the layer, without colours.
     factors
-        Pixels of the finest level per pixel of the plane, for each axis.
+        Pixels of the finest level per pixel of the plane, for each axis; along an
+        axis of channels, their number.
     position
-        Position along each axis that is not on the screen.
+        Position along each axis that is neither on the screen nor holds channels.
     notice
         A sentence for the user; empty if there is nothing to say.
     """
 
-    data: Any = field(repr=False)
-    index: tuple[slice | int, ...]
-    projection: str
+    planes: tuple[Plane, ...]
     shape: tuple[int, int]
     appearance: Appearance
     geometry: Geometry
@@ -99,23 +131,37 @@ class LayerImage:
             return ""
         return f"slice {', '.join(str(p) for _, p in sorted(self.position.items()))}"
 
-    def read(self) -> NDArray[Any]:
-        """Read the plane: (height, width), or (height, width, 3 or 4) for RGB(A).
+    def read(self, step: int = 1) -> NDArray[Any]:
+        """Read the pixels; for lazy data this is the step that takes time.
 
-        For data on disk or not computed yet this is the step that takes time.
+        Parameters
+        ----------
+        step
+            Only every step-th row and column is read.
+
+        Returns
+        -------
+        NDArray
+            (height, width); (height, width, 3 or 4) for RGB(A); (height, width,
+            channels) if the appearance has channels.
         """
-        pixels = np.asarray(self.data[self.index])
-        thick = [axis for axis, part in enumerate(self.index) if _is_range(part)]
-        if thick:
-            # axes with a whole number are gone already
-            gone = [i for i, part in enumerate(self.index) if isinstance(part, int)]
-            axes = tuple(axis - sum(g < axis for g in gone) for axis in thick)
-            pixels = getattr(np, self.projection)(pixels, axis=axes)
+        read = [plane.read(step) for plane in self.planes]
+        return np.stack(read, axis=-1) if self.appearance.channels else read[0]
+
+    def patch_extent(self, patch: float) -> tuple[float, float]:
+        """Height and width of so many pixels in the units of the layer."""
+        scale = self.geometry.transform["scale"]
         down, right = self.geometry.displayed
-        return pixels if down < right else np.swapaxes(pixels, 0, 1)
+        return float(abs(scale[down]) * patch), float(abs(scale[right]) * patch)
 
 
-def read_layer(layer: Any, dims: Any) -> LayerImage:
+def read_layer(
+    layer: Any,
+    dims: Any,
+    *,
+    position: Mapping[int, int] | None = None,
+    largest: int | None = None,
+) -> LayerImage:
     """Say which plane of an image layer is shown and how.
 
     Parameters
@@ -125,6 +171,11 @@ def read_layer(layer: Any, dims: Any) -> LayerImage:
     dims
         The viewer's ``dims``: ``point``, ``order``, ``ndisplay``, ``margin_left``,
         ``margin_right`` and ``units`` are read.
+    position
+        Slices to take instead of those that are shown, as in `LayerImage.position`.
+    largest
+        Pixels: of a multiscale image the finest level with at most as many is taken;
+        None takes `LARGEST_LEVEL`.
 
     Returns
     -------
@@ -136,40 +187,67 @@ def read_layer(layer: Any, dims: Any) -> LayerImage:
     GemError
         If it is no image layer, or no plane of numbers of it is shown.
     """
-    _check_layer(layer)
+    check_layer(layer)
     axes = len(layer.scale)
     if dims.ndisplay != 2 and axes > 2:
         raise GemError(
             "The viewer shows a volume. Switch to 2D (button at the lower left) and "
             "move to the slice that is to be segmented."
         )
-    order = _layer_axes(dims.order, axes)
+    order = layer_axes(dims.order, axes)
     down, right = order[-2:]
     shapes = level_shapes(layer, axes)
-    level = _choose_level(shapes, (down, right))
+    level = _choose_level(shapes, (down, right), largest or LARGEST_LEVEL)
     factors = tuple(float(f) for f in np.divide(shapes[0], shapes[level]))
-    ranges = _shown_ranges(layer, dims, order[:-2], shapes[0])
+    asked = {axis: number * factors[axis] for axis, number in (position or {}).items()}
+    ranges = _shown_ranges(layer, dims, order[:-2], shapes[0], asked)
     index: list[slice | int] = [slice(None)] * axes
-    position: dict[int, int] = {}
+    found: dict[int, int] = {}
     for axis, (low, high, point) in ranges.items():
         length = shapes[level][axis]
-        position[axis] = int(np.clip(round(point / factors[axis]), 0, length - 1))
+        found[axis] = int(np.clip(round(point / factors[axis]), 0, length - 1))
         first, end = _thick(low / factors[axis], high / factors[axis], length)
-        index[axis] = slice(first, end) if end - first > 1 else position[axis]
+        index[axis] = slice(first, end) if end - first > 1 else found[axis]
+    data = layer.data[level] if layer.multiscale else layer.data
     shape = int(shapes[level][down]), int(shapes[level][right])
     return LayerImage(
-        data=layer.data[level] if layer.multiscale else layer.data,
-        index=tuple(index),
-        projection=str(layer.projection_mode),
+        planes=(Plane(data, tuple(index), str(layer.projection_mode), (down, right)),),
         shape=shape,
         appearance=read_appearance(layer),
-        geometry=geometry_of(layer, (down, right), factors, position),
+        geometry=geometry_of(layer, (down, right), factors, found),
         source=str(layer.unique_id),
         whole=shapes[0],
         factors=factors,
-        position=position,
+        position=found,
         notice=_level_notice(level, shape),
     )
+
+
+def slice_axes(
+    layer: Any, dims: Any, *, channel_axis: int | None = None
+) -> dict[int, int]:
+    """Tell the axes of a layer that are not on the screen, and their slices.
+
+    Parameters
+    ----------
+    layer
+        An image layer.
+    dims
+        The viewer's ``dims``.
+    channel_axis
+        An axis that holds channels; it is left out.
+
+    Returns
+    -------
+    dict[int, int]
+        Number of slices along each axis, as `LayerImage.position` counts them.
+    """
+    axes = len(layer.scale)
+    order = layer_axes(dims.order, axes)
+    shapes = level_shapes(layer, axes)
+    level = _choose_level(shapes, order[-2:], LARGEST_LEVEL)
+    hidden = sorted(order[:-2])
+    return {axis: shapes[level][axis] for axis in hidden if axis != channel_axis}
 
 
 def read_appearance(layer: Any) -> Appearance:
@@ -197,7 +275,8 @@ def _lut(colormap: Any) -> tuple[tuple[float, float, float], ...] | None:
     return tuple((float(r), float(g), float(b)) for r, g, b in colors)
 
 
-def _check_layer(layer: Any) -> None:
+def check_layer(layer: Any) -> None:
+    """Refuse what is no image layer of numbers."""
     if not (hasattr(layer, "rgb") and hasattr(layer, "contrast_limits")):
         raise GemError(
             f"'{layer.name}' is a {type(layer).__name__} layer; only image layers can "
@@ -211,7 +290,7 @@ def _check_layer(layer: Any) -> None:
         )
 
 
-def _layer_axes(order: Sequence[int], axes: int) -> tuple[int, ...]:
+def layer_axes(order: Sequence[int], axes: int) -> tuple[int, ...]:
     """Turn an order of the viewer's axes to that of a layer, which has the last."""
     offset = len(order) - axes
     if offset < 0:
@@ -230,10 +309,12 @@ def level_shapes(layer: Any, axes: int) -> list[tuple[int, ...]]:
     return shapes
 
 
-def _choose_level(shapes: Sequence[tuple[int, ...]], displayed: tuple[int, int]) -> int:
+def _choose_level(
+    shapes: Sequence[tuple[int, ...]], displayed: Sequence[int], largest: int
+) -> int:
     down, right = displayed
     for level, shape in enumerate(shapes):
-        if shape[down] * shape[right] <= LARGEST_LEVEL:
+        if shape[down] * shape[right] <= largest:
             return level
     return len(shapes) - 1
 
@@ -248,7 +329,11 @@ def _level_notice(level: int, shape: tuple[int, int]) -> str:
 
 
 def _shown_ranges(
-    layer: Any, dims: Any, hidden: Sequence[int], shape: tuple[int, ...]
+    layer: Any,
+    dims: Any,
+    hidden: Sequence[int],
+    shape: tuple[int, ...],
+    asked: Mapping[int, float],
 ) -> dict[int, tuple[float, float, float]]:
     """First, last and middle position of the slice along each axis not on screen."""
     if not hidden:
@@ -259,7 +344,7 @@ def _shown_ranges(
     steps = [np.asarray(layer.world_to_data(unit)) - origin for unit in np.eye(count)]
     # the viewer, too, leaves out how hidden axes depend on those on the screen
     inverse = np.stack(steps, axis=-1)[np.ix_(axes, axes)]
-    inverse = inverse * _unit_factors(layer, dims)[axes]
+    inverse = inverse * unit_factors(layer, dims)[axes]
 
     def along(values: Sequence[float]) -> NDArray[np.float64]:
         return np.asarray(values, np.float64)[-count:][axes]
@@ -269,12 +354,14 @@ def _shown_ranges(
     behind = inverse @ along(dims.margin_right)
     ranges = {}
     thick = layer.projection_mode != "none"
-    for axis, point, left, right in zip(axes, points, before, behind, strict=True):
+    for axis, shown, left, right in zip(axes, points, before, behind, strict=True):
+        point = asked.get(axis, shown)
         low, high = (point - left, point + right) if thick else (point, point)
         if round(high) < 0 or round(low) > shape[axis] - 1:
+            which = "that is shown" if axis not in asked else f"{point:g}"
             raise GemError(
-                f"'{layer.name}' has nothing at the slice that is shown. Move the "
-                "slider below the image to one of its slices."
+                f"'{layer.name}' has nothing at the slice {which}. Move the slider "
+                "below the image to one of its slices."
             )
         ranges[axis] = (float(low), float(high), float(point))
     return ranges
@@ -287,7 +374,7 @@ def _thick(low: float, high: float, length: int) -> tuple[int, int]:
     return first, min(max(end, first + 1), length)
 
 
-def _unit_factors(layer: Any, dims: Any) -> NDArray[np.float64]:
+def unit_factors(layer: Any, dims: Any) -> NDArray[np.float64]:
     """Layer units per world unit: the viewer shows µm and mm in one common unit."""
     units = getattr(dims, "units", None)
     count = len(layer.units)
@@ -305,10 +392,9 @@ def geometry_of(
 ) -> Geometry:
     """Say where a plane of a layer lies, at the level that the factors tell."""
     # Where the plane's pixel (0, 0) is, in pixels of the finest level. A pixel of a
-    # coarser level covers several, so its middle lies further in.
-    start = np.zeros(len(factors))
-    for axis in displayed:
-        start[axis] = (factors[axis] - 1) / 2
+    # coarser level covers several, so its middle lies further in; and a plane of
+    # channels covers all of them, so that it is shown with each.
+    start = (np.asarray(factors, np.float64) - 1) / 2
     for axis, number in position.items():
         start[axis] = number * factors[axis]
     affine = np.asarray(layer.affine, np.float64)
