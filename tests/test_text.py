@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from napari_gem.text import MOST_CLASSES, embed_words, notices, parse_prompts
-from napari_gem.types import GemError, Prompt
+from napari_gem.types import Example, GemError, Prompt
 
 
 @pytest.mark.parametrize(
@@ -14,7 +16,8 @@ from napari_gem.types import GemError, Prompt
         ("nucleus", [("nucleus",)]),
         ("nucleus, cell nucleus\nactin", [("nucleus", "cell nucleus"), ("actin",)]),
         ("  a   b ,, c ,\n\n , \n d", [("a b", "c"), ("d",)]),
-        ("Ship, ship, SHIP", [("SHIP",)]),
+        ("Ship, ship, SHIP", [("Ship",)]),
+        ("nucleus, Nucleus, cell", [("nucleus", "cell")]),
         ("zellkern ä, 細胞", [("zellkern ä", "細胞")]),
     ],
 )
@@ -25,6 +28,40 @@ def test_lines_are_classes_and_commas_synonyms(text: str, words: list) -> None:
 def test_lists_and_prompts_are_taken() -> None:
     prompts = parse_prompts(["a, b", Prompt(("c",))])
     assert [prompt.name for prompt in prompts] == ["a", "c"]
+    assert parse_prompts(Prompt(("c",))) == (Prompt(("c",)),)
+    assert parse_prompts(line for line in ("a", "b")) == parse_prompts("a\nb")
+
+
+def test_words_of_a_prompt_are_cleaned_and_all_else_is_kept() -> None:
+    prompt = Prompt((" a  b ", "A b", "", "c,d"), 7, "Name", (0, 0, 1), 0.3, False)
+    assert parse_prompts([prompt]) == (replace(prompt, words=("a b", "c,d")),)
+
+
+def test_a_class_of_examples_needs_no_words_but_a_title() -> None:
+    shown = Prompt((), title="shown", examples=(Example((1.0, 2.0)),))
+    assert parse_prompts([shown, "cell", Prompt((" ",), threshold=0.2)])[0] == shown
+    with pytest.raises(GemError, match="without a title"):
+        parse_prompts([replace(shown, title="")])
+    with pytest.raises(GemError, match="'shown' has neither words nor examples"):
+        parse_prompts([replace(shown, examples=())])
+
+
+@pytest.mark.parametrize(
+    ("came", "message"),
+    [
+        (3, "The prompt 3 came; expected text"),
+        (None, "The prompt None came"),
+        (b"cell", "The prompt b'cell' came"),
+        (["cell", 3], "The prompt 3 came"),
+        ([["cell", "nucleus"]], "The prompt .* came"),
+        (Prompt("cell"), "'cell' came as words of a class"),
+        (Prompt(("cell", 3)), "came as words of a class"),
+        (Prompt(("cell",), threshold=2), "threshold of 'cell' of 2 came"),
+    ],
+)
+def test_what_is_no_prompt_is_told(came: object, message: str) -> None:
+    with pytest.raises(GemError, match=message):
+        parse_prompts(came)
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t", ",,\n,", []])
@@ -33,8 +70,10 @@ def test_no_word_is_refused(text: str | list) -> None:
         parse_prompts(text)
 
 
-@pytest.mark.parametrize("text", ["ship\nship", "ship, boat\nBoat"])
-def test_a_word_in_two_classes_is_refused(text: str) -> None:
+@pytest.mark.parametrize(
+    "text", ["ship\nship", "ship, boat\nBoat", [Prompt(("a",)), "A "]]
+)
+def test_a_word_in_two_classes_is_refused(text: str | list) -> None:
     with pytest.raises(GemError, match="twice"):
         parse_prompts(text)
 

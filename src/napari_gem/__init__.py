@@ -1,7 +1,7 @@
 """Text-prompted segmentation for napari, notebooks and the command line.
 
-`load_model`, `encode` and `segment` are all that a notebook needs. Importing this
-package loads neither torch nor napari; they are loaded when first used.
+`load_model`, `encode`, `segment` and `save` are all that a notebook needs. Importing
+this package loads neither torch nor napari; they are loaded when first used.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from napari_gem._version import __version__
 if TYPE_CHECKING:
     from napari_gem.export import save
     from napari_gem.models import find_model, list_models, load_model
-    from napari_gem.pipeline import encode, segment
+    from napari_gem.pipeline import encode, heat_maps, segment
 
 __all__ = [
     "__version__",
     "encode",
     "find_model",
+    "heat_maps",
     "list_models",
     "load_model",
     "save",
@@ -29,6 +30,7 @@ __all__ = [
 _HOME = {
     "encode": "pipeline",
     "find_model": "models",
+    "heat_maps": "pipeline",
     "list_models": "models",
     "load_model": "models",
     "save": "export",

@@ -81,7 +81,7 @@ def check_score(parameters: ScoreParameters) -> None:
     _check_between("smoothing", p.smoothing, 0, LARGEST_SMOOTHING)
     _check_between("cosine 'near'", p.near, -1, inf)
     _check_between("cosine 'present'", p.present, -1, 1)
-    _check_texts("templates", p.templates)
+    _check_filled("templates", p.templates)
     if not p.templates:
         raise GemError("There is no template; expected at least one, such as '{}'.")
     for template in p.templates:
@@ -90,7 +90,7 @@ def check_score(parameters: ScoreParameters) -> None:
                 f"The template '{template}' came; expected a sentence with {{}} where "
                 "the word goes."
             )
-    _check_texts("background words", p.background)
+    _check_filled("background words", p.background)
 
 
 def check_label(parameters: LabelParameters) -> None:
@@ -148,8 +148,36 @@ def check_prompts(prompts: Sequence[Prompt]) -> None:
     label_ids(prompts)
 
 
+def check_texts(what: str, texts: object) -> None:
+    """Refuse what is no tuple, or list, of texts.
+
+    Parameters
+    ----------
+    what
+        What the texts are, in the plural.
+    texts
+        What came. A lone text is refused, since it would be read letter by letter.
+
+    Raises
+    ------
+    GemError
+        If it is something else.
+    """
+    if isinstance(texts, tuple | list) and all(isinstance(t, str) for t in texts):
+        return
+    raise GemError(
+        f"{texts!r} came as {what}; expected texts in a tuple, such as ('cell',)."
+    )
+
+
+def _check_filled(what: str, texts: Sequence[str]) -> None:
+    check_texts(what, texts)
+    if not all(text.strip() for text in texts):
+        raise GemError(f"One of the {what} is empty. Leave it out.")
+
+
 def _check_prompt(prompt: Prompt) -> None:
-    _check_texts("words of a class", prompt.words)
+    _check_filled("words of a class", prompt.words)
     if not prompt.words and not prompt.title:
         raise GemError(
             "A class came without words and without a title; expected one of them to "
@@ -170,16 +198,6 @@ def _check_prompt(prompt: Prompt) -> None:
                 "image, or the vector of one that was kept."
             )
         _check_numbers(f"example of '{prompt.name}'", example.point or ())
-
-
-def _check_texts(what: str, texts: Any) -> None:
-    # a lone string is a sequence of strings, too
-    if isinstance(texts, str) or not all(isinstance(text, str) for text in texts):
-        raise GemError(
-            f"{texts!r} came as {what}; expected texts in a tuple, such as ('cell',)."
-        )
-    if any(not text.strip() for text in texts):
-        raise GemError(f"One of the {what} is empty. Leave it out.")
 
 
 def _check_color(color: Any) -> None:
