@@ -65,6 +65,9 @@ CLOSE_SECONDS = 2.0
 YOUNG_SECONDS = 60.0
 """Run folders younger than this are never taken for left over."""
 
+IDLE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+"""Threads of torch that wait sleep: spinning ones starve the viewer and each other."""
+
 FOLDER_PREFIX = "napari-gem-run-"
 
 _Job = Callable[[], None]
@@ -414,7 +417,7 @@ class WorkerClient:
     ) -> None:
         try:
             array = np.asarray(pixels() if callable(pixels) else pixels)
-            check_image(array)
+            check_image(array, request.appearance)
             from_line(to_line(request))
             if request.run == self._current:
                 save_array(Path(request.pixels), array)
@@ -454,6 +457,7 @@ class _Process:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env={**IDLE_THREADS, **os.environ},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         names = {self._read: "events", self._write: "requests"}

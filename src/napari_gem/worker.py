@@ -213,7 +213,7 @@ class Session:
         from napari_gem.pipeline import encode_steps, restrict
 
         pixels = load_array(Path(request.pixels), mapped=True)
-        check_image(pixels)
+        check_image(pixels, request.appearance)
         model = yield from self._load_steps(request)
         parameters = request.encode or model.card.encode
         if request.detail:
