@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +13,17 @@ import tifffile
 from PIL import Image
 
 from napari_gem import __version__, cli
-from tests.tiny import write_tiny_model
+from napari_gem.models import find_model
+from napari_gem.prompts import read_templates
+from napari_gem.recipes import read_recipe
+from napari_gem.types import (
+    Appearance,
+    GemParameters,
+    LabelParameters,
+    Region,
+    ScoreParameters,
+)
+from tests.tiny import PATCH, write_tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,6 +100,12 @@ def test_plane_and_percentiles_are_chosen(
         ({"--percentiles": "nonsense"}, "percentiles"),
         ({"--index": "a"}, "whole numbers"),
         ({"--index": "0"}, "single plane"),
+        ({"--detail": "4", "--zoom": "2"}, "Give one of them"),
+        ({"--limits": "2 1"}, "smaller one first"),
+        ({"--region": "0 99 0 9"}, "do not fit"),
+        ({"--template": "no-such-list"}, "openai-7"),
+        ({"--threshold": "2"}, "threshold"),
+        ({"--background-weight": "0"}, "background-weight"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -104,7 +122,10 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(
     before = sorted(image.parent.rglob("*"))
     options = {"-p": "cat", "-o": "out", "-m": str(tiny)} | change
     first = options.pop("image", image)
-    words = [part for pair in options.items() for part in pair]
+    words = [part for name, value in options.items() for part in (name, value)]
+    for name in ("--limits", "--region"):
+        if name in words:
+            words[-1:] = words[-1].split()
     status, _, error = call("segment", first, *words)
     assert status == 2
     assert said in error
@@ -112,6 +133,78 @@ def test_bad_input_gets_one_sentence_and_leaves_nothing(
     left = [path for path in image.parent.rglob("*") if path.name != "out"]
     assert sorted(left) == before
     assert not any((image.parent / "out").glob("*"))
+
+
+def test_options_reach_the_recipe(
+    call: Call, image: Path, tiny: Path, tmp_path: Path
+) -> None:
+    said = "--threshold 0.4 --background-weight 0.5 --smoothing 2 --minimum-size 3"
+    said += " --detail 4 --depth 3 --iterations 2 --temperature-scale 2 --residual"
+    said += " --limits 5 200 --gamma 0.5 --region 0 30 8 50"
+    options = [*said.split(), "--template", "bare", "--template", "the {}"]
+    options += ["--background", "sky, sea", "--background", "wall"]
+    common = ["segment", image, "-m", tiny, "-p", "cat"]
+    assert call(*common, "-o", tmp_path / "out", *options)[0] == 0
+    recipe = read_recipe(tmp_path / "out")
+    assert recipe.prompts[0].threshold == 0.4
+    score = ScoreParameters(
+        scale=40.0,
+        background=("sky", "sea", "wall"),
+        templates=(*read_templates("bare"), "the {}"),
+        background_weight=0.5,
+        smoothing=2.0,
+    )
+    assert recipe.score == score
+    assert recipe.encode.zoom == PATCH / 4
+    gem = GemParameters(depth=3, iterations=2, temperature_scale=2.0, residual=True)
+    assert recipe.encode.gem == gem
+    assert recipe.label == LabelParameters(minimum_size=3)
+    assert recipe.region == Region(rows=(0, 30), columns=(8, 50))
+    assert recipe.appearance == Appearance(rgb=True, limits=(5.0, 200.0), gamma=0.5)
+    # what is left out is as the model's card says
+    assert call(*common, "-o", tmp_path / "usual", "--no-residual")[0] == 0
+    usual, card = read_recipe(tmp_path / "usual"), find_model(str(tiny))
+    assert usual.score == card.score
+    assert usual.label == LabelParameters()
+    assert usual.region is None
+    plain = replace(card.encode, gem=replace(card.encode.gem, residual=False))
+    assert usual.encode == plain
+
+
+def test_no_background_is_an_empty_word(
+    call: Call, image: Path, tiny: Path, tmp_path: Path
+) -> None:
+    words = ["-p", "cat", "-p", "dog", "--background", ""]
+    assert call("segment", image, "-m", tiny, *words, "-o", tmp_path)[0] == 0
+    assert read_recipe(tmp_path).score.background == ()
+
+
+def test_a_recipe_is_replayed(
+    call: Call, image: Path, tiny: Path, tmp_path: Path
+) -> None:
+    out, again, moved = (tmp_path / name for name in ("out", "again", "moved"))
+    words = ["-p", "cat", "-p", "dog", "--threshold", "0.3"]
+    assert call("segment", image, *words, "-o", out, "-m", tiny)[0] == 0
+    status, said, _ = call("replay", out / "recipe.json", image, "-o", again)
+    assert status == 0
+    assert "cat: " in said
+    labels = tifffile.imread(out / "labels.tif")
+    np.testing.assert_array_equal(tifffile.imread(again / "labels.tif"), labels)
+    # the model's folder has another place, the weights are the same
+    shutil.copytree(tiny, tmp_path / "models/tiny")
+    options = ["-m", tmp_path / "models/tiny", "-o", moved]
+    assert call("replay", out, image, *options)[0] == 0
+    np.testing.assert_array_equal(tifffile.imread(moved / "labels.tif"), labels)
+    # or the model is another one
+    write_tiny_model(tmp_path / "models/tiny", seed=2)
+    status, _, error = call("replay", out, image, *options)
+    assert status == 2
+    assert "weights" in error
+    status, _, error = call("replay", out, image, *options, "--other-weights")
+    assert status == 0, error
+    status, _, error = call("replay", image, image, "-o", again)
+    assert status == 2
+    assert "no recipe" in error
 
 
 def test_models_lists_what_can_be_used(call: Call) -> None:

@@ -1,10 +1,11 @@
-"""The command line: ``napari-gem segment``, ``models`` and ``demo``."""
+"""The command line: ``napari-gem segment``, ``replay``, ``models`` and ``demo``."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,11 +13,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_gem._version import __version__
-from napari_gem.types import GemError, Progress
+from napari_gem.types import GemError, Progress, label_ids
 
 if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
     from napari_gem.files import ImageFile
-    from napari_gem.types import ModelCard, Segmentation
+    from napari_gem.models import Model
+    from napari_gem.types import (
+        Appearance,
+        EncodeParameters,
+        ModelCard,
+        Prompt,
+        Region,
+        Segmentation,
+    )
 
 app = typer.Typer(
     help="Find things in images by words, with GEM and CLIP models.",
@@ -26,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Model = Annotated[
+ModelName = Annotated[
     str,
     typer.Option(
         "--model",
@@ -36,6 +49,18 @@ Model = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Architecture = Annotated[
+    str, typer.Option(help="open_clip architecture of a bare weights file.")
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Allow the model to be downloaded.")
+]
+Index = Annotated[str, typer.Option(help="Plane of a stack, such as 0 or 3,1.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
+ImagePath = Annotated[Path, typer.Argument(help="TIFF, PNG or JPEG file.")]
+
+SMALLEST = 1e-6
+"""Of numbers that must be above 0."""
 
 
 @app.callback(invoke_without_command=True)
@@ -49,20 +74,19 @@ def _version(
 
 @app.command()
 def segment(
-    image: Annotated[Path, typer.Argument(help="TIFF, PNG or JPEG file.")],
+    image: ImagePath,
+    output: Output,
     prompt: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--prompt", "-p", help="One class; a comma separates synonyms. Repeat."
         ),
-    ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the results.")
-    ],
-    model: Model = "embedded",
-    architecture: Annotated[
-        str, typer.Option(help="open_clip architecture of a bare weights file.")
+    ] = None,
+    prompt_set: Annotated[
+        str, typer.Option("--set", help="Prompt set: its name or its file.")
     ] = "",
+    model: ModelName = "embedded",
+    architecture: Architecture = "",
     device: Device = "auto",
     precision: Annotated[
         str, typer.Option(help="auto, float32, bfloat16 or float16.")
@@ -71,22 +95,86 @@ def segment(
         tuple[float, float],
         typer.Option(help="Shown as black and as white; 8-bit RGB is taken as it is."),
     ] = (0.5, 99.5),
-    index: Annotated[
-        str, typer.Option(help="Plane of a stack, such as 0 or 3,1.")
-    ] = "",
-    download: Annotated[
-        bool, typer.Option("--download", help="Allow the model to be downloaded.")
-    ] = False,
+    limits: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Values shown as black and as white, not percentiles."),
+    ] = None,
+    gamma: Annotated[
+        float, typer.Option(help="Exponent on shown values.", min=SMALLEST)
+    ] = 1.0,
+    index: Index = "",
+    region: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(
+            help="Part of the image: first row, row behind the last, and the same "
+            "for columns."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="How probable a class must be beside the background; 0.5 as usual.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
+    background_weight: Annotated[
+        float | None,
+        typer.Option(help="Below 1 classes grow, above they shrink.", min=SMALLEST),
+    ] = None,
+    smoothing: Annotated[
+        float | None, typer.Option(help="Of the scores, in image pixels.", min=0)
+    ] = None,
+    minimum_size: Annotated[
+        int, typer.Option(help="Pixels of a region that is kept.", min=0)
+    ] = 0,
+    detail: Annotated[
+        float | None, typer.Option(help="Image pixels per patch.", min=SMALLEST)
+    ] = None,
+    zoom: Annotated[
+        float | None,
+        typer.Option(help="Enlarge the image first; another --detail.", min=SMALLEST),
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(help="The last depth - 1 blocks of the model take part.", min=1),
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Rounds of self-self attention.", min=0)
+    ] = None,
+    temperature_scale: Annotated[
+        float | None,
+        typer.Option(help="Factor on the adaptive temperature.", min=SMALLEST),
+    ] = None,
+    residual: Annotated[
+        bool | None, typer.Option(help="Start from the model's own stream or from 0.")
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(help="Sentence with {} for the word, or name of a list. Repeat."),
+    ] = None,
+    background: Annotated[
+        list[str] | None,
+        typer.Option(help="Words for what is no class; '' for none. Repeat."),
+    ] = None,
+    download: Download = False,
 ) -> None:
-    """Segment one image by words into a folder of files."""
-    from napari_gem import export, files, pipeline
-    from napari_gem.image import stretch
-    from napari_gem.models import load_model
-    from napari_gem.text import parse_prompts
+    """Segment one image by words into a folder of files.
 
-    prompts = parse_prompts(prompt)
+    What is left out is taken from the prompt set, or as it suits the model.
+    """
+    from napari_gem import export, files, pipeline
+    from napari_gem.models import load_model
+    from napari_gem.types import LabelParameters
+
+    if detail is not None and zoom is not None:
+        raise GemError("Both --detail and --zoom came. Give one of them.")
+    words = _words(prompt, prompt_set, background, template)
+    prompts = words.prompts
+    if threshold is not None:
+        prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
     found = files.read_image(image, _parse_index(index))
-    appearance = stretch(found.pixels, percentiles)
+    appearance = _appearance(found.pixels, percentiles, limits, gamma)
     pipeline.check_maps(len(prompts), found.pixels.shape[:2])
     export.check_folder(output)
     with _Bars() as bars:
@@ -98,10 +186,77 @@ def segment(
             download=download,
             progress=bars.show,
         )
-        features = pipeline.encode(
-            found.pixels, loaded, appearance=appearance, progress=bars.show
+        encode = _encode_parameters(loaded, detail, zoom)
+        gem = _given(
+            depth=depth,
+            iterations=iterations,
+            temperature_scale=temperature_scale,
+            residual=residual,
         )
-        result = pipeline.segment(features, prompts, loaded, progress=bars.show)
+        score = _given(
+            background_weight=background_weight,
+            smoothing=smoothing,
+            background=words.background,
+            templates=words.templates,
+        )
+        features = pipeline.encode(
+            found.pixels,
+            loaded,
+            appearance=appearance,
+            parameters=replace(encode, gem=replace(encode.gem, **gem)),
+            region=_region(region),
+            progress=bars.show,
+        )
+        result = pipeline.segment(
+            features,
+            prompts,
+            loaded,
+            parameters=replace(loaded.card.score, **score),
+            label=LabelParameters(minimum_size),
+            progress=bars.show,
+        )
+    _report(result, found, output)
+
+
+@app.command()
+def replay(
+    recipe: Annotated[
+        Path, typer.Argument(help="recipe.json of a result, or its folder.")
+    ],
+    image: ImagePath,
+    output: Output,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", "-m", help="Where the recipe's model is on this computer."
+        ),
+    ] = "",
+    architecture: Architecture = "",
+    device: Device = "auto",
+    index: Index = "",
+    download: Download = False,
+    other_weights: Annotated[
+        bool,
+        typer.Option("--other-weights", help="Take other weights than the recipe's."),
+    ] = False,
+) -> None:
+    """Do with an image what a recipe says."""
+    from napari_gem import export, files, recipes
+
+    read = recipes.read_recipe(recipe)
+    found = files.read_image(image, _parse_index(index))
+    export.check_folder(output)
+    with _Bars() as bars:
+        result = recipes.replay(
+            read,
+            found.pixels,
+            model=model,
+            architecture=architecture,
+            device=device,
+            progress=bars.show,
+            download=download,
+            other_weights=other_weights,
+        )
     _report(result, found, output)
 
 
@@ -173,11 +328,100 @@ def _report(result: Segmentation, image: ImageFile, folder: Path) -> None:
     for notice in result.notices:
         typer.echo(notice, err=True)
     total = result.labels.size
-    for number, prompt in enumerate(result.recipe.prompts, start=1):
+    prompts = result.recipe.prompts
+    for number, prompt in zip(label_ids(prompts), prompts, strict=True):
         share = (result.labels == number).sum() / total
         typer.echo(f"{number:4} {prompt.name}: {share:.1%} of the image")
     names = ", ".join(path.name for path in written)
     typer.echo(f"Results in {folder.resolve()}: {names}")
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Classes, and what stands beside them; None is left to the model's card."""
+
+    prompts: tuple[Prompt, ...]
+    background: tuple[str, ...] | None
+    templates: tuple[str, ...] | None
+
+
+def _words(
+    lines: list[str] | None,
+    prompt_set: str,
+    background: list[str] | None,
+    templates: list[str] | None,
+) -> _Words:
+    from napari_gem.text import parse_prompts
+
+    if prompt_set:
+        raise GemError("There are no prompt sets yet. Leave --set out.")
+    return _Words(
+        parse_prompts(lines or []), _background(background), _templates(templates)
+    )
+
+
+def _background(lines: list[str] | None) -> tuple[str, ...] | None:
+    if not lines:
+        return None
+    words = (" ".join(word.split()) for line in lines for word in line.split(","))
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+def _templates(given: list[str] | None) -> tuple[str, ...] | None:
+    from napari_gem.prompts import list_templates, read_templates
+
+    if not given:
+        return None
+    found: list[str] = []
+    for template in given:
+        if "{}" in template:
+            found.append(template)
+        elif template in list_templates():
+            found += read_templates(template)
+        else:
+            raise GemError(
+                f"The template '{template}' came; expected a sentence with {{}} for "
+                f"the word, or one of {', '.join(list_templates())}."
+            )
+    return tuple(found)
+
+
+def _appearance(
+    pixels: NDArray[Any],
+    percentiles: tuple[float, float],
+    limits: tuple[float, float] | None,
+    gamma: float,
+) -> Appearance:
+    from napari_gem.image import stretch
+
+    appearance = replace(stretch(pixels, percentiles), gamma=gamma)
+    if limits is None:
+        return appearance
+    if not limits[0] < limits[1]:
+        raise GemError(
+            f"The limits {limits[0]} and {limits[1]} came; expected two numbers, the "
+            "smaller one first."
+        )
+    return replace(appearance, limits=limits)
+
+
+def _region(corners: tuple[int, int, int, int] | None) -> Region | None:
+    from napari_gem.types import Region
+
+    return None if corners is None else Region(rows=corners[:2], columns=corners[2:])
+
+
+def _encode_parameters(
+    model: Model, detail: float | None, zoom: float | None
+) -> EncodeParameters:
+    if detail is not None:
+        zoom = model.backbone.patch_size / detail
+    return replace(model.card.encode, **_given(zoom=zoom))
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Leave out what is None."""
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _parse_index(index: str) -> list[int]:

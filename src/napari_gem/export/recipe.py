@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from napari_gem.records import to_dict
+from napari_gem.recipes.file import NAME, recipe_text
+from napari_gem.types import label_ids
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
     """Write the recipe with the classes' label ids, notices and pixel size."""
-    ids = {str(i): p.name for i, p in enumerate(result.recipe.prompts, start=1)}
-    content = {
-        **to_dict(result.recipe),
+    prompts = result.recipe.prompts
+    names = (prompt.name for prompt in prompts)
+    ids = dict(zip(map(str, label_ids(prompts)), names, strict=True))
+    more = {
         "labels": {"0": "background", **ids},
         "pixel_size": image.pixel_size,
         "unit": image.unit,
         "notices": result.notices,
     }
-    text = json.dumps(content, indent=2, ensure_ascii=False)
-    (folder / "recipe.json").write_text(text + "\n", encoding="utf-8")
+    (folder / NAME).write_text(recipe_text(result.recipe, more), encoding="utf-8")

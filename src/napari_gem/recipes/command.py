@@ -1,0 +1,170 @@
+"""A recipe said as a command."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_gem.models import find_model
+from napari_gem.recipes.file import NAME
+from napari_gem.text import parse_prompts
+from napari_gem.types import GemError, LabelParameters, label_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_gem.types import Appearance, ModelCard, Prompt, Recipe, Region
+
+
+def as_command(
+    recipe: Recipe, image: Path | str = "image.tif", *, output: str = "segmentation"
+) -> str:
+    """Say a recipe as one line for a terminal.
+
+    What makes the labels is said in options of ``napari-gem segment``. Where that is
+    not possible (label ids out of order, examples, a colormap, a polygon ...) the
+    line is one of ``napari-gem replay``, which needs the recipe's file. The colours
+    of classes are left to the command.
+
+    Parameters
+    ----------
+    recipe
+        How a result was made.
+    image
+        The image file that the command reads.
+    output
+        The folder that it writes.
+    """
+    said = _options(recipe)
+    if said is None:
+        words = ["replay", NAME, str(image), "-o", output]
+    else:
+        words = ["segment", str(image), *said, "-o", output]
+    line = ["napari-gem", *words]
+    return (
+        subprocess.list2cmdline(line) if sys.platform == "win32" else shlex.join(line)
+    )
+
+
+def needs_file(recipe: Recipe) -> bool:
+    """Tell whether `as_command` needs the recipe's file."""
+    return _options(recipe) is None
+
+
+def _options(recipe: Recipe) -> list[str] | None:
+    try:
+        card = find_model(recipe.model)
+    except GemError:  # a weights file, or a model of another computer
+        return None
+    parts = [
+        _prompts(recipe.prompts),
+        ["-m", recipe.model, "--precision", recipe.precision],
+        _appearance(recipe.appearance),
+        _region(recipe.region),
+        _encode(recipe, card),
+        _score(recipe, card),
+    ]
+    said: list[str] = []
+    for part in parts:
+        if part is None:
+            return None
+        said += part
+    if recipe.label != LabelParameters():
+        said += ["--minimum-size", str(recipe.label.minimum_size)]
+    return said
+
+
+def _prompts(prompts: Sequence[Prompt]) -> list[str] | None:
+    lines = [", ".join(prompt.words) for prompt in prompts]
+    thresholds = {prompt.threshold for prompt in prompts}
+    plain = all(
+        line
+        and not prompt.examples
+        and prompt.on
+        and prompt.title in ("", prompt.words[0])
+        and parse_prompts([line])[0].words == prompt.words
+        for prompt, line in zip(prompts, lines, strict=True)
+    )
+    in_order = label_ids(prompts) == tuple(range(1, len(prompts) + 1))
+    if not plain or not in_order or len(thresholds) > 1:
+        return None
+    said = [word for line in lines for word in ("-p", line)]
+    if thresholds != {0.5}:
+        said += ["--threshold", _number(thresholds.pop())]
+    return said
+
+
+def _appearance(appearance: Appearance) -> list[str] | None:
+    if appearance.lut is not None or appearance.channels:
+        return None
+    low, high = appearance.limits
+    said = ["--limits", _number(low), _number(high)]
+    if appearance.gamma != 1:
+        said += ["--gamma", _number(appearance.gamma)]
+    return said
+
+
+def _region(region: Region | None) -> list[str] | None:
+    if region is None:
+        return []
+    if region.polygon:
+        return None
+    return ["--region", *(str(n) for n in (*region.rows, *region.columns))]
+
+
+def _encode(recipe: Recipe, card: ModelCard) -> list[str] | None:
+    asked, usual = recipe.encode, card.encode
+    said = []
+    if asked.zoom != usual.zoom:
+        said += ["--zoom", _number(asked.zoom)]
+    for option, name in (
+        ("--depth", "depth"),
+        ("--iterations", "iterations"),
+        ("--temperature-scale", "temperature_scale"),
+    ):
+        value = getattr(asked.gem, name)
+        if value != getattr(usual.gem, name):
+            said += [option, _number(value)]
+    if asked.gem.residual != usual.gem.residual:
+        said += ["--residual" if asked.gem.residual else "--no-residual"]
+    gem = replace(
+        usual.gem,
+        depth=asked.gem.depth,
+        iterations=asked.gem.iterations,
+        temperature_scale=asked.gem.temperature_scale,
+        residual=asked.gem.residual,
+    )
+    same = replace(usual, zoom=asked.zoom, gem=gem) == asked
+    return said if same else None
+
+
+def _score(recipe: Recipe, card: ModelCard) -> list[str] | None:
+    asked, usual = recipe.score, card.score
+    said = []
+    if asked.background_weight != usual.background_weight:
+        said += ["--background-weight", _number(asked.background_weight)]
+    if asked.smoothing != usual.smoothing:
+        said += ["--smoothing", _number(asked.smoothing)]
+    if asked.templates != usual.templates:
+        for template in asked.templates:
+            said += ["--template", template]
+    if asked.background != usual.background:
+        for word in asked.background or ("",):
+            said += ["--background", word]
+    same = replace(
+        usual,
+        background_weight=asked.background_weight,
+        smoothing=asked.smoothing,
+        templates=asked.templates,
+        background=asked.background,
+    )
+    return said if same == asked else None
+
+
+def _number(value: float) -> str:
+    """Write a number so that it reads back the same."""
+    return str(value) if isinstance(value, int) else repr(float(value))

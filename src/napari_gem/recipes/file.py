@@ -1,0 +1,117 @@
+"""The recipe file: JSON with a schema version and the fields of `Recipe`."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_gem.records import from_json, to_dict
+from napari_gem.types import GemError, Recipe, label_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SCHEMA = 1
+"""Version of the file's schema."""
+
+SCHEMA_KEY = "napari_gem_recipe"
+
+NAME = "recipe.json"
+
+
+def recipe_text(recipe: Recipe, more: Mapping[str, Any] | None = None) -> str:
+    """Write a recipe as the text of a recipe file.
+
+    Parameters
+    ----------
+    recipe
+        How a result was made.
+    more
+        Further entries for whoever reads the file; `read_recipe` ignores them.
+    """
+    content = {SCHEMA_KEY: SCHEMA, **to_dict(recipe), **(more or {})}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_recipe(recipe: Recipe, path: Path | str) -> Path:
+    """Write a recipe file; what was there stays whole until the new one is.
+
+    Raises
+    ------
+    GemError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
+        unfinished = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(recipe_text(recipe))
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise GemError(
+            f"The recipe '{path}' cannot be written ({error.strerror or error}). "
+            "Choose another place."
+        ) from error
+    return path
+
+
+def read_recipe(path: Path | str) -> Recipe:
+    """Read a recipe file, or the ``recipe.json`` of a folder of results.
+
+    Raises
+    ------
+    GemError
+        If there is no such file or it is no recipe; the message says where.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+    except OSError as error:
+        raise GemError(
+            f"The recipe '{path}' cannot be read ({error.strerror or error})."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise GemError(
+            f"'{path}' is no recipe, since it is not JSON ({error}). Choose the "
+            f"{NAME} of a folder of results."
+        ) from error
+    try:
+        _check_schema(content)
+        recipe = from_json(Recipe, text)
+        _check(recipe)
+    except GemError as error:
+        raise GemError(f"'{path}' cannot be used. {error}") from error
+    return recipe
+
+
+def _check_schema(content: object) -> None:
+    # results written before there was a schema version have none
+    schema = content.get(SCHEMA_KEY, SCHEMA) if isinstance(content, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise GemError(
+            f"It is a recipe of schema {schema}, and this napari-gem reads up to "
+            f"{SCHEMA}. Update napari-gem."
+        )
+    if schema != SCHEMA:
+        raise GemError(
+            f"It is no recipe: '{SCHEMA_KEY}' is missing or not {SCHEMA}. Choose the "
+            f"{NAME} of a folder of results."
+        )
+
+
+def _check(recipe: Recipe) -> None:
+    if not recipe.prompts:
+        raise GemError("The recipe has no prompts. Add one.")
+    for number, prompt in enumerate(recipe.prompts):
+        if not prompt.words and not prompt.examples:
+            raise GemError(f"prompts.{number} has neither words nor examples. Add one.")
+    label_ids(recipe.prompts)

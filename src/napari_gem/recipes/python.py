@@ -1,0 +1,132 @@
+"""A recipe said as a Python script."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import MISSING, Field, fields, is_dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_gem.recipes.replay import portable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from napari_gem.types import Recipe
+
+WIDTH = 88
+
+
+def as_python(
+    recipe: Recipe, image: Path | str = "image.tif", *, output: str = "segmentation"
+) -> str:
+    """Say a recipe as a script that reads an image and writes a folder of results.
+
+    Parameters
+    ----------
+    recipe
+        How a result was made.
+    image
+        The image file that the script reads.
+    output
+        The folder that it writes.
+    """
+    code = _Code()
+    appearance = code.write(recipe.appearance)
+    encode = code.write(recipe.encode)
+    region = code.write(recipe.region)
+    prompts = [code.write(portable(prompt)) for prompt in recipe.prompts]
+    score = code.write(recipe.score)
+    label = code.write(recipe.label)
+    listed = "\n".join(f"    {prompt}," for prompt in prompts)
+    return f"""\
+# Made by napari-gem {recipe.version} with weights {recipe.revision}.
+import napari_gem
+from napari_gem.files import read_image
+from napari_gem.types import (
+{code.imports()}
+)
+
+image = read_image({str(image)!r})
+model = napari_gem.load_model({recipe.model!r}, precision={recipe.precision!r})
+features = napari_gem.encode(
+    image.pixels,
+    model,
+    appearance={appearance},
+    parameters={encode},
+    region={region},
+)
+prompts = [
+{listed}
+]
+result = napari_gem.segment(
+    features,
+    prompts,
+    model,
+    parameters={score},
+    label={label},
+)
+napari_gem.save(result, image, {output!r})
+"""
+
+
+class _Code:
+    """Writes records as Python and remembers which ones there were."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def imports(self) -> str:
+        """Names of the records, a line each."""
+        return "\n".join(f"    {name}," for name in sorted(self._used))
+
+    def write(self, value: object, indent: int = 4) -> str:
+        """Write a value on one line if it fits, else one part a line."""
+        line = self._line(value)
+        room = WIDTH - indent - 14  # for a field's name
+        if len(line) <= room:
+            return line
+        inner = " " * (indent + 4)
+        if is_dataclass(value):
+            head = f"{type(value).__name__}("
+            parts = [
+                f"{inner}{name}={self.write(part, indent + 4)},"
+                for name, part in _told(value)
+            ]
+        elif isinstance(value, tuple):
+            head = "("
+            numbers = all(isinstance(part, int | float) for part in value)
+            parts = (
+                [inner + row for row in textwrap.wrap(line[1:-1], WIDTH - indent - 4)]
+                if numbers
+                else [f"{inner}{self.write(part, indent + 4)}," for part in value]
+            )
+        else:
+            return line
+        return "\n".join([head, *parts, " " * indent + ")"])
+
+    def _line(self, value: object) -> str:
+        if is_dataclass(value):
+            name = type(value).__name__
+            self._used.add(name)
+            told = (f"{key}={self._line(part)}" for key, part in _told(value))
+            return f"{name}({', '.join(told)})"
+        if isinstance(value, tuple):
+            inside = ", ".join(self._line(part) for part in value)
+            return f"({inside},)" if len(value) == 1 else f"({inside})"
+        # numpy's floats are floats too, but do not read so
+        return repr(float(value)) if isinstance(value, float) else repr(value)
+
+
+def _told(record: Any) -> Iterator[tuple[str, object]]:
+    """Fields that are not at their defaults."""
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if value != _default(field):
+            yield field.name, value
+
+
+def _default(field: Field[Any]) -> object:
+    if field.default_factory is not MISSING:
+        return field.default_factory()
+    return field.default

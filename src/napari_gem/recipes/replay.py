@@ -1,0 +1,110 @@
+"""A result made again from its recipe."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_gem import pipeline
+from napari_gem.models import load_model
+from napari_gem.steps import run
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from napari_gem.models import Model
+    from napari_gem.types import Progress, Prompt, Recipe, Segmentation
+
+
+def replay(
+    recipe: Recipe,
+    image: ArrayLike,
+    *,
+    model: Model | str = "",
+    architecture: str = "",
+    device: str = "auto",
+    progress: Callable[[Progress], object] | None = None,
+    download: bool = False,
+    other_weights: bool = False,
+) -> Segmentation:
+    """Make a result again, or the same for another image.
+
+    With the same image, weights, device and precision the labels are the same.
+
+    Parameters
+    ----------
+    recipe
+        From `read_recipe`, or of an earlier result.
+    image
+        (height, width), (height, width, 3 or 4) for RGB and RGBA, or with the
+        channels of the recipe's appearance as last axis; any number type.
+    model
+        A loaded model, or where the recipe's is on this computer; empty takes the
+        recipe's word for it.
+    architecture
+        open_clip architecture of a weights file.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    progress
+        Called with a `Progress` now and then.
+    download
+        Whether the weights may be downloaded if they are not on this computer.
+    other_weights
+        Take other weights than the recipe's too; the labels will differ.
+
+    Returns
+    -------
+    Segmentation
+        Its recipe tells what was really used.
+
+    Raises
+    ------
+    GemError
+        If the model cannot be had or has other weights, or if the image does not
+        suit the recipe's appearance or region.
+    """
+    import numpy as np
+
+    pixels = np.asarray(image)
+    if pixels.ndim < 2:
+        raise GemError(
+            f"An array of shape {pixels.shape} came; expected (height, width) or "
+            "(height, width, channels)."
+        )
+    pipeline.check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))
+    if isinstance(model, str):
+        model = load_model(
+            model or recipe.model,
+            device=device,
+            precision=recipe.precision,
+            architecture=architecture,
+            download=download,
+            progress=progress,
+        )
+    if model.revision != recipe.revision and not other_weights:
+        raise GemError(
+            f"The recipe was made with weights {recipe.revision} of {recipe.model}, "
+            f"but here {model.card.id} has {model.revision}: get the recipe's "
+            "weights, or allow other weights and expect other labels."
+        )
+    encoding = pipeline.encode_steps(
+        model, pixels, recipe.appearance, recipe.encode, region=recipe.region
+    )
+    features = run(encoding, progress)
+    prompts = [portable(prompt) for prompt in recipe.prompts]
+    scoring = pipeline.segment_steps(
+        model, features, prompts, recipe.score, recipe.label
+    )
+    return run(scoring, progress)
+
+
+def portable(prompt: Prompt) -> Prompt:
+    """Take kept examples by what they look like: the image may be another one."""
+    examples = tuple(
+        replace(example, point=None) if example.vector else example
+        for example in prompt.examples
+    )
+    return replace(prompt, examples=examples)

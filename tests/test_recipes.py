@@ -1,0 +1,346 @@
+"""Recipes: replaying one, or what it is said as, gives the same labels."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+import napari_gem
+from napari_gem import cli, recipes
+from napari_gem.export import save
+from napari_gem.files import read_image
+from napari_gem.recipes.command import needs_file
+from napari_gem.samples import read_sample
+from napari_gem.types import (
+    Appearance,
+    EncodeParameters,
+    Example,
+    GemError,
+    GemParameters,
+    LabelParameters,
+    Prompt,
+    Region,
+)
+
+PROMPTS = (
+    Prompt(("nuclei", "nucleus"), label=2, color=(1.0, 0.5, 0.0), threshold=0.45),
+    Prompt(("filaments",), label=1, title="Actin, it's", threshold=0.6),
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return napari_gem.load_model("embedded")
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory):
+    """A 16-bit file of one channel."""
+    pixels = read_sample("fluorescence")[0].pixels
+    path = tmp_path_factory.mktemp("images") / "it's one.tif"
+    grey = pixels[100:190, 100:210].astype(np.uint16).sum(axis=-1, dtype=np.uint16)
+    tifffile.imwrite(path, grey, photometric="minisblack")
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(model, image):
+    """A result that can be said in options."""
+    return make(model, image, prompts=["nuclei, nucleus", "filaments"])
+
+
+@pytest.fixture(scope="module")
+def fancy(model, image):
+    """A result with all that a recipe can hold."""
+    region = Region((8, 80), (4, 100), ((8.0, 4.0), (8.0, 100.0), (80.0, 50.0)))
+    lut = ((0.0, 0.0, 0.0), (0.25, 0.5, 0.75), (1.0, 1.0, 1.0))
+    return make(
+        model,
+        image,
+        appearance=Appearance(limits=(10.0, 500.0), gamma=0.8, lut=lut),
+        encode=replace(
+            model.card.encode,
+            zoom=1.5,
+            gem=replace(model.card.encode.gem, depth=4, residual=True),
+        ),
+        region=region,
+        prompts=PROMPTS,
+        score=replace(
+            model.card.score,
+            background=("background", "sky"),
+            background_weight=0.8,
+            smoothing=2.5,
+        ),
+        label=LabelParameters(minimum_size=30),
+    )
+
+
+def make(
+    model, path, prompts, appearance=None, encode=None, region=None, score=None,
+    label=None,
+):  # fmt: skip
+    pixels = read_image(path).pixels
+    features = napari_gem.encode(
+        pixels, model, appearance=appearance, parameters=encode, region=region
+    )
+    return napari_gem.segment(features, prompts, model, parameters=score, label=label)
+
+
+def labels_of(folder):
+    return tifffile.imread(folder / "labels.tif")
+
+
+# --- the file
+
+
+@pytest.mark.parametrize("name", ["plain", "fancy"])
+def test_a_recipe_file_reads_back_the_same(request, name, tmp_path):
+    recipe = request.getfixturevalue(name).recipe
+    path = recipes.write_recipe(recipe, tmp_path / "a.json")
+    assert recipes.read_recipe(path) == recipe
+    assert json.loads(path.read_text())["napari_gem_recipe"] == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_the_recipe_of_saved_results_is_read(fancy, image, tmp_path):
+    save(fancy, read_image(image), tmp_path)
+    assert recipes.read_recipe(tmp_path) == fancy.recipe
+    content = json.loads((tmp_path / "recipe.json").read_text())
+    names = {"0": "background", "2": "nuclei", "1": "Actin, it's"}
+    assert content["labels"] == names
+    # as results were written before there was a schema version
+    del content["napari_gem_recipe"]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    assert recipes.read_recipe(tmp_path / "old.json") == fancy.recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"napari_gem_recipe": 2}, "Update napari-gem"),
+        ({"napari_gem_recipe": "x"}, "It is no recipe"),
+        ({"prompts": [{"words": ["a"], "threshold": "much"}]}, "prompts.0.threshold"),
+        ({"prompts": []}, "no prompts"),
+        ({"prompts": [{"words": []}]}, "prompts.0 has neither"),
+        ({"prompts": [{"words": ["a"], "label": 1}] * 2}, "label ids"),
+        ({"encode": {"gem": {"method": "magic"}}}, "encode.gem.method"),
+        ({"model": None}, "model"),
+    ],
+)
+def test_what_is_wrong_with_a_recipe_is_named(plain, tmp_path, change, said):
+    path = recipes.write_recipe(plain.recipe, tmp_path / "a.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(GemError, match=said) as error:
+        recipes.read_recipe(path)
+    assert "a.json" in str(error.value)
+
+
+def test_a_file_that_is_no_recipe_is_refused(tmp_path):
+    with pytest.raises(GemError, match="cannot be read"):
+        recipes.read_recipe(tmp_path / "none.json")
+    for content in (b"", b"{", b"\xff\xfe", b"[" * 100_000, b"[1]", b"3"):
+        (tmp_path / "a.json").write_bytes(content)
+        with pytest.raises(GemError, match="no recipe"):
+            recipes.read_recipe(tmp_path / "a.json")
+
+
+def test_a_recipe_that_cannot_be_written_leaves_the_old_one(plain, tmp_path):
+    (tmp_path / "a.json").mkdir()
+    for path in (tmp_path / "none" / "a.json", tmp_path / "a.json"):
+        with pytest.raises(GemError, match="cannot be written"):
+            recipes.write_recipe(plain.recipe, path)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+# --- made again
+
+
+@pytest.mark.parametrize("name", ["plain", "fancy"])
+def test_replay_gives_the_same_labels(request, name, image, model, tmp_path):
+    made = request.getfixturevalue(name)
+    path = recipes.write_recipe(made.recipe, tmp_path / "a.json")
+    again = recipes.replay(recipes.read_recipe(path), read_image(image).pixels)
+    np.testing.assert_array_equal(again.labels, made.labels)
+    np.testing.assert_array_equal(again.probabilities, made.probabilities)
+    assert again.recipe == made.recipe
+    assert set(np.unique(made.labels)) == {0, 2 if name == "fancy" else 1}
+
+
+def test_each_part_of_a_recipe_matters(fancy, image, model):
+    """A part that replay forgets would go unnoticed otherwise."""
+    recipe, pixels = fancy.recipe, read_image(image).pixels
+    changes = (
+        {"encode": EncodeParameters(GemParameters(), zoom=2, tile=16, overlap=4)},
+        {"score": replace(recipe.score, smoothing=0)},
+        {"label": LabelParameters()},
+        {"appearance": replace(recipe.appearance, gamma=3.0)},
+        {"region": None},
+        {"prompts": (replace(PROMPTS[0], threshold=0.9), PROMPTS[1])},
+    )
+    for change in changes:
+        again = recipes.replay(replace(recipe, **change), pixels, model=model)
+        assert (again.labels != fancy.labels).any(), change
+
+
+def test_other_weights_are_refused_unless_allowed(plain, image, model):
+    recipe = replace(plain.recipe, revision="0" * 16)
+    pixels = read_image(image).pixels
+    with pytest.raises(GemError, match="0000000000000000 of embedded, but here"):
+        recipes.replay(recipe, pixels, model=model)
+    again = recipes.replay(recipe, pixels, model=model, other_weights=True)
+    assert again.recipe.revision == model.revision
+
+
+def test_an_image_that_does_not_suit_is_refused(plain, fancy, model):
+    for recipe, shape in (
+        (plain.recipe, (20, 20, 3)),
+        (plain.recipe, (20,)),
+        (fancy.recipe, (20, 20)),
+    ):
+        with pytest.raises(GemError):
+            recipes.replay(recipe, np.zeros(shape, np.uint8), model=model)
+
+
+# --- as Python
+
+
+def test_the_script_gives_the_same_labels(plain, fancy, image, tmp_path):
+    scripts = [
+        recipes.as_python(made.recipe, image, output=name)
+        for name, made in (("plain", plain), ("fancy", fancy))
+    ]
+    # one process: torch takes long to load
+    subprocess.run(
+        [sys.executable, "-W", "error", "-c", "\n".join(scripts)],
+        cwd=tmp_path,
+        check=True,
+    )
+    for name, made in (("plain", plain), ("fancy", fancy)):
+        np.testing.assert_array_equal(labels_of(tmp_path / name), made.labels)
+        assert recipes.read_recipe(tmp_path / name) == made.recipe
+
+
+def test_the_script_is_short_lines(fancy):
+    example = Example(vector=tuple(np.linspace(0, 1, 512)), model="embedded")
+    prompts = (replace(PROMPTS[0], examples=(example,)), PROMPTS[1])
+    script = recipes.as_python(replace(fancy.recipe, prompts=prompts), "a.tif")
+    compile(script, "script", "exec")
+    background = [line for line in script.splitlines() if "templates" not in line]
+    assert max(len(line) for line in background) <= 88
+
+
+def test_numbers_of_numpy_are_written_plainly(plain):
+    limits = (np.float64(0.5), np.float64(9.25))
+    recipe = replace(plain.recipe, appearance=Appearance(limits=limits))
+    assert "limits=(0.5, 9.25)" in recipes.as_python(recipe)
+    assert "--limits 0.5 9.25" in recipes.as_command(recipe)
+
+
+# --- as a command
+
+
+def run_command(line, monkeypatch, folder):
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", shlex.split(line))
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert not end.value.code
+
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows quotes otherwise")
+
+
+@posix
+def test_the_command_gives_the_same_labels(model, image, monkeypatch, tmp_path):
+    score = replace(
+        model.card.score,
+        background=("sky", "-dark 'thing'"),
+        background_weight=0.8,
+        smoothing=1.5,
+        templates=("a {}", "the {} of it"),
+    )
+    gem = replace(
+        model.card.encode.gem,
+        depth=5,
+        iterations=2,
+        temperature_scale=2.0,
+        residual=True,
+    )
+    made = make(
+        model,
+        image,
+        prompts=[
+            Prompt(("nuclei", "it's"), threshold=0.4),
+            Prompt(("filaments",), threshold=0.4),
+        ],
+        appearance=Appearance(limits=(3.5, 700.0), gamma=1.1),
+        encode=replace(model.card.encode, zoom=1.7, gem=gem),
+        region=Region((3, 85), (0, 91)),
+        score=score,
+        label=LabelParameters(5),
+    )
+    assert not needs_file(made.recipe)
+    line = recipes.as_command(made.recipe, image, output="out put")
+    assert line.startswith("napari-gem segment '")
+    run_command(line, monkeypatch, tmp_path)
+    assert recipes.read_recipe(tmp_path / "out put") == replace(
+        made.recipe, prompts=recipes.read_recipe(tmp_path / "out put").prompts
+    )
+    np.testing.assert_array_equal(labels_of(tmp_path / "out put"), made.labels)
+
+
+@posix
+def test_the_usual_is_left_out_of_the_command(plain):
+    line = recipes.as_command(plain.recipe, "a b.tif")
+    limits = " ".join(map(str, plain.recipe.appearance.limits))
+    assert line == (
+        "napari-gem segment 'a b.tif' -p 'nuclei, nucleus' -p filaments -m embedded "
+        f"--precision float32 --limits {limits} -o segmentation"
+    )
+
+
+@posix
+def test_what_options_cannot_say_is_replayed(fancy, image, monkeypatch, tmp_path):
+    line = recipes.as_command(fancy.recipe, image)
+    assert (
+        line
+        == f"napari-gem replay recipe.json {shlex.quote(str(image))} -o segmentation"
+    )
+    recipes.write_recipe(fancy.recipe, tmp_path / "recipe.json")
+    run_command(line, monkeypatch, tmp_path)
+    np.testing.assert_array_equal(labels_of(tmp_path / "segmentation"), fancy.labels)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompts": (Prompt(("a",), label=2),)},
+        {"prompts": (Prompt(("a",), title="b"),)},
+        {"prompts": (Prompt(("a", "A")),)},
+        {"prompts": (Prompt(("a, b",)),)},
+        {"prompts": (Prompt(("a",)), Prompt(("b",), threshold=0.6))},
+        {"prompts": (Prompt(("a",), examples=(Example((1, 2)),)),)},
+        {"appearance": Appearance(channels=(Appearance(),))},
+        {"encode": EncodeParameters()},
+        {"region": Region((0, 1), (0, 1), ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0)))},
+        {"model": "/no/such/file.safetensors"},
+    ],
+)
+def test_each_thing_that_options_cannot_say_is_seen(plain, change):
+    recipe = replace(plain.recipe, **change)
+    assert needs_file(recipe)
+    assert not needs_file(plain.recipe)
+    assert " replay recipe.json " in recipes.as_command(recipe)
+
+
+def test_a_score_that_options_cannot_say_is_seen(plain):
+    for name, value in (("scale", 50.0), ("near", 0.5), ("present", 0.5)):
+        score = replace(plain.recipe.score, **{name: value})
+        assert needs_file(replace(plain.recipe, score=score))
