@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,7 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_gem.colors import class_color
 from napari_gem.export import check_folder, save
+from napari_gem.export.overlay import OPACITY
 from napari_gem.files import ImageFile, read_image
 from napari_gem.types import (
     Appearance,
@@ -99,6 +102,83 @@ def test_overlay_shows_classes_in_color_and_leaves_background(tmp_path: Path) ->
     picture = np.asarray(Image.open(tmp_path / "overlay.png"))[:40, :30].astype(int)
     grey = np.ptp(picture, axis=-1) == 0
     assert (grey == (result.labels == 0)).all()
+
+
+def test_overlay_has_the_colors_and_ids_of_the_classes(tmp_path: Path) -> None:
+    result = segmentation()
+    prompts = (Prompt(("a",), label=9, color=(0.0, 0.0, 1.0)), Prompt(("b",), label=4))
+    ids = np.array([0, 9, 4], np.uint8)
+    result = replace(
+        result,
+        labels=ids[result.labels],
+        recipe=replace(result.recipe, prompts=prompts),
+    )
+    save(result, np.zeros((40, 30), np.uint8), tmp_path)
+    picture = np.asarray(Image.open(tmp_path / "overlay.png"))[:40, :30] / 255
+    for label, color in ((9, (0, 0, 1)), (4, class_color(3))):
+        shown = picture[result.labels == label]
+        assert np.allclose(shown, OPACITY * np.array(color), atol=1 / 255)
+
+
+def test_an_array_is_taken_as_a_file_without_pixel_size(tmp_path: Path) -> None:
+    result = segmentation()
+    for name, image in (("array", PIXELS), ("list", PIXELS.tolist())):
+        save(result, image, tmp_path / name)
+        recipe = json.loads((tmp_path / name / "recipe.json").read_text())
+        assert recipe["pixel_size"] is None
+    save(result, ImageFile(PIXELS), tmp_path / "file")
+    overlays = [path.read_bytes() for path in tmp_path.glob("*/overlay.png")]
+    assert len(overlays) == 3
+    assert len({*overlays}) == 1
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (PIXELS[:20], "image has 20 x 30 pixels, the result 40 x 30"),
+        (np.zeros((2, 40, 30)), "shape"),
+        ("image.tif", "shape"),
+        (np.zeros((40, 30, 3), np.uint8), "single-channel"),
+    ],
+)
+def test_another_image_leaves_no_folder(
+    image: object, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(GemError, match=message):
+        save(segmentation(), image, tmp_path / "new/out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_made_on_trial_only(tmp_path: Path) -> None:
+    check_folder(tmp_path / "new/out")
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "mine").mkdir()
+    check_folder(tmp_path / "mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_a_failing_disk_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tifffile, "imwrite", full)
+    with pytest.raises(GemError, match="No space left"):
+        save(segmentation(), PIXELS, tmp_path / "new/out")
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_were_replaced_come_back(tmp_path: Path) -> None:
+    (tmp_path / "recipe.json").mkdir()  # the last to be moved, and in the way
+    (tmp_path / "recipe.json/mine").touch()
+    (tmp_path / "labels.tif").write_text("old")
+    with pytest.raises(GemError, match="cannot be written"):
+        save(segmentation(), PIXELS, tmp_path)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["labels.tif", "recipe.json"]
+    assert (tmp_path / "labels.tif").read_text() == "old"
+    assert (tmp_path / "recipe.json/mine").is_file()
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_gem.files import ImageFile
+from napari_gem.image import check_image
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_gem.files import ImageFile
+    from numpy.typing import ArrayLike, NDArray
+
     from napari_gem.types import Segmentation
 
 
-def save(result: Segmentation, image: ImageFile, folder: Path | str) -> list[Path]:
+def save(
+    result: Segmentation, image: ImageFile | ArrayLike, folder: Path | str
+) -> list[Path]:
     """Write labels, probabilities, overlay and recipe.
 
-    All files are written beside the folder first and moved into it when all are
-    complete. Files of the same names are replaced, others stay.
+    All files are written into a hidden folder inside the folder and moved up when all
+    are complete. Files of the same names are replaced, others stay. If that fails, all
+    is as before.
 
     Parameters
     ----------
     result
         From `napari_gem.segment`.
     image
-        What was segmented; gives the overlay's picture, pixel size and georeference.
+        What was segmented: the array, or the file that was read; gives the overlay's
+        picture, and a file its pixel size and georeference.
     folder
         Made if missing.
 
@@ -41,54 +51,86 @@ def save(result: Segmentation, image: ImageFile, folder: Path | str) -> list[Pat
     Raises
     ------
     GemError
-        If the folder cannot be made or written.
+        If the image is not the one of the result, or the folder cannot be made or
+        written.
     """
     folder = Path(folder)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    try:
+    file = image if isinstance(image, ImageFile) else ImageFile(np.asarray(image))
+    check_image(file.pixels, result.recipe.appearance)
+    if file.pixels.shape[:2] != result.labels.shape:
+        raise GemError(
+            f"The image has {_by(file.pixels)} pixels, the result {_by(result.labels)}."
+            " Give the image that was segmented."
+        )
+    with _unfinished(folder) as unfinished:
         for write in _writers():
-            write(result, image, unfinished)
-        written = [folder / made.name for made in sorted(unfinished.iterdir())]
-        for path in written:
-            (unfinished / path.name).replace(path)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    return written
+            write(result, file, unfinished)
+        return _move_up(unfinished, folder)
 
 
 def check_folder(folder: Path | str) -> None:
     """Refuse a folder that cannot be written, before long work is done.
+
+    Nothing is left behind: a missing folder is made on trial only.
 
     Raises
     ------
     GemError
         If the folder cannot be made or written.
     """
-    folder = Path(folder)
+    with _unfinished(Path(folder)):
+        pass
+
+
+@contextmanager
+def _unfinished(folder: Path) -> Iterator[Path]:
+    """Make a hidden folder inside a folder, and remove all that stays empty."""
+    missing: list[Path] = []
+    unfinished = None
     try:
+        missing += [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+        yield unfinished
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise GemError(
+            f"The folder '{folder}' cannot be written ({error.strerror or error}). "
+            "Choose another one."
+        ) from error
+    finally:
+        if unfinished is not None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        for path in missing:
+            with suppress(OSError):
+                path.rmdir()
 
 
-def _unwritable(folder: Path, error: OSError) -> GemError:
-    return GemError(
-        f"The folder '{folder}' cannot be written ({error.strerror or error}). Choose "
-        "another one."
-    )
+def _move_up(unfinished: Path, folder: Path) -> list[Path]:
+    """Move files one folder up; if one cannot be moved, put the old ones back."""
+    files = sorted(unfinished.iterdir())
+    replaced = unfinished / "replaced"
+    replaced.mkdir()
+    with ExitStack() as undo:
+        for file in files:
+            target = folder / file.name
+            if target.is_file():
+                target.replace(replaced / file.name)
+                undo.callback((replaced / file.name).replace, target)
+            file.replace(target)
+            undo.callback(target.unlink)
+        undo.pop_all()
+    return [folder / file.name for file in files]
+
+
+def _by(pixels: NDArray[Any]) -> str:
+    return " x ".join(map(str, pixels.shape[:2]))
 
 
 def _writers() -> Iterator[Writer]:
-    for module in iter_modules(__path__):
-        yield import_module(f"{__name__}.{module.name}").write
+    for found in iter_modules(__path__):
+        module = import_module(f"{__name__}.{found.name}")
+        if hasattr(module, "write"):
+            yield module.write
 
 
 if TYPE_CHECKING:
