@@ -1,4 +1,4 @@
-"""Results into the viewer: the only file that adds, changes or removes layers."""
+"""Results into the viewer: what adds and changes result layers."""
 
 from __future__ import annotations
 
@@ -8,17 +8,25 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_gem import layers
+from napari_gem._qt.undo import TRANSFORM, Undo, set_transform
+from napari_gem.layers import fill, update, written
+from napari_gem.layers.merge import merged_layer
+from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
-    from napari_gem.layers import LayerData, LayerImage
+    from napari_gem.layers import LayerData, LayerImage, Policy
+    from napari_gem.layers.merge import MergePolicy
+
+LARGEST_HASH = 1 << 24
+"""Bytes of labels that are hashed on the main thread at most (about 30 ms)."""
 
 
 def show_results(
     viewer: ViewerModel, image: LayerImage, results: list[LayerData]
 ) -> None:
-    """Show a result, all of it in one go.
+    """Show a result once, without undo; `ResultLayers` remembers.
 
     Parameters
     ----------
@@ -29,39 +37,237 @@ def show_results(
     results
         From `napari_gem.layers.result_layers`.
     """
-    results = layers.color_results(viewer.layers, image, results)
-    plan = layers.plan_update(viewer.layers, image, results)
-    # made before anything is touched: what is wrong with the data shows up here
-    made = [Layer.create(data, kwargs, kind) for data, kwargs, kind in plan.add]
-    for layer in made:
-        _sign(layer)
-    for layer in plan.remove:
-        viewer.layers.remove(layer)
-    for layer, result in plan.update:
-        _update(layer, result)
-    for layer in made:
-        viewer.add_layer(layer)
+    ResultLayers(viewer).show(image, results)
 
 
-def _sign(layer: Any) -> None:
-    entry = layer.metadata[layers.KEY]
-    layer.metadata[layers.KEY] = {**entry, "layer": str(layer.unique_id)}
+class ResultLayers:
+    """Our result layers in a viewer.
 
+    Parameters
+    ----------
+    viewer
+        The viewer; of its layers only our own earlier results are changed.
+    """
 
-def _update(layer: Any, result: LayerData) -> None:
-    """Replace what was computed; name, visibility, opacity and so on stay."""
-    colors = layers.kept_label_colors(layer, result)
-    layer.data = result.data
-    for name in ("scale", "translate", "rotate", "shear", "affine"):
-        new = np.asarray(result.kwargs[name])
-        if not np.array_equal(np.asarray(getattr(layer, name)), new):
-            setattr(layer, name, new)
-    for name in ("units", "axis_labels"):
-        if tuple(getattr(layer, name)) != result.kwargs[name]:
-            setattr(layer, name, result.kwargs[name])
-    if result.kind == "labels":
-        layer.features = result.kwargs["features"]
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._ledger = written.Ledger()
+        self._undo: Undo | None = None
+        self._preview_of: object = None
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether `undo` would do anything."""
+        return self._undo is not None
+
+    def painted(self, image: LayerImage) -> Any | None:
+        """Find the labels layer for which the user is to choose a `Policy`.
+
+        Returns
+        -------
+        Labels or None
+            As `napari_gem.layers.painted_labels`.
+        """
+        return layers.painted_labels(self._viewer.layers, image, self._ledger)
+
+    def show(
+        self, image: LayerImage, results: list[LayerData], policy: Policy = "new"
+    ) -> None:
+        """Show a result, all of it in one go.
+
+        Previews of an image plane and the full result that follows them are one step
+        for `undo`.
+
+        Parameters
+        ----------
+        image
+            What was segmented.
+        results
+            From `napari_gem.layers.result_layers`.
+        policy
+            What happens to labels that somebody changed.
+        """
+        viewer = self._viewer
+        results = layers.color_results(viewer.layers, image, results)
+        plan = layers.plan_update(viewer.layers, image, results, policy, self._ledger)
+        # made before anything is touched: what is wrong with the data shows up here
+        made = [Layer.create(data, kwargs, kind) for data, kwargs, kind in plan.add]
+        shape = results[-1].data.shape
+        undo = self._begin(image, results)
+        for layer in plan.remove:
+            undo.remove(layer)
+        for layer in plan.hide:
+            self._hide(layer, undo)
+        for layer, result in plan.update:
+            undo.keep(layer, self._ledger.get(layer))
+            part = fill.looked_at(result, image)
+            if result.kind == "labels":
+                self._update_labels(layer, result, part, policy, undo)
+            else:
+                _update_map(layer, result, part, shape, undo)
+        for layer, result in zip(made, plan.add, strict=True):
+            viewer.add_layer(layer)
+            _sign(layer, result)
+            undo.add(layer)
+            if result.kind == "labels":
+                self._ledger[layer] = written.note(layer)
+
+    def undo(self) -> str:
+        """Bring back what was before the last run.
+
+        Data, features, colours, names and metadata are brought back, added layers are
+        removed and removed ones added; visibility and selection stay. Layers that the
+        user deleted stay deleted. What the user painted since stays, in a layer of
+        its own.
+
+        Returns
+        -------
+        str
+            What happened, for the user.
+
+        Raises
+        ------
+        GemError
+            If there is nothing to undo.
+        """
+        if self._undo is None:
+            raise GemError("There is no run to undo.")
+        undo, self._undo, self._preview_of = self._undo, None, None
+        return undo.restore(self._ledger)
+
+    def merge_into(self, ours: Any, target: Any, policy: MergePolicy = "fill") -> Any:
+        """As `merge_into`."""
+        return merge_into(self._viewer, ours, target, policy)
+
+    def _begin(self, image: LayerImage, results: list[LayerData]) -> Undo:
+        preview = results[-1].kwargs["metadata"][layers.KEY]["step"] > 1
+        of = image.source, image.plane
+        if self._undo is None or self._preview_of != of:
+            self._undo = Undo(self._viewer)
+        self._preview_of = of if preview else None
+        return self._undo
+
+    def _hide(self, layer: Any, undo: Undo) -> None:
+        """Hide the map of a class that is off until it is on again."""
+        if layer.visible:
+            undo.keep(layer, None)
+            entry = {**layer.metadata[layers.KEY], "off": True}
+            layer.metadata = {**layer.metadata, layers.KEY: entry}
+            layer.visible = False
+
+    def _update_labels(
+        self,
+        layer: Any,
+        result: LayerData,
+        part: fill.Part | None,
+        policy: Policy,
+        undo: Undo,
+    ) -> None:
+        then = self._ledger.get(layer)
+        old = np.asarray(layer.data)
+        changed = written.is_changed(layer, then)
+        data, own = fill.filled_labels(old, result, part, policy, then, changed)
+        features = result.kwargs["features"]
+        if part is not None or own is not None:
+            features = fill.filled_features(layer.features, features)
+        colors = layers.kept_label_colors(layer, result)
+        _set_data(layer, data, result, undo)
+        if written.as_text(layer.features) != written.as_text(features):
+            layer.features = features
         if colors is not None:
             layer.colormap = colors
-    layer.metadata = {**layer.metadata, **result.kwargs["metadata"]}
-    _sign(layer)
+        told: dict[str, Any] = {}
+        if own is not None:
+            told["fingerprint"] = ""
+        elif part is not None:
+            small = data.nbytes <= LARGEST_HASH
+            digest = layers.fingerprint(data, features) if small else ""
+            told = {"fingerprint": digest, "step": 1}
+        _set_rest(layer, result, told)
+        self._ledger[layer] = written.note(layer, own)
+
+
+def merge_into(
+    viewer: ViewerModel, ours: Any, target: Any, policy: MergePolicy = "fill"
+) -> Any:
+    """Add a copy of the user's labels layer with our labels merged in.
+
+    Parameters
+    ----------
+    viewer
+        Where the copy appears.
+    ours, target
+        Labels layers; neither is changed.
+    policy
+        ``fill`` writes where the target is 0, ``replace`` also elsewhere.
+
+    Returns
+    -------
+    Labels
+        The copy.
+
+    Raises
+    ------
+    GemError
+        As `napari_gem.layers.merge.merged_layer`.
+    """
+    data, kwargs, kind = merged_layer(ours, target, policy)
+    return viewer.add_layer(Layer.create(data, kwargs, kind))
+
+
+def _update_map(
+    layer: Any,
+    result: LayerData,
+    part: fill.Part | None,
+    shape: tuple[int, ...],
+    undo: Undo,
+) -> None:
+    data = fill.filled_map(np.asarray(layer.data), result, part, shape)
+    _set_data(layer, data, result, undo)
+    color = update.map_color(layer, result)
+    if color is not None:
+        layer.colormap = color
+    was_off = layer.metadata[layers.KEY].get("off")
+    _set_rest(layer, result, {})
+    if was_off:
+        layer.visible = True
+
+
+def _set_data(layer: Any, data: Any, result: LayerData, undo: Undo) -> None:
+    """Replace a layer's data; in previews write into the array that is ours.
+
+    Writing takes half as long as replacing: napari need not ask for the extent.
+    """
+    preview = result.kwargs["metadata"][layers.KEY]["step"] > 1
+    now = layer.data
+    mine = now is undo.fresh.get(layer)
+    if preview and mine and (now.shape, now.dtype) == (data.shape, data.dtype):
+        now[...] = data
+        layer.refresh(extent=False, thumbnail=False, highlight=False)
+    else:
+        layer.data = data
+        undo.fresh[layer] = data
+
+
+def _set_rest(layer: Any, result: LayerData, told: dict[str, Any]) -> None:
+    """Set name, place and metadata; visibility, opacity and so on stay."""
+    set_transform(layer, {name: result.kwargs[name] for name in TRANSFORM})
+    name = update.new_name(layer, result)
+    entry = layer.metadata[layers.KEY]
+    shown = entry["shown_name"]
+    if name is not None:
+        layer.name = name
+        shown = layer.name
+    entry = {**result.kwargs["metadata"][layers.KEY], **told, "shown_name": shown}
+    _write_entry(layer, result, entry)
+
+
+def _sign(layer: Any, result: LayerData) -> None:
+    """Mark a layer as ours."""
+    entry = {**layer.metadata[layers.KEY], "shown_name": layer.name}
+    _write_entry(layer, result, entry)
+
+
+def _write_entry(layer: Any, result: LayerData, entry: dict[str, Any]) -> None:
+    signed = {"given_name": result.kwargs["name"], "layer": str(layer.unique_id)}
+    layer.metadata = {**layer.metadata, layers.KEY: {**entry, **signed}}

@@ -4,7 +4,8 @@ Neither napari nor Qt is imported: layers are anything with the public attribute
 napari's layers, and results are plain data that `napari.layers.Layer.create` takes.
 """
 
-from napari_gem.layers.region import shapes_region, visible_region
+from napari_gem.layers.grid import expand
+from napari_gem.layers.region import patch_in_view, shapes_region, visible_region
 from napari_gem.layers.results import (
     KEY,
     LayerData,
@@ -23,12 +24,13 @@ from napari_gem.layers.source import (
     slice_axes,
 )
 from napari_gem.layers.update import (
+    POLICIES,
     Plan,
-    choose_colors,
+    Policy,
     color_results,
-    is_changed,
     is_result,
     kept_label_colors,
+    painted_labels,
     plan_update,
 )
 from napari_gem.layers.view import (
@@ -37,18 +39,23 @@ from napari_gem.layers.view import (
     read_layers,
     read_view_appearance,
 )
+from napari_gem.layers.written import Ledger, Written, is_changed
 
 __all__ = [
     "KEY",
     "LARGEST_LEVEL",
+    "POLICIES",
     "Geometry",
     "LayerData",
     "LayerImage",
+    "Ledger",
     "Plan",
+    "Policy",
+    "Written",
     "channel_limits",
-    "choose_colors",
     "color_results",
     "difference",
+    "expand",
     "fingerprint",
     "is_changed",
     "is_result",
@@ -56,6 +63,8 @@ __all__ = [
     "labels_colors",
     "missing_classes",
     "move_results",
+    "painted_labels",
+    "patch_in_view",
     "plan_update",
     "read_appearance",
     "read_layer",

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from napari_gem.colors import class_color
+from napari_gem.layers.grid import expand, inside
 from napari_gem.layers.source import geometry_of, level_shapes
 from napari_gem.records import to_dict
-from napari_gem.types import GemError
+from napari_gem.types import GemError, label_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.layers.source import LayerImage
-    from napari_gem.types import Recipe
+    from napari_gem.types import Prompt, Recipe
+
+    Color = tuple[float, float, float]
 
 KEY = "napari_gem"
 """Key of our entry in a layer's metadata."""
@@ -39,32 +42,50 @@ def result_layers(
     labels: NDArray[np.unsignedinteger[Any]],
     recipe: Recipe,
     image: LayerImage,
+    *,
+    step: int = 1,
+    classes: Sequence[Prompt] = (),
 ) -> list[LayerData]:
     """Make layer data of a result: a map for each class, then the labels.
+
+    Takes a while for large images: not for the viewer's main thread.
 
     Parameters
     ----------
     probabilities
-        (classes, height, width), 0 to 1.
+        (classes, height, width), 0 to 1; each axis divided by ``step``, rounded up.
     labels
-        (height, width), 0 for background, ``i + 1`` for class i.
+        Of the same height and width: 0 for background, else `label_ids` of the
+        recipe's prompts.
     recipe
         How it was made.
     image
         What was segmented.
+    step
+        Image pixels per pixel along each axis; more than 1 for previews.
+    classes
+        All classes of the prompt table, also those that are off: their label ids are
+        named in the features, and their maps are hidden rather than removed.
 
     Returns
     -------
     list[LayerData]
         The layers lie exactly on the image. Each one's ``metadata["napari_gem"]``
-        tells its role, class, source layer, plane and recipe.
+        tells its role, class, label id, source layer, plane and recipe. Labels have
+        the full size; maps of a preview do not (`expand`).
     """
-    names = [prompt.name for prompt in recipe.prompts]
-    colors = [class_color(number) for number in range(len(names))]
+    if recipe.region is not None:
+        inside(recipe.region, step, image.shape)  # polygons take a while: not later
+    ids = label_ids(recipe.prompts)
+    colors = [
+        prompt.color or class_color(label - 1)
+        for prompt, label in zip(recipe.prompts, ids, strict=True)
+    ]
     suffix = "GEM" if not image.title else f"GEM {image.title}"
     told = {
         "source": image.source,
         "plane": list(image.plane),
+        "step": step,
         "recipe": to_dict(recipe),
     }
     layers = [
@@ -72,8 +93,17 @@ def result_layers(
             image.geometry.place(plane),
             {
                 **image.geometry.transform,
-                "name": f"{name} · {suffix}",
-                "metadata": {KEY: {"role": "probability", "class": name, **told}},
+                "name": f"{prompt.name} · {suffix}",
+                "metadata": {
+                    KEY: {
+                        "role": "probability",
+                        "class": prompt.name,
+                        "label": label,
+                        "stable": bool(prompt.label),
+                        "color": prompt.color and list(prompt.color),
+                        **told,
+                    }
+                },
                 "colormap": map_colormap(color),
                 "contrast_limits": (0.0, 1.0),
                 "blending": "additive",
@@ -83,42 +113,71 @@ def result_layers(
             },
             "image",
         )
-        for name, color, plane in zip(names, colors, probabilities, strict=True)
+        for prompt, label, color, plane in zip(
+            recipe.prompts, ids, colors, probabilities, strict=True
+        )
     ]
-    placed = image.geometry.place(labels)
-    features = {
-        "index": list(range(len(names) + 1)),
-        "class": ["background", *names],
-        "prompt": ["", *(", ".join(prompt.words) for prompt in recipe.prompts)],
-    }
+    off = _others(classes, ids)
+    features = _features(recipe.prompts, ids, off)
+    placed = image.geometry.place(expand(labels, step, image.shape))
     entry = {
         "role": "labels",
         **told,
-        "colors": dict(zip(names, colors, strict=True)),
-        "fingerprint": fingerprint(placed, features),
+        "classes": {
+            str(label): prompt.name
+            for label, prompt in zip(ids, recipe.prompts, strict=True)
+        },
+        "off": {str(label): prompt.name for label, prompt in off.items()},
+        "colors": {
+            str(label): list(color) for label, color in zip(ids, colors, strict=True)
+        },
+        "fixed": [
+            label
+            for label, prompt in zip(ids, recipe.prompts, strict=True)
+            if prompt.color
+        ],
+        "fingerprint": fingerprint(placed, features, step),
     }
     kwargs = {
         **image.geometry.transform,
         "name": f"labels · {suffix}",
         "metadata": {KEY: entry},
         "features": features,
-        "colormap": labels_colors(colors),
+        "colormap": labels_colors(dict(zip(ids, colors, strict=True))),
         "opacity": LABELS_OPACITY,
         "multiscale": False,
     }
     return [*layers, LayerData(placed, kwargs, "labels")]
 
 
+def _others(classes: Iterable[Prompt], ids: Sequence[int]) -> dict[int, Prompt]:
+    """Classes of the table that were not looked for, by label id."""
+    return {
+        prompt.label: prompt
+        for prompt in classes
+        if prompt.label and prompt.label not in ids
+    }
+
+
+def _features(
+    prompts: Sequence[Prompt], ids: Sequence[int], off: Mapping[int, Prompt]
+) -> dict[str, list[Any]]:
+    named = [*zip(ids, prompts, strict=True), *off.items()]
+    return {
+        "index": [0, *(label for label, _ in named)],
+        "class": ["background", *(prompt.name for _, prompt in named)],
+        "prompt": ["", *(", ".join(prompt.words) for _, prompt in named)],
+    }
+
+
 def missing_classes(results: Sequence[LayerData]) -> list[str]:
     """Name the classes that no pixel has in the labels of a result."""
     labels, kwargs, _ = results[-1]
-    names = kwargs["features"]["class"]
-    rows = labels.reshape(-1, labels.shape[-1])
-    counts = np.zeros(len(names), np.int64)
-    for row in rows:  # all at once would take eight times the memory of the labels
-        counts += np.bincount(row, minlength=len(names))
-    found = zip(names[1:], counts[1:], strict=True)
-    return [name for name, count in found if count == 0]
+    seen = np.zeros(2 ** (8 * labels.dtype.itemsize), bool)
+    for row in labels.reshape(-1, labels.shape[-1]):
+        seen[row] = True  # all at once would take eight times the memory of the labels
+    classes = kwargs["metadata"][KEY]["classes"]
+    return [name for label, name in classes.items() if not seen[int(label)]]
 
 
 def move_results(
@@ -154,28 +213,34 @@ def move_results(
 
 
 def labels_colors(
-    colors: Iterable[tuple[float, float, float]],
+    colors: Mapping[int, Sequence[float]],
 ) -> dict[int | None, tuple[float, ...]]:
     """Give each label id its colour; ids that are not listed are shown in grey."""
     table: dict[int | None, tuple[float, ...]] = {
         None: (0.5, 0.5, 0.5, 1.0),
         0: (0.0, 0.0, 0.0, 0.0),
     }
-    table.update({i: (*color, 1.0) for i, color in enumerate(colors, start=1)})
+    table.update({label: (*color[:3], 1.0) for label, color in colors.items()})
     return table
 
 
-def map_colormap(color: tuple[float, float, float]) -> dict[str, Any]:
+def map_colormap(color: Sequence[float]) -> dict[str, Any]:
     """Shade a map from black to its class's colour."""
     code = "".join(f"{round(255 * part):02x}" for part in color)
-    return {"colors": [(0.0, 0.0, 0.0), color], "name": f"GEM #{code}"}
+    return {"colors": [(0.0, 0.0, 0.0), tuple(color)], "name": f"GEM #{code}"}
 
 
-def fingerprint(labels: NDArray[Any], features: Mapping[str, Any]) -> str:
-    """Digest of a labels layer's data and features, to see whether it was changed."""
+def fingerprint(
+    labels: NDArray[Any], features: Mapping[str, Any], step: int = 1
+) -> str:
+    """Digest of a labels layer's data and features, to see whether it was changed.
+
+    Of labels that `expand` made, one pixel of each repeated square is read.
+    """
     digest = hashlib.blake2b(digest_size=16)
     digest.update(f"{labels.shape}{labels.dtype}".encode())
-    digest.update(np.ascontiguousarray(labels).data)
+    read = labels[(slice(None, None, step),) * labels.ndim]
+    digest.update(np.ascontiguousarray(read).data)
     for column in features:
         values = [str(value) for value in features[column]]
         digest.update(f"{column}{values}".encode())

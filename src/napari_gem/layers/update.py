@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from napari_gem.colors import class_color
-from napari_gem.layers.results import (
-    KEY,
-    LayerData,
-    fingerprint,
-    labels_colors,
-    map_colormap,
-)
+from napari_gem.layers.results import KEY, LayerData, labels_colors, map_colormap
+from napari_gem.layers.written import is_changed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_gem.layers.source import LayerImage
+    from napari_gem.layers.written import Ledger
+
+Policy = Literal["ask", "new", "fill", "replace"]
+"""What happens to labels that the user painted, when a result comes.
+
+``new``: they stay, the result gets a layer of its own. ``fill``: they stay, the result
+goes around them, in the same layer. ``replace``: the result takes their place. ``ask``:
+not chosen yet; as ``new``.
+"""
+POLICIES: tuple[Policy, ...] = ("ask", "new", "fill", "replace")
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +38,15 @@ class Plan:
     add
         Layers to be made.
     remove
-        Our maps of classes that are no longer asked for.
+        Our maps of classes that are gone.
+    hide
+        Our maps of classes that are off.
     """
 
     update: tuple[tuple[Any, LayerData], ...]
     add: tuple[LayerData, ...]
     remove: tuple[Any, ...]
+    hide: tuple[Any, ...] = ()
 
 
 def is_result(layer: Any) -> bool:
@@ -50,14 +58,35 @@ def is_result(layer: Any) -> bool:
     return isinstance(entry, dict) and entry.get("layer") == str(layer.unique_id)
 
 
+def result_of(
+    existing: Iterable[Any], source: str, plane: Sequence[Any], role: str
+) -> list[Any]:
+    """List our layers of an image plane that have a role."""
+    wanted = source, list(plane), role
+    return [
+        layer
+        for layer in existing
+        if is_result(layer)
+        and tuple(layer.metadata[KEY].get(key) for key in ("source", "plane", "role"))
+        == wanted
+    ]
+
+
 def plan_update(
-    existing: Iterable[Any], image: LayerImage, results: Iterable[LayerData]
+    existing: Iterable[Any],
+    image: LayerImage,
+    results: Iterable[LayerData],
+    policy: Policy = "new",
+    ledger: Ledger | None = None,
 ) -> Plan:
     """Decide which layers are updated, added and removed.
 
-    Our maps of the same plane of the same image are updated if their class is asked
-    for again, and removed if not. Our labels layer is updated only if nobody changed
-    its data or features. Other layers are left alone.
+    A map of ours of the same plane of the same image is updated if its class is asked
+    for again (known by its label id where the prompt has one, else by its name),
+    hidden if its class is off, and removed if its class is gone. Our labels layer is
+    updated if nobody changed its data or features, or if the policy says so. Other
+    layers are left alone. A preview adds and removes no maps, and updates only those
+    that are shown.
 
     Parameters
     ----------
@@ -67,61 +96,144 @@ def plan_update(
         What was segmented.
     results
         From `result_layers`.
+    policy
+        What happens to labels that somebody changed.
+    ledger
+        Our labels layers as we left them.
 
     Returns
     -------
     Plan
-        Every result is in ``update`` or in ``add``.
+        Every result but some maps of a preview is in ``update`` or in ``add``.
     """
-    ours = [layer for layer in existing if _is_of(layer, image)]
-    maps = {
-        layer.metadata[KEY].get("class"): layer
-        for layer in ours
-        if layer.metadata[KEY].get("role") == "probability"
-    }
-    labels = [
-        layer
-        for layer in ours
-        if layer.metadata[KEY].get("role") == "labels" and not is_changed(layer)
-    ]
+    results = list(results)
+    existing = list(existing)
+    told = results[-1].kwargs["metadata"][KEY]
+    preview = told["step"] > 1
+    maps = result_of(existing, image.source, image.plane, "probability")
     update, add = [], []
-    for result in results:
+    for result in results[:-1]:
         entry = result.kwargs["metadata"][KEY]
-        if entry["role"] == "labels":
-            found = labels.pop() if labels else None
-        else:
-            found = maps.pop(entry["class"], None)
-        if found is None:
+        found = next((layer for layer in maps if _same_class(layer, entry)), None)
+        if found is not None:
+            maps.remove(found)
+            if not preview or found.visible or found.metadata[KEY].get("off"):
+                update.append((found, result))
+        elif not preview:
             add.append(result)
-        else:
-            update.append((found, result))
-    return Plan(tuple(update), tuple(add), tuple(maps.values()))
+    off = [layer for layer in maps if str(layer.metadata[KEY]["label"]) in told["off"]]
+    gone = [] if preview else [layer for layer in maps if layer not in off]
+    labels = _target(existing, image.source, image.plane, policy, ledger)
+    if labels is None:
+        add.append(results[-1])
+    else:
+        update.append((labels, results[-1]))
+    return Plan(tuple(update), tuple(add), tuple(gone), tuple(off))
 
 
-def choose_colors(
-    existing: Iterable[Any], image: LayerImage, names: Sequence[str]
-) -> list[tuple[float, float, float]]:
-    """Choose a colour for each class.
+def painted_labels(
+    existing: Iterable[Any],
+    image: LayerImage | tuple[str, Sequence[Any]],
+    ledger: Ledger | None = None,
+) -> Any | None:
+    """Find the labels layer for which the user is to choose a `Policy`.
 
-    A class keeps the colour of its map, also one that the user gave it; new classes
-    get those that are free.
+    Parameters
+    ----------
+    existing
+        The viewer's layers.
+    image
+        What was segmented; or its ``source`` and ``plane``.
+    ledger
+        Our labels layers as we left them; without it layers are hashed.
+
+    Returns
+    -------
+    Layer or None
+        Ours, changed by somebody since; None if there is none, or another one of the
+        same image plane that nobody changed.
     """
-    kept = {}
-    for layer in existing:
-        if _is_of(layer, image) and layer.metadata[KEY].get("role") == "probability":
-            red, green, blue = (float(v) for v in layer.colormap.map([1.0])[0][:3])
-            kept[layer.metadata[KEY].get("class")] = (red, green, blue)
-    kept = {name: color for name, color in kept.items() if name in names}
-    colors = []
-    number = 0
-    for name in names:
-        while name not in kept:
-            color = class_color(number)
+    source, plane = (
+        image if isinstance(image, tuple) else (image.source, tuple(image.plane))
+    )
+    ours = result_of(existing, source, plane, "labels")
+    if any(not _changed(layer, ledger) for layer in ours):
+        return None
+    return ours[-1] if ours else None
+
+
+def _target(
+    existing: Iterable[Any],
+    source: str,
+    plane: Sequence[Any],
+    policy: Policy,
+    ledger: Ledger | None,
+) -> Any | None:
+    """Choose the labels layer that takes a result; None for a new one."""
+    ours = result_of(existing, source, plane, "labels")
+    for layer in reversed(ours):
+        if not _changed(layer, ledger):
+            return layer
+    return ours[-1] if ours and policy in ("fill", "replace") else None
+
+
+target_labels = _target
+
+
+def _changed(layer: Any, ledger: Ledger | None) -> bool:
+    return is_changed(layer, None if ledger is None else ledger.get(layer))
+
+
+def _same_class(layer: Any, entry: Mapping[str, Any]) -> bool:
+    written = layer.metadata[KEY]
+    key = "label" if written.get("stable") and entry["stable"] else "class"
+    return bool(written.get(key) == entry[key])
+
+
+def color_results(
+    existing: Iterable[Any], image: LayerImage, results: Sequence[LayerData]
+) -> list[LayerData]:
+    """Give maps and labels the colours that their classes have in the viewer.
+
+    A prompt's own colour comes first. Else a class keeps the colour of its map, also
+    one that the user gave it; new classes get the colour of their label id, or, where
+    nobody chose that id, the next that is free.
+    """
+    maps = result_of(existing, image.source, image.plane, "probability")
+    told = results[-1].kwargs["metadata"][KEY]
+    entries = [result.kwargs["metadata"][KEY] for result in results[:-1]]
+    chosen: dict[str, tuple[float, ...]] = {}
+    for entry in entries:
+        found = next((layer for layer in maps if _same_class(layer, entry)), None)
+        if entry["color"]:
+            chosen[str(entry["label"])] = tuple(entry["color"])
+        elif found is not None:
+            shown = found.colormap.map([1.0])[0][:3]
+            chosen[str(entry["label"])] = tuple(float(part) for part in shown)
+    for entry in entries:
+        number = entry["label"] - 1
+        if str(entry["label"]) in chosen:
+            continue
+        while not entry["stable"] and _is_taken(class_color(number), chosen.values()):
             number += 1
-            if not any(np.allclose(color, other, atol=0.01) for other in kept.values()):
-                kept[name] = color
-        colors.append(kept[name])
-    return colors
+        chosen[str(entry["label"])] = class_color(number)
+    colors = {label: list(chosen[label]) for label in told["classes"]}
+    colored = [
+        _with(result, {}, map_colormap(chosen[str(entry["label"])]))
+        for result, entry in zip(results[:-1], entries, strict=True)
+    ]
+    table = labels_colors({int(label): color for label, color in colors.items()})
+    return [*colored, _with(results[-1], {"colors": colors}, table)]
+
+
+def _is_taken(color: tuple[float, ...], others: Iterable[tuple[float, ...]]) -> bool:
+    return any(np.allclose(color, other, atol=0.01) for other in others)
+
+
+def _with(result: LayerData, told: Mapping[str, Any], colormap: Any) -> LayerData:
+    entry = {**result.kwargs["metadata"][KEY], **told}
+    changed = {"colormap": colormap, "metadata": {KEY: entry}}
+    return LayerData(result.data, {**result.kwargs, **changed}, result.kind)
 
 
 def kept_label_colors(
@@ -129,57 +241,54 @@ def kept_label_colors(
 ) -> dict[int | None, tuple[float, ...]] | None:
     """Choose the colours of a labels layer that is updated.
 
-    Classes keep a colour that the user gave them in this layer.
+    Classes keep a colour that the user gave them in this layer, unless their prompt
+    has one; so do other labels.
 
     Returns
     -------
     dict or None
-        Colour for each id; None leaves the layer's colours alone: it is no labels
-        layer, or the user chose automatic colours.
+        Colour for each id; None leaves the layer's colours alone: they are these, it
+        is no labels layer, or the user chose automatic colours.
     """
     current = getattr(layer.colormap, "color_dict", None)
     if result.kind != "labels" or current is None:
         return None
-    written = layer.metadata[KEY].get("colors", {})
-    own = {
-        name: tuple(float(v) for v in current[i][:3])
-        for i, (name, color) in enumerate(written.items(), start=1)
-        if i in current and not np.allclose(current[i][:3], color, atol=0.01)
-    }
-    colors = result.kwargs["metadata"][KEY]["colors"]
-    return labels_colors(own.get(name, color) for name, color in colors.items())
-
-
-def is_changed(layer: Any) -> bool:
-    """Tell whether somebody changed the data or the features of our labels layer."""
-    written = layer.metadata[KEY].get("fingerprint")
-    return bool(fingerprint(np.asarray(layer.data), dict(layer.features)) != written)
-
-
-def _is_of(layer: Any, image: LayerImage) -> bool:
-    if not is_result(layer):
-        return False
-    entry = layer.metadata[KEY]
-    return (entry.get("source"), entry.get("plane")) == (
-        image.source,
-        list(image.plane),
+    written, told = layer.metadata[KEY], result.kwargs["metadata"][KEY]
+    table = labels_colors({int(i): color for i, color in told["colors"].items()})
+    ids = {name: int(label) for label, name in told["classes"].items()}
+    for label, color in current.items():
+        if label is None or label in told["fixed"]:
+            continue
+        before = written["colors"].get(str(label))
+        name = written["classes"].get(str(label))
+        now = ids.get(name, label) if name is not None else label
+        changed = before is None or not np.allclose(color[:3], before, atol=0.01)
+        if label and now not in told["fixed"] and (changed or now not in table):
+            table[now] = tuple(float(part) for part in color)
+    same = current.keys() == table.keys() and all(
+        np.allclose(current[label], table[label], atol=0.004) for label in table
     )
+    return None if same else table
 
 
-def color_results(
-    existing: Iterable[Any], image: LayerImage, results: Sequence[LayerData]
-) -> list[LayerData]:
-    """Give maps and labels the colours that their classes have in the viewer."""
-    names = list(results[-1].kwargs["metadata"][KEY]["colors"])
-    colors = choose_colors(existing, image, names)
-    colored = []
-    for number, (data, kwargs, kind) in enumerate(results):
-        entry = kwargs["metadata"][KEY]
-        if entry["role"] == "labels":
-            entry = {**entry, "colors": dict(zip(names, colors, strict=True))}
-            colormap: Any = labels_colors(colors)
-        else:
-            colormap = map_colormap(colors[number])
-        told = {"colormap": colormap, "metadata": {KEY: entry}}
-        colored.append(LayerData(data, {**kwargs, **told}, kind))
-    return colored
+def map_color(layer: Any, result: LayerData) -> dict[str, Any] | None:
+    """Choose the colormap of a map that is updated; None leaves it as it is.
+
+    It changes only if the prompt has a colour that the map does not show.
+    """
+    color = result.kwargs["metadata"][KEY].get("color")
+    if not color or np.allclose(layer.colormap.map([1.0])[0][:3], color, atol=0.01):
+        return None
+    return map_colormap(color)
+
+
+def new_name(layer: Any, result: LayerData) -> str | None:
+    """Choose the name of a layer that is updated; None if it stays.
+
+    It follows the class's name as long as the user has not renamed the layer.
+    """
+    written = layer.metadata[KEY]
+    name: str = result.kwargs["name"]
+    if layer.name != written.get("shown_name") or name == written.get("given_name"):
+        return None
+    return name
