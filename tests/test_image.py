@@ -184,3 +184,9 @@ def test_a_color_for_each_channel_is_needed() -> None:
         stretch(np.zeros((4, 4, 3)), channels=channel_colors(2))
     with pytest.raises(GemError, match="a colour for each channel"):
         stretch(np.zeros((4, 4)), channels=())
+
+
+def test_nan_is_black_whatever_the_colours() -> None:
+    pixels = np.array([[0.0, np.nan, 1.0, -np.inf]], np.float32)
+    inverted = Appearance(lut=((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
+    assert render(pixels, inverted)[0, :, 0].tolist() == [1, 0, 0, 1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.checks import check_appearance
 from napari_gem.types import Appearance, GemError
 
 if TYPE_CHECKING:
@@ -175,8 +176,9 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
     ----------
     pixels
         (height, width), or (height, width, 3 or 4) if ``appearance.rgb``, or (height,
-        width, channels) if the appearance has channels. NaN and minus infinity are
-        shown as black, infinity as white; alpha is laid on black.
+        width, channels) if the appearance has channels. NaN is black whatever the
+        colours; minus infinity is as the lower limit, infinity as the upper one; alpha
+        is laid on black.
     appearance
         Contrast limits, gamma and colours, of each channel if there are several.
 
@@ -198,17 +200,14 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
         raise GemError(
             f"An array of shape {pixels.shape} came; expected a {expected} image."
         )
+    check_appearance(appearance)
     low, high = appearance.limits
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise GemError(
-            f"The contrast limits are {low} and {high}; expected two finite numbers, "
-            "the smaller one first. Reset the contrast of the layer."
-        )
     channels = pixels[..., :3] if appearance.rgb else pixels
     # 32-bit integers and float64 need the range subtracted before precision is lost
     wide = channels.astype(np.float64) if channels.dtype.itemsize > 2 else channels
     with np.errstate(over="ignore", invalid="ignore"):
         shown = ((wide - np.float64(low)) / (high - low)).astype(np.float32)
+    unknown = np.isnan(shown)
     shown = np.clip(np.nan_to_num(shown, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
     if appearance.gamma != 1.0:
         shown **= np.float32(appearance.gamma)
@@ -218,9 +217,11 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
         return np.repeat(shown[..., None], 3, axis=-1)
     lut = np.asarray(appearance.lut, np.float32)
     where = np.linspace(0, 1, len(lut), dtype=np.float32)
-    return np.stack(
+    colored = np.stack(
         [np.interp(shown, where, lut[:, c]).astype(np.float32) for c in range(3)], -1
     )
+    colored[unknown] = 0  # viewers leave it see-through, on a black canvas
+    return colored
 
 
 def _join_channels(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:

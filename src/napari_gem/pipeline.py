@@ -15,6 +15,7 @@ import numpy as np
 from skimage.draw import polygon2mask
 
 from napari_gem._version import __version__
+from napari_gem.checks import check_encode, check_label, check_prompts, check_score
 from napari_gem.image import check_image, render, stretch
 from napari_gem.models import load_model
 from napari_gem.postprocess.largest import label_type, largest
@@ -112,8 +113,8 @@ def encode_steps(
         Unit vectors on the patch grid.
     """
     parameters = parameters or model.card.encode
-    backbone = model.backbone
-    patch = backbone.patch_size
+    check_encode(parameters, pixels.shape)
+    patch = model.backbone.patch_size
     image = _zoomed(render(pixels, appearance), parameters.zoom)
     shape = grid_shape(image.shape[0], image.shape[1], patch)
     image = pad_to_grid(image, patch)
@@ -213,7 +214,9 @@ def segment_steps(
     label = label or LabelParameters()
     prompts = tuple(prompt for prompt in prompts if prompt.on)
     _check(model, features, prompts, step)
-    _check_score(parameters)
+    check_score(parameters)
+    check_label(label)
+    check_prompts(prompts)
     words = yield from _embed_steps(model, features, prompts, parameters)
     scores = group_scores(features.array, words.groups, cache)
     scores = smooth(scores, parameters.smoothing / features.patch)
@@ -417,8 +420,6 @@ class _Clock:
 
 
 def _zoomed(image: NDArray[np.float32], zoom: float) -> NDArray[np.float32]:
-    if not zoom > 0:
-        raise GemError(f"A zoom of {zoom} came; expected a number above 0.")
     if zoom == 1:
         return image
     import torch
@@ -518,14 +519,6 @@ def _check(
     if not prompts:
         raise GemError("Every class is switched off. Switch one on.")
     check_maps(len(prompts), _shape(features, step))
-
-
-def _check_score(parameters: ScoreParameters) -> None:
-    if not parameters.background_weight > 0:
-        raise GemError(
-            f"A background weight of {parameters.background_weight} came; expected a "
-            "number above 0."
-        )
 
 
 def _shape(features: Features, step: int) -> tuple[int, int]:
