@@ -206,3 +206,19 @@ def test_the_pixel_in_the_middle_of_the_view_is_visible(
     low, top = np.min(ends, axis=0), np.max(ends, axis=0)
     assert region.rows[0] >= max(0, np.floor(low[0] + 0.5) - 1)
     assert region.columns[1] <= min(60, np.ceil(top[1] + 0.5) + 1)
+
+
+# --- size of a patch
+
+
+def test_a_patch_has_its_size_on_the_screen():
+    viewer, layer, _ = scene(RNG.random((3, 40, 60)), scale=(9, 2, 0.5))
+    viewer.dims.order = (0, 2, 1)
+    image = layers.read_layer(layer, viewer.dims)
+    assert layers.patch_in_view(layer, image, viewer.dims, 16) == (8, 32)
+    viewer, layer, image = scene(scale=(2, 2), rotate=90)
+    size = layers.patch_in_view(layer, image, viewer.dims, 16)
+    assert size == pytest.approx((32, 32))
+    viewer, layer, image = scene(rotate=30)
+    size = layers.patch_in_view(layer, image, viewer.dims, 16)
+    assert size == pytest.approx((16, 16))

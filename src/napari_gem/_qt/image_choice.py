@@ -8,9 +8,12 @@ from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 
+from napari_gem._qt.links import Links
 from napari_gem.layers import is_result
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from qtpy.QtWidgets import QWidget
 
@@ -38,13 +41,17 @@ class ImageChoice(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip("The image layer that is segmented, as it is shown now")
         events = viewer.layers.events
-        self._sources = [events.inserted, events.removed, events.reordered]
-        self._sources.append(events.renamed)
-        for source in self._sources:
-            source.connect(self._on_layers)
-        viewer.layers.selection.events.active.connect(self._on_active)
+        self._list_links = Links(self._on_layers)
+        self._list_links.connect([events.inserted, events.removed])
+        self._list_links.connect([events.reordered, events.renamed])
+        self._active_links = Links(self._on_active)
+        self._active_links.connect([viewer.layers.selection.events.active])
+        # a dock that the window deletes is not closed before
+        self.destroyed.connect(self._list_links.clear)
+        self.destroyed.connect(self._active_links.clear)
         self.currentIndexChanged.connect(self._on_index)
         self._told: Any = None
+        self._beside: list[Any] = []
         self._on_layers()
         self._on_active()
 
@@ -52,11 +59,17 @@ class ImageChoice(QComboBox):
         """Layer that is chosen; None if there is no image layer."""
         return self.currentData()
 
+    def set_beside(self, layers: Sequence[Any]) -> None:
+        """Name layers that are shown together with the chosen one.
+
+        They can become active, to set their contrast, without being chosen instead.
+        """
+        self._beside = list(layers)
+
     def detach(self) -> None:
         """Stop listening to the viewer."""
-        for source in self._sources:
-            source.disconnect(self._on_layers)
-        self._viewer.layers.selection.events.active.disconnect(self._on_active)
+        self._list_links.clear()
+        self._active_links.clear()
 
     def _on_layers(self, _event: Any = None) -> None:
         known = [self.itemData(index) for index in range(self.count())]
@@ -86,9 +99,11 @@ class ImageChoice(QComboBox):
         for index in range(self.count()):
             # not "is": plugins see layers through proxies
             if active is not None and self.itemData(index) == active:
-                self.setCurrentIndex(index)
+                if active not in self._beside:
+                    self.setCurrentIndex(index)
+                return
 
     def _on_index(self, _index: int = 0) -> None:
-        if self.layer() is not self._told:
+        if self.layer() != self._told:
             self._told = self.layer()
             self.layer_chosen.emit(self._told)

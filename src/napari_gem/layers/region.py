@@ -119,6 +119,39 @@ def shapes_region(shapes: Any, layer: Any, image: LayerImage, dims: Any) -> Regi
     return region
 
 
+def patch_in_view(
+    layer: Any, image: LayerImage, dims: Any, patch: float
+) -> tuple[float, float]:
+    """Tell how large a patch is on the screen.
+
+    Parameters
+    ----------
+    layer
+        The image layer.
+    image
+        As it was read.
+    dims
+        The viewer's ``dims``.
+    patch
+        Pixels of the image along each side.
+
+    Returns
+    -------
+    tuple[float, float]
+        (down, right) in the world's coordinates; of a patch that is turned, the sides
+        of about as large an upright one.
+    """
+    count = len(image.factors)
+    steps = np.zeros((2, count))
+    for row, axis in enumerate(image.geometry.displayed):
+        steps[row, axis] = patch * image.factors[axis]
+    origin = np.asarray(layer.data_to_world(np.zeros(count)))
+    sides = np.array([layer.data_to_world(step) - origin for step in steps])
+    sides = (sides / unit_factors(layer, dims))[:, list(image.geometry.displayed)]
+    down, right = np.sqrt((sides**2).sum(axis=0))
+    return float(down), float(right)
+
+
 def _outline(shapes: Any) -> NDArray[np.float64]:
     """Corners of the only or the selected shape, in its layer's data coordinates."""
     count = len(shapes.data)

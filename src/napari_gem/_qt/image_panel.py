@@ -1,0 +1,384 @@
+"""What the model sees: which image, which channels, how fine, and where."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+
+from napari_gem._qt.channel_choice import ChannelChoice
+from napari_gem._qt.detail_choice import DetailChoice
+from napari_gem._qt.image_choice import ImageChoice
+from napari_gem._qt.image_preview import SIDE, ImagePreview
+from napari_gem._qt.links import Links
+from napari_gem._qt.patch_hint import PatchHint
+from napari_gem._qt.region_choice import RegionChoice, SliceChoice
+from napari_gem.layers import (
+    patch_in_view,
+    read_layers,
+    read_view_appearance,
+    slice_axes,
+)
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from napari.components import ViewerModel
+
+    from napari_gem.layers import LayerImage
+    from napari_gem.types import Appearance, Region
+
+logger = logging.getLogger(__name__)
+
+WAIT = 100
+"""Milliseconds that a change must rest before it is told."""
+
+
+class ImagePanel(QWidget):
+    """Lets the user say what is segmented, and shows what the model sees of it.
+
+    Nothing that happens in the viewer makes it raise; what is wrong is told.
+
+    Parameters
+    ----------
+    viewer
+        Gives layers, slices and the view.
+    parent
+        Widget that it is part of.
+    """
+
+    changed = Signal()
+    """Something changed that needs a new encoding; told once it rests."""
+    data_changed = Signal()
+    """Pixels of the chosen layers were replaced: nothing encoded of them holds."""
+    layer_chosen = Signal(object)
+    """The layer now chosen, or None."""
+    told = Signal(str, str)
+    """``info``, ``warning`` or ``error``, and a sentence for the user."""
+
+    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._told = ""
+        self._state: object = None
+        self._detached = False
+        self.image_choice = ImageChoice(viewer)
+        self.preview = ImagePreview()
+        self.channel_choice = ChannelChoice(viewer)
+        self.detail_choice = DetailChoice()
+        self.region_choice = RegionChoice(viewer)
+        self.slice_choice = SliceChoice()
+        self._hint = PatchHint(viewer)
+        self._timer = QTimer(self, singleShot=True, interval=WAIT)
+        self._viewer_links = Links(self._on_view)
+        self._list_links = Links(self._on_list)
+        self._layer_links = Links(self._on_view)
+        self._data_links = Links(self._on_data)
+        self._shape_links = Links(self._on_view)
+        self._lay_out()
+        self._connect()
+        self._on_layer(self.layer())
+        self._state = self._make_state()
+        self._told = ""  # nobody has listened yet
+
+    # --- what is chosen
+
+    def layer(self) -> Any:
+        """Image layer that is chosen; None if there is none."""
+        return self.image_choice.layer()
+
+    def layers(self) -> list[Any]:
+        """All layers that are shown together, the chosen one first."""
+        layer = self.layer()
+        return [] if layer is None else [layer, *self.channel_choice.layers()]
+
+    def read(self) -> LayerImage:
+        """Say what is shown; its pixels are read by `LayerImage.read`.
+
+        Raises
+        ------
+        GemError
+            If there is no such image.
+        """
+        return self._read()
+
+    def read_at(self, position: Mapping[int, int]) -> LayerImage:
+        """Say what would be shown at another slice; as `read`."""
+        return self._read(position=position)
+
+    def region(self) -> Region | None:
+        """Part of the image that is chosen; None for all.
+
+        Raises
+        ------
+        GemError
+            If there is no such part.
+        """
+        return self.region_choice.region(self.layer(), self._read())
+
+    def positions(self) -> list[dict[int, int]] | None:
+        """Slices that are chosen, the shown one first; None for only the shown one.
+
+        Raises
+        ------
+        GemError
+            If there is no image, or the range is empty.
+        """
+        return self.slice_choice.positions(self._read().position)
+
+    def appearance(self) -> Appearance:
+        """How the image is shown now; cheap, for comparison with an encoded one.
+
+        Raises
+        ------
+        GemError
+            If there is no such image.
+        """
+        return read_view_appearance(self.layers(), **self.channel_choice.choice())
+
+    def detail(self) -> float | None:
+        """Image pixels per patch; None for what the model suggests."""
+        return self.detail_choice.detail()
+
+    def set_detail(self, value: float | None) -> None:
+        """Choose image pixels per patch; None takes what the model suggests."""
+        self.detail_choice.set_detail(value)
+
+    def set_model_patch(self, patch: float) -> None:
+        """Tell the image pixels per patch that the model suggests; 0 if not known."""
+        self.detail_choice.set_model_patch(patch)
+
+    def detach(self) -> None:
+        """Stop listening to the viewer, and take away what is drawn in it."""
+        if self._detached:
+            return
+        self._detached = True
+        self._timer.stop()
+        self.preview.close_down()
+        self.image_choice.detach()
+        self._hint.hide()
+        for links in self._all_links():
+            links.clear()
+
+    # --- how it is made
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setVerticalSpacing(4)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Image", self.image_choice)
+        form.addRow(self.preview)
+        form.addRow(self.channel_choice)
+        form.addRow("Detail", self.detail_choice)
+        form.addRow("Where", self.region_choice)
+        self._slices_label = QLabel("Slices")
+        self._slices_label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        form.addRow(self._slices_label, self.slice_choice)
+
+    def _connect(self) -> None:
+        dims, layers = self._viewer.dims.events, self._viewer.layers.events
+        scene, canvas = self._viewer.scene.camera.events, self._viewer.canvas.events
+        self._viewer_links.connect(
+            [dims.point, dims.ndisplay, dims.margin_left, dims.margin_right]
+        )
+        self._viewer_links.connect([scene.center, scene.zoom, canvas.size])
+        self._list_links.connect([layers.inserted, layers.removed, layers.renamed])
+        self._list_links.connect([dims.order])
+        self.image_choice.layer_chosen.connect(self._on_layer)
+        self.channel_choice.changed.connect(self._on_channels)
+        self.detail_choice.changed.connect(self._later)
+        self.detail_choice.hinted.connect(self._on_hint)
+        self.region_choice.changed.connect(self._on_region)
+        self.slice_choice.changed.connect(self._later)
+        self.preview.measured.connect(self.channel_choice.set_limits)
+        self._timer.timeout.connect(self._on_rest)
+        # a dock that the window deletes is not closed before
+        for links in self._all_links():
+            self.destroyed.connect(links.clear)
+        self.destroyed.connect(self._hint.hide)
+
+    def _all_links(self) -> tuple[Links, ...]:
+        return (
+            self._viewer_links,
+            self._list_links,
+            self._layer_links,
+            self._data_links,
+            self._shape_links,
+        )
+
+    def _read(
+        self, position: Mapping[int, int] | None = None, largest: int | None = None
+    ) -> LayerImage:
+        return read_layers(
+            self.layers(),
+            self._viewer.dims,
+            **self.channel_choice.choice(),
+            position=position,
+            largest=largest,
+        )
+
+    # --- what happens
+
+    def _on_layer(self, layer: Any) -> None:
+        with self._telling():
+            self.channel_choice.set_layer(layer)
+            self.region_choice.set_layer(layer)
+            self._watch()
+        self._later()
+        self.layer_chosen.emit(layer)
+
+    def _on_channels(self) -> None:
+        with self._telling():
+            self._watch()
+        self._later()
+
+    def _on_region(self) -> None:
+        self._watch_shapes()
+        self._later()
+
+    def _on_list(self, _event: Any = None) -> None:
+        with self._telling():
+            self.channel_choice.refresh()
+            self.region_choice.refresh()
+            self._watch()
+            self._watch_shapes()
+        self._later()
+
+    def _on_view(self, _event: Any = None) -> None:
+        self._later()
+
+    def _on_data(self, _event: Any = None) -> None:
+        with self._telling():
+            self.channel_choice.forget_limits()
+            self.channel_choice.refresh()
+            self._watch()
+        self._state = None
+        self.data_changed.emit()
+        self._later()
+
+    def _on_hint(self, patch: float) -> None:
+        if not patch or self._detached:
+            self._hint.hide()
+            return
+        with self._telling():
+            layer, image = self.layer(), self._read()
+            size = patch_in_view(layer, image, self._viewer.dims, patch)
+            self._hint.show(*size)
+
+    def _later(self) -> None:
+        if not self._detached:
+            self.preview.ask(self._picture)
+            self._timer.start()
+
+    def _picture(self) -> tuple[LayerImage, bool] | None:
+        if self.layer() is None:
+            return None
+        return self._read(largest=SIDE * SIDE), self.channel_choice.wants_limits()
+
+    def _on_rest(self) -> None:
+        """Follow the viewer, and tell if that changes what is encoded."""
+        with self._telling():
+            state = self._make_state()
+            if state != self._state:
+                self._state = state
+                self.changed.emit()
+
+    def _make_state(self) -> object:
+        """Everything that a new encoding depends on."""
+        layer = self.layer()
+        if layer is None:
+            self._show_slices({}, None)
+            self.detail_choice.set_extent(lambda _patch: "")
+            self.preview.set_region(None)
+            return None
+        try:
+            axis = self.channel_choice.channel_axis()
+            axes = slice_axes(layer, self._viewer.dims, channel_axis=axis)
+            self._show_slices(axes, layer)
+            image = self._read()
+            self.detail_choice.set_extent(lambda patch: extent_text(image, patch))
+            region = self.region_choice.region(layer, image)
+            positions = self.slice_choice.positions(image.position)
+        except GemError as error:
+            self.preview.set_region(None)
+            self._tell("warning", str(error))
+            return str(error)
+        self._tell("info", "")
+        self.preview.set_region(region)
+        return (
+            image.source,
+            image.plane,
+            image.shape,
+            image.appearance,
+            self.channel_choice.channels(),
+            region,
+            positions,
+            self.detail(),
+        )
+
+    def _show_slices(self, axes: Mapping[int, int], layer: Any) -> None:
+        names = {axis: str(layer.axis_labels[axis]) for axis in axes}
+        self.slice_choice.set_axes(axes, names)
+        for part in (self.slice_choice, self._slices_label):
+            part.setVisible(bool(axes))
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Tell what goes wrong: nothing is raised into the viewer's events."""
+        try:
+            yield
+        except GemError as error:
+            self._tell("warning", str(error))
+        except Exception as error:
+            logger.exception("The image panel could not follow the viewer")
+            self._tell("error", f"The image could not be looked at ({error}).")
+
+    def _tell(self, kind: str, sentence: str) -> None:
+        if sentence != self._told:
+            self._told = sentence
+            self.told.emit(kind, sentence)
+
+    def _watch(self) -> None:
+        """Listen to the layers that are shown together, and to no others."""
+        self._layer_links.clear()
+        self._data_links.clear()
+        self.image_choice.set_beside(self.channel_choice.layers())
+        for layer in self.layers():
+            events = layer.events
+            self._data_links.connect([events.data])
+            self._layer_links.connect(
+                [events.contrast_limits, events.gamma, events.colormap, events.opacity]
+            )
+            self._layer_links.connect(
+                [events.blending, events.projection_mode, events.units, events.scale]
+            )
+            self._layer_links.connect(
+                [events.translate, events.rotate, events.shear, events.affine]
+            )
+
+    def _watch_shapes(self) -> None:
+        self._shape_links.clear()
+        shapes = self.region_choice.chosen_shapes()
+        if shapes is not None:
+            events = shapes.events
+            self._shape_links.connect([events.data, events.highlight, events.scale])
+            self._shape_links.connect([events.translate, events.rotate, events.affine])
+
+
+def extent_text(image: LayerImage, patch: float) -> str:
+    """Size of a patch in the layer's unit; empty if it has none."""
+    axes = image.geometry.displayed
+    units = [f"{image.geometry.transform['units'][axis]:~P}" for axis in axes]
+    if any(unit in ("", "px", "pixel") for unit in units):
+        return ""
+    down, right = image.patch_extent(patch)
+    if units[0] == units[1]:
+        if abs(down - right) <= 0.01 * down:
+            return f"{down:.3g} {units[0]}"
+        return f"{down:.3g} x {right:.3g} {units[0]}"
+    return f"{down:.3g} {units[0]} x {right:.3g} {units[1]}"
