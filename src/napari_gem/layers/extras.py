@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from napari_gem.colors import class_color
-from napari_gem.layers.results import KEY, fingerprint
+from napari_gem.layers.results import KEY
 from napari_gem.layers.update import is_result
 from napari_gem.postprocess.instances import InstanceMethod, Instances, instances
 from napari_gem.postprocess.peaks import peaks
@@ -92,8 +92,8 @@ class Source:
         (axes, axes + 1): a place in pixels, and 1, to world coordinates.
     entry
         Our metadata of the labels layer; empty for labels of the user.
-    title
-        Name of the labels layer.
+    title, layer
+        Name and unique id of the labels layer.
     """
 
     labels: NDArray[Any]
@@ -105,6 +105,7 @@ class Source:
     world: NDArray[np.float64]
     entry: Mapping[str, Any] = field(default_factory=dict)
     title: str = ""
+    layer: str = ""
 
     def planes(self, data: NDArray[Any]) -> NDArray[Any]:
         """View data as (planes, height, width)."""
@@ -176,6 +177,7 @@ def read_source(labels: Any, layers: Iterable[Any]) -> Source:
         world=np.stack([*steps, zero], axis=-1),
         entry=entry,
         title=str(labels.name),
+        layer=str(labels.unique_id),
     )
 
 
@@ -227,7 +229,7 @@ def make_extra(source: Source, kind: ExtraKind, options: ExtraOptions) -> ExtraL
     -------
     ExtraLayer
         Its ``metadata["napari_gem"]`` tells role (the kind), source, plane and recipe,
-        and ``of``, the name of the labels.
+        and ``of``, the unique id of the labels.
 
     Raises
     ------
@@ -242,9 +244,8 @@ def make_extra(source: Source, kind: ExtraKind, options: ExtraOptions) -> ExtraL
     entry = {
         "role": kind,
         **told,
-        "of": source.title,
+        "of": source.layer,
         "options": {name: getattr(options, name) for name in vars(options)},
-        "fingerprint": extra_fingerprint(data, kwargs.get("features", {})),
     }
     common = {
         **source.transform,
@@ -252,13 +253,6 @@ def make_extra(source: Source, kind: ExtraKind, options: ExtraOptions) -> ExtraL
         "metadata": {KEY: entry},
     }
     return ExtraLayer(data, {**common, **kwargs}, layer_kind)
-
-
-def extra_fingerprint(data: Any, features: Mapping[str, Any]) -> str:
-    """Digest of a layer's data and features, to see whether it was changed."""
-    if isinstance(data, list):  # shapes
-        data = np.array(data) if data else np.empty((0, 4, 2))
-    return fingerprint(np.asarray(data), features)
 
 
 def instance_table(source: Source, options: ExtraOptions) -> Table:

@@ -1,0 +1,268 @@
+"""The panel, and what its buttons make in a viewer."""
+
+from __future__ import annotations
+
+import csv
+from threading import Event
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QFileDialog
+
+from napari_gem import layers
+from napari_gem._qt import extras as extras_module
+from napari_gem._qt.extras import BUSY, Extras, choose_labels
+from napari_gem._qt.results_panel import ResultsPanel
+from napari_gem.layers.extras import EXTRA_KINDS, ExtraOptions, make_extra
+from tests.layers.test_extras import show
+
+NARROW = 320
+PATIENCE = 60_000
+
+
+@pytest.fixture
+def panel(qtbot):
+    made = ResultsPanel()
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def labels(viewer):
+    return show(viewer, viewer.add_image(np.zeros((20, 30)), scale=(2, 2)))
+
+
+@pytest.fixture
+def extras(viewer):
+    made = Extras(viewer)
+    made.heard = []
+    made.told.connect(lambda kind, sentence: made.heard.append((kind, sentence)))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wait(qtbot, extras):
+    return lambda: qtbot.waitUntil(lambda: not extras.busy, timeout=PATIENCE)
+
+
+# --- panel
+
+
+@pytest.mark.parametrize("kind", EXTRA_KINDS)
+def test_buttons_ask_with_options(panel, qtbot, kind):
+    panel.method.setCurrentText("Watershed")
+    panel.minimum_size.setValue(12)
+    panel.seed_distance.setValue(7)
+    panel.peak_distance.setValue(3)
+    panel.peak_threshold.setValue(0.8)
+    with qtbot.waitSignal(getattr(panel, f"{kind}_requested")) as asked:
+        qtbot.mouseClick(getattr(panel, f"{kind}_button"), Qt.MouseButton.LeftButton)
+    assert asked.args == [ExtraOptions("watershed", 12, 7, 3, 0.8)]
+
+
+def test_the_table_asks_for_a_file(panel, qtbot, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("t.csv", ""))
+    with qtbot.waitSignal(panel.table_requested) as asked:
+        qtbot.mouseClick(panel.table_button, Qt.MouseButton.LeftButton)
+    assert asked.args == [ExtraOptions(), "t.csv"]
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
+    with qtbot.assertNotEmitted(panel.table_requested):
+        qtbot.mouseClick(panel.table_button, Qt.MouseButton.LeftButton)
+
+
+def test_busy_and_method_disable(panel):
+    panel.set_busy(True)
+    assert not panel.instances_button.isEnabled()
+    assert not panel.table_button.isEnabled()
+    panel.set_busy(False)
+    assert panel.instances_button.isEnabled()
+    assert not panel.seed_distance.isEnabled()
+    panel.method.setCurrentText("Watershed")
+    assert panel.seed_distance.isEnabled()
+
+
+def test_it_fits_a_narrow_dock_and_is_folded_at_first(panel):
+    assert not panel.fold.isExpanded()
+    panel.fold.expand(animate=False)
+    assert panel.minimumSizeHint().width() <= NARROW
+
+
+# --- into the viewer
+
+
+@pytest.mark.parametrize("kind", EXTRA_KINDS)
+def test_a_second_time_updates_and_what_was_changed_stays(
+    viewer, labels, extras, wait, kind
+):
+    extras.make(labels, kind)
+    assert extras.busy
+    wait()
+    (first,) = [x for x in viewer.layers if role(x) == kind]
+    assert layers.is_result(first)
+    first.name, first.opacity, first.visible = "mine", 0.3, False
+    labels.scale = (3, 3)
+    if kind != "peaks" and kind != "uncertainty":
+        labels.data = np.where(labels.data == 2, 0, labels.data)
+    extras.make(labels, kind)
+    wait()
+    assert [x for x in viewer.layers if role(x) == kind] == [first]
+    assert (first.name, first.opacity, first.visible) == ("mine", 0.3, False)
+    assert first.scale.tolist() == [3, 3]
+    if kind in ("instances", "boxes"):
+        assert set(first.features["class"]) <= {"background", "nuclei"}
+    if kind == "instances":
+        assert first.data.max() == 2
+    elif kind == "boxes":
+        assert len(first.data) == 2
+    change(first, kind)
+    before = [np.array(part) for part in first.data]
+    extras.make(labels, kind)
+    wait()
+    assert len([x for x in viewer.layers if role(x) == kind]) == 2
+    assert all(map(np.array_equal, before, first.data))
+    assert extras.heard[-1][0] == "info"
+    assert extras.heard[-1][1].startswith("Added")
+
+
+def change(layer, kind):
+    if kind == "instances":
+        layer.paint((18, 25), 3)
+    elif kind == "uncertainty":
+        layer.data = layer.data * 0.5
+    elif kind == "peaks":
+        layer.add((1, 1))
+    else:
+        layer.features = {**layer.features, "class": ["mine"] * len(layer.data)}
+
+
+def role(layer):
+    return layer.metadata.get(layers.KEY, {}).get("role")
+
+
+def test_from_something_to_nothing_and_back(viewer, labels, extras, wait):
+    data = labels.data.copy()
+    for kind in ("instances", "boxes", "peaks"):
+        labels.data = data
+        for options, some in ((0.5, True), (0.99, False), (0.5, True)):
+            labels.data = data if some else np.zeros_like(data)
+            extras.make(labels, kind, ExtraOptions(peak_threshold=options))
+            wait()
+            assert extras.heard[-1][0] == "info", extras.heard
+            (layer,) = [x for x in viewer.layers if role(x) == kind]
+            found = layer.data.max() > 0 if kind == "instances" else len(layer.data)
+            assert bool(found) == some
+            assert ("none found" in extras.heard[-1][1]) != some
+
+
+def test_only_one_thing_at_a_time(viewer, labels, extras, wait):
+    extras.make(labels, "instances")
+    extras.make(labels, "boxes")
+    assert extras.heard == [("error", BUSY)]
+    wait()
+    assert role(viewer.layers[-1]) == "instances"
+    assert len(viewer.layers) == 5
+
+
+def test_labels_removed_meanwhile(viewer, labels, extras, wait):
+    extras.make(labels, "instances")
+    viewer.layers.remove(labels)
+    wait()
+    assert extras.heard == [("info", "The labels were removed, so nothing was made.")]
+    assert len(viewer.layers) == 3
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds what is being made until it is opened; says then when it was made."""
+    opened, made = Event(), Event()
+
+    def hold(*arguments):
+        opened.wait(PATIENCE / 1000)
+        result = make_extra(*arguments)
+        made.set()
+        return result
+
+    monkeypatch.setattr(extras_module, "make_extra", hold)
+    yield opened, made
+    opened.set()
+
+
+def test_closed_meanwhile(viewer, labels, extras, qtbot, gate):
+    opened, made = gate
+    extras.make(labels, "instances")
+    extras.close()
+    opened.set()
+    assert made.wait(PATIENCE / 1000)
+    qtbot.wait(100)
+    assert len(viewer.layers) == 4
+    extras.make(labels, "instances")
+    assert not extras.busy
+
+
+def test_viewer_closed_meanwhile(make_napari_viewer, qtbot, gate):
+    opened, made = gate
+    viewer = make_napari_viewer()
+    labels = show(viewer, viewer.add_image(np.zeros((20, 30))))
+    panel = ResultsPanel()
+    viewer.window.add_dock_widget(panel)
+    extras = Extras(viewer, parent=panel)
+    extras.make(labels, "instances")
+    # napari waits for its workers when it closes
+    QTimer.singleShot(100, opened.set)
+    viewer.close()
+    opened.set()
+    assert made.wait(PATIENCE / 1000)
+    qtbot.wait(100)
+
+
+def test_errors_are_told(viewer, labels, extras, wait):
+    own = viewer.add_labels(np.eye(4, dtype=int))
+    extras.make(own, "uncertainty")
+    wait()
+    assert extras.heard[-1][0] == "error"
+    assert "no probability maps" in extras.heard[-1][1]
+    extras.make(viewer.layers[0], "instances")
+    assert extras.heard[-1][0] == "error"
+    viewer.layers.clear()
+    extras.make(None, "instances")
+    assert "There are no labels" in extras.heard[-1][1]
+    assert len(extras.heard) == 3
+
+
+def test_table_to_a_file(viewer, labels, extras, wait, tmp_path):
+    tables = []
+    extras.table_made.connect(tables.append)
+    extras.make_table(None, path=tmp_path / "t.csv")
+    wait()
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:4] == ["instance", "class", "label", "area (px)"]
+    assert len(rows) == 4
+    assert tables[0]["label"].tolist() == [1, 2, 1]
+    assert extras.heard == [
+        ("info", f"3 instances were written to '{tmp_path / 't.csv'}'.")
+    ]
+    extras.make_table(labels, path=tmp_path / "missing" / "t.csv")
+    wait()
+    assert extras.heard[-1][0] == "error"
+    assert "cannot be written" in extras.heard[-1][1]
+
+
+def test_labels_that_are_chosen(viewer, labels, extras, wait):
+    extras.make(None, "instances")
+    wait()
+    viewer.layers.selection.active = viewer.layers[-1]
+    assert role(viewer.layers[-1]) == "instances"
+    assert choose_labels(viewer) is labels
+    own = viewer.add_labels(np.eye(4, dtype=int))
+    assert choose_labels(viewer) is own
+    viewer.layers.selection.active = viewer.layers[0]
+    assert choose_labels(viewer) is labels
