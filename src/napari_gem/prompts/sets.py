@@ -1,0 +1,187 @@
+"""Prompt sets: classes with ids, colours and words, as JSON files that can be shared.
+
+The sets that come with the package are the files in ``sets/``, found by their presence.
+Such a file holds the fields of `PromptSet`; what is left out takes its default.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from napari_gem.checks import check_prompts, check_score
+from napari_gem.records import from_json, to_dict
+from napari_gem.types import GemError, Prompt, ScoreParameters
+
+SCHEMA = 1
+"""Version of the files' schema."""
+
+ENDING = ".json"
+
+_FOLDER = Path(__file__).parent / "sets"
+
+
+@dataclass(frozen=True)
+class PromptSet:
+    """Classes that belong together, with what else their kind of image needs.
+
+    Attributes
+    ----------
+    name
+        What the user reads.
+    about
+        One line: for what.
+    source
+        The nomenclature that names the classes, with its page.
+    tested
+        On what, and with which weights, the words were tried.
+    prompts
+        The classes. Their label ids stay the same when the set is loaded; 0 leaves
+        an id to whoever loads it.
+    background
+        Words for what is none of the classes; empty keeps those of the model.
+    templates
+        Sentences with ``{}`` for the word; empty keeps those of the model.
+    schema
+        Version of the file's schema.
+    """
+
+    name: str
+    about: str = ""
+    source: str = ""
+    tested: str = ""
+    prompts: tuple[Prompt, ...] = ()
+    background: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    schema: int = SCHEMA
+
+
+def check_set(prompt_set: PromptSet) -> None:
+    """Refuse a set that could not be used.
+
+    Raises
+    ------
+    GemError
+        If two classes have the same label id or share a word, or as
+        `napari_gem.checks.check_prompts`; if a template has no place for the word, or
+        a background word is empty.
+    """
+    check_prompts(prompt_set.prompts)
+    owners: dict[str, str] = {}
+    for prompt in prompt_set.prompts:
+        for word in {" ".join(word.split()).casefold() for word in prompt.words}:
+            if word in owners:
+                raise GemError(
+                    f"'{word}' stands in two classes, '{owners[word]}' and "
+                    f"'{prompt.name}'. Keep it in one of them only."
+                )
+            owners[word] = prompt.name
+    templates = prompt_set.templates or ScoreParameters().templates
+    check_score(ScoreParameters(background=prompt_set.background, templates=templates))
+
+
+@cache
+def list_sets() -> tuple[str, ...]:
+    """Names of the sets that come with the package, for `read_set`."""
+    return tuple(sorted(path.stem for path in _FOLDER.glob(f"*{ENDING}")))
+
+
+def read_set(name_or_path: str | Path) -> PromptSet:
+    """Read a prompt set.
+
+    Parameters
+    ----------
+    name_or_path
+        One of `list_sets`, or the path of a file.
+
+    Raises
+    ------
+    GemError
+        If there is no such set, the file cannot be read, is no prompt set or one of
+        another schema, or as `check_set`; the message says which file and where.
+    """
+    if name_or_path in list_sets():
+        path = _FOLDER / f"{name_or_path}{ENDING}"
+    else:
+        path = Path(name_or_path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise GemError(
+            f"'{path}' is no prompt set: it is not text in UTF-8. Choose a JSON file."
+        ) from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise GemError(
+            f"The prompt set '{path}' cannot be read ({reason}). Give the path of a "
+            f"JSON file, or one of {', '.join(list_sets())}."
+        ) from error
+    try:
+        return _parse(text)
+    except GemError as error:
+        raise GemError(f"'{path.name}' is no usable prompt set. {error}") from error
+
+
+def write_set(path: str | Path, prompt_set: PromptSet) -> Path:
+    """Write a prompt set; what was there stays whole until the new file is.
+
+    Parameters
+    ----------
+    path
+        Of the file to write; its folder must be there.
+    prompt_set
+        What to write.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    GemError
+        If the file cannot be written, or as `check_set`.
+    """
+    check_set(prompt_set)
+    path = Path(path)
+    text = json.dumps(to_dict(prompt_set), indent=2, ensure_ascii=False) + "\n"
+    try:
+        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
+        unfinished = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise GemError(
+            f"The prompt set '{path}' cannot be written ({error.strerror or error}). "
+            "Choose another place."
+        ) from error
+    return path
+
+
+def _parse(text: str) -> PromptSet:
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise GemError(
+            f"Line {error.lineno}, column {error.colno} is no JSON: {error.msg}. "
+            "Mend the file there."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise GemError(f"It is no JSON: {error}.") from error
+    schema = content.get("schema", SCHEMA) if isinstance(content, dict) else SCHEMA
+    if schema != SCHEMA:
+        raise GemError(
+            f"Its schema is {schema!r}; expected {SCHEMA}. Take a newer "
+            "napari-gem, or save the set again with the one that it came from."
+        )
+    prompt_set = from_json(PromptSet, text)
+    check_set(prompt_set)
+    return prompt_set
