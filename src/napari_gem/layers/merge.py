@@ -63,10 +63,11 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
     ids = _new_ids(mine, ours.features, theirs, target.features)
     data = _merge(mine, theirs, ids, policy)
     _, kwargs, _ = target.as_layer_data_tuple()
+    kwargs.pop("properties", None)  # the same as features, and would count more
     kwargs = {
         **kwargs,
         "name": f"{target.name} · merged",
-        "features": filled_features_of(ours.features, target.features, ids),
+        "features": _joined_features(ours.features, target.features, ids),
         "metadata": {},
         "multiscale": False,
     }
@@ -130,7 +131,7 @@ def _merge(
     return merged
 
 
-def filled_features_of(
+def _joined_features(
     ours: Any, target: Any, ids: Mapping[int, int]
 ) -> dict[str, list[Any]]:
     """Features of the target, with rows for our labels under their new ids."""
