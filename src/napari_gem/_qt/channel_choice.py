@@ -50,7 +50,9 @@ class ChannelChoice(QCollapsible):
     """Another choice."""
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        super().__init__("Channels", parent, expandedIcon="▾", collapsedIcon="▸")
+        # superqt's own arrows are black, also in a dark theme
+        super().__init__("", parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        self._count = 1
         self._viewer = viewer
         self._layer: Any = None
         self._others: list[Any] = []
@@ -65,6 +67,7 @@ class ChannelChoice(QCollapsible):
             "Axis of the layer that holds channels. It must not be on the screen."
         )
         self.list = QListWidget()
+        self.list.setToolTip("What is shown together as one image")
         self.list.setIconSize(QSize(16, 16))
         self.stretch = QCheckBox("Contrast of each channel by itself")
         self.stretch.setToolTip(
@@ -88,6 +91,7 @@ class ChannelChoice(QCollapsible):
         self.toggleButton().setStyleSheet(
             "text-align: left; border: none; background: transparent;"
         )
+        self.toggled.connect(self._show_title)
         self.axis.currentIndexChanged.connect(self._on_axis)
         self.list.itemChanged.connect(self._on_item)
         self.list.itemDoubleClicked.connect(self._on_color)
@@ -263,9 +267,13 @@ class ChannelChoice(QCollapsible):
             text = "No other image layer of this shape."
         self._about.setText(text)
         self._about.setVisible(bool(text))
-        count = len(channels) if axis is not None else 1 + len(beside)
-        more = axis is not None or bool(beside)
-        self.setText(f"Channels: {count} together" if more else "Channels")
+        self._count = len(channels) if axis is not None else 1 + len(beside)
+        self._show_title()
+
+    def _show_title(self) -> None:
+        arrow = "▾" if self.isExpanded() else "▸"
+        told = f": {self._count} together" if self._count > 1 else ""
+        self.setText(f"{arrow} Channels{told}")
 
     def _on_axis(self, _index: int) -> None:
         self._limits = ()

@@ -128,7 +128,9 @@ class ImagePanel(QWidget):
         GemError
             If there is no image, or the range is empty.
         """
-        return self.slice_choice.positions(self._read().position)
+        image = self._read()
+        self._show_slices()
+        return self.slice_choice.positions(image.position)
 
     def appearance(self) -> Appearance:
         """How the image is shown now; cheap, for comparison with an encoded one.
@@ -292,14 +294,12 @@ class ImagePanel(QWidget):
         """Everything that a new encoding depends on."""
         layer = self.layer()
         if layer is None:
-            self._show_slices({}, None)
+            self._show_slices()
             self.detail_choice.set_extent(lambda _patch: "")
             self.preview.set_region(None)
             return None
         try:
-            axis = self.channel_choice.channel_axis()
-            axes = slice_axes(layer, self._viewer.dims, channel_axis=axis)
-            self._show_slices(axes, layer)
+            self._show_slices()
             image = self._read()
             self.detail_choice.set_extent(lambda patch: extent_text(image, patch))
             region = self.region_choice.region(layer, image)
@@ -321,7 +321,12 @@ class ImagePanel(QWidget):
             self.detail(),
         )
 
-    def _show_slices(self, axes: Mapping[int, int], layer: Any) -> None:
+    def _show_slices(self) -> None:
+        """Offer the slices that the layer has now."""
+        layer, axes = self.layer(), {}
+        if layer is not None:
+            channel_axis = self.channel_choice.channel_axis()
+            axes = slice_axes(layer, self._viewer.dims, channel_axis=channel_axis)
         names = {axis: str(layer.axis_labels[axis]) for axis in axes}
         self.slice_choice.set_axes(axes, names)
         for part in (self.slice_choice, self._slices_label):

@@ -217,11 +217,12 @@ class ImagePreview(QWidget):
             return
         self._shape = self._coming
         self._show(picture)
-        if picture.limits:
-            self.measured.emit(picture.limits)
         if self._stale:
             self._stale = False
             self._timer.start()
+        elif picture.limits and not self._timer.isActive():
+            # else they may be those of other channels
+            self.measured.emit(picture.limits)
 
     def _show(self, picture: Picture) -> None:
         self.sentence = picture.sentence

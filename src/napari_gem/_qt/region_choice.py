@@ -263,11 +263,8 @@ class SliceChoice(QWidget):
         for box in (self.first, self.last):
             box.blockSignals(True)
             box.setRange(0, length - 1)
+            box.setValue(0 if box is self.first else length - 1)
             box.blockSignals(False)
-        if self.last.value() <= self.first.value():
-            self.last.blockSignals(True)
-            self.last.setValue(length - 1)
-            self.last.blockSignals(False)
 
     def _show(self) -> None:
         ranged = self.which.currentText() == RANGE
