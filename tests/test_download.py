@@ -11,8 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 from huggingface_hub import constants
 
-from napari_gem import download
-from napari_gem.models import find_model, is_available, load_model, load_model_steps
+from napari_gem import download, loading
+from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.download import size_text
+from napari_gem.models import (
+    DownloadNeeded,
+    describe,
+    find_model,
+    is_available,
+    load_model,
+    load_model_steps,
+)
 from napari_gem.steps import run
 from napari_gem.types import GemError, Progress
 from tests.tiny import write_tiny_model
@@ -35,6 +44,7 @@ class Hub(ThreadingHTTPServer):
         self.files = files
         self.status = 200
         self.error = ""
+        self.card_data: dict[str, object] = {"license": "cc-by-4.0"}
         self.asked: list[str] = []
         # weights stop half-way until this is set
         self.go_on = threading.Event()
@@ -64,6 +74,7 @@ class Answer(BaseHTTPRequestHandler):
             sizes = {name: len(body) for name, body in self.server.files.items()}
             files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
             info = {"id": "tiny/model", "sha": COMMIT, "siblings": files}
+            info["cardData"] = self.server.card_data
             self.reply(200, json.dumps(info).encode(), "")
         elif name in self.server.files:
             body = self.server.files[name]
@@ -139,14 +150,106 @@ def test_a_model_is_fetched_once_and_loads(hub: Hub, files: dict[str, bytes]) ->
     assert not hub.asked
 
 
-def test_nothing_is_asked_without_permission(hub: Hub) -> None:
-    for name in (NAME, "ViT-B-16-quickgelu/openai"):
-        with pytest.raises(GemError, match="not on this computer") as caught:
-            load_model(name)
-        assert "Allow the download" in str(caught.value)
-    assert "about 598 MB" in str(caught.value)
-    assert "licence MIT" in str(caught.value)
+def test_size_source_and_licence_are_told_before_a_download(
+    hub: Hub, files: dict[str, bytes]
+) -> None:
+    card = find_model(NAME)
+    assert card.size is None
+    with pytest.raises(DownloadNeeded, match="not on this computer") as caught:
+        load_model(card)
+    told = caught.value.card
+    assert told == describe(card)
+    assert told.size == sum(map(len, files.values())) - len(files["README.md"])
+    assert told.source == f"{hub.address}/tiny/model"
+    assert told.licence == "cc-by-4.0"
+    assert size_text(told.size) == "about 7 MB"
+    for part in ("about 7 MB", told.source, "cc-by-4.0", "Allow the download"):
+        assert part in str(caught.value)
+    assert not any("safetensors" in line for line in hub.asked)
+    assert not is_available(told)
+    load_model(card, download=True)
+    assert is_available(told)
+    assert describe(card).size == 0
+
+
+@pytest.mark.parametrize(
+    ("stated", "licence"),
+    [
+        ({}, "see model card"),
+        ({"license": "other", "license_name": "apple-ascl"}, "apple-ascl"),
+        ({"license": ["mit", "cc0-1.0"]}, "mit, cc0-1.0"),
+    ],
+)
+def test_licences_are_read(hub: Hub, stated: dict, licence: str) -> None:
+    hub.card_data = stated
+    assert describe(find_model(NAME)).licence == licence
+
+
+def test_a_tag_is_described_and_fetched(
+    hub: Hub, files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_clip = import_open_clip()
+    tag = {"hf_hub": "tiny/model/", "quick_gelu": True}
+    table = {"ViT-S-32-alt": {"mine": tag}}
+    monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", table)
+    with pytest.raises(DownloadNeeded) as caught:
+        load_model("ViT-S-32-alt/mine")
+    told = caught.value.card
+    assert told.size == len(files["open_clip_model.safetensors"])
+    assert told.source == f"{hub.address}/tiny/model"
+    assert [line.split("?")[0] for line in hub.asked] == ["GET /api/models/tiny/model"]
+    with pytest.raises(GemError, match="does not fit ViT-S-32-alt"):
+        load_model("ViT-S-32-alt/mine", download=True)
+    assert is_available(told)
+
+
+def test_the_catalogue_tells_without_the_hub(hub: Hub) -> None:
+    card = find_model("ViT-B-16-quickgelu/openai")
+    assert describe(card) == card
+    with pytest.raises(DownloadNeeded, match=r"about 598 MB.*licence MIT") as caught:
+        load_model(card)
+    assert caught.value.card == card
+    assert describe(find_model("embedded")).size == 0
     assert not hub.asked
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_a_tower_that_cannot_be_read_is_refused_before_its_weights_come(
+    hub: Hub, allowed: bool
+) -> None:
+    config = json.loads(hub.files[download.CONFIG])
+    config["model_cfg"]["vision_cfg"]["timm_model_name"] = "convnext_base"
+    hub.files[download.CONFIG] = json.dumps(config).encode()
+    with pytest.raises(GemError, match=r"convnext_base.*no attention"):
+        load_model(NAME, download=allowed)
+    assert not any("safetensors" in line for line in hub.asked)
+
+
+def test_a_missing_package_is_told_before_the_weights_come(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    config = json.loads(hub.files[download.CONFIG])
+    config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "some/tokenizer"
+    hub.files[download.CONFIG] = json.dumps(config).encode()
+    with pytest.raises(GemError, match="pip install transformers"):
+        load_model(NAME, download=True)
+    assert not any("safetensors" in line for line in hub.asked)
+
+
+def test_a_text_tower_that_is_missing_is_asked_for(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda _: True)
+    folder = write_tiny_model(tmp_path / "mine")
+    config = json.loads((folder / download.CONFIG).read_text())
+    config["model_cfg"]["text_cfg"] = {"hf_model_name": "tiny/model"}
+    (folder / download.CONFIG).write_text(json.dumps(config))
+    hub.files["config.json"] = b"{}"
+    with pytest.raises(DownloadNeeded) as caught:
+        load_model(str(folder))
+    assert caught.value.card.size == len(b"{}")
+    assert caught.value.card.source == f"{hub.address}/tiny/model"
 
 
 def test_older_weights_are_taken_where_there_are_no_others(hub: Hub) -> None:
@@ -198,16 +301,20 @@ def test_a_repository_of_something_else_is_told(hub: Hub) -> None:
 def test_no_network_is_told(tmp_path: Path) -> None:
     with Hub({}) as server:
         address = server.address
-    with (
-        point_at(address, tmp_path / "cache"),
-        pytest.raises(GemError, match=re.escape(str(tmp_path / "cache"))) as caught,
-    ):
-        load_model(NAME, download=True)
-    assert address in str(caught.value)
+    for allowed in (True, False):
+        with (
+            point_at(address, tmp_path / "cache"),
+            pytest.raises(GemError, match=re.escape(str(tmp_path / "cache"))) as caught,
+        ):
+            load_model(NAME, download=allowed)
+        assert address in str(caught.value)
 
 
-def test_offline_mode_is_told(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("allowed", [False, True])
+def test_offline_mode_is_told(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, allowed: bool
+) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(GemError, match="offline mode is on"):
-        load_model(NAME, download=True)
+        load_model(NAME, download=allowed)
     assert not hub.asked

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from napari_gem import loading, models
 from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.download import HubFiles
 from napari_gem.models import is_available, list_models, load_model
 from napari_gem.types import GemError, GemParameters, ModelCard, Progress
 from napari_gem.weights import hash_file, read_shapes
@@ -47,7 +48,7 @@ def architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS)
     )
     open_clip.add_model_config(path)
-    known = models._architectures() | {ARCHITECTURE}
+    known = models._architectures() | {ARCHITECTURE: CONFIG}
     monkeypatch.setattr(models, "_architectures", lambda: known)
     return ARCHITECTURE
 
@@ -253,7 +254,7 @@ def given(patch: pytest.MonkeyPatch, name: str) -> tuple[Any, Any, Any]:
         return build(clip, tokenizer, mean, std)
 
     patch.setattr(loading, "build_backbone", spy)
-    load_model(name, device="cpu")
+    load_model(name, device="cpu", download=True)
     return got[0]
 
 
@@ -271,11 +272,12 @@ def test_a_tag_decides_activation_and_colours(
     table = {architecture: {"mine": tag}}
     monkeypatch.setattr(import_open_clip().pretrained, "_PRETRAINED", table)
 
-    def fetch(card: ModelCard, repository: str, *_: Any, **__: Any) -> Generator[Any]:
-        assert repository == "someone/model"
+    def fetch(files: HubFiles) -> Generator[Any]:
+        assert files.repository == "someone/model"
         yield Progress("Downloading")
         return (folder / "open_clip_model.safetensors",)
 
+    monkeypatch.setattr(loading.downloads, "describe", lambda card, files: card)
     monkeypatch.setattr(loading.downloads, "fetch_steps", fetch)
     clip, mean, std = given(monkeypatch, f"{architecture}/mine")
     kinds = {type(module).__name__ for module in clip.modules()}

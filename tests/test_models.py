@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from pathlib import Path
 
 import pytest
 
 import napari_gem
-from napari_gem import prompts
+from napari_gem import backbones, models, prompts
 from napari_gem.models import find_model, is_available, list_models
 from napari_gem.types import (
     EncodeParameters,
@@ -16,6 +17,7 @@ from napari_gem.types import (
     ModelCard,
     ScoreParameters,
 )
+from tests.tiny import CONFIG
 
 PACKAGE = Path(napari_gem.__file__).parent
 
@@ -109,7 +111,7 @@ def test_large_models_start_from_zero(name: str) -> None:
 
 
 def test_a_folder_becomes_a_card(tmp_path: Path) -> None:
-    (tmp_path / "open_clip_config.json").write_text("{}")
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": CONFIG}))
     card = find_model(str(tmp_path))
     assert card.id == str(tmp_path)
     assert card.weights == f"folder:{tmp_path}"
@@ -135,12 +137,96 @@ def test_a_file_becomes_a_card(tmp_path: Path) -> None:
         ("ViT-B-16-quikgelu/openai", "Did you mean ViT-B-16-quickgelu/openai"),
         ("nonsense/openai", "no model 'nonsense/openai'"),
         ("hf-hub:nobody", "hf-hub:OWNER/REPOSITORY"),
-        ("/no/such/place/at/all", "no model '/no/such"),
+        ("/no/such/place/at/all", "no file or folder '/no/such"),
     ],
 )
 def test_other_names_are_told_with_what_comes_near(typed: str, message: str) -> None:
     with pytest.raises(GemError, match=message):
         find_model(typed)
+
+
+PATHS = (
+    "/nothere/x.safetensors",
+    "/nothere/folder",
+    "~/nothere",
+    "./nothere",
+    "../nothere/x",
+    "nothere.pt",
+    "RN50/x.SAFETENSORS",
+    "some/folder/here",
+    "C:\\models\\x.bin",
+    "d:/models/x",
+    "models\\x",
+)
+
+
+@pytest.mark.parametrize("typed", PATHS)
+def test_paths_that_are_not_there_are_told_as_such(typed: str) -> None:
+    with pytest.raises(GemError, match="There is no file or folder") as caught:
+        find_model(typed)
+    assert f"'{typed}'" in str(caught.value)
+    assert ".safetensors" in str(caught.value)
+    assert "open_clip_config.json" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("RN50/openai", r"tower of RN50 \(resnet\) has no attention.*ViT-B-16"),
+        ("convnext_base_w/laion2b_s13b_b82k", r"\(convnext_base\) has no attention"),
+        ("ViTamin-L/datacomp1b", r"\(vitamin_large_224\) has no attention"),
+        ("MobileCLIP-S1/datacompdr", r"\(fastvit_mci1\) has no attention"),
+        ("ViT-B-16-SigLIP/webli", "timm's vit_base_patch16_siglip_224.*not supported"),
+        ("EVA02-B-16/merged2b_s8b_b131k", "timm's eva02_base.*yet.*ViT-B-16"),
+        ("coca_ViT-B-32/laion2b_s13b_b90k", "coca_ViT-B-32 pools or attends"),
+    ],
+)
+def test_towers_that_cannot_be_read_are_refused(
+    typed: str, message: str, tmp_path: Path
+) -> None:
+    architecture = typed.split("/")[0]
+    with pytest.raises(GemError, match=message):
+        find_model(typed)
+    weights = tmp_path / "mine.pt"
+    weights.touch()
+    with pytest.raises(GemError, match=message):
+        find_model(str(weights), architecture)
+    config = {"model_cfg": models._architectures()[architecture]}
+    folder = tmp_path / architecture
+    folder.mkdir()
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+    with pytest.raises(GemError, match=message):
+        find_model(str(folder))
+
+
+@pytest.mark.parametrize("typed", ["RN51/openai", "ViT-B-16-SigLP/webli"])
+def test_only_what_can_be_read_is_suggested(typed: str) -> None:
+    with pytest.raises(GemError) as caught:
+        find_model(typed)
+    assert "RN" not in str(caught.value).replace(typed, "")
+    assert "SigL" not in str(caught.value).replace(typed, "")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ViT-B-32", "ViT-L-14-336-quickgelu", "ViT-H-14-CLIPA", "roberta-ViT-B-32"],
+)
+def test_native_towers_can_be_read(name: str) -> None:
+    assert find_model(f"{name}/tag").architecture == name
+
+
+def test_every_family_says_what_it_reads() -> None:
+    folder = Path(backbones.__file__).parent
+    families = [p for p in folder.glob("*.py") if "\nFAMILY = " in p.read_text()]
+    assert len(backbones.readable()) == len(families) > 0
+
+
+def test_a_family_makes_its_towers_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = {"timm_model_name": "vit_.*_siglip_.*"}
+    monkeypatch.setattr(backbones, "readable", lambda: (reads,))
+    assert find_model("ViT-B-16-SigLIP/webli").architecture == "ViT-B-16-SigLIP"
+    with pytest.raises(GemError, match="not supported"):
+        find_model("ViT-B-16/tag")
 
 
 def test_a_folder_without_configuration_is_told(tmp_path: Path) -> None:

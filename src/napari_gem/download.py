@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import json
 import threading
 from contextlib import closing
+from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.types import GemError, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Container, Generator, Sequence
 
     from napari_gem.types import ModelCard
 
@@ -39,6 +42,83 @@ TOKENIZER = (
     "tokenizer.model",
 )
 """Files that tokenizers of the transformers package are read from."""
+
+
+ASK_SECONDS = 10
+"""The hub has this long to say what a repository holds."""
+
+
+class DownloadNeeded(GemError):  # noqa: N818 (an answer that is missing, no error)
+    """A model is not on this computer, and nobody agreed to its download yet.
+
+    Attributes
+    ----------
+    card
+        The model with size, source and licence, as far as they can be known.
+    """
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(
+            f"The model {card.name} is not on this computer: {size_text(card.size)} "
+            f"from {card.source}, licence {card.licence}. Allow the download to get "
+            "it (--download, download=True)."
+        )
+        self.card = card
+
+
+def size_text(size: int | None) -> str:
+    """Say how large a download is, for the user."""
+    if size is None:
+        return "size not known"
+    return f"about {size / 1e6:,.0f} MB" if size >= 1e6 else "less than 1 MB"
+
+
+@dataclass(frozen=True)
+class HubFiles:
+    """Files of a repository on the hub.
+
+    Attributes
+    ----------
+    repository
+        ``OWNER/REPOSITORY``.
+    groups
+        One file of each is needed; the first of a group that is there is taken.
+    extra
+        Files that a download brings too, if the repository has them.
+    """
+
+    repository: str
+    groups: tuple[tuple[str, ...], ...]
+    extra: tuple[str, ...] = ()
+
+    def find(self) -> tuple[Path, ...] | None:
+        """Find a file of each group in the hub's cache; None if one is missing."""
+        return find_cached(self.repository, self.groups)
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a folder's configuration of open_clip and return its ``model_cfg``.
+
+    Raises
+    ------
+    GemError
+        If it is no such file.
+    """
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+        parts = stated["vision_cfg"], stated["text_cfg"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GemError(
+            f"'{path}' is no configuration of open_clip ({error!r}). It needs "
+            "'model_cfg' with 'vision_cfg' and 'text_cfg'."
+        ) from error
+    if not all(isinstance(part, dict) for part in parts):
+        raise GemError(
+            f"'{path}' is no configuration of open_clip: 'vision_cfg' and 'text_cfg' "
+            "must be tables."
+        )
+    config: dict[str, Any] = stated
+    return config
 
 
 class _CancelledError(Exception):
@@ -74,26 +154,68 @@ def find_cached(
     return tuple(found)
 
 
-def fetch_steps(
-    card: ModelCard,
-    repository: str,
-    groups: Sequence[Sequence[str]],
-    extra: Sequence[str] = (),
-    *,
-    allowed: bool,
-) -> Generator[Progress, None, tuple[Path, ...]]:
-    """Find files of a repository in the hub's cache, or download them into it.
+def describe(card: ModelCard, files: HubFiles) -> ModelCard:
+    """Ask the hub for what a user wants to know before a download.
 
     Parameters
     ----------
     card
-        The model, to say what is asked for.
-    repository, groups
-        As for `find_cached`.
-    extra
-        Files that a download brings too, if the repository has them.
-    allowed
-        Whether the network may be used.
+        The model.
+    files
+        What it needs.
+
+    Returns
+    -------
+    ModelCard
+        With the bytes that are still to come, the page, and the licence that the
+        repository states.
+
+    Raises
+    ------
+    GemError
+        If the hub cannot be asked or lacks the files.
+    """
+    try:
+        listing = _list_files(files)
+    except _failures() as error:
+        raise GemError(_explain(error, files.repository)) from error
+    missing = [
+        size
+        for name, size in listing.sizes.items()
+        if find_cached(files.repository, [[name]]) is None
+    ]
+    return replace(
+        card,
+        size=None if None in missing else sum(size or 0 for size in missing),
+        source=listing.page,
+        licence=listing.licence or card.licence,
+    )
+
+
+def look_at_config(repository: str) -> dict[str, Any]:
+    """Read a repository's configuration without keeping it.
+
+    Raises
+    ------
+    GemError
+        If it cannot be had, or is no configuration of open_clip.
+    """
+    from huggingface_hub import hf_hub_download
+
+    found = find_cached(repository, [[CONFIG]])
+    if found:
+        return read_config(found[0])
+    with TemporaryDirectory(prefix="napari-gem-") as folder:
+        try:
+            options = _bar_options(_Meter())
+            hf_hub_download(repository, CONFIG, local_dir=folder, **options)
+        except _failures() as error:
+            raise GemError(_explain(error, repository)) from error
+        return read_config(Path(folder, CONFIG))
+
+
+def fetch_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
+    """Download files of a repository into the hub's cache.
 
     Yields
     ------
@@ -109,39 +231,68 @@ def fetch_steps(
     Raises
     ------
     GemError
-        If a download is needed and not allowed, or if it fails.
+        If the download fails.
     """
-    found = find_cached(repository, groups)
-    if found:
-        return found
-    if not allowed:
-        raise GemError(_permission_needed(card, repository))
     yield Progress("Asking the hub")
     try:
-        return (yield from _download_steps(repository, groups, extra))
+        return (yield from _download_steps(files))
     except _failures() as error:
-        raise GemError(_explain(error, repository)) from error
+        raise GemError(_explain(error, files.repository)) from error
 
 
-def _download_steps(
-    repository: str, groups: Sequence[Sequence[str]], extra: Sequence[str]
-) -> Generator[Progress, None, tuple[Path, ...]]:
-    from huggingface_hub import HfApi
+@dataclass(frozen=True)
+class _Listing:
+    """What the hub says of files that are wanted.
 
-    info = HfApi().model_info(repository, files_metadata=True)
-    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
-    names = [_pick(repository, group, sizes) for group in groups]
-    there = [name for name in extra if name in sizes]
-    total = sum(sizes[name] for name in names + there)
-    done = 0
+    Attributes
+    ----------
+    sizes
+        Bytes of each file, None if not told, in the order of download.
+    chosen
+        The file of each group.
+    page
+        Where people read about the repository.
+    licence
+        As the repository states it; may be empty.
+    """
+
+    sizes: dict[str, int | None]
+    chosen: list[str]
+    page: str
+    licence: str
+
+
+def _list_files(files: HubFiles) -> _Listing:
+    from huggingface_hub import HfApi, constants
+
+    info = HfApi().model_info(
+        files.repository, files_metadata=True, timeout=ASK_SECONDS
+    )
+    sizes = {file.rfilename: file.size for file in info.siblings or ()}
+    chosen = [_pick(files.repository, group, sizes) for group in files.groups]
     # weights last: with them in the cache the model counts as complete
-    for name in [*there, *names]:
-        with closing(_fetch(repository, name)) as counts:
+    names = [*(name for name in files.extra if name in sizes), *chosen]
+    told: Any = info.card_data or {}
+    licence = told.get("license_name") or told.get("license") or ""
+    return _Listing(
+        {name: sizes[name] for name in names},
+        chosen,
+        f"{constants.ENDPOINT}/{files.repository}",
+        licence if isinstance(licence, str) else ", ".join(map(str, licence)),
+    )
+
+
+def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
+    listing = _list_files(files)
+    sizes = {name: size or 0 for name, size in listing.sizes.items()}
+    done, total = 0, sum(sizes.values())
+    for name, size in sizes.items():
+        with closing(_fetch(files.repository, name)) as counts:
             for count in counts:
-                yield Progress("Downloading", done + min(count, sizes[name]), total)
-        done += sizes[name]
+                yield Progress("Downloading", done + min(count, size), total)
+        done += size
     yield Progress("Downloading", total, total)
-    return find_cached(repository, [[name] for name in names]) or ()
+    return find_cached(files.repository, [[name] for name in listing.chosen]) or ()
 
 
 def _fetch(repository: str, name: str) -> Generator[int, None, None]:
@@ -151,9 +302,7 @@ def _fetch(repository: str, name: str) -> Generator[int, None, None]:
     from huggingface_hub import hf_hub_download
 
     meter = _Meter()
-    options: dict[str, Any] = {"tqdm_class": meter.bar_class()}
-    if "tqdm_class" not in signature(hf_hub_download).parameters:
-        options = {}  # huggingface_hub before 1.3
+    options = _bar_options(meter)
     executor = ThreadPoolExecutor(1, thread_name_prefix="download")
     job = executor.submit(lambda: hf_hub_download(repository, name, **options))
     try:
@@ -165,6 +314,14 @@ def _fetch(repository: str, name: str) -> Generator[int, None, None]:
     finally:
         meter.stopped.set()
         executor.shutdown(wait=False)
+
+
+def _bar_options(meter: _Meter) -> dict[str, Any]:
+    from huggingface_hub import hf_hub_download
+
+    if "tqdm_class" not in signature(hf_hub_download).parameters:
+        return {}  # huggingface_hub before 1.3
+    return {"tqdm_class": meter.bar_class()}
 
 
 class _Meter:
@@ -199,7 +356,7 @@ class _Meter:
         return Silent
 
 
-def _pick(repository: str, names: Sequence[str], there: dict[str, int]) -> str:
+def _pick(repository: str, names: Sequence[str], there: Container[str]) -> str:
     for name in names:
         if name in there:
             return name
@@ -207,15 +364,6 @@ def _pick(repository: str, names: Sequence[str], there: dict[str, int]) -> str:
         f"{repository} holds no {' or '.join(names)}, so it is no open_clip model. "
         "Choose another repository, or download a weights file and give its path and "
         "architecture."
-    )
-
-
-def _permission_needed(card: ModelCard, repository: str) -> str:
-    size = "of unknown size" if card.size is None else f"about {card.size / 1e6:.0f} MB"
-    page = card.source or f"https://huggingface.co/{repository}"
-    return (
-        f"The model {card.name} is not on this computer: {size} from {page}, licence "
-        f"{card.licence}. Allow the download to get it (--download, download=True)."
     )
 
 

@@ -7,7 +7,6 @@ Folder, weights file, open_clip tag and hub repository all end in the same call 
 from __future__ import annotations
 
 import difflib
-import json
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from napari_gem import download as downloads
-from napari_gem.backbones import build_backbone
+from napari_gem.backbones import build_backbone, check_tower
 from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.download import DownloadNeeded, HubFiles
 from napari_gem.types import GemError, Progress
 from napari_gem.weights import hash_file, misfit, read_shapes
 
@@ -131,6 +131,23 @@ def choose_precision(name: str, device: torch.device) -> str:
     return name
 
 
+def describe(card: ModelCard) -> ModelCard:
+    """Fill up a model's card: see `napari_gem.models.describe`."""
+    files = _hub_files(card)
+    return card if files is None else _describe(card, files)
+
+
+def _describe(card: ModelCard, files: HubFiles) -> ModelCard:
+    if card.size is not None:
+        return card  # the catalogue tells it without the hub
+    described = downloads.describe(card, files)
+    if not card.architecture:
+        config = downloads.look_at_config(files.repository)
+        check_tower(card.name, config)
+        _check_reader(card, config["text_cfg"])
+    return described
+
+
 def _source_steps(
     card: ModelCard, download: bool
 ) -> Generator[Progress, None, _Source]:
@@ -141,34 +158,71 @@ def _source_steps(
         return _folder_source(Path(value))
     if kind == "file":
         return _Source(card.architecture, _there(Path(value)))
+    files = _hub_files(card)
+    if files is None:
+        raise GemError(f"There is no place such as '{card.weights}' for weights.")
+    *others, weights = yield from _get_steps(card, files, download)
+    if others:
+        return _folder_source(others[0].parent, weights)
+    stated = import_open_clip().get_pretrained_cfg(card.architecture, value)
+    keep = ("mean", "std", "interpolation", "resize_mode")
+    options = {
+        "force_preprocess_cfg": {key: stated[key] for key in keep if key in stated},
+        # the weights decide the activation, whatever the architecture's name says
+        "force_quick_gelu": stated.get("quick_gelu", False),
+    }
+    return _Source(card.architecture, weights, options)
+
+
+def _get_steps(
+    card: ModelCard, files: HubFiles, download: bool
+) -> Generator[Progress, None, tuple[Path, ...]]:
+    """Find files on this computer or, if the user agreed, download them."""
+    found = files.find()
+    if found:
+        return found
+    yield Progress("Asking the hub")
+    described = _describe(card, files)
+    if not download:
+        raise DownloadNeeded(described)
+    return (yield from downloads.fetch_steps(files))
+
+
+def _hub_files(card: ModelCard) -> HubFiles | None:
+    """Say what a model needs from the hub; None for models on this computer."""
+    kind, _, value = card.weights.partition(":")
     if kind == "hf-hub":
-        return (yield from _repository_steps(card, value, download))
-    return (yield from _tag_steps(card, value, download))
+        return _model_files(value)
+    return _tag_files(card, value) if kind == "open_clip" else None
 
 
-def _repository_steps(
-    card: ModelCard, repository: str, download: bool
-) -> Generator[Progress, None, _Source]:
-    config, weights = yield from downloads.fetch_steps(
-        card,
-        repository,
-        downloads.MODEL,
-        downloads.TOKENIZER,
-        allowed=download,
-    )
-    return _folder_source(config.parent, weights)
+def _model_files(repository: str) -> HubFiles:
+    return HubFiles(repository, downloads.MODEL, downloads.TOKENIZER)
+
+
+def _tag_files(card: ModelCard, tag: str) -> HubFiles:
+    open_clip = import_open_clip()
+    stated = open_clip.get_pretrained_cfg(card.architecture, tag)
+    if not stated.get("hf_hub"):
+        tags = open_clip.list_pretrained_tags_by_model(card.architecture)
+        near = difflib.get_close_matches(tag, tags, cutoff=0.3) or tags[:5]
+        raise GemError(
+            f"open_clip has no weights '{tag}' for {card.architecture}. "
+            f"It has: {', '.join(near) or 'none'}."
+        )
+    text = open_clip.get_model_config(card.architecture)["text_cfg"]
+    _check_reader(card, text)
+    # OWNER/REPOSITORY/FILE, where an empty FILE means open_clip's usual names
+    repository, _, file = stated["hf_hub"].rpartition("/")
+    if "hf_tokenizer_name" in text:
+        # the repository has the tokenizer, which open_clip would fetch by itself
+        return _model_files(repository)
+    names = (Path(file).stem + ".safetensors", file) if file else downloads.WEIGHTS
+    return HubFiles(repository, (names,))
 
 
 def _folder_source(folder: Path, weights: Path | None = None) -> _Source:
-    config = _there(folder / downloads.CONFIG)
-    try:
-        stated = json.loads(config.read_text(encoding="utf-8"))
-        stated["model_cfg"]["vision_cfg"], stated["model_cfg"]["text_cfg"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise GemError(
-            f"'{config}' is no configuration of open_clip ({error!r}). It needs "
-            "'model_cfg' with 'vision_cfg' and 'text_cfg'."
-        ) from error
+    downloads.read_config(_there(folder / downloads.CONFIG))
     return _Source(f"local-dir:{folder}", weights or _weights_in(folder))
 
 
@@ -185,52 +239,28 @@ def _weights_in(folder: Path) -> Path:
     )
 
 
-def _tag_steps(
-    card: ModelCard, tag: str, download: bool
-) -> Generator[Progress, None, _Source]:
-    open_clip = import_open_clip()
-    stated = open_clip.get_pretrained_cfg(card.architecture, tag)
-    if not stated.get("hf_hub"):
-        tags = open_clip.list_pretrained_tags_by_model(card.architecture)
-        near = difflib.get_close_matches(tag, tags, cutoff=0.3) or tags[:5]
-        raise GemError(
-            f"open_clip has no weights '{tag}' for {card.architecture}. "
-            f"It has: {', '.join(near) or 'none'}."
-        )
-    # OWNER/REPOSITORY/FILE, where an empty FILE means open_clip's usual names
-    repository, _, file = stated["hf_hub"].rpartition("/")
-    if "hf_tokenizer_name" in open_clip.get_model_config(card.architecture)["text_cfg"]:
-        # the repository has the tokenizer, which open_clip would fetch by itself
-        return (yield from _repository_steps(card, repository, download))
-    names = (Path(file).stem + ".safetensors", file) if file else downloads.WEIGHTS
-    (weights,) = yield from downloads.fetch_steps(
-        card, repository, [names], allowed=download
-    )
-    keep = ("mean", "std", "interpolation", "resize_mode")
-    options = {
-        "force_preprocess_cfg": {key: stated[key] for key in keep if key in stated},
-        # the weights decide the activation, whatever the architecture's name says
-        "force_quick_gelu": stated.get("quick_gelu", False),
-    }
-    return _Source(card.architecture, weights, options)
-
-
 def _text_tower_steps(
     card: ModelCard, source: _Source, download: bool
 ) -> Generator[Progress, None, None]:
     """Get what a text tower of the transformers package needs besides weights."""
     text = import_open_clip().get_model_config(source.name)["text_cfg"]
+    _check_reader(card, text)
     tower = text.get("hf_model_name")
-    if not tower and not text.get("hf_tokenizer_name"):
+    files = HubFiles(str(tower), (("config.json",),))
+    if not tower or files.find():
         return
-    if find_spec("transformers") is None:
+    if not download:
+        raise DownloadNeeded(downloads.describe(card, files))
+    yield from downloads.fetch_steps(files)
+
+
+def _check_reader(card: ModelCard, text: dict[str, Any]) -> None:
+    """Refuse a model whose texts need a package that is not there."""
+    needed = text.get("hf_model_name") or text.get("hf_tokenizer_name")
+    if needed and find_spec("transformers") is None:
         raise GemError(
             f"{card.name} reads text with the package transformers. Install it with "
             "'pip install transformers'."
-        )
-    if tower:
-        yield from downloads.fetch_steps(
-            card, tower, [("config.json",)], allowed=download
         )
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tomllib
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
@@ -18,6 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_gem import download as downloads
+from napari_gem.backbones import check_tower
+from napari_gem.download import DownloadNeeded
 from napari_gem.prompts import read_background, read_templates
 from napari_gem.records import from_json
 from napari_gem.steps import run
@@ -32,8 +35,22 @@ if TYPE_CHECKING:
     from napari_gem.backbones import Backbone
     from napari_gem.types import Progress
 
+__all__ = [
+    "DownloadNeeded",
+    "Model",
+    "describe",
+    "find_model",
+    "is_available",
+    "list_models",
+    "load_model",
+    "load_model_steps",
+]
+
 _HERE = Path(__file__).parent
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+_PLACE = re.compile(r"[/~.\\]|[A-Za-z]:[/\\]")
+"""How a path begins that is no other kind of name."""
 _LARGE = re.compile(r"vit[-_](so400m|l|h|g|bigg)[-_]", re.IGNORECASE)
 
 
@@ -86,7 +103,8 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
     Raises
     ------
     GemError
-        If it is none of these; the message names what comes near.
+        If it is none of these; the message names what comes near. If the image tower
+        of an architecture or a folder cannot be read.
     """
     name = name.strip()
     for card in list_models():
@@ -101,7 +119,14 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
         return _folder_card(path.absolute())
     if path.is_file():
         return _file_card(path.absolute(), architecture)
-    if _REPOSITORY.fullmatch(name) and name.split("/")[0] in _architectures():
+    if _is_path(name):
+        raise GemError(
+            f"There is no file or folder '{name}'. Expected a weights file "
+            f"({', '.join(_WEIGHTS)}) or a folder with {downloads.CONFIG}."
+        )
+    known = name.partition("/")[0]
+    if _REPOSITORY.fullmatch(name) and known in _architectures():
+        check_tower(known, _architectures()[known])
         return _card(name, name.replace("/", " "))
     raise GemError(_unknown(name))
 
@@ -117,11 +142,40 @@ def is_available(card: ModelCard) -> bool:
         return (_HERE / value / downloads.CONFIG).is_file()
     if kind in ("file", "folder"):
         return Path(value).exists()
-    repository = card.source.removeprefix("https://huggingface.co/")
+    # of the hub's address or a mirror's, as HF_ENDPOINT says
+    repository = "/".join(card.source.split("/")[-2:])
     if not _REPOSITORY.fullmatch(repository):
         return False
     groups = [downloads.WEIGHTS] if kind == "open_clip" else list(downloads.MODEL)
     return downloads.find_cached(repository, groups) is not None
+
+
+def describe(card: ModelCard) -> ModelCard:
+    """Say what a download of a model would bring, before anybody agrees to it.
+
+    The hub is asked for models outside the catalogue. This imports torch and
+    open_clip and may take seconds: for the worker and the command line.
+
+    Parameters
+    ----------
+    card
+        From `find_model`.
+
+    Returns
+    -------
+    ModelCard
+        With size (bytes still to come), source and licence as the hub states them; as
+        it came for the catalogue and for models that need no download.
+
+    Raises
+    ------
+    GemError
+        If open_clip or the hub knows no such model, if its image tower cannot be
+        read, or if the hub cannot be asked.
+    """
+    from napari_gem.loading import describe as ask
+
+    return ask(card)
 
 
 def load_model(
@@ -153,8 +207,11 @@ def load_model(
 
     Raises
     ------
+    DownloadNeeded
+        If it is not on this computer and ``download`` is False; its ``card`` tells
+        size, source and licence.
     GemError
-        If there is no such model, it is not here, or it does not load.
+        If there is no such model or it does not load.
     """
     steps = load_model_steps(
         name,
@@ -213,11 +270,12 @@ def _folder_card(folder: Path) -> ModelCard:
             f"The folder '{folder}' holds no {downloads.CONFIG}, so open_clip cannot "
             "read it. Choose one that does, or a weights file and its architecture."
         )
+    check_tower(folder.name, downloads.read_config(folder / downloads.CONFIG))
     return _card(str(folder), folder.name, weights=f"folder:{folder}", size=0)
 
 
 def _file_card(path: Path, architecture: str) -> ModelCard:
-    near = difflib.get_close_matches(architecture, _architectures(), cutoff=0.5)
+    near = difflib.get_close_matches(architecture, _readable(), cutoff=0.5)
     if not architecture:
         raise GemError(
             f"'{path.name}' is a single file. Name its open_clip architecture too, "
@@ -229,6 +287,7 @@ def _file_card(path: Path, architecture: str) -> ModelCard:
             f"open_clip has no architecture '{architecture}'. "
             f"Near it: {', '.join(near) or 'nothing; an example is ViT-B-16'}."
         )
+    check_tower(architecture, _architectures()[architecture])
     return _card(
         str(path),
         path.stem,
@@ -240,7 +299,7 @@ def _file_card(path: Path, architecture: str) -> ModelCard:
 
 def _unknown(name: str) -> str:
     names = [card.id for card in list_models()]
-    names += [f"{known}/{name.partition('/')[2]}" for known in _architectures()]
+    names += [f"{known}/{name.partition('/')[2]}" for known in _readable()]
     near = difflib.get_close_matches(name, names, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return (
@@ -248,6 +307,11 @@ def _unknown(name: str) -> str:
         "ARCHITECTURE/TAG of open_clip, hf-hub:OWNER/REPOSITORY, or the path of a "
         "folder or weights file."
     )
+
+
+def _is_path(name: str) -> bool:
+    many = name.count("/") > 1 or "\\" in name
+    return many or bool(_PLACE.match(name)) or name.lower().endswith(_WEIGHTS)
 
 
 def _plain(id_: str) -> str:
@@ -261,12 +325,26 @@ def _catalogue() -> dict[str, Any]:
 
 
 @cache
-def _architectures() -> frozenset[str]:
-    """Names of open_clip's model configurations, without importing it and torch."""
+def _architectures() -> dict[str, dict[str, Any]]:
+    """Give open_clip's model configurations by name, without importing it and torch."""
     package = find_spec("open_clip")
     folders = (package.submodule_search_locations if package else None) or []
-    configs = (Path(folder) / "model_configs" for folder in folders)
-    return frozenset(path.stem for folder in configs for path in folder.glob("*.json"))
+    paths = [
+        path
+        for folder in folders
+        for path in sorted(Path(folder, "model_configs").glob("*.json"))
+    ]
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def _readable() -> list[str]:
+    """Architectures whose image tower can be read."""
+    found = []
+    for name, config in _architectures().items():
+        with suppress(GemError):
+            check_tower(name, config)
+            found.append(name)
+    return found
 
 
 def _words(path: Path) -> list[str]:

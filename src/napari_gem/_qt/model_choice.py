@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_gem.download import size_text
 from napari_gem.models import find_model, is_available, list_models
 from napari_gem.types import GemError
 
@@ -107,7 +108,9 @@ class ModelChoice(QWidget):
             self._about.setText(str(error))
             return
         text = f"For {card.good_for}." if card.good_for else card.id
-        if not is_available(card):
+        if not is_available(card) and card.size is None:
+            text += " To be downloaded if it is not here; its size is told first."
+        elif not is_available(card):
             text += f" To be downloaded, {size_text(card.size)}."
         self._about.setText(text)
         self.combo.setToolTip(f"{card.id}\nLicence: {card.licence}\n{card.source}")
@@ -192,20 +195,24 @@ class ModelDialog(QDialog):
             self.model.setText(path)
 
 
-def size_text(size: int | None) -> str:
-    """Size of a download for the user."""
-    return "size not known" if size is None else f"about {size / 1e6:,.0f} MB"
-
-
 def download_box(card: ModelCard, parent: QWidget | None = None) -> QMessageBox:
-    """Make the box that asks whether a model may be downloaded."""
+    """Make the box that asks whether a model may be downloaded.
+
+    Parameters
+    ----------
+    card
+        From `napari_gem.models.DownloadNeeded`, so that size, source and licence are
+        what the hub says; or one of the catalogue.
+    parent
+        Of the box.
+    """
     box = QMessageBox(parent)
     box.setIcon(QMessageBox.Icon.Question)
     box.setWindowTitle("Download model")
     box.setText(f"{card.name} is not on this computer. Download it?")
     box.setInformativeText(
         f"Size: {size_text(card.size)}\n"
-        f"From: {card.source or 'the address that open_clip knows'}\n"
+        f"From: {card.source or 'not known'}\n"
         f"Licence: {card.licence}"
     )
     box.setStandardButtons(

@@ -6,21 +6,32 @@ its presence (docs/how-to/new-backbone.md).
 
 from __future__ import annotations
 
+import ast
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_gem.types import GemError, GemParameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
     from torch import Tensor
 
 Rgb = tuple[float, float, float]
+
+NO_ATTENTION = re.compile("(convnext|fastvit|resnet|swin|vitamin).*")
+"""timm's towers without attention among all patches, which no family will ever read."""
+
+INSTEAD = (
+    "Choose a model with open_clip's own vision transformer, such as ViT-B-16 of "
+    "OpenAI, LAION, DataComp or MetaCLIP."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +135,56 @@ def families() -> tuple[Family, ...]:
     return tuple(m.FAMILY for m in modules if hasattr(m, "FAMILY"))
 
 
+@cache
+def readable() -> tuple[dict[str, str], ...]:
+    """List what each family says of the towers it reads: its module's ``READS``.
+
+    It is taken from the source, since importing a family imports torch, and a model
+    is to be refused by processes that must not, before its weights are there.
+    """
+    paths = sorted(Path(__file__).parent.glob("*.py"))
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in paths)
+    return tuple(
+        ast.literal_eval(line.value)
+        for tree in trees
+        for line in tree.body
+        if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "READS"
+    )
+
+
+def check_tower(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a model whose image tower no family reads, by its configuration.
+
+    Parameters
+    ----------
+    name
+        What to call the model.
+    config
+        Configuration of open_clip; its ``vision_cfg`` tells the tower. Each family
+        says in ``READS`` which it reads: a regular expression for the text of each
+        value that matters, empty where the value is missing.
+
+    Raises
+    ------
+    GemError
+        With the reason and what to choose instead.
+    """
+    tower = config["vision_cfg"]
+    for reads in readable():
+        if all(re.fullmatch(reads[k], str(tower.get(k, ""))) for k in reads):
+            return
+    trunk = tower.get("timm_model_name") or ""
+    if isinstance(tower.get("layers"), list):
+        trunk = "resnet"
+    if NO_ATTENTION.fullmatch(trunk):
+        why = f"({trunk}) has no attention among all its patches, which GEM needs"
+    elif trunk:
+        why = f"is timm's {trunk}, which is not supported yet"
+    else:
+        why = "pools or attends in a way that is not supported yet"
+    raise GemError(f"The image tower of {name} {why}. {INSTEAD}")
+
+
 def build_backbone(
     clip: Any, tokenizer: Any, mean: Sequence[float], std: Sequence[float]
 ) -> Backbone:
@@ -153,6 +214,5 @@ def build_backbone(
     name = type(getattr(tower, "trunk", tower)).__name__
     raise GemError(
         f"The image tower {name} has no patches that can be compared with text. "
-        "Choose a model with open_clip's own vision transformer, such as ViT-B-16 of "
-        "OpenAI, LAION, DataComp or MetaCLIP."
+        f"{INSTEAD}"
     )

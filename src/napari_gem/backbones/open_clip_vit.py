@@ -20,6 +20,16 @@ from napari_gem.types import GemError, GemParameters
 if TYPE_CHECKING:
     from torch import Tensor
 
+# None and False stand for what a configuration says or leaves out
+READS = {
+    "timm_model_name": "(None)?",
+    "layers": r"\d*",
+    "patch_size": r"\d*|\[(\d+), \1\]",
+    "attentional_pool": "(False)?",
+    "pool_type": "(tok|avg)?",
+    "scaled_cosine_attn": "(False)?",
+}
+
 _PAPER = GemParameters()
 
 
