@@ -308,3 +308,12 @@ def test_patches_have_a_size_in_units_of_the_layer():
     viewer.dims.order = (0, 2, 1)
     image = layers.read_layer(layer, viewer.dims)
     assert image.patch_extent(16) == (4, 8)
+
+
+def test_thick_slices_do_not_mix_channels():
+    data = RNG.random((4, 6, 8))
+    viewer = ViewerModel()
+    layer = viewer.add_image(data)
+    viewer.dims.margin_left = viewer.dims.margin_right = (1, 0, 0)
+    image = layers.read_layers([layer], viewer.dims, channel_axis=0, channels=(1, 2))
+    assert np.array_equal(image.read(), np.moveaxis(data[1:3], 0, -1))
