@@ -1,0 +1,108 @@
+"""Button with what can be done with the recipe of the last result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+
+from napari_gem.recipes import as_command, as_python, read_recipe, write_recipe
+from napari_gem.recipes.command import needs_file
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from napari_gem.types import Recipe
+
+FILTER = "Recipes (*.json)"
+
+
+class RecipeMenu(QPushButton):
+    """Copies, saves and opens recipes."""
+
+    told = Signal(str, str)
+    """``info`` or ``error``, and a sentence for the user."""
+    opened = Signal(object)
+    """`Recipe` that the user opened, to be done with the chosen image."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Recipe", parent)
+        self.setToolTip("How the last result was made: copy, save, or do it again")
+        self._recipe: Recipe | None = None
+        self._image = "image.tif"
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        self.copy_python = menu.addAction("Copy as Python", self._on_python)
+        self.copy_python.setToolTip("A script that makes the same result")
+        self.copy_command = menu.addAction("Copy as command", self._on_command)
+        self.copy_command.setToolTip("A line for a terminal that makes it")
+        self.save = menu.addAction("Save recipe…", self._on_save)
+        menu.addSeparator()
+        self.open = menu.addAction("Open recipe…", self._on_open)
+        self.open.setToolTip("Do with the chosen image what a recipe says")
+        self.setMenu(menu)
+        self.set_recipe(None)
+
+    def set_recipe(self, recipe: Recipe | None, image: Path | str = "") -> None:
+        """Take the recipe of a result.
+
+        Parameters
+        ----------
+        recipe
+            None if there is no result.
+        image
+            Where the image came from, as far as known.
+        """
+        self._recipe = recipe
+        self._image = str(image) or "image.tif"
+        for action in (self.copy_python, self.copy_command, self.save):
+            action.setEnabled(recipe is not None)
+
+    def _on_python(self) -> None:
+        if self._recipe is not None:
+            _copy(as_python(self._recipe, self._image))
+            self.told.emit("info", "Copied as Python.")
+
+    def _on_command(self) -> None:
+        if self._recipe is None:
+            return
+        _copy(as_command(self._recipe, self._image))
+        if needs_file(self._recipe):
+            told = "Copied as a command that reads recipe.json: save the recipe too."
+        else:
+            told = "Copied as a command."
+        self.told.emit("info", told)
+
+    def _on_save(self) -> None:
+        if self._recipe is None:
+            return
+        name, _ = QFileDialog.getSaveFileName(
+            self, "Save recipe", "recipe.json", FILTER
+        )
+        if not name:
+            return
+        path = Path(name)
+        path = path if path.suffix else path.with_suffix(".json")
+        try:
+            write_recipe(self._recipe, path)
+        except GemError as error:
+            self.told.emit("error", str(error))
+        else:
+            self.told.emit("info", f"Saved {path.name}.")
+
+    def _on_open(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Open recipe", "", FILTER)
+        if not name:
+            return
+        try:
+            recipe = read_recipe(name)
+        except GemError as error:
+            self.told.emit("error", str(error))
+        else:
+            self.opened.emit(recipe)
+
+
+def _copy(text: str) -> None:
+    QGuiApplication.clipboard().setText(text)

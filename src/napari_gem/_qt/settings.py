@@ -1,0 +1,166 @@
+"""What the user chose: napari's Preferences, and what was used last."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from platformdirs import user_config_path
+
+from napari_gem.records import from_json, to_dict
+from napari_gem.types import GemError, Prompt
+
+logger = logging.getLogger(__name__)
+
+PLUGIN = "napari-gem"
+CATEGORY = "gemcompute"
+"""Key of the category in ``napari.yaml``."""
+
+FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
+"""Environment variable: folder for what was used last."""
+
+SCHEMA = 1
+SCHEMA_KEY = "napari_gem_last"
+FILE_NAME = "last.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Of napari's Preferences.
+
+    Attributes
+    ----------
+    device, precision
+        As in `Request`.
+    memory
+        MB that encoded images may take in the worker.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    memory: int = 1024
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """What was changed in the advanced panel; None is as the model's card says.
+
+    Attributes
+    ----------
+    depth, iterations, temperature_scale, residual
+        As in `GemParameters`.
+    templates
+        Name of a list of templates.
+    precision
+        As in `Request`; None takes the one of the Preferences.
+    background_weight, smoothing
+        As in `ScoreParameters`.
+    minimum_size
+        As in `LabelParameters`.
+    """
+
+    background_weight: float | None = None
+    smoothing: float | None = None
+    minimum_size: int | None = None
+    depth: int | None = None
+    iterations: int | None = None
+    temperature_scale: float | None = None
+    residual: bool | None = None
+    templates: str | None = None
+    precision: str | None = None
+
+
+@dataclass(frozen=True)
+class LastUsed:
+    """What the widget starts with.
+
+    Attributes
+    ----------
+    model, architecture, device
+        As in `Request`.
+    prompts
+        Classes; examples only as far as they are kept as vectors.
+    background
+        Background words; None is as the model's card says.
+    detail
+        Image pixels per patch; None is as the model's card says.
+    advanced
+        Of the advanced panel.
+    """
+
+    model: str = "embedded"
+    architecture: str = ""
+    device: str = "auto"
+    prompts: tuple[Prompt, ...] = ()
+    background: tuple[str, ...] | None = None
+    detail: float | None = None
+    advanced: Advanced = field(default_factory=Advanced)
+
+
+def read_settings() -> Settings:
+    """Read napari's Preferences; where they cannot be read, the defaults."""
+    from napari.settings import get_plugin_settings
+
+    try:
+        chosen = getattr(get_plugin_settings(PLUGIN), CATEGORY)
+        return Settings(chosen.device, chosen.precision, chosen.memory)
+    # a file that the user edited may raise what pydantic or YAML raise
+    except Exception:  # logged
+        logger.warning("The settings of GEM could not be read", exc_info=True)
+        return Settings()
+
+
+def config_folder() -> Path:
+    """Folder for what was used last."""
+    told = os.environ.get(FOLDER_VARIABLE)
+    return Path(told) if told else user_config_path(PLUGIN, appauthor=False)
+
+
+def load_last() -> LastUsed:
+    """Read what was used last; the defaults if there is nothing that can be read."""
+    path = config_folder() / FILE_NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text)
+        schema = content.get(SCHEMA_KEY) if isinstance(content, dict) else None
+        if schema != SCHEMA:
+            logger.warning("'%s' is of another version and is left out", path)
+            return LastUsed()
+        return from_json(LastUsed, text)
+    except FileNotFoundError:
+        return LastUsed()
+    except (OSError, ValueError, RecursionError, GemError) as error:
+        logger.warning("'%s' cannot be read and is left out (%s)", path, error)
+        return LastUsed()
+
+
+def save_last(last: LastUsed) -> None:
+    """Write what was used last; if that fails, only the log tells."""
+    prompts = tuple(_kept(prompt) for prompt in last.prompts)
+    content = {SCHEMA_KEY: SCHEMA, **to_dict(replace(last, prompts=prompts))}
+    text = json.dumps(content, indent=1, ensure_ascii=False)
+    folder = config_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=folder)
+        unfinished = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            unfinished.replace(folder / FILE_NAME)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        logger.warning("What was used last cannot be kept (%s)", error)
+
+
+def _kept(prompt: Prompt) -> Prompt:
+    """Leave out places: they belong to an image."""
+    examples = tuple(
+        replace(example, point=None) for example in prompt.examples if example.vector
+    )
+    return replace(prompt, examples=examples)
