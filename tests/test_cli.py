@@ -22,6 +22,7 @@ from napari_gem.types import (
     LabelParameters,
     Region,
     ScoreParameters,
+    label_ids,
 )
 from tests.tiny import PATCH, write_tiny_model
 
@@ -177,6 +178,42 @@ def test_no_background_is_an_empty_word(
     words = ["-p", "cat", "-p", "dog", "--background", ""]
     assert call("segment", image, "-m", tiny, *words, "-o", tmp_path)[0] == 0
     assert read_recipe(tmp_path).score.background == ()
+
+
+def test_a_prompt_set_brings_classes_words_and_sentences(
+    call: Call, image: Path, tiny: Path, tmp_path: Path
+) -> None:
+    content = {
+        "name": "pets",
+        "prompts": [
+            {"words": ["cat"], "label": 4, "threshold": 0.3},
+            {"words": ["cow"], "label": 9, "on": False},
+        ],
+        "background": ["sky"],
+        "templates": ["a {}", "the {}"],
+    }
+    file = tmp_path / "pets.json"
+    file.write_text(json.dumps(content))
+    common = ["segment", image, "-m", tiny, "--set", file, "-o", tmp_path]
+    status, said, error = call(*common, "-p", "dog, puppy")
+    assert status == 0, error
+    assert "   4 cat: " in said
+    recipe = read_recipe(tmp_path)
+    assert [prompt.name for prompt in recipe.prompts] == ["cat", "dog"]
+    assert label_ids(recipe.prompts) == (4, 1)
+    assert recipe.prompts[0].threshold == 0.3
+    assert recipe.score.background == ("sky",)
+    assert recipe.score.templates == ("a {}", "the {}")
+    # what is told beside it goes before it
+    more = ["--background", "sea", "--template", "{}", "--threshold", "0.6"]
+    assert call(*common, *more)[0] == 0
+    recipe = read_recipe(tmp_path)
+    assert recipe.prompts[0].threshold == 0.6
+    assert recipe.score.background == ("sea",)
+    assert recipe.score.templates == ("{}",)
+    status, _, error = call("segment", image, "--set", "no-such-set", "-o", tmp_path)
+    assert status == 2
+    assert "fluorescence" in error
 
 
 def test_a_recipe_is_replayed(

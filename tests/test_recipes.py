@@ -30,8 +30,8 @@ from napari_gem.types import (
 )
 
 PROMPTS = (
-    Prompt(("nuclei", "nucleus"), label=2, color=(1.0, 0.5, 0.0), threshold=0.45),
-    Prompt(("filaments",), label=1, title="Actin, it's", threshold=0.6),
+    Prompt(("nuclei", "nucleus"), label=7, color=(1.0, 0.5, 0.0), threshold=0.45),
+    Prompt(("filaments",), label=3, title="Actin, it's", threshold=0.6),
 )
 
 
@@ -113,7 +113,7 @@ def test_the_recipe_of_saved_results_is_read(fancy, image, tmp_path):
     save(fancy, read_image(image), tmp_path)
     assert recipes.read_recipe(tmp_path) == fancy.recipe
     content = json.loads((tmp_path / "recipe.json").read_text())
-    names = {"0": "background", "2": "nuclei", "1": "Actin, it's"}
+    names = {"0": "background", "7": "nuclei", "3": "Actin, it's"}
     assert content["labels"] == names
     # as results were written before there was a schema version
     del content["napari_gem_recipe"]
@@ -128,10 +128,13 @@ def test_the_recipe_of_saved_results_is_read(fancy, image, tmp_path):
         ({"napari_gem_recipe": "x"}, "It is no recipe"),
         ({"prompts": [{"words": ["a"], "threshold": "much"}]}, "prompts.0.threshold"),
         ({"prompts": []}, "no prompts"),
-        ({"prompts": [{"words": []}]}, "prompts.0 has neither"),
+        ({"prompts": [{"words": []}]}, "without words"),
         ({"prompts": [{"words": ["a"], "label": 1}] * 2}, "label ids"),
         ({"encode": {"gem": {"method": "magic"}}}, "encode.gem.method"),
         ({"model": None}, "model"),
+        ({"score": {"background_weight": 0}}, "background weight"),
+        ({"label": {"minimum_size": -1}}, "minimum size"),
+        ({"appearance": {"limits": [1, 0]}}, "contrast limits"),
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_named(plain, tmp_path, change, said):
@@ -170,7 +173,7 @@ def test_replay_gives_the_same_labels(request, name, image, model, tmp_path):
     np.testing.assert_array_equal(again.labels, made.labels)
     np.testing.assert_array_equal(again.probabilities, made.probabilities)
     assert again.recipe == made.recipe
-    assert set(np.unique(made.labels)) == {0, 2 if name == "fancy" else 1}
+    assert set(np.unique(made.labels)) == {0, 7 if name == "fancy" else 1}
 
 
 def test_each_part_of_a_recipe_matters(fancy, image, model):

@@ -164,6 +164,7 @@ def segment(
     What is left out is taken from the prompt set, or as it suits the model.
     """
     from napari_gem import export, files, pipeline
+    from napari_gem.checks import check_prompts, check_score
     from napari_gem.models import load_model
     from napari_gem.types import LabelParameters
 
@@ -173,6 +174,7 @@ def segment(
     prompts = words.prompts
     if threshold is not None:
         prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
+    check_prompts(prompts)
     found = files.read_image(image, _parse_index(index))
     appearance = _appearance(found.pixels, percentiles, limits, gamma)
     pipeline.check_maps(len(prompts), found.pixels.shape[:2])
@@ -193,12 +195,14 @@ def segment(
             temperature_scale=temperature_scale,
             residual=residual,
         )
-        score = _given(
+        given = _given(
             background_weight=background_weight,
             smoothing=smoothing,
             background=words.background,
             templates=words.templates,
         )
+        score = replace(loaded.card.score, **given)
+        check_score(score)
         features = pipeline.encode(
             found.pixels,
             loaded,
@@ -211,7 +215,7 @@ def segment(
             features,
             prompts,
             loaded,
-            parameters=replace(loaded.card.score, **score),
+            parameters=score,
             label=LabelParameters(minimum_size),
             progress=bars.show,
         )
@@ -353,11 +357,16 @@ def _words(
 ) -> _Words:
     from napari_gem.text import parse_prompts
 
+    given: tuple[Prompt, ...] = ()
+    words, sentences = _background(background), _templates(templates)
     if prompt_set:
-        raise GemError("There are no prompt sets yet. Leave --set out.")
-    return _Words(
-        parse_prompts(lines or []), _background(background), _templates(templates)
-    )
+        from napari_gem.prompts.sets import read_set
+
+        found = read_set(prompt_set)
+        given = tuple(prompt for prompt in found.prompts if prompt.on)
+        words = (found.background or None) if words is None else words
+        sentences = sentences or found.templates or None
+    return _Words(parse_prompts([*given, *(lines or [])]), words, sentences)
 
 
 def _background(lines: list[str] | None) -> tuple[str, ...] | None:

@@ -8,8 +8,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_gem.checks import (
+    check_appearance,
+    check_label,
+    check_prompts,
+    check_score,
+)
 from napari_gem.records import from_json, to_dict
-from napari_gem.types import GemError, Recipe, label_ids
+from napari_gem.types import GemError, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,7 +117,7 @@ def _check_schema(content: object) -> None:
 def _check(recipe: Recipe) -> None:
     if not recipe.prompts:
         raise GemError("The recipe has no prompts. Add one.")
-    for number, prompt in enumerate(recipe.prompts):
-        if not prompt.words and not prompt.examples:
-            raise GemError(f"prompts.{number} has neither words nor examples. Add one.")
-    label_ids(recipe.prompts)
+    check_prompts(recipe.prompts)
+    check_score(recipe.score)
+    check_label(recipe.label)
+    check_appearance(recipe.appearance)
