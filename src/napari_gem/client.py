@@ -86,10 +86,13 @@ class WorkerClient:
         Called with each event from one private thread, never from the caller's.
         Events of runs that a newer one replaced are dropped. ``run`` 0 tells that the
         worker process is ready.
+    memory
+        MB that encoded images may take in the worker process.
     """
 
-    def __init__(self, on_event: Callable[[Event], object]) -> None:
+    def __init__(self, on_event: Callable[[Event], object], memory: int = 1024) -> None:
         self._on_event = on_event
+        self._memory = memory
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = Lock()
         self._runs = 0
@@ -384,6 +387,7 @@ class WorkerClient:
         if not self._process:
             self._process = _Process(
                 folder,
+                self._memory,
                 on_event=lambda *said: self._jobs.put(partial(self._hear, *said)),
                 on_end=lambda *said: self._jobs.put(partial(self._process_gone, *said)),
             )
@@ -444,6 +448,7 @@ class _Process:
     def __init__(
         self,
         folder: Path,
+        memory: int,
         on_event: Callable[[_Process, Event], None],
         on_end: Callable[[_Process, str], None],
     ) -> None:
@@ -453,7 +458,7 @@ class _Process:
         self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         with self._log.open("wb") as log:
             self.popen = subprocess.Popen(
-                _command(folder),
+                _command(folder, memory),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -522,7 +527,7 @@ def remove_leftovers() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _command(folder: Path) -> list[str]:
+def _command(folder: Path, memory: int) -> list[str]:
     # what an application that embeds Python gave to multiprocessing.set_executable
     python = Path(os.fsdecode(multiprocessing.spawn.get_executable()))
     if getattr(sys, "frozen", False) and str(python) == sys.executable:
@@ -534,7 +539,8 @@ def _command(folder: Path) -> list[str]:
     if python.name.lower() == "pythonw.exe" and console.exists():
         python = console
     # -P: files in the folder where the viewer was started are no modules
-    return [str(python), "-P", "-m", "napari_gem.worker", str(folder)]
+    module = ("-P", "-m", "napari_gem.worker")
+    return [str(python), *module, str(folder), str(memory)]
 
 
 def _not_started(error: Exception) -> str:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from skimage.draw import polygon2mask
 
 from napari_gem._version import __version__
 from napari_gem.checks import check_encode, check_label, check_prompts, check_score
@@ -538,6 +537,8 @@ def _inside(
         region.columns[0] // step : -(-region.columns[1] // step),
     ] = True
     if region.polygon:
+        from skimage.draw import polygon2mask
+
         # a pixel of a preview has its middle between those that it stands for
         corners = (np.asarray(region.polygon) - (step - 1) / 2) / step
         inside &= polygon2mask(shape, corners)

@@ -1,9 +1,9 @@
 """The process that runs the pipeline for the dock widget.
 
-``python -m napari_gem.worker FOLDER`` reads requests from its standard input and writes
-events to its standard output (see `napari_gem.protocol`). It keeps the last model and
-the images encoded so far, so that new words cost a matrix product, and it ends when its
-input ends: then the viewer is gone.
+``python -m napari_gem.worker FOLDER [MB]`` reads requests from its standard input and
+writes events to its standard output (see `napari_gem.protocol`). It keeps the last
+model and the images encoded so far, so that new words cost a matrix product, and it
+ends when its input ends: then the viewer is gone.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.download import DownloadNeeded
 from napari_gem.image import check_image
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
 from napari_gem.scores import ScoreCache
@@ -35,6 +36,7 @@ from napari_gem.types import (
     Failed,
     Finished,
     GemError,
+    NeedsDownload,
     Progress,
     Progressed,
     Region,
@@ -149,10 +151,12 @@ class Session:
     ----------
     folder
         Where the maps are written.
+    memory
+        Bytes that encoded images may take.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.images = ImageCache()
+    def __init__(self, folder: Path, memory: int = CACHE_BYTES) -> None:
+        self.images = ImageCache(memory)
         self._folder = folder
         self._model: Model | None = None
         self._model_key: object = None
@@ -286,13 +290,21 @@ class Worker:
         The private folder of the viewer's process and this one.
     requests, events
         The two ends of the pipe.
+    memory
+        Bytes that encoded images may take.
     """
 
-    def __init__(self, folder: Path, requests: BinaryIO, events: BinaryIO) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        requests: BinaryIO,
+        events: BinaryIO,
+        memory: int = CACHE_BYTES,
+    ) -> None:
         self._folder = folder
         self._requests = requests
         self._events = events
-        self._session = Session(folder)
+        self._session = Session(folder, memory)
         self._inbox: SimpleQueue[Request] = SimpleQueue()
         self._wanted = 0
         self._told = (0.0, "")
@@ -328,6 +340,8 @@ class Worker:
             return run(steps, lambda progress: self._tell(request.run, progress))
         except Stopped:
             return Cancelled(request.run)
+        except DownloadNeeded as error:
+            return NeedsDownload(request.run, error.card)
         except GemError as error:
             return Failed(request.run, str(error))
         except Exception as error:  # noqa: BLE001 (told to the user; the worker goes on)
@@ -460,7 +474,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDONLY)
     requests, events = _take(0, "rb", nothing), _take(1, "wb", 2)
-    Worker(Path(sys.argv[1]), requests, events).serve()
+    memory = int(sys.argv[2]) << 20 if len(sys.argv) > 2 else CACHE_BYTES
+    Worker(Path(sys.argv[1]), requests, events, memory).serve()
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from skimage.draw import polygon2mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +69,8 @@ def inside(
     )
     if not region.polygon:
         return (rows, columns), None
+    from skimage.draw import polygon2mask
+
     # a pixel of a preview has its middle between those that it stands for
     corners = (np.asarray(region.polygon) - (step - 1) / 2) / step - first
     coarse = polygon2mask((last[0] - first[0], last[1] - first[1]), corners)

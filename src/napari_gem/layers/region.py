@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from skimage.draw import polygon2mask
 
 from napari_gem.layers.source import unit_factors
 from napari_gem.types import GemError, Region
@@ -241,5 +240,7 @@ def _has_pixels(region: Region) -> bool:
     size = region.rows[1] - region.rows[0], region.columns[1] - region.columns[0]
     if not region.polygon or min(size) > SMALL:
         return True
+    from skimage.draw import polygon2mask
+
     start = region.rows[0], region.columns[0]
     return bool(polygon2mask(size, np.asarray(region.polygon) - start).any())
