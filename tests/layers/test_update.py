@@ -148,7 +148,7 @@ CHANGES = [paint, fill, erase, in_place, replaced, named]
 @pytest.mark.parametrize("remembers", [True, False])
 def test_every_change_is_seen(scene, change, remembers):
     scene.show()
-    ledger = scene.results._ledger if remembers else None
+    ledger = scene.results.ledger if remembers else None
     assert layers.painted_labels(scene.viewer.layers, scene.image, ledger) is None
     change(scene.labels)
     found = layers.painted_labels(scene.viewer.layers, scene.image, ledger)
@@ -459,7 +459,7 @@ def test_only_one_run_is_kept(scene):
     scene.viewer.add_points()  # a viewer holds the layer that was added last
     gc.collect()
     assert layer() is None
-    assert len(scene.results._ledger) == 0
+    assert len(scene.results.ledger) == 0
 
 
 def test_showing_once_without_memory(scene):

@@ -47,11 +47,16 @@ class ResultLayers:
     ----------
     viewer
         The viewer; of its layers only our own earlier results are changed.
+
+    Attributes
+    ----------
+    ledger
+        Our labels layers as we left them.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
-        self._ledger = written.Ledger()
+        self.viewer = viewer
+        self.ledger = written.Ledger()
         self._undo: Undo | None = None
         self._preview_of: object = None
 
@@ -68,7 +73,7 @@ class ResultLayers:
         Labels or None
             As `napari_gem.layers.painted_labels`.
         """
-        return layers.painted_labels(self._viewer.layers, image, self._ledger)
+        return layers.painted_labels(self.viewer.layers, image, self.ledger)
 
     def show(
         self, image: LayerImage, results: list[LayerData], policy: Policy = "new"
@@ -87,19 +92,19 @@ class ResultLayers:
         policy
             What happens to labels that somebody changed.
         """
-        viewer = self._viewer
+        viewer = self.viewer
         results = layers.color_results(viewer.layers, image, results)
-        plan = layers.plan_update(viewer.layers, image, results, policy, self._ledger)
+        plan = layers.plan_update(viewer.layers, image, results, policy, self.ledger)
         # made before anything is touched: what is wrong with the data shows up here
         made = [Layer.create(data, kwargs, kind) for data, kwargs, kind in plan.add]
         shape = results[-1].data.shape
-        undo = self._begin(image, results)
+        undo = self.begin((image.source, image.plane))
         for layer in plan.remove:
             undo.remove(layer)
         for layer in plan.hide:
-            self._hide(layer, undo)
+            self.hide(layer, undo)
         for layer, result in plan.update:
-            undo.keep(layer, self._ledger.get(layer))
+            undo.keep(layer, self.ledger.get(layer))
             part = fill.looked_at(result, image)
             if result.kind == "labels":
                 self._update_labels(layer, result, part, policy, undo)
@@ -107,10 +112,12 @@ class ResultLayers:
                 _update_map(layer, result, part, shape, undo)
         for layer, result in zip(made, plan.add, strict=True):
             viewer.add_layer(layer)
-            _sign(layer, result)
+            sign(layer, result)
             undo.add(layer)
             if result.kind == "labels":
-                self._ledger[layer] = written.note(layer)
+                self.ledger[layer] = written.note(layer)
+        if results[-1].kwargs["metadata"][layers.KEY]["step"] == 1:
+            self._preview_of = None
 
     def undo(self) -> str:
         """Bring back what was before the last run.
@@ -133,21 +140,20 @@ class ResultLayers:
         if self._undo is None:
             raise GemError("There is no run to undo.")
         undo, self._undo, self._preview_of = self._undo, None, None
-        return undo.restore(self._ledger)
+        return undo.restore(self.ledger)
 
     def merge_into(self, ours: Any, target: Any, policy: MergePolicy = "fill") -> Any:
         """As `merge_into`."""
-        return merge_into(self._viewer, ours, target, policy)
+        return merge_into(self.viewer, ours, target, policy)
 
-    def _begin(self, image: LayerImage, results: list[LayerData]) -> Undo:
-        preview = results[-1].kwargs["metadata"][layers.KEY]["step"] > 1
-        of = image.source, image.plane
-        if self._undo is None or self._preview_of != of:
-            self._undo = Undo(self._viewer)
-        self._preview_of = of if preview else None
+    def begin(self, preview_of: object = None) -> Undo:
+        """Begin a step for `undo`, or go on with that of the previews of the same."""
+        if self._undo is None or preview_of is None or self._preview_of != preview_of:
+            self._undo = Undo(self.viewer)
+        self._preview_of = preview_of
         return self._undo
 
-    def _hide(self, layer: Any, undo: Undo) -> None:
+    def hide(self, layer: Any, undo: Undo) -> None:
         """Hide the map of a class that is off until it is on again."""
         if layer.visible:
             undo.keep(layer, None)
@@ -163,7 +169,7 @@ class ResultLayers:
         policy: Policy,
         undo: Undo,
     ) -> None:
-        then = self._ledger.get(layer)
+        then = self.ledger.get(layer)
         old = np.asarray(layer.data)
         changed = written.is_changed(layer, then)
         data, own = fill.filled_labels(old, result, part, policy, then, changed)
@@ -183,8 +189,8 @@ class ResultLayers:
             small = data.nbytes <= LARGEST_HASH
             digest = layers.fingerprint(data, features) if small else ""
             told = {"fingerprint": digest, "step": 1}
-        _set_rest(layer, result, told)
-        self._ledger[layer] = written.note(layer, own)
+        set_rest(layer, result, told)
+        self.ledger[layer] = written.note(layer, own)
 
 
 def merge_into(
@@ -228,7 +234,7 @@ def _update_map(
     if color is not None:
         layer.colormap = color
     was_off = layer.metadata[layers.KEY].get("off")
-    _set_rest(layer, result, {})
+    set_rest(layer, result, {})
     if was_off:
         layer.visible = True
 
@@ -249,7 +255,7 @@ def _set_data(layer: Any, data: Any, result: LayerData, undo: Undo) -> None:
         undo.fresh[layer] = data
 
 
-def _set_rest(layer: Any, result: LayerData, told: dict[str, Any]) -> None:
+def set_rest(layer: Any, result: LayerData, told: dict[str, Any]) -> None:
     """Set name, place and metadata; visibility, opacity and so on stay."""
     set_transform(layer, {name: result.kwargs[name] for name in TRANSFORM})
     name = update.new_name(layer, result)
@@ -262,7 +268,7 @@ def _set_rest(layer: Any, result: LayerData, told: dict[str, Any]) -> None:
     _write_entry(layer, result, entry)
 
 
-def _sign(layer: Any, result: LayerData) -> None:
+def sign(layer: Any, result: LayerData) -> None:
     """Mark a layer as ours."""
     entry = {**layer.metadata[layers.KEY], "shown_name": layer.name}
     _write_entry(layer, result, entry)

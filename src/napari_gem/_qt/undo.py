@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import zlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
@@ -37,8 +38,8 @@ class _State:
     Attributes
     ----------
     data
-        The array itself: the run gives the layer another one. None if it was too
-        large to be kept.
+        The array itself: the run gives the layer another one, or `Undo.keep_plane`
+        has what was in it. None if it was too large to be kept.
     written
         What we had written to it.
     """
@@ -73,16 +74,19 @@ class Undo:
         self._states: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
         self._added: list[ref[Any]] = []
         self._removed: list[tuple[int, Any]] = []
+        self._planes: list[tuple[ref[Any], tuple[slice, ...], Any, Any, Any]] = []
         self._kept = 0
         self.fresh: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
-    def keep(self, layer: Any, then: written.Written | None) -> None:
+    def keep(
+        self, layer: Any, then: written.Written | None, in_place: bool = False
+    ) -> None:
         """Note a layer before it is changed; once is enough."""
         if layer in self._states or any(layer is added() for added in self._added):
             return
         data = layer.data
         is_labels = hasattr(layer, "selected_label")
-        if not is_labels:
+        if not is_labels and not in_place:
             self._kept += data.nbytes
             data = data if self._kept <= LARGEST else None
         self._states[layer] = _State(
@@ -96,6 +100,36 @@ class Undo:
             visible=layer.visible,
             written=then,
         )
+
+    def keep_plane(
+        self,
+        layer: Any,
+        index: tuple[slice, ...],
+        old: Any,
+        then: written.Written | None = None,
+    ) -> None:
+        """Note a part of a layer before it is written in place.
+
+        Parameters
+        ----------
+        layer
+            Noted with `keep` before, or added.
+        index, old
+            The part, and what is in it.
+        then
+            What we had written there.
+        """
+        if layer not in self._states:
+            return
+        if then is None:
+            self._kept += old.nbytes
+            if self._kept > LARGEST:
+                self._states[layer] = replace(self._states[layer], data=None)
+                return
+        own = None if then is None or then.own is None else _pack(then.own)
+        labels = None if then is None else _pack(then.labels)
+        packed = old.copy() if then is None else _pack(old)
+        self._planes.append((ref(layer), index, packed, labels, own))
 
     def add(self, layer: Any) -> None:
         """Note a layer that was added."""
@@ -131,6 +165,7 @@ class Undo:
             layer = state.layer()
             if layer is not None and layer in every:
                 told += self._restore(layer, state, ledger)
+        self._restore_planes(ledger)
         for index, layer in reversed(self._removed):
             if layer not in every:
                 every.insert(min(index, len(every)), layer)
@@ -150,7 +185,7 @@ class Undo:
     def _restore(self, layer: Any, state: _State, ledger: written.Ledger) -> list[str]:
         told = []
         now = ledger.get(layer)
-        if now is not None and _touched(layer, now):
+        if now is not None and self._is_lost(layer, state, now):
             told.append(f"What was painted since is in '{self._save_copy(layer)}'.")
         if state.data is None:
             told.append(f"'{layer.name}' was too large to be kept and stays.")
@@ -177,9 +212,39 @@ class Undo:
             ledger[layer] = state.written
         return told
 
+    def _is_lost(self, layer: Any, state: _State, now: written.Written) -> bool:
+        """Tell whether bringing a layer back would lose what the user did since."""
+        if layer.data is not state.data or layer.data.shape != now.labels.shape:
+            return _touched(layer, now)
+        return any(
+            not np.array_equal(layer.data[index], now.labels[index])
+            for weak, index, *_ in self._planes
+            if weak() is layer
+        )
+
+    def _restore_planes(self, ledger: written.Ledger) -> None:
+        changed: set[Any] = set()
+        for weak, index, data, labels, own in reversed(self._planes):
+            layer: Any = weak()
+            if layer is None or layer not in self._viewer.layers:
+                continue
+            if self._states[layer].data is None:
+                continue
+            layer.data[index] = _unpack(data)
+            then = ledger.get(layer)
+            if then is not None and labels is not None:
+                then.labels[index] = _unpack(labels)
+                if then.own is not None:
+                    then.own[index] = False if own is None else _unpack(own)
+            changed.add(layer)
+        for layer in changed:
+            layer.refresh()
+
     def _save_copy(self, layer: Any) -> str:
         """Give the array that the user painted to a layer of its own."""
         data, kwargs, kind = layer.as_layer_data_tuple()
+        if layer.data is self._states[layer].data:
+            data = np.array(data)  # it is written in place
         kwargs = {
             **kwargs,
             "name": f"{layer.name} · painted",
@@ -187,6 +252,18 @@ class Undo:
         }
         copy = self._viewer.add_layer(Layer.create(data, kwargs, kind))
         return str(copy.name)
+
+
+def _pack(array: Any) -> tuple[bytes, Any, tuple[int, ...]]:
+    """Labels of a plane take a hundredth of their size."""
+    return zlib.compress(array.tobytes(), 1), array.dtype, array.shape
+
+
+def _unpack(packed: Any) -> Any:
+    if isinstance(packed, np.ndarray):
+        return packed
+    data, dtype, shape = packed
+    return np.frombuffer(zlib.decompress(data), dtype).reshape(shape)
 
 
 def disown(layer: Any) -> None:

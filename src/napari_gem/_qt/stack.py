@@ -1,0 +1,184 @@
+"""Results of many slices into one labels layer, slice by slice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Layer
+
+from napari_gem import layers
+from napari_gem._qt.results import set_rest, sign
+from napari_gem.layers import fill, stack, update, written
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from napari_gem._qt.results import ResultLayers
+    from napari_gem._qt.undo import Undo
+    from napari_gem.layers import LayerData, LayerImage, Policy
+
+
+class StackResult:
+    """A run over many slices of one layer; one step for undo.
+
+    Parameters
+    ----------
+    shown
+        Our layers in the viewer.
+    layer
+        The image layer; all slices are of it.
+    policy
+        What happens to labels that somebody changed. Painting made during the run,
+        on slices that are still to come, is kept unless it is ``replace``.
+    largest_maps
+        Bytes that the maps may take in all; if they take more, only labels are made.
+    """
+
+    def __init__(
+        self,
+        shown: ResultLayers,
+        layer: Any,
+        policy: Policy = "new",
+        largest_maps: int = stack.LARGEST_MAPS,
+    ) -> None:
+        self._shown = shown
+        self._layer = layer
+        self._policy: Policy = policy
+        self._largest_maps = largest_maps
+        self._labels: Any = None
+        self._maps: dict[int, Any] = {}
+        self._undo: Undo | None = None
+
+    @property
+    def labels(self) -> Any:
+        """The labels layer; None before the first slice."""
+        return self._labels
+
+    def add(self, image: LayerImage, results: list[LayerData]) -> None:
+        """Write the result of a slice.
+
+        Parameters
+        ----------
+        image
+            The slice, as it was read.
+        results
+            From `napari_gem.layers.result_layers`; no preview.
+
+        Raises
+        ------
+        GemError
+            If the labels layer was deleted or its data replaced during the run, or
+            the image now has another shape.
+        """
+        results = layers.move_results(self._layer, image, results)
+        if self._undo is None:
+            self._start(image, results)
+        index = stack.slice_index(image)
+        part = fill.looked_at(results[-1], image)
+        for result in results[:-1]:
+            found = self._maps.get(result.kwargs["metadata"][layers.KEY]["label"])
+            if found is not None and found in self._shown.viewer.layers:
+                old = found.data[index]
+                if self._undo is not None:
+                    self._undo.keep_plane(found, index, old)
+                found.data[index] = fill.filled_map(old, result, part, old.shape)
+                found.refresh(extent=False, thumbnail=False, highlight=False)
+        self._write_labels(index, results[-1], part)
+
+    def _start(self, image: LayerImage, results: list[LayerData]) -> None:
+        """Find or make the layers of the whole stack."""
+        viewer, ledger = self._shown.viewer, self._shown.ledger
+        whole = stack.stack_image(self._layer, image)
+        results = layers.color_results(viewer.layers, whole, results)
+        empty = stack.stack_layers(whole, results, self._largest_maps)
+        shape = empty[-1].data.shape
+        plan = layers.plan_update(viewer.layers, whole, empty, self._policy, ledger)
+        found = {id(result): layer for layer, result in plan.update}
+        made: list[Any] = []
+        for result in empty:
+            layer = found.get(id(result))
+            fits = layer is not None and layer.data.shape == shape
+            made.append(layer if fits else Layer.create(*result))
+        self._undo = undo = self._shown.begin()
+        for layer in plan.remove:
+            undo.remove(layer)
+        for layer in plan.hide:
+            self._shown.hide(layer, undo)
+        for layer, result in zip(made, empty, strict=True):
+            is_labels = result.kind == "labels"
+            if layer not in viewer.layers:
+                viewer.add_layer(layer)
+                sign(layer, result)
+                undo.add(layer)
+                if is_labels:
+                    text = written.as_text(layer.features)
+                    blank = np.zeros(shape, result.data.dtype)
+                    ledger[layer] = written.Written(blank, text)
+            else:
+                if is_labels:
+                    self._take_up(layer)
+                undo.keep(layer, ledger.get(layer), in_place=True)
+                colors = update.kept_label_colors(layer, result)
+                if colors is not None:
+                    layer.colormap = colors
+                set_rest(layer, result, {})
+            if is_labels:
+                self._labels = layer
+            else:
+                self._maps[result.kwargs["metadata"][layers.KEY]["label"]] = layer
+
+    def _take_up(self, layer: Any) -> None:
+        """Note what the user painted in an earlier labels layer, on all slices."""
+        ledger = self._shown.ledger
+        then = ledger.get(layer)
+        text = written.as_text(layer.features)
+        if then is None:  # whatever is there may be the user's
+            own = written.own_pixels(layer.data, None)
+            ledger[layer] = written.Written(np.array(layer.data), text, own)
+        elif written.painted_since(layer, then):
+            own = written.own_pixels(layer.data, then)
+            then.labels[...] = layer.data
+            ledger[layer] = replace(then, own=own)
+
+    def _write_labels(
+        self, index: tuple[slice, ...], result: LayerData, part: fill.Part | None
+    ) -> None:
+        layer, ledger = self._labels, self._shown.ledger
+        then = ledger.get(layer)
+        if layer not in self._shown.viewer.layers or then is None:
+            raise GemError(
+                "The labels layer was deleted during the run, so the rest of its "
+                "slices was dropped. Run again."
+            )
+        if then.labels.shape != layer.data.shape:
+            raise GemError(
+                f"The data of '{layer.name}' were replaced by others of another shape "
+                "during the run, so the rest of its slices was dropped. Run again."
+            )
+        kind = np.result_type(layer.data.dtype, result.data.dtype)
+        if layer.data.dtype != kind:
+            then = replace(then, labels=then.labels.astype(kind))
+            layer.data = np.asarray(layer.data).astype(kind)
+        old = layer.data[index]
+        plane = replace(
+            then,
+            labels=then.labels[index],
+            own=None if then.own is None else then.own[index],
+        )
+        changed = written.own_pixels(old, plane) is not None
+        policy: Policy = "replace" if self._policy == "replace" else "fill"
+        data, own = fill.filled_labels(old, result, part, policy, plane, changed)
+        if self._undo is not None:
+            self._undo.keep_plane(layer, index, old, plane)
+        if own is not None and then.own is None:
+            then = replace(then, own=np.zeros(layer.data.shape, bool))
+        if then.own is not None:
+            then.own[index] = False if own is None else own
+        layer.data[index] = data
+        then.labels[index] = data
+        features = fill.filled_features(layer.features, result.kwargs["features"])
+        if written.as_text(layer.features) != written.as_text(features):
+            layer.features = features
+        ledger[layer] = replace(then, features=written.as_text(layer.features))
+        layer.refresh(extent=False, thumbnail=False, highlight=False)
