@@ -53,6 +53,22 @@ def wait(qtbot, extras):
     return lambda: qtbot.waitUntil(lambda: not extras.busy, timeout=PATIENCE)
 
 
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds what is being made until it is opened; says then when it was made."""
+    opened, made = Event(), Event()
+
+    def hold(*arguments):
+        opened.wait(PATIENCE / 1000)
+        result = make_extra(*arguments)
+        made.set()
+        return result
+
+    monkeypatch.setattr(extras_module, "make_extra", hold)
+    yield opened, made
+    opened.set()
+
+
 # --- panel
 
 
@@ -171,28 +187,24 @@ def test_only_one_thing_at_a_time(viewer, labels, extras, wait):
     assert len(viewer.layers) == 5
 
 
+@pytest.mark.parametrize("kind", EXTRA_KINDS)
+def test_labels_moved_meanwhile(viewer, labels, extras, wait, kind, gate):
+    opened, _ = gate
+    extras.make(labels, kind)
+    labels.translate, labels.rotate = (5, 6), 10
+    opened.set()
+    wait()
+    made = viewer.layers[-1]
+    assert role(made) == kind
+    assert np.allclose(made.data_to_world((3, 4)), labels.data_to_world((3, 4)))
+
+
 def test_labels_removed_meanwhile(viewer, labels, extras, wait):
     extras.make(labels, "instances")
     viewer.layers.remove(labels)
     wait()
     assert extras.heard == [("info", "The labels were removed, so nothing was made.")]
     assert len(viewer.layers) == 3
-
-
-@pytest.fixture
-def gate(monkeypatch):
-    """Holds what is being made until it is opened; says then when it was made."""
-    opened, made = Event(), Event()
-
-    def hold(*arguments):
-        opened.wait(PATIENCE / 1000)
-        result = make_extra(*arguments)
-        made.set()
-        return result
-
-    monkeypatch.setattr(extras_module, "make_extra", hold)
-    yield opened, made
-    opened.set()
 
 
 def test_closed_meanwhile(viewer, labels, extras, qtbot, gate):

@@ -85,6 +85,21 @@ def test_maps_of_the_selected_image_come_first(viewer):
     assert text_at(everything, None, (3, 5)).startswith("background: ")
 
 
+def test_classes_that_are_off_and_strange_metadata(viewer):
+    image = viewer.add_image(np.zeros((20, 30)))
+    labels = show(viewer, image)
+    entry = labels.metadata[layers.KEY]
+    for off, text in (
+        ({"2": "fibre"}, "nuclei: nuclei 0.90"),
+        ({"x": [1]}, "nuclei: nuclei 0.90, fibre 0.00"),
+        ([3], "nuclei: nuclei 0.90, fibre 0.00"),
+    ):
+        labels.metadata[layers.KEY] = {**entry, "off": off}
+        assert text_at(list(viewer.layers), image, (3, 5)) == text
+    viewer.layers[1].metadata[layers.KEY] = {"role": "probability", "source": [1]}
+    assert text_at(list(viewer.layers), image, (3, 5)) == "nuclei: fibre 0.00"
+
+
 def test_only_the_slice_that_is_shown_counts(viewer):
     layer = viewer.add_image(np.zeros((4, 20, 30)))
     viewer.dims.set_current_step(0, 2)

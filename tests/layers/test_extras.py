@@ -119,6 +119,27 @@ def test_what_was_painted_counts(labels, viewer):
     assert extra.data.max() > 0
 
 
+def test_maps_of_classes_that_are_off_do_not_count(labels, viewer):
+    labels.metadata[layers.KEY]["off"] = {"2": "fibre"}
+    source = read_source(labels, viewer.layers)
+    assert list(source.maps) == [1]
+    assert set(make(labels, viewer, "peaks").features["class"]) == {"nuclei"}
+
+
+def test_instances_are_shades_of_their_class(labels, viewer):
+    extra = make(labels, viewer, "instances")
+    shades = [np.asarray(extra.get_color(i))[:3] for i in (1, 2, 3)]
+    nuclei, fibre = (np.asarray(labels.get_color(i))[:3] for i in (1, 2))
+    for shade, own, other in (
+        (shades[0], nuclei, fibre),
+        (shades[1], fibre, nuclei),
+        (shades[2], nuclei, fibre),
+    ):
+        assert np.abs(shade - own).sum() < np.abs(shade - other).sum()
+    assert not np.allclose(shades[0], shades[2])
+    assert extra.get_color(0) is None
+
+
 def test_options_are_followed(labels, viewer):
     assert make(labels, viewer, "instances", minimum_size=20).data.max() == 2
     assert len(make(labels, viewer, "boxes", minimum_size=20).data) == 2
@@ -236,7 +257,7 @@ def test_maps_of_another_image_or_size_are_not_taken(labels, viewer):
     assert len(maps_of(labels, viewer.layers)) == 2
     assert set(maps_of(labels, viewer.layers)).isdisjoint(maps_of(other, viewer.layers))
     maps_of(labels, viewer.layers)[0].data = np.zeros((5, 5), np.float32)
-    with pytest.raises(GemError, match="Run again"):
+    with pytest.raises(GemError, match="run again"):
         make(labels, viewer, "instances")
 
 

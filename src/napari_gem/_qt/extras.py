@@ -118,10 +118,13 @@ class Extras(QObject):
 
         def start(labels: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
             source = read_source(labels, self._viewer.layers)
-            return (
-                lambda: make_extra(source, kind, options),
-                lambda extra: self._show(extra, labels),
-            )
+
+            def work() -> tuple[ExtraLayer, Any]:
+                extra = make_extra(source, kind, options)
+                # thousands of boxes take napari a second, so not on the main thread
+                return extra, Layer.create(*extra)
+
+            return work, lambda made: self._show(made[0], made[1], labels)
 
         self._start(labels, start)
 
@@ -200,7 +203,7 @@ class Extras(QObject):
             logger.exception("The layer could not be shown")
             self.told.emit("error", f"The layer could not be shown ({error}).")
 
-    def _show(self, extra: ExtraLayer, labels: Any) -> None:
+    def _show(self, extra: ExtraLayer, new: Any, labels: Any) -> None:
         if labels not in self._viewer.layers:
             self.told.emit("info", "The labels were removed, so nothing was made.")
             return
@@ -208,7 +211,8 @@ class Extras(QObject):
         placed = extra._replace(kwargs={**extra.kwargs, **transform_of(labels)})
         layer = self._find(placed)
         if layer is None:
-            layer = self._viewer.add_layer(Layer.create(*placed))
+            _place(new, placed.kwargs)
+            layer = self._viewer.add_layer(new)
             done = "Added"
         else:
             _update(layer, placed)
@@ -311,7 +315,8 @@ def _color(layer: Any, extra: ExtraLayer) -> None:
     if extra.kind != "image":
         layer.features = kwargs["features"]
     if extra.kind == "labels":
-        layer.colormap = kwargs.get("colormap") or label_colormap()
+        colors = kwargs.get("colormap")
+        layer.colormap = label_colormap() if colors is None else colors
     elif len(extra.data):
         for name in ("face_color", "edge_color", "edge_width"):
             if name in kwargs:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.layers import KEY
-from napari_gem.layers.extras import class_names
+from napari_gem.layers.extras import class_names, classes_off
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,20 +83,26 @@ def text_at(layers: Sequence[Any], active: Any, position: Sequence[float]) -> st
         ``nuclei: nuclei 0.83, fibre 0.12``, the label first unless the selected layer
         tells it anyway; empty if there is no map.
     """
-    found: dict[Any, list[tuple[float, str]]] = {}
+    found: dict[str, list[tuple[float, str]]] = {}
+    off = {
+        (_source(layer), name)
+        for layer in layers
+        for name in classes_off(_entry(layer)).values()
+    }
     for layer in reversed(layers):
-        if _entry(layer).get("role") == "probability":
-            value = value_at(layer, position)
-            if value is not None:
-                name = str(_entry(layer).get("class"))
-                found.setdefault(_entry(layer).get("source"), []).append(
-                    (float(value), name)
-                )
+        entry = _entry(layer)
+        key = _source(layer), str(entry.get("class"))
+        if entry.get("role") != "probability" or key in off:
+            continue
+        value = value_at(layer, position)
+        if value is not None:
+            # in front, so that equal ones are told in the order of the layers
+            found.setdefault(key[0], []).insert(0, (float(value), key[1]))
     if not found:
         return ""
-    source = _entry(active).get("source") or str(getattr(active, "unique_id", ""))
+    source = _source(active) or str(getattr(active, "unique_id", ""))
     source = source if source in found else next(iter(found))
-    best = sorted(found[source][::-1], key=lambda pair: -pair[0])[:MOST]
+    best = sorted(found[source], key=lambda pair: -pair[0])[:MOST]
     text = ", ".join(f"{name} {value:.2f}" for value, name in best)
     label = _label_at(layers, active, source, position)
     return f"{label}: {text}" if label else text
@@ -117,13 +123,13 @@ def value_at(layer: Any, position: Sequence[float]) -> Any:
 
 
 def _label_at(
-    layers: Sequence[Any], active: Any, source: Any, position: Sequence[float]
+    layers: Sequence[Any], active: Any, source: str, position: Sequence[float]
 ) -> str:
     if _entry(active).get("role") == "labels":
         return ""
     for layer in reversed(layers):
         entry = _entry(layer)
-        if entry.get("role") == "labels" and entry.get("source") == source:
+        if entry.get("role") == "labels" and _source(layer) == source:
             value = value_at(layer, position)
             if value is not None:
                 return class_names(layer).get(int(value), f"label {value}")
@@ -133,6 +139,10 @@ def _label_at(
 def _entry(layer: Any) -> dict[str, Any]:
     entry = getattr(layer, "metadata", {}).get(KEY)
     return entry if isinstance(entry, dict) else {}
+
+
+def _source(layer: Any) -> str:
+    return str(_entry(layer).get("source", ""))
 
 
 def _with(status: str | dict[str, str], text: str) -> str | dict[str, str]:

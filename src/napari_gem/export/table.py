@@ -13,9 +13,6 @@ from napari_gem.types import GemError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from napari_gem.files import ImageFile
-    from napari_gem.types import Segmentation
-
 
 def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
     """Write a table as CSV (UTF-8, commas), complete or not at all.
@@ -55,10 +52,6 @@ def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
     finally:
         unfinished.unlink(missing_ok=True)
     return path
-
-
-def write(_result: Segmentation, _image: ImageFile, _folder: Path) -> None:
-    """Write nothing: a result's files hold no instances."""
 
 
 def _text(value: Any) -> str:

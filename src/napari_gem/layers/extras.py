@@ -79,7 +79,8 @@ class Source:
     labels
         Data of the labels layer, at most two axes longer than 1 but for stacks.
     maps
-        For each label id with a map its data, of the same shape.
+        For each label id with a map its data, of the same shape; not for classes that
+        are off, whose maps are those of an earlier run.
     classes
         For each label id the name of its class.
     colors
@@ -159,11 +160,9 @@ def read_source(labels: Any, layers: Iterable[Any]) -> Source:
     if data.ndim < 2:
         raise GemError(f"'{labels.name}' has one axis; expected two or more.")
     classes = class_names(labels)
-    by_name = {
-        layer.metadata[KEY].get("class"): layer.data
-        for layer in maps_of(labels, layers)
-    }
-    maps = {i: by_name[name] for i, name in classes.items() if i and name in by_name}
+    ids = {label_of(layer, classes): layer for layer in maps_of(labels, layers)}
+    off = {0, *classes_off(entry)}
+    maps = {label: layer.data for label, layer in ids.items() if label not in off}
     axes = np.eye(data.ndim)
     zero = np.asarray(labels.data_to_world(np.zeros(data.ndim)), np.float64)
     steps = [np.asarray(labels.data_to_world(unit)) - zero for unit in axes]
@@ -200,7 +199,24 @@ def class_names(labels: Any) -> dict[int, str]:
     if "class" not in features or "index" not in features:
         return {}
     pairs = zip(features["index"], features["class"], strict=True)
-    return {int(index): str(name) for index, name in pairs}
+    return {int(index): str(name) for index, name in pairs if index == index // 1}
+
+
+def classes_off(entry: Mapping[str, Any]) -> dict[int, str]:
+    """Read from the metadata of labels which classes were off, by label id."""
+    off = entry.get("off")
+    pairs = off.items() if isinstance(off, dict) else ()
+    return {int(label): str(name) for label, name in pairs if str(label).isdecimal()}
+
+
+def label_of(layer: Any, classes: Mapping[int, str]) -> int:
+    """Label id of a map's class, from its metadata; 0 if it is not known."""
+    entry = layer.metadata[KEY]
+    label = entry.get("label")
+    if isinstance(label, int):
+        return label
+    same = (i for i, name in classes.items() if name == entry.get("class"))
+    return next(same, 0)
 
 
 def maps_of(labels: Any, layers: Iterable[Any]) -> list[Any]:
@@ -334,7 +350,7 @@ def _check_shapes(source: Source) -> None:
         if data.shape != shape:
             raise GemError(
                 f"The maps have {data.shape} pixels and '{source.title}' {shape}; "
-                "expected the same. Run again to get maps that fit the labels."
+                "expected the same. Wait for the result at full size, or run again."
             )
 
 
@@ -368,7 +384,7 @@ def _instances_layer(source: Source, options: ExtraOptions) -> ExtraLayer:
         "multiscale": False,
         "opacity": 0.6,
     }
-    if count <= MOST_COLORS:
+    if 0 < count <= MOST_COLORS:
         kwargs["colormap"] = _instance_colors(source, ids)
     whole = source.whole(np.stack(parts)).astype(np.int32, copy=False)
     return ExtraLayer(whole, kwargs, "labels")
@@ -401,7 +417,7 @@ def _peaks_layer(source: Source, options: ExtraOptions) -> ExtraLayer:
     kwargs = {
         "ndim": source.labels.ndim,
         "features": {
-            "class": [source.classes[label] for label in ids],
+            "class": [source.classes.get(i, f"label {i}") for i in ids],
             "label": ids,
             "probability": values,
         },
@@ -472,14 +488,12 @@ def _face_colors(source: Source, ids: Sequence[int]) -> Any:
     return np.array([(*color, 1.0) for color in colors])
 
 
-def _instance_colors(
-    source: Source, ids: NDArray[np.int64]
-) -> dict[int | None, tuple[float, ...]]:
-    """Shade the class's colour differently for neighbouring numbers."""
-    table: dict[int | None, tuple[float, ...]] = {
-        None: (0.5, 0.5, 0.5, 1.0),
-        0: (0.0, 0.0, 0.0, 0.0),
-    }
+def _instance_colors(source: Source, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Shade the class's colour differently for neighbouring numbers.
+
+    As a list of colours, which napari takes far faster than one that names the ids.
+    """
+    table = np.zeros((len(ids) + 1, 4))
     for number, label in enumerate(ids, start=1):
         color = source.colors.get(int(label)) or class_color(int(label) - 1)
         hue, saturation, value = colorsys.rgb_to_hsv(*color)
