@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from qtpy.QtWidgets import QApplication
 
 from napari_gem import layers
-from napari_gem._qt.results import ResultLayers
+from napari_gem._qt.results import ResultLayers, warm_up
 from napari_gem.types import Prompt
 from tests.layers.scene import results_of
 
@@ -70,3 +72,8 @@ def test_layers_come_back_and_go_on(scene):
     colors(viewer)
     labels.paint((3, 3), 2)
     assert results.painted(image) is labels
+
+
+def test_warming_up_can_be_done_on_another_thread(make_napari_viewer):
+    with ThreadPoolExecutor() as pool:
+        assert pool.submit(warm_up).result() is None

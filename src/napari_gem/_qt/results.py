@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Layer
+from napari.layers import Image, Labels, Layer
 
 from napari_gem import layers
 from napari_gem._qt.undo import TRANSFORM, Undo, set_transform
@@ -191,6 +191,19 @@ class ResultLayers:
             told = {"fingerprint": digest, "step": 1}
         set_rest(layer, result, told)
         self.ledger[layer] = written.note(layer, own)
+
+
+def warm_up() -> None:
+    """Make layers once, so that the first result need not wait; on any thread.
+
+    napari imports pandas and compiles its label colours when a labels layer is first
+    made: seconds in which the viewer would not answer.
+    """
+    table = layers.labels_colors({1: (1.0, 0.0, 0.0)})
+    features = {"index": [0, 1], "class": ["background", "a"]}
+    for kind in (np.uint8, np.uint16):
+        Labels(np.zeros((2, 2), kind), colormap=table, features=features)
+    Image(np.zeros((2, 2), np.float32), contrast_limits=(0, 1), visible=False)
 
 
 def merge_into(

@@ -216,8 +216,9 @@ class Undo:
         """Tell whether bringing a layer back would lose what the user did since."""
         if layer.data is not state.data or layer.data.shape != now.labels.shape:
             return _touched(layer, now)
+        data = layer.data
         return any(
-            not np.array_equal(layer.data[index], now.labels[index])
+            not np.array_equal(data[index], now.labels[index])
             for weak, index, *_ in self._planes
             if weak() is layer
         )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from napari_gem.colors import class_color
 from napari_gem.layers.results import KEY, LayerData, labels_colors, map_colormap
 from napari_gem.layers.written import is_changed
@@ -226,8 +224,13 @@ def color_results(
     return [*colored, _with(results[-1], {"colors": colors}, table)]
 
 
+def _close(first: Iterable[float], second: Iterable[float], by: float = 0.01) -> bool:
+    """Compare two colours; numpy takes a hundred times as long for so few numbers."""
+    return all(abs(a - b) <= by for a, b in zip(first, second, strict=True))
+
+
 def _is_taken(color: tuple[float, ...], others: Iterable[tuple[float, ...]]) -> bool:
-    return any(np.allclose(color, other, atol=0.01) for other in others)
+    return any(_close(color, other) for other in others)
 
 
 def _with(result: LayerData, told: Mapping[str, Any], colormap: Any) -> LayerData:
@@ -262,11 +265,11 @@ def kept_label_colors(
         before = written["colors"].get(str(label))
         name = written["classes"].get(str(label))
         now = ids.get(name, label) if name is not None else label
-        changed = before is None or not np.allclose(color[:3], before, atol=0.01)
+        changed = before is None or not _close(color[:3], before)
         if label and now not in told["fixed"] and (changed or now not in table):
             table[now] = tuple(float(part) for part in color)
     same = current.keys() == table.keys() and all(
-        np.allclose(current[label], table[label], atol=0.004) for label in table
+        _close(current[label], table[label], 0.004) for label in table
     )
     return None if same else table
 
@@ -277,7 +280,7 @@ def map_color(layer: Any, result: LayerData) -> dict[str, Any] | None:
     It changes only if the prompt has a colour that the map does not show.
     """
     color = result.kwargs["metadata"][KEY].get("color")
-    if not color or np.allclose(layer.colormap.map([1.0])[0][:3], color, atol=0.01):
+    if not color or _close(layer.colormap.map([1.0])[0][:3], color):
         return None
     return map_colormap(color)
 
