@@ -46,6 +46,9 @@ STRIP = 1 << 11
 LARGEST_COPY = 1 << 28
 """Bytes that `Centred` takes for features in single precision, at most."""
 
+MOST_PAINTED = 100_000
+"""Pixels of a painted patch that are looked at, about."""
+
 DIGITS = 4
 FLAT = 1e-6
 """Variance below which the features of an image count as all the same."""
@@ -171,6 +174,42 @@ def keep(features: Features, example: Example) -> Example:
     centred = _feature_at(features, example.point) - centre(features).mean
     vector = tuple(round(float(value), DIGITS) for value in _unit(centred))
     return Example(vector=vector, model=features.model, positive=example.positive)
+
+
+def spread_out(mask: NDArray[np.bool_], most: int = 50) -> NDArray[np.intp]:
+    """Choose pixels of a painted patch that are spread over all of it.
+
+    Parameters
+    ----------
+    mask
+        (height, width).
+    most
+        Pixels to choose at most, 1 or more.
+
+    Returns
+    -------
+    NDArray[np.intp]
+        (pixels, 2) rows and columns; one pixel in each cell of a grid, that nearest
+        to the middle of what is painted in the cell.
+    """
+    painted = np.flatnonzero(mask)
+    painted = painted[:: 1 + len(painted) // MOST_PAINTED]
+    places = np.stack(np.unravel_index(painted, mask.shape), axis=-1)
+    side = max(1, int(np.sqrt(len(places) / most)))
+    while True:
+        cells = places // side
+        _, cell = np.unique(cells, axis=0, return_inverse=True)
+        count = int(cell.max(initial=-1)) + 1
+        if count <= most:
+            break
+        side += 1 + side // 8
+    size = np.maximum(np.bincount(cell, minlength=count), 1)
+    sums = [np.bincount(cell, places[:, axis], minlength=count) for axis in (0, 1)]
+    away = np.linalg.norm(places - (np.stack(sums) / size).T[cell], axis=-1)
+    order = np.lexsort((away, cell))
+    first = np.searchsorted(cell[order], np.arange(count))
+    result: NDArray[np.intp] = places[order[first]]
+    return result
 
 
 def prototype_scores(
