@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -164,6 +164,21 @@ def write_set(path: str | Path, prompt_set: PromptSet) -> Path:
             "Choose another place."
         ) from error
     return path
+
+
+def portable(prompt_set: PromptSet) -> PromptSet:
+    """Leave of the examples what is of use on another image: those with a vector.
+
+    Their points are dropped: they lie in the image that they were set in.
+    """
+    prompts = tuple(
+        replace(
+            prompt,
+            examples=tuple(replace(e, point=None) for e in prompt.examples if e.vector),
+        )
+        for prompt in prompt_set.prompts
+    )
+    return replace(prompt_set, prompts=prompts)
 
 
 def _parse(text: str) -> PromptSet:
