@@ -8,9 +8,9 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from qtpy.QtCore import QEvent, QMimeData, QModelIndex, QPoint, QPointF, Qt
-from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent
-from qtpy.QtTest import QAbstractItemModelTester
+from qtpy.QtCore import QEvent, QMimeData, QModelIndex, QPoint, QPointF, Qt, QTimer
+from qtpy.QtGui import QColor, QGuiApplication, QKeyEvent, QMouseEvent
+from qtpy.QtTest import QAbstractItemModelTester, QTest
 from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog, QWidget
 
 from napari_gem._qt.prompt_background import BackgroundWords, read_words
@@ -682,6 +682,44 @@ def test_the_context_menu_removes(table):
     texts["Remove"].trigger()
     assert names(table) == ["a"]
     menu.close()
+
+
+def test_a_row_is_dragged_with_the_mouse(table, qtbot):
+    if QGuiApplication.platformName() != "xcb":
+        pytest.skip("the mouse can be played to a drag on X11 only")
+    table.add_text("a\nb\nc\nd")
+    window, left = table.windowHandle(), Qt.MouseButton.LeftButton
+
+    def at(row, down=0):
+        center = table.view.visualRect(table.model.index(row, Column.NAME)).center()
+        return table.view.viewport().mapTo(table, center + QPoint(0, down))
+
+    below = table.view.visualRect(table.model.index(2, 0)).height() // 2 - 1
+    changed = record(table.changed)
+
+    def drop():
+        # Qt's drag runs a loop of its own, in which this is called
+        QTest.mouseMove(window, at(2))
+        QTest.mouseMove(window, at(2, below))
+        QTest.mouseRelease(window, left, NONE, at(2, below))
+
+    QTimer.singleShot(1000, drop)
+    QTest.mousePress(window, left, NONE, at(0))
+    for point in (at(0, 5), at(1), at(1, 4)):
+        QTest.mouseMove(window, point)
+    qtbot.waitUntil(lambda: bool(changed), timeout=10_000)
+    assert names(table) == ["b", "c", "a", "d"]
+    assert labels(table) == [2, 3, 1, 4]
+    assert table.current().name == "a"
+
+
+def test_a_selected_row_shows_its_own_colour(table):
+    table.set_prompts([Prompt(("a",), color=(1.0, 0.0, 0.0))])
+    table.view.go_to(0)
+    shown = table.view.grab().toImage()
+    place = table.view.swatch_point(table.model.index(0, Column.COLOR))
+    corner = table.view.viewport().mapTo(table.view, place)
+    assert shown.pixelColor(corner) == QColor(255, 0, 0)
 
 
 # --- background

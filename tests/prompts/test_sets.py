@@ -17,6 +17,7 @@ from napari_gem.prompts.sets import (
     SCHEMA,
     PromptSet,
     list_sets,
+    portable,
     read_set,
     write_set,
 )
@@ -118,6 +119,13 @@ def test_a_set_survives_its_file(tmp_path):
     assert read_set(path) == FULL
     assert read_set(str(path)) == FULL
     assert [p.name for p in tmp_path.iterdir()] == ["mine.json"]
+
+
+def test_only_examples_with_vectors_are_portable():
+    with_vector = Example((1.0, 2.0), (0.5,), "m", False)
+    prompt = Prompt(("a",), examples=(with_vector, Example((3.0, 4.0))))
+    (kept,) = portable(PromptSet("x", prompts=(prompt,))).prompts
+    assert kept == Prompt(("a",), examples=(Example(None, (0.5,), "m", False),))
 
 
 words = st.text("abcdefg", min_size=1, max_size=3)

@@ -14,7 +14,7 @@ from qtpy.QtCore import (
     Qt,
     Signal,
 )
-from qtpy.QtGui import QKeySequence, QPalette
+from qtpy.QtGui import QIcon, QKeySequence, QPalette, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -27,11 +27,11 @@ from qtpy.QtWidgets import (
     QTreeView,
 )
 
-from napari_gem._qt.prompt_model import Column, PromptModel
+from napari_gem._qt.prompt_model import Column, PromptModel, color_of
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QEvent, QPoint
-    from qtpy.QtGui import QKeyEvent, QMouseEvent, QPainter, QResizeEvent
+    from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent
     from qtpy.QtWidgets import QWidget
 
     from napari_gem.types import Prompt
@@ -63,6 +63,15 @@ class _Drag:
     moved: bool = False
 
 
+def _swatch(color: QColor, size: QSize) -> QIcon:
+    pixmap = QPixmap(size)
+    pixmap.fill(color)
+    icon = QIcon(pixmap)
+    # else the colour of a selected row would be mixed with the selection's
+    icon.addPixmap(pixmap, QIcon.Mode.Selected)
+    return icon
+
+
 class RowDelegate(QStyledItemDelegate):
     """Paints classes that are off paler."""
 
@@ -72,6 +81,8 @@ class RowDelegate(QStyledItemDelegate):
         """Take colour from the strength of what is off."""
         super().initStyleOption(option, index)
         prompt = index.model().prompt_at(index.row())
+        if prompt is not None and index.column() == Column.COLOR:
+            option.icon = _swatch(color_of(prompt), option.decorationSize)
         if prompt is not None and not prompt.on:
             for role in (QPalette.ColorRole.Text, QPalette.ColorRole.HighlightedText):
                 color = option.palette.color(role)
