@@ -90,8 +90,11 @@ def test_the_next_run_updates_our_layers(scene):
     labels.name, labels.visible = "my labels", False
     labels.metadata["note"] = 5
     results = results_of(image, "c", "a")
+    viewer.layers.selection.active = first
     show(viewer, image, results)
-    assert list(viewer.layers)[1:] == [first, labels, viewer.layers[-1]]
+    # a new map lies below the labels, and what was selected stays so
+    assert list(viewer.layers)[1:] == [first, viewer.layers["c · GEM"], labels]
+    assert viewer.layers.selection == {first}
     assert second not in viewer.layers
     assert (first.name, first.visible, first.opacity) == ("mine", True, 0.3)
     assert first.colormap.name == "magenta"
@@ -288,6 +291,8 @@ def test_maps_of_classes_that_are_off_are_hidden(scene):
     show(viewer, image, results_of(image, NUCLEUS, classes=table))
     assert filament in viewer.layers
     assert not filament.visible
+    show(viewer, image, results_of(image, NUCLEUS, FILAMENT, classes=table, step=2))
+    assert filament.visible
     show(viewer, image, results_of(image, NUCLEUS, FILAMENT, classes=table))
     assert filament.visible
     assert not nucleus.visible

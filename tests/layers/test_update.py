@@ -299,8 +299,9 @@ def test_a_region_of_painted_labels(scene, policy):
     scene.show(shift=1, region=RECTANGLE, policy=policy)
     assert labels.data[0, 0] == labels.data[1, 1] == 9
     assert (labels.data[5, 5] == 9) == (policy == "fill")
-    scene.show(shift=2, policy="fill")
+    expected = scene.show(shift=2, policy="fill")
     assert labels.data[0, 0] == labels.data[1, 1] == 9
+    assert (labels.data[5, 5] == expected[5, 5]) == (policy == "replace")
 
 
 def test_the_region_is_that_of_the_pipeline():

@@ -110,9 +110,9 @@ class ResultLayers:
                 self._update_labels(layer, result, part, policy, undo)
             else:
                 _update_map(layer, result, part, shape, undo)
+        kept = [layer for layer, result in plan.update if result.kind == "labels"]
         for layer, result in zip(made, plan.add, strict=True):
-            viewer.add_layer(layer)
-            sign(layer, result)
+            add_ours(viewer, layer, result, below=kept[0] if kept else None)
             undo.add(layer)
             if result.kind == "labels":
                 self.ledger[layer] = written.note(layer)
@@ -279,6 +279,33 @@ def set_rest(layer: Any, result: LayerData, told: dict[str, Any]) -> None:
         shown = layer.name
     entry = {**result.kwargs["metadata"][layers.KEY], **told, "shown_name": shown}
     _write_entry(layer, result, entry)
+
+
+def add_ours(
+    viewer: ViewerModel, layer: Any, result: LayerData, below: Any = None
+) -> None:
+    """Add a layer that is known as ours from the start.
+
+    Parameters
+    ----------
+    viewer
+        Where it appears.
+    layer, result
+        The layer and what it was made of.
+    below
+        Our labels layer, which stays above the new one, and what was selected stays
+        so; None puts the layer on top and selects it.
+    """
+    sign(layer, result)
+    if below is None:
+        viewer.add_layer(layer)
+    else:
+        every = viewer.layers
+        selected, active = set(every.selection), every.selection.active
+        every.insert(every.index(below), layer)
+        every.selection = selected
+        every.selection.active = active
+    sign(layer, result)  # its name may have got a number
 
 
 def sign(layer: Any, result: LayerData) -> None:

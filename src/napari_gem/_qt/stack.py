@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_gem import layers
-from napari_gem._qt.results import set_rest, sign
+from napari_gem._qt.results import add_ours, set_rest
 from napari_gem.layers import fill, stack, update, written
 from napari_gem.types import GemError
 
@@ -108,8 +108,7 @@ class StackResult:
         for layer, result in zip(made, empty, strict=True):
             is_labels = result.kind == "labels"
             if layer not in viewer.layers:
-                viewer.add_layer(layer)
-                sign(layer, result)
+                add_ours(viewer, layer, result)
                 undo.add(layer)
                 if is_labels:
                     text = written.as_text(layer.features)
@@ -129,17 +128,12 @@ class StackResult:
                 self._maps[result.kwargs["metadata"][layers.KEY]["label"]] = layer
 
     def _take_up(self, layer: Any) -> None:
-        """Note what the user painted in an earlier labels layer, on all slices."""
+        """Go on with a labels layer of which is not known what we wrote."""
         ledger = self._shown.ledger
-        then = ledger.get(layer)
-        text = written.as_text(layer.features)
-        if then is None:  # whatever is there may be the user's
+        if layer not in ledger:  # whatever is there may be the user's
             own = written.own_pixels(layer.data, None)
+            text = written.as_text(layer.features)
             ledger[layer] = written.Written(np.array(layer.data), text, own)
-        elif written.painted_since(layer, then):
-            own = written.own_pixels(layer.data, then)
-            then.labels[...] = layer.data
-            ledger[layer] = replace(then, own=own)
 
     def _write_labels(
         self, index: tuple[slice, ...], result: LayerData, part: fill.Part | None
