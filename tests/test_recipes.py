@@ -30,7 +30,13 @@ from napari_gem.types import (
 )
 
 PROMPTS = (
-    Prompt(("nuclei", "nucleus"), label=7, color=(1.0, 0.5, 0.0), threshold=0.45),
+    Prompt(
+        ("nuclei", "nucleus"),
+        label=7,
+        color=(1.0, 0.5, 0.0),
+        threshold=0.45,
+        examples=(Example((40.0, 30.5)), Example((70.0, 90.0), positive=False)),
+    ),
     Prompt(("filaments",), label=3, title="Actin, it's", threshold=0.6),
 )
 

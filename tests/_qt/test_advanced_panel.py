@@ -223,10 +223,15 @@ def test_recipes_are_copied(menu):
     assert "/a/cells.tif -p nuclei" in QGuiApplication.clipboard().text()
     menu.set_recipe(replace(RECIPE, prompts=(Prompt(("a",), label=5),)))
     menu.copy_command.trigger()
-    assert "replay recipe.json" in QGuiApplication.clipboard().text()
-    assert "image.tif" in QGuiApplication.clipboard().text()
-    assert [kind for kind, _ in told] == ["info"] * 3
-    assert "save the recipe too" in told[-1][1]
+    text = QGuiApplication.clipboard().text()
+    assert text.endswith("replay recipe.json image.tif -o segmentation")
+    menu.set_recipe(RECIPE, "a.tif", (3, 1))
+    menu.copy_command.trigger()
+    assert " --index 3,1 " in QGuiApplication.clipboard().text()
+    menu.copy_python.trigger()
+    assert "read_image('a.tif', (3, 1))" in QGuiApplication.clipboard().text()
+    assert [kind for kind, _ in told] == ["info"] * 5
+    assert "save the recipe too" in told[2][1]
 
 
 def test_recipes_are_saved_and_opened(menu, tmp_path, monkeypatch):
@@ -236,9 +241,15 @@ def test_recipes_are_saved_and_opened(menu, tmp_path, monkeypatch):
     menu.set_recipe(RECIPE)
 
     def choose(name):
-        chosen = lambda *a: (str(tmp_path / name) if name else "", "")  # noqa: E731
-        monkeypatch.setattr(QFileDialog, "getSaveFileName", chosen)
-        monkeypatch.setattr(QFileDialog, "getOpenFileName", chosen)
+        def accept(dialog):
+            assert dialog.acceptMode() == QFileDialog.AcceptMode.AcceptSave
+            dialog.setOption(QFileDialog.Option.DontUseNativeDialog)
+            dialog.selectFile(path)
+            return bool(name)
+
+        path = str(tmp_path / name) if name else ""
+        monkeypatch.setattr(QFileDialog, "exec", accept)
+        monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a: (path, ""))
 
     choose("")
     menu.save.trigger()

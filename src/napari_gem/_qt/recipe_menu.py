@@ -14,6 +14,8 @@ from napari_gem.recipes.command import needs_file
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_gem.types import Recipe
 
 FILTER = "Recipes (*.json)"
@@ -32,6 +34,7 @@ class RecipeMenu(QPushButton):
         self.setToolTip("How the last result was made: copy, save, or do it again")
         self._recipe: Recipe | None = None
         self._image = "image.tif"
+        self._index: tuple[int, ...] = ()
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
         self.copy_python = menu.addAction("Copy as Python", self._on_python)
@@ -45,7 +48,12 @@ class RecipeMenu(QPushButton):
         self.setMenu(menu)
         self.set_recipe(None)
 
-    def set_recipe(self, recipe: Recipe | None, image: Path | str = "") -> None:
+    def set_recipe(
+        self,
+        recipe: Recipe | None,
+        image: Path | str = "",
+        index: Sequence[int] = (),
+    ) -> None:
         """Take the recipe of a result.
 
         Parameters
@@ -54,21 +62,24 @@ class RecipeMenu(QPushButton):
             None if there is no result.
         image
             Where the image came from, as far as known.
+        index
+            Which plane of it, as positions along its leading axes.
         """
         self._recipe = recipe
         self._image = str(image) or "image.tif"
+        self._index = tuple(index)
         for action in (self.copy_python, self.copy_command, self.save):
             action.setEnabled(recipe is not None)
 
     def _on_python(self) -> None:
         if self._recipe is not None:
-            _copy(as_python(self._recipe, self._image))
+            _copy(as_python(self._recipe, self._image, index=self._index))
             self.told.emit("info", "Copied as Python.")
 
     def _on_command(self) -> None:
         if self._recipe is None:
             return
-        _copy(as_command(self._recipe, self._image))
+        _copy(as_command(self._recipe, self._image, index=self._index))
         if needs_file(self._recipe):
             told = "Copied as a command that reads recipe.json: save the recipe too."
         else:
@@ -78,13 +89,13 @@ class RecipeMenu(QPushButton):
     def _on_save(self) -> None:
         if self._recipe is None:
             return
-        name, _ = QFileDialog.getSaveFileName(
-            self, "Save recipe", "recipe.json", FILTER
-        )
-        if not name:
+        dialog = QFileDialog(self, "Save recipe", "recipe.json", FILTER)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        # so that the dialog asks before it replaces the file that is meant
+        dialog.setDefaultSuffix("json")
+        if not dialog.exec():
             return
-        path = Path(name)
-        path = path if path.suffix else path.with_suffix(".json")
+        path = Path(dialog.selectedFiles()[0])
         try:
             write_recipe(self._recipe, path)
         except GemError as error:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 
 def as_command(
-    recipe: Recipe, image: Path | str = "image.tif", *, output: str = "segmentation"
+    recipe: Recipe,
+    image: Path | str = "image.tif",
+    *,
+    index: Sequence[int] = (),
+    output: str = "segmentation",
 ) -> str:
     """Say a recipe as one line for a terminal.
 
@@ -36,15 +40,19 @@ def as_command(
         How a result was made.
     image
         The image file that the command reads.
+    index
+        Positions along its leading axes, as for `napari_gem.files.read_image`.
     output
         The folder that it writes.
     """
     said = _options(recipe)
     if said is None:
-        words = ["replay", NAME, str(image), "-o", output]
+        words = ["replay", NAME, str(image)]
     else:
-        words = ["segment", str(image), *said, "-o", output]
-    line = ["napari-gem", *words]
+        words = ["segment", str(image), *said]
+    if index:
+        words += ["--index", ",".join(map(str, index))]
+    line = ["napari-gem", *words, "-o", output]
     return (
         subprocess.list2cmdline(line) if sys.platform == "win32" else shlex.join(line)
     )

@@ -6,10 +6,8 @@ import textwrap
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.recipes.replay import portable
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from napari_gem.types import Recipe
@@ -18,7 +16,11 @@ WIDTH = 88
 
 
 def as_python(
-    recipe: Recipe, image: Path | str = "image.tif", *, output: str = "segmentation"
+    recipe: Recipe,
+    image: Path | str = "image.tif",
+    *,
+    index: Sequence[int] = (),
+    output: str = "segmentation",
 ) -> str:
     """Say a recipe as a script that reads an image and writes a folder of results.
 
@@ -28,6 +30,8 @@ def as_python(
         How a result was made.
     image
         The image file that the script reads.
+    index
+        Positions along its leading axes, as for `napari_gem.files.read_image`.
     output
         The folder that it writes.
     """
@@ -35,9 +39,14 @@ def as_python(
     appearance = code.write(recipe.appearance)
     encode = code.write(recipe.encode)
     region = code.write(recipe.region)
-    prompts = [code.write(portable(prompt)) for prompt in recipe.prompts]
+    prompts = [code.write(prompt) for prompt in recipe.prompts]
     score = code.write(recipe.score)
     label = code.write(recipe.label)
+    source = repr(str(image)) + (f", {tuple(index)!r}" if index else "")
+    count = len(recipe.appearance.channels)
+    note = (
+        f"  # pixels must be (height, width, {count}): channels last" if count else ""
+    )
     listed = "\n".join(f"    {prompt}," for prompt in prompts)
     return f"""\
 # Made by napari-gem {recipe.version} with weights {recipe.revision}.
@@ -47,7 +56,7 @@ from napari_gem.types import (
 {code.imports()}
 )
 
-image = read_image({str(image)!r})
+image = read_image({source}){note}
 model = napari_gem.load_model({recipe.model!r}, precision={recipe.precision!r})
 features = napari_gem.encode(
     image.pixels,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_gem import pipeline
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from napari_gem.models import Model
-    from napari_gem.types import Progress, Prompt, Recipe, Segmentation
+    from napari_gem.types import Progress, Recipe, Segmentation
 
 
 def replay(
@@ -34,6 +33,7 @@ def replay(
     """Make a result again, or the same for another image.
 
     With the same image, weights, device and precision the labels are the same.
+    Examples that are places, not vectors, stand for the same places of the image.
 
     Parameters
     ----------
@@ -98,17 +98,7 @@ def replay(
         model, pixels, recipe.appearance, recipe.encode, region=recipe.region
     )
     features = run(encoding, progress)
-    prompts = [portable(prompt) for prompt in recipe.prompts]
     scoring = pipeline.segment_steps(
-        model, features, prompts, recipe.score, recipe.label
+        model, features, recipe.prompts, recipe.score, recipe.label
     )
     return run(scoring, progress)
-
-
-def portable(prompt: Prompt) -> Prompt:
-    """Take kept examples by what they look like: the image may be another one."""
-    examples = tuple(
-        replace(example, point=None) if example.vector else example
-        for example in prompt.examples
-    )
-    return replace(prompt, examples=examples)
