@@ -747,6 +747,14 @@ def test_background_words_are_the_models_until_edited(table):
     assert table.background() is None
 
 
+def test_half_typed_background_words_outlive_other_changes(table):
+    table.add_text("a")
+    table.background_words.edit.setPlainText("dar")
+    table.toggle_current()
+    assert table.background_words.edit.toPlainText() == "dar"
+    assert table.background() == ("dar",)
+
+
 def test_background_words_are_set_from_elsewhere(table):
     table.set_default_background(("sky", "ground"))
     table.set_background(("sky", "ground"))

@@ -139,6 +139,9 @@ class BackgroundWords(QCollapsible):
 
     def set_words(self, words: tuple[str, ...] | None) -> None:
         """Show other words; None for those of the model. Not told as edited."""
+        if words == self._words:
+            # text may be half typed
+            return
         self._pause.stop()
         self._words = words
         self._show()
