@@ -1,0 +1,518 @@
+"""Examples of classes as points in the viewer, one Points layer an image."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Points
+from qtpy.QtCore import QObject, Signal
+from superqt.utils import QSignalThrottler
+
+from napari_gem.colors import class_color
+from napari_gem.examples import spread_out
+from napari_gem.layers import KEY, is_result
+from napari_gem.types import Example, GemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from napari.components import ViewerModel
+    from numpy.typing import NDArray
+
+    from napari_gem.layers import LayerImage
+    from napari_gem.types import Prompt
+
+    Color = tuple[float, float, float]
+    State = dict[int, tuple[tuple[float, ...], ...]]
+
+ROLE = "examples"
+COLUMNS = ("label", "class", "positive")
+SYMBOLS = {True: "disc", False: "x"}
+TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
+WAIT = 80
+"""Milliseconds between two `ExamplePoints.changed` while points are dragged."""
+SCREEN_SIZE = (9, 22)
+"""Pixels of the screen that a point takes at least and at most."""
+
+
+class ExamplePoints(QObject):
+    """Keeps a Points layer with the examples of all classes for each image.
+
+    The layer's features tell the class of each point; colours and symbols follow them.
+    Points and layers that the user made are never touched.
+
+    Parameters
+    ----------
+    viewer
+        Where the points are.
+    parent
+        Qt parent.
+    """
+
+    changed = Signal(int)
+    """Label of a class whose examples changed; while points move, now and then."""
+
+    adding_changed = Signal(int)
+    """Label of the class that a click now adds an example to; 0: clicks add none."""
+
+    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = viewer
+        self._image: Any = None
+        self._view: LayerImage | None = None
+        self._layers: dict[str, Any] = {}
+        self._links: dict[str, list[tuple[Any, Any]]] = {}
+        self._states: dict[str, State] = {}
+        self._colors: dict[int, Color] = {}
+        self._told = 0
+        self._before: Any = None
+        self._busy = False
+        self._throttler = QSignalThrottler(
+            QSignalThrottler.EmissionPolicy.Trailing, self
+        )
+        self._throttler.setTimeout(WAIT)
+        self._throttler.triggered.connect(self._tell)
+        events = viewer.layers.events
+        self._viewer_links = [
+            (events.inserted, self._on_inserted),
+            (events.removed, self._on_removed),
+            (viewer.layers.selection.events.active, self._on_mode),
+        ]
+        for event, slot in self._viewer_links:
+            event.connect(slot)
+        for layer in list(viewer.layers):
+            self._adopt(layer)
+
+    @property
+    def layer(self) -> Any:
+        """Points layer of the current image; None if there is none."""
+        return None if self._image is None else self._layers.get(_id(self._image))
+
+    @property
+    def adding(self) -> int:
+        """Label of the class that a click adds an example to; 0: clicks add none."""
+        layer = self.layer
+        active = self._viewer.layers.selection.active
+        if layer is None or active is None or active != layer or layer.mode != "add":
+            return 0
+        labels = layer.feature_defaults.get("label")
+        return 0 if labels is None else _number(labels.iloc[0])
+
+    def set_image(self, layer: Any, view: LayerImage | None) -> None:
+        """Say which image the examples are of, and which plane of it is shown.
+
+        To be called when another image, slice, level or channel axis is chosen.
+
+        Parameters
+        ----------
+        layer
+            The image layer, the first one of several; None for no image.
+        view
+            From `napari_gem.layers.read_layers`; None for no image.
+        """
+        if self._image is not None and (layer is None or layer != self._image):
+            self.stop()
+        self._image = layer if view is not None else None
+        self._view = view
+        self._on_mode()
+
+    def start(self, prompt: Prompt, positive: bool = True) -> None:
+        """Let clicks on the image add examples to a class.
+
+        Parameters
+        ----------
+        prompt
+            The class; its label is 1 or more.
+        positive
+            False: a place that looks like the class but is none.
+
+        Raises
+        ------
+        GemError
+            If there is no image, or the viewer shows a volume.
+        """
+        if self._viewer.dims.ndisplay != 2:
+            raise GemError(
+                "The viewer shows a volume. Switch to 2D (button at the lower left) "
+                "to add examples."
+            )
+        layer = self._make()
+        self._choose(layer, prompt, positive)
+        active = self._viewer.layers.selection.active
+        if active is None or active != layer:
+            self._before = active
+            self._viewer.layers.selection.active = layer
+        if not layer.visible:
+            layer.visible = True
+        layer.mode = "add"
+        self._on_mode()
+
+    def stop(self) -> None:
+        """Let clicks do what they did before `start`."""
+        layer, before, self._before = self.layer, self._before, None
+        if layer is None:
+            return
+        was_adding = self.adding
+        if layer.mode == "add":
+            layer.mode = "pan_zoom"
+        if was_adding and before is not None and before in self._viewer.layers:
+            self._viewer.layers.selection.active = before
+        self._on_mode()
+
+    def examples(self, label: int) -> tuple[Example, ...]:
+        """Examples of a class on the plane of the current image that is shown.
+
+        Returns
+        -------
+        tuple[Example, ...]
+            Points in pixels of the plane, as it is segmented: rows run down the screen
+            and columns to the right. They may lie outside of the image.
+        """
+        layer, view = self.layer, self._view
+        if layer is None or view is None:
+            return ()
+        labels, positive = _classes(layer)
+        chosen = np.flatnonzero(labels == label)
+        places = self._in_image(layer, np.asarray(layer.data)[chosen])
+        factors = np.asarray(view.factors)
+        pixels = (places + 0.5) / factors - 0.5
+        shown = np.ones(len(pixels), bool)
+        for axis, number in view.position.items():
+            shown &= np.round(pixels[:, axis]) == number
+        down, right = view.geometry.displayed
+        return tuple(
+            Example((float(pixel[down]), float(pixel[right])), positive=bool(sign))
+            for pixel, sign in zip(pixels[shown], positive[chosen][shown], strict=True)
+        )
+
+    def from_labels(
+        self,
+        labels: Any,
+        prompt: Prompt,
+        *,
+        value: int | None = None,
+        positive: bool = True,
+        most: int = 50,
+    ) -> int:
+        """Add examples from what is painted in a labels layer, spread all over it.
+
+        Parameters
+        ----------
+        labels
+            A labels layer with the axes of the image; it is not changed. Of a stack the
+            slice that is shown is taken.
+        prompt
+            The class that gets the examples.
+        value
+            What was painted; None: the label of the class.
+        positive
+            As in `start`.
+        most
+            Examples to add at most.
+
+        Returns
+        -------
+        int
+            How many were added.
+
+        Raises
+        ------
+        GemError
+            If there is no image, the layer does not fit it, or nothing is painted.
+        """
+        layer, view = self._make(), self._view
+        if (
+            view is None
+            or not hasattr(labels, "selected_label")
+            or labels.multiscale
+            or labels.ndim != layer.ndim
+        ):
+            raise GemError(
+                f"'{labels.name}' came; expected a labels layer of one resolution with "
+                "as many axes as the image. Paint in another layer."
+            )
+        value = prompt.label if value is None else value
+        middle = np.zeros(layer.ndim)
+        for axis, number in view.position.items():
+            middle[axis] = (number + 0.5) * view.factors[axis] - 0.5
+        matrix, shift = _between(self._image, labels)
+        index: list[Any] = [slice(None)] * layer.ndim
+        hidden = [a for a in range(layer.ndim) if a not in view.geometry.displayed]
+        for axis in hidden:
+            at = round(float(matrix[axis] @ middle + shift[axis]))
+            index[axis] = min(max(at, 0), labels.data.shape[axis] - 1)
+        pixels = spread_out(np.asarray(labels.data[tuple(index)]) == value, most)
+        if not len(pixels):
+            raise GemError(
+                f"Nothing is painted with label {value} in '{labels.name}' here. Paint "
+                "a patch, or choose the layer that you painted in."
+            )
+        places = np.empty((len(pixels), layer.ndim))
+        places[:, hidden] = [index[axis] for axis in hidden]
+        places[:, sorted(view.geometry.displayed)] = pixels
+        matrix, shift = _between(labels, layer)
+        self._choose(layer, prompt, positive)
+        layer.add(places @ matrix.T + shift)
+        layer.selected_data = set()  # or colours chosen next would be theirs
+        return len(places)
+
+    def recolor(self, prompts: Iterable[Prompt]) -> None:
+        """Give the points of each class its colour and name."""
+        names = {}
+        for number, prompt in enumerate(prompts):
+            self._colors[prompt.label] = prompt.color or class_color(number)
+            names[prompt.label] = _name(prompt)
+        for layer in self._layers.values():
+            with self._changing():
+                features = layer.features.copy()
+                labels, _ = _classes(layer)
+                old = list(features.get("class", [""] * len(labels)))
+                features["class"] = [
+                    names.get(int(label), name)
+                    for label, name in zip(labels, old, strict=True)
+                ]
+                if list(features["class"]) != old:
+                    layer.features = features
+            self._restyle(layer)
+
+    def forget(self, label: int) -> None:
+        """Delete the examples of a class on all images."""
+        if self.adding == label:
+            self.stop()
+        for layer in self._layers.values():
+            labels, _ = _classes(layer)
+            layer.remove(np.flatnonzero(labels == label).tolist())
+
+    def detach(self) -> None:
+        """Stop listening to the viewer; the points stay."""
+        self.stop()
+        for event, slot in self._viewer_links:
+            event.disconnect(slot)
+        self._viewer_links = []
+        for source in list(self._layers):
+            self._let_go(source)
+        self._throttler.cancel()
+        self._image = self._view = None
+
+    # --- layers
+
+    def _make(self) -> Any:
+        if self._image is None:
+            raise GemError(
+                "There is no image layer. Open an image to add examples on it."
+            )
+        if self.layer is None:
+            image = self._image
+            height, width = (image.extent.data[1] - image.extent.data[0])[-2:]
+            layer = Points(
+                np.empty((0, len(image.scale))),
+                ndim=len(image.scale),
+                name=f"examples · {image.name}",
+                features=_table(0),
+                feature_defaults={"label": 0, "class": "", "positive": True},
+                size=max(3.0, float(max(height, width)) / 80),
+                canvas_size_limits=SCREEN_SIZE,
+                border_color="white",
+                border_width=0.12,
+                symbol=SYMBOLS[True],
+                **{name: getattr(image, name) for name in TRANSFORM},
+            )
+            told = {"role": ROLE, "source": _id(image), "layer": str(layer.unique_id)}
+            layer.metadata = {KEY: told}
+            active = self._viewer.layers.selection.active
+            self._viewer.add_layer(layer)
+            self._viewer.layers.selection.active = active
+        return self.layer
+
+    def _choose(self, layer: Any, prompt: Prompt, positive: bool) -> None:
+        """Make the next point one of this class."""
+        if prompt.color is not None:
+            self._colors[prompt.label] = prompt.color
+        layer.selected_data = set()  # or these would become points of the class too
+        missing = set(COLUMNS) - set(layer.features)
+        if missing:
+            empty = _table(len(layer.data))
+            layer.features = layer.features.assign(**{n: empty[n] for n in missing})
+        layer.feature_defaults = {
+            "label": prompt.label,
+            "class": _name(prompt),
+            "positive": positive,
+        }
+        layer.current_face_color = self._color(prompt.label)
+        layer.current_symbol = SYMBOLS[positive]
+
+    def _color(self, label: int) -> Color:
+        return self._colors.get(label) or class_color(max(0, label - 1))
+
+    def _adopt(self, layer: Any) -> None:
+        entry = layer.metadata.get(KEY)
+        if (
+            not isinstance(layer, Points)
+            or not is_result(layer)
+            or entry.get("role") != ROLE
+            or entry.get("source") in self._layers
+        ):
+            return
+        source = str(entry["source"])
+        self._layers[source] = layer
+        events = layer.events
+        links = [
+            (events.data, self._on_points),
+            (events.set_data, self._on_points),  # comes while points are dragged
+            (events.features, self._on_points),
+            (events.mode, self._on_mode),
+            (events.feature_defaults, self._on_mode),
+        ]
+        for image in self._viewer.layers:
+            if _id(image) == source:
+                links += [(getattr(image.events, n), self._on_moved) for n in TRANSFORM]
+        for event, slot in links:
+            event.connect(slot)
+        self._links[source] = links
+        self._restyle(layer)
+        self._throttler.throttle()
+
+    def _let_go(self, source: str) -> None:
+        for event, slot in self._links.pop(source):
+            event.disconnect(slot)
+        del self._layers[source]
+
+    def _on_inserted(self, event: Any) -> None:
+        self._adopt(event.value)
+
+    def _on_removed(self, event: Any) -> None:
+        for source, layer in list(self._layers.items()):
+            if event.value == layer:
+                self._let_go(source)
+                self._throttler.throttle()
+        if self._image is not None and event.value == self._image:
+            self.set_image(None, None)
+        self._on_mode()
+
+    def _on_moved(self, _event: Any = None) -> None:
+        """Lay points on their image where it is now."""
+        for image in self._viewer.layers:
+            layer = self._layers.get(_id(image))
+            if layer is None:
+                continue
+            for name in TRANSFORM:
+                new = getattr(image, name)
+                if not np.array_equal(
+                    np.asarray(getattr(layer, name)), np.asarray(new)
+                ):
+                    setattr(layer, name, new)
+
+    # --- points
+
+    def _on_points(self, _event: Any = None) -> None:
+        if self._busy:
+            return
+        for layer in self._layers.values():
+            self._restyle(layer)
+        self._throttler.throttle()
+
+    def _restyle(self, layer: Any) -> None:
+        """Let colours and symbols follow the features; what is right stays."""
+        labels, positive = _classes(layer)
+        count = len(layer.data)
+        if not count or len(layer.symbol) != count or len(layer.face_color) != count:
+            return
+        with self._changing():
+            symbols = [SYMBOLS[bool(sign)] for sign in positive]
+            if [str(symbol) for symbol in layer.symbol] != symbols:
+                layer.symbol = symbols
+            colors = np.array([(*self._color(int(label)), 1.0) for label in labels])
+            if not np.allclose(layer.face_color, colors, atol=1e-3):
+                chosen = layer.current_face_color
+                layer.face_color = colors
+                with layer.block_update_properties():
+                    layer.current_face_color = chosen
+
+    def _tell(self) -> None:
+        """Tell which classes have other examples than they were last told to have."""
+        now = {source: _state(layer) for source, layer in self._layers.items()}
+        before, self._states = self._states, now
+        different = set()
+        for source in {*before, *now}:
+            old, new = before.get(source, {}), now.get(source, {})
+            different |= {
+                label for label in {*old, *new} if old.get(label) != new.get(label)
+            }
+        for label in sorted(different):
+            self.changed.emit(label)
+
+    def _in_image(self, layer: Any, points: NDArray[Any]) -> NDArray[np.float64]:
+        """Turn points of our layer to pixels of the image, wherever both lie."""
+        matrix, shift = _between(layer, self._image)
+        return points @ matrix.T + shift
+
+    def _on_mode(self, _event: Any = None) -> None:
+        if self.adding != self._told:
+            self._told = self.adding
+            self.adding_changed.emit(self._told)
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Hear nothing of what changes meanwhile: it is our own doing."""
+        busy, self._busy = self._busy, True
+        try:
+            yield
+        finally:
+            self._busy = busy
+
+
+def _id(layer: Any) -> str:
+    return str(layer.unique_id)
+
+
+def _name(prompt: Prompt) -> str:
+    return prompt.title or (prompt.words[0] if prompt.words else "")
+
+
+def _table(count: int) -> dict[str, NDArray[Any]]:
+    """Features of points that belong to no class."""
+    columns = np.zeros(count, int), np.full(count, "", object), np.ones(count, bool)
+    return dict(zip(COLUMNS, columns, strict=True))
+
+
+def _number(value: Any) -> int:
+    """Read a label that the user may have edited; 0 for what is none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
+def _classes(layer: Any) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Label and sign of each point."""
+    features, count = layer.features, len(layer.data)
+    labels = [_number(v) for v in features.get("label", [0] * count)]
+    positive = [
+        v is not False and v != 0 for v in features.get("positive", [1] * count)
+    ]
+    return np.array(labels, int), np.array(positive, bool)
+
+
+def _state(layer: Any) -> State:
+    """Points of each class, each with its sign, to be compared."""
+    found = defaultdict(list)
+    for label, sign, point in zip(
+        *_classes(layer), np.asarray(layer.data), strict=True
+    ):
+        found[int(label)].append((float(sign), *map(float, point)))
+    return {label: tuple(points) for label, points in found.items() if label}
+
+
+def _between(start: Any, end: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Matrix and shift from the pixels of one layer to those of another."""
+    origin = np.zeros(len(start.scale))
+
+    def carry(point: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(end.world_to_data(start.data_to_world(point)), np.float64)
+
+    shift = carry(origin)
+    columns = [carry(unit) - shift for unit in np.eye(len(origin))]
+    return np.stack(columns, axis=-1), shift
