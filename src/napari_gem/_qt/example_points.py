@@ -34,7 +34,7 @@ SYMBOLS = {True: "disc", False: "x"}
 TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 WAIT = 80
 """Milliseconds between two `ExamplePoints.changed` while points are dragged."""
-SCREEN_SIZE = (9, 22)
+SCREEN_SIZE = (12, 24)
 """Pixels of the screen that a point takes at least and at most."""
 
 
@@ -315,8 +315,6 @@ class ExamplePoints(QObject):
                 feature_defaults={"label": 0, "class": "", "positive": True},
                 size=max(3.0, float(max(height, width)) / 80),
                 canvas_size_limits=SCREEN_SIZE,
-                border_color="white",
-                border_width=0.12,
                 symbol=SYMBOLS[True],
                 **{name: getattr(image, name) for name in TRANSFORM},
             )
@@ -341,7 +339,9 @@ class ExamplePoints(QObject):
             "class": _name(prompt),
             "positive": positive,
         }
+        # the border too: it covers most of a small symbol
         layer.current_face_color = self._color(prompt.label)
+        layer.current_border_color = self._color(prompt.label)
         layer.current_symbol = SYMBOLS[positive]
 
     def _color(self, label: int) -> Color:
@@ -418,18 +418,20 @@ class ExamplePoints(QObject):
         """Let colours and symbols follow the features; what is right stays."""
         labels, positive = _classes(layer)
         count = len(layer.data)
-        if not count or len(layer.symbol) != count or len(layer.face_color) != count:
+        styles = layer.symbol, layer.face_color, layer.border_color
+        if not count or any(len(style) != count for style in styles):
             return
         with self._changing():
             symbols = [SYMBOLS[bool(sign)] for sign in positive]
             if [str(symbol) for symbol in layer.symbol] != symbols:
                 layer.symbol = symbols
             colors = np.array([(*self._color(int(label)), 1.0) for label in labels])
-            if not np.allclose(layer.face_color, colors, atol=1e-3):
-                chosen = layer.current_face_color
-                layer.face_color = colors
-                with layer.block_update_properties():
-                    layer.current_face_color = chosen
+            for name in ("face_color", "border_color"):
+                if not np.allclose(getattr(layer, name), colors, atol=1e-3):
+                    with layer.block_update_properties():
+                        chosen = getattr(layer, f"current_{name}")
+                        setattr(layer, name, colors)
+                        setattr(layer, f"current_{name}", chosen)
 
     def _tell(self) -> None:
         """Tell which classes have other examples than they were last told to have."""
