@@ -31,10 +31,14 @@ class Block(Protocol):
         """Normalise before attention: (B, N, C) to (B, N, C)."""
 
     def qkv(self, normed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Project to query, key and value: (B, N, C) to (B, H, N, D) each."""
+        """Project to query, key and value: (B, N, C) to (B, H, N, D) each.
+
+        After norms of q and k, before any rotation by position, which is a part of
+        `attend`: what is alike must not depend on where it is.
+        """
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend as the model was trained to: (B, H, M, D) for M queries."""
+        """Attend as the model was trained to: (B, H, M, D) for M of the queries."""
 
     def project(self, heads: Tensor) -> Tensor:
         """Join heads, output projection, layer scale: (B, H, M, D) to (B, M, C)."""

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Protocol
@@ -26,12 +27,18 @@ if TYPE_CHECKING:
 Rgb = tuple[float, float, float]
 
 NO_ATTENTION = re.compile("(convnext|fastvit|resnet|swin|vitamin).*")
-"""timm's towers without attention among all patches, which no family will ever read."""
+"""timm's towers that have convolutions or windows where GEM needs attention.
+
+ViTamin and FastViT have some attention, after blocks of convolution that mix patches.
+"""
 
 INSTEAD = (
-    "Choose a model with open_clip's own vision transformer, such as ViT-B-16 of "
-    "OpenAI, LAION, DataComp or MetaCLIP."
+    "Choose a model with a vision transformer, such as ViT-B-16 of OpenAI, LAION, "
+    "DataComp or MetaCLIP, SigLIP 2 or PE-Core-B-16."
 )
+
+TEXT_EXTRA = 'pip install "napari-gem[hf]"'
+"""Installs what some text towers and tokenizers need."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,12 +184,40 @@ def check_tower(name: str, config: Mapping[str, Any]) -> None:
     if isinstance(tower.get("layers"), list):
         trunk = "resnet"
     if NO_ATTENTION.fullmatch(trunk):
-        why = f"({trunk}) has no attention among all its patches, which GEM needs"
+        why = (
+            f"({trunk}) has no attention among all its patches in each of its layers, "
+            "which GEM needs"
+        )
     elif trunk:
         why = f"is timm's {trunk}, which is not supported yet"
     else:
         why = "pools or attends in a way that is not supported yet"
     raise GemError(f"The image tower of {name} {why}. {INSTEAD}")
+
+
+def check_text(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a model whose texts need the package transformers, if it is not there.
+
+    Parameters
+    ----------
+    name
+        What to call the model.
+    config
+        Configuration of open_clip; its ``text_cfg`` tells the text tower and the
+        tokenizer.
+
+    Raises
+    ------
+    GemError
+        With the command that installs it.
+    """
+    text = config["text_cfg"]
+    needed = text.get("hf_model_name") or text.get("hf_tokenizer_name")
+    if needed and find_spec("transformers") is None:
+        raise GemError(
+            f"{name} reads text with the package transformers, which is not installed. "
+            f"Install it with: {TEXT_EXTRA}"
+        )
 
 
 def build_backbone(

@@ -17,6 +17,9 @@ _BATCH = 256
 class OpenClipText:
     """Text tower and tokenizer of an open_clip model.
 
+    The tower is open_clip's own or one of transformers inside open_clip's wrapper; both
+    take tokens alike. What differs is how a tokenizer marks start and end.
+
     Parameters
     ----------
     clip
@@ -34,8 +37,9 @@ class OpenClipText:
         self._clip = clip
         self._tokenizer = tokenizer
         tower = getattr(clip, "text", clip)
-        found = getattr(tower, "context_length", None) or tokenizer.context_length
-        self.context_length = int(found)
+        # a tower of transformers tells how many tokens it could read at most
+        limits = [getattr(part, "context_length", None) for part in (tower, tokenizer)]
+        self.context_length = min(int(limit) for limit in limits if limit)
 
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:

@@ -1,4 +1,4 @@
-"""open_clip's own vision transformer: OpenAI CLIP, LAION, DataComp, MetaCLIP ...
+"""open_clip's own vision transformer: OpenAI CLIP, LAION, DataComp, MetaCLIP, CoCa ...
 
 The one file that knows how open_clip builds an image tower. It reads weights and calls
 the tower's small parts (norms, MLP, projections), and leaves the model as it is.
@@ -14,8 +14,9 @@ from torch.nn.functional import interpolate, linear, scaled_dot_product_attentio
 from napari_gem.backbones import PatchFeatures, Rgb
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.backbones.open_clip_text import OpenClipText
+from napari_gem.backbones.parts import apply, prepare, refuse, split_heads
 from napari_gem.gem import patch_stream
-from napari_gem.types import GemError, GemParameters
+from napari_gem.types import GemParameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,7 +26,7 @@ READS = {
     "timm_model_name": "(None)?",
     "layers": r"\d*",
     "patch_size": r"\d*|\[(\d+), \1\]",
-    "attentional_pool": "(False)?",
+    "attentional_pool": "(False|True)?",
     "pool_type": "(tok|avg)?",
     "scaled_cosine_attn": "(False)?",
 }
@@ -53,10 +54,8 @@ class OpenClipBlock:
         """Query, key and value, (B, H, N, D) each, as attention uses them."""
         a = self._attention
         joined = linear(normed, a.in_proj_weight, a.in_proj_bias)
-        batch, count, _ = joined.shape
-        split = joined.view(batch, count, 3, a.num_heads, -1).permute(2, 0, 3, 1, 4)
-        q, k, v = split.unbind()
-        return _apply(a, "ln_q", q), _apply(a, "ln_k", k), v
+        q, k, v = (split_heads(x, a.num_heads) for x in joined.chunk(3, dim=-1))
+        return apply(a, "ln_q", q), apply(a, "ln_k", k), v
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Attention at the usual temperature, 1 / sqrt(D)."""
@@ -67,17 +66,25 @@ class OpenClipBlock:
         scale = getattr(self._attention, "head_scale", None)
         if scale is not None:
             heads = heads * scale
-        joined = _apply(self._attention, "ln_inner", heads.transpose(1, 2).flatten(2))
-        out = _apply(self._block, "ln_attn", self._attention.out_proj(joined))
-        return _apply(self._block, "ls_1", out)
+        joined = apply(self._attention, "ln_inner", heads.transpose(1, 2).flatten(2))
+        out = apply(self._block, "ln_attn", self._attention.out_proj(joined))
+        return apply(self._block, "ls_1", out)
 
     def mlp(self, tokens: Tensor) -> Tensor:
         """``ln_2``, MLP and layer scale."""
-        return _apply(self._block, "ls_2", self._block.mlp(self._block.ln_2(tokens)))
+        return apply(self._block, "ls_2", self._block.mlp(self._block.ln_2(tokens)))
 
 
 class OpenClipVit(OpenClipText):
     """A CLIP model whose image tower is open_clip's VisionTransformer.
+
+    A patch enters text space as the token does from which the model makes its image
+    embedding: through ``ln_post`` and ``proj``. CoCa pools by attention: learned
+    queries attend to all tokens. There a patch goes through that pooling head on its
+    own, which is what the head would say of an image with no other token. One token
+    has all the attention of every query, so what comes out is its value, whatever the
+    query. The queries' own attention among patches is left out on purpose: it mixes
+    the patches to one vector, and GEM wants them apart.
 
     Parameters
     ----------
@@ -91,7 +98,7 @@ class OpenClipVit(OpenClipText):
     Raises
     ------
     GemError
-        If the tower pools by attention, attends by cosine or has oblong patches.
+        If the tower pools twice, attends by cosine or has oblong patches.
     """
 
     def __init__(self, clip: Any, tokenizer: Any, mean: Rgb, std: Rgb) -> None:
@@ -130,24 +137,24 @@ class OpenClipVit(OpenClipText):
     ) -> PatchFeatures:
         """Encode images: see `napari_gem.backbones.Backbone.encode_patches`."""
         tokens, (rows, columns) = self._embed(pixels)
-        by_cls = self._tower.pool_type == "tok"
-        kept = slice(0, 1) if by_cls else slice(1, None)
+        kept = slice(1, None)
+        if self._tower.attn_pool is not None:
+            kept = slice(None)
+        elif self._tower.pool_type == "tok":
+            kept = slice(0, 1)
         original, stream = patch_stream(self._blocks, tokens, parameters, kept)
-        patches = self._tower.ln_post(stream[:, 1:]) @ self._tower.proj
+        patches = stream[:, 1:]
+        if self._tower.attn_pool is not None:
+            patches = _alone(self._tower.attn_pool, patches)
+        patches = self._tower.ln_post(patches) @ self._tower.proj
         patches = patches.view(len(pixels), rows, columns, -1)
         return PatchFeatures(patches, self._pool(original))
 
     def _embed(self, pixels: Tensor) -> tuple[Tensor, tuple[int, int]]:
-        shape, side = tuple(pixels.shape), self.patch_size
-        if len(shape) != 4 or shape[1] != 3 or shape[2] % side or shape[3] % side:
-            raise GemError(
-                f"Pixels of shape {shape} came; expected (images, 3, height, width) "
-                f"with height and width multiples of the patch of {side} pixels."
-            )
-        mean = torch.tensor(self.mean, device=self.device).view(3, 1, 1)
-        std = torch.tensor(self.std, device=self.device).view(3, 1, 1)
-        normed = (pixels.to(self.device, torch.float32) - mean) / std
-        grid = self._tower.conv1(normed.to(self.dtype))
+        weight = self._tower.conv1.weight
+        grid = self._tower.conv1(
+            prepare(pixels, self.patch_size, self.mean, self.std, weight)
+        )
         rows, columns = grid.shape[2:]
         cls = self._tower.class_embedding.to(grid.dtype).expand(len(grid), 1, -1)
         tokens = torch.cat([cls, grid.flatten(2).transpose(1, 2)], dim=1)
@@ -170,8 +177,12 @@ class OpenClipVit(OpenClipText):
         return torch.cat([native[:1].float(), resampled[0].flatten(1).T])
 
     def _pool(self, kept: Tensor) -> Tensor:
+        by_cls = self._tower.pool_type == "tok"
+        if self._tower.attn_pool is not None:
+            kept = self._tower.attn_pool(kept)  # its first query does as CLS
+            kept = kept[:, :1] if by_cls else kept[:, 1:]
         # one token if the CLS token is kept, so that the mean is that token
-        if self._tower.final_ln_after_pool:
+        if self._tower.final_ln_after_pool and self._tower.attn_pool is None:
             pooled = self._tower.ln_post(kept.mean(dim=1))
         else:
             pooled = self._tower.ln_post(kept).mean(dim=1)
@@ -182,27 +193,30 @@ class OpenClipVit(OpenClipText):
 FAMILY = OpenClipVit
 
 
-def _apply(owner: Any, name: str, x: Tensor) -> Tensor:
-    part = getattr(owner, name, None)
-    if part is None:
-        return x
-    result: Tensor = part(x)
-    return result
+def _alone(pooler: Any, tokens: Tensor) -> Tensor:
+    """Run a pooler by attention on each token alone: its attention is that value."""
+    attention = pooler.attn
+    # v is the last third; its own weight where tokens have another width than queries
+    weight = attention.v_proj_weight
+    if weight is None:
+        weight = attention.in_proj_weight.chunk(3)[2]
+    bias = attention.in_proj_bias.chunk(3)[2]
+    value = linear(pooler.ln_k(tokens), weight, bias)
+    pooled: Tensor = attention.out_proj(value)
+    return pooled
 
 
 def _check_tower(tower: Any) -> None:
     attentions = [block.attn for block in tower.transformer.resblocks]
-    reasons = {
-        "pools by attention": getattr(tower, "attn_pool", None) is not None
-        or tower.pool_type not in ("tok", "avg"),
-        "attends by scaled cosine": any(
-            getattr(a, "logit_scale", None) is not None for a in attentions
-        ),
-        "has oblong patches": tower.patch_size[0] != tower.patch_size[1],
-    }
-    found = [reason for reason, holds in reasons.items() if holds]
-    if found:
-        raise GemError(
-            f"The image tower {' and '.join(found)}, which is not supported yet. "
-            "Choose a model such as ViT-B-16 of OpenAI, LAION, DataComp or MetaCLIP."
-        )
+    refuse(
+        {
+            "pools by two kinds of attention": bool(
+                getattr(tower, "attn_pool_contrastive", None)
+            ),
+            "gives no single image embedding": tower.pool_type not in ("tok", "avg"),
+            "attends by scaled cosine": any(
+                getattr(a, "logit_scale", None) is not None for a in attentions
+            ),
+            "has oblong patches": tower.patch_size[0] != tower.patch_size[1],
+        }
+    )
