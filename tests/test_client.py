@@ -369,7 +369,7 @@ def test_a_worker_that_does_not_start_is_told(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        client_module, "_command", lambda folder: [str(tmp_path / "none")]
+        client_module, "_command", lambda *_: [str(tmp_path / "none")]
     )
     with new_listener(model) as listener:
         failed = listener.end(listener.submit(SMALL))
@@ -378,7 +378,7 @@ def test_a_worker_that_does_not_start_is_told(
         monkeypatch.setattr(
             client_module,
             "_command",
-            lambda folder: [sys.executable, "-c", "print('what?'); exit(3)"],
+            lambda *_: [sys.executable, "-c", "print('what?'); exit(3)"],
         )
         failed = listener.end(listener.submit(SMALL))
         assert isinstance(failed, Failed)
@@ -391,7 +391,7 @@ def test_a_frozen_application_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         client_module.multiprocessing.spawn, "get_executable", lambda: sys.executable
     )
     with pytest.raises(client_module.GemError, match="no Python interpreter"):
-        client_module._command(Path("folder"))
+        client_module._command(Path("folder"), 1)
 
 
 def test_leftovers_are_removed_and_the_living_stay(

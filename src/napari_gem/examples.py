@@ -142,7 +142,37 @@ def usable(features: Features, prompt: Prompt) -> tuple[tuple[Example, ...], str
     return tuple(found), f"Examples of '{name}' left out: {' and '.join(told)}."
 
 
-def keep(features: Features, example: Example) -> Example:
+def with_vectors(
+    features: Features, prompts: Sequence[Prompt], centred: Centred | None = None
+) -> tuple[Prompt, ...]:
+    """Give examples that are points their vectors, so that they can be kept.
+
+    Parameters
+    ----------
+    features
+        The encoded image that the points lie on; points elsewhere stay as they are.
+    prompts
+        The classes.
+    centred
+        From `centre`; None makes it if there is an example.
+    """
+
+    def completed(example: Example) -> Example:
+        if example.point is None or not _is_inside(features, example.point):
+            return example
+        return replace(keep(features, example, centred), point=example.point)
+
+    return tuple(
+        replace(prompt, examples=tuple(completed(e) for e in prompt.examples))
+        if prompt.examples
+        else prompt
+        for prompt in prompts
+    )
+
+
+def keep(
+    features: Features, example: Example, centred: Centred | None = None
+) -> Example:
     """Turn a point to a vector that can be used on other images.
 
     Parameters
@@ -151,6 +181,8 @@ def keep(features: Features, example: Example) -> Example:
         The encoded image that the point lies on.
     example
         A point; one that is a vector already comes back as it is.
+    centred
+        From `centre`; None makes it.
 
     Returns
     -------
@@ -171,8 +203,9 @@ def keep(features: Features, example: Example) -> Example:
             f"An example at row {row:.0f}, column {column:.0f} came; expected one in "
             "the encoded image or region. Delete it or set it elsewhere."
         )
-    centred = _feature_at(features, example.point) - centre(features).mean
-    vector = tuple(round(float(value), DIGITS) for value in _unit(centred))
+    mean = (centre(features) if centred is None else centred).mean
+    away = _unit(_feature_at(features, example.point) - mean)
+    vector = tuple(round(float(value), DIGITS) for value in away)
     return Example(vector=vector, model=features.model, positive=example.positive)
 
 

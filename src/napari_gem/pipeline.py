@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_gem._version import __version__
 from napari_gem.checks import check_encode, check_label, check_prompts, check_score
+from napari_gem.examples import centre, prototype_scores, usable, with_vectors
 from napari_gem.image import check_image, render, stretch
 from napari_gem.models import load_model
 from napari_gem.postprocess.largest import label_type, largest
@@ -211,6 +212,7 @@ def segment_steps(
     """
     parameters = parameters or model.card.score
     label = label or LabelParameters()
+    cache = ScoreCache() if cache is None else cache
     prompts = tuple(prompt for prompt in prompts if prompt.on)
     _check(model, features, prompts, step)
     check_score(parameters)
@@ -218,6 +220,9 @@ def segment_steps(
     check_prompts(prompts)
     words = yield from _embed_steps(model, features, prompts, parameters)
     scores = group_scores(features.array, words.groups, cache)
+    if any(prompt.examples for prompt in prompts):
+        cache.centred = cache.centred or centre(features)
+        scores = prototype_scores(features, prompts, scores, cache.centred)
     scores = smooth(scores, parameters.smoothing / features.patch)
     if parameters.background:
         scores[-1] += np.log(parameters.background_weight) / parameters.scale
@@ -248,7 +253,7 @@ def segment_steps(
             version=__version__,
             model=model.card.id,
             revision=model.revision,
-            prompts=prompts,
+            prompts=with_vectors(features, prompts, cache.centred),
             encode=features.parameters,
             score=parameters,
             appearance=features.appearance,
@@ -257,8 +262,11 @@ def segment_steps(
             label=label,
             region=features.region,
         ),
-        notices=notices(
-            model.backbone, prompts, parameters.templates, model.card.known_words
+        notices=(
+            *notices(
+                model.backbone, prompts, parameters.templates, model.card.known_words
+            ),
+            *filter(None, (usable(features, prompt)[1] for prompt in prompts)),
         ),
         shares=_shares(labels, ids, inside),
         absent=tuple(

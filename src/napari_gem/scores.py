@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.examples import Centred
+
 STRIP = 1 << 20
 """Pixels of one strip at most, so that little beside the maps is in memory."""
 
@@ -30,25 +32,33 @@ class ScoreCache:
     Parameters
     ----------
     limit
-        Bytes to keep.
+        Bytes of maps to keep.
+
+    Attributes
+    ----------
+    centred
+        What scoring examples needs, made when there first are some.
     """
 
     def __init__(self, limit: int = 1 << 28) -> None:
         self._limit = limit
         self._maps: dict[bytes, NDArray[np.float32]] = {}
+        self.centred: Centred | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
-        return sum(kept.nbytes for kept in self._maps.values())
+        size = sum(kept.nbytes for kept in self._maps.values())
+        return size + (self.centred.array.nbytes if self.centred else 0)
 
     def get(
         self, key: bytes, make: Callable[[], NDArray[np.float32]]
     ) -> NDArray[np.float32]:
         """Give the map of this key, made first if it is not there."""
         self._maps[key] = self._maps.pop(key) if key in self._maps else make()
-        while self.nbytes > self._limit and len(self._maps) > 1:
-            self._maps.pop(next(iter(self._maps)))
+        size = sum(kept.nbytes for kept in self._maps.values())
+        while size > self._limit and len(self._maps) > 1:
+            size -= self._maps.pop(next(iter(self._maps))).nbytes
         return self._maps[key]
 
 

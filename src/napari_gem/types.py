@@ -88,7 +88,7 @@ class Prompt:
     @property
     def name(self) -> str:
         """Name of the class: its title, or the first of its words."""
-        return self.title or self.words[0]
+        return self.title or next(iter(self.words), "class without words")
 
 
 def label_ids(prompts: Sequence[Prompt]) -> tuple[int, ...]:

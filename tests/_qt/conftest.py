@@ -15,3 +15,9 @@ def pytest_configure(config):
         raise pytest.UsageError(
             "There is no screen. Run: python tests/screen.py --always python -m pytest"
         )
+
+
+@pytest.fixture(autouse=True)
+def own_settings(tmp_path, monkeypatch):
+    """Nothing that was used last comes from outside of a test."""
+    monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "config"))

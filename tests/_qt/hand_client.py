@@ -28,7 +28,7 @@ class HandClient:
         pass
 
     def submit(self, pixels, request):
-        self.pixels.append(pixels())
+        self.pixels.append(self.pixels[-1] if pixels is None else pixels())
         self.requests.append(request)
         return len(self.requests)
 
@@ -46,6 +46,7 @@ class HandClient:
             raise self.error
         count = len(finished.recipe.prompts)
         shape = self.pixels[finished.run - 1].shape[:2]
+        shape = tuple(-(-length // finished.step) for length in shape)
         maps = np.full((count, *shape), 0.5, np.float32)
         return maps, np.ones(shape, np.uint8)
 
@@ -56,7 +57,7 @@ class HandClient:
         if wait:
             thread.join()
 
-    def finished(self, run, notices=()):
+    def finished(self, run, notices=(), step=1):
         request = self.requests[run - 1]
         recipe = Recipe(
             version="0",
@@ -69,4 +70,14 @@ class HandClient:
             device="cpu",
             precision="float32",
         )
-        return Finished(run, "p.npy", "l.npy", recipe, notices, encoded=True)
+        return Finished(
+            run,
+            "p.npy",
+            "l.npy",
+            recipe,
+            notices,
+            encoded=not request.image,
+            image=request.image or f"image {run}",
+            step=step,
+            shares=(1.0, *[0.0] * (len(request.prompts) - 1)),
+        )

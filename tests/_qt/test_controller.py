@@ -19,8 +19,12 @@ from napari_gem.types import (
     Cancelled,
     Failed,
     GemError,
+    ModelCard,
+    NeedsDownload,
     Progress,
     Progressed,
+    Prompt,
+    Region,
 )
 from tests._qt.hand_client import HandClient
 
@@ -39,6 +43,11 @@ class Stage:
         self.controller.download_requested.connect(
             lambda *asked: self.downloads.append(asked)
         )
+        self.current, self.policies = [], []
+        self.controller.current_changed.connect(self.current.append)
+        self.controller.policy_requested.connect(
+            lambda *asked: self.policies.append(asked)
+        )
 
     def make_client(self, on_event):
         self.client = HandClient(on_event)
@@ -48,11 +57,23 @@ class Stage:
         data = np.random.default_rng(3).random(shape or (12, 10))
         return self.viewer.add_image(data, **kwargs)
 
+    def ask(self, layer, text="nuclei\nfilament", **kwargs):
+        """What the widget would ask for."""
+        image = layers.read_layer(layer, self.viewer.dims)
+        words = (line.split(", ") for line in text.split("\n") if line.strip())
+        prompts = tuple(Prompt(tuple(each), label=i) for i, each in enumerate(words, 1))
+        return Ask((layer,), image, prompts, **kwargs)
+
     def run(self, layer, text="nuclei\nfilament", **kwargs):
         """Press Run, with nothing wrong."""
         before = len(self.client.requests)
-        self.controller.run(Ask(layer, text, **kwargs))
+        self.controller.run(self.ask(layer, text, **kwargs))
         assert len(self.client.requests) == before + 1
+
+    def finish(self, run, **kwargs):
+        """Let the worker end a run."""
+        self.send(self.client.finished(run, **kwargs))
+        self.until(lambda: not self.controller.busy)
 
     def until(self, condition):
         self.qtbot.waitUntil(condition, timeout=5000)
@@ -117,29 +138,16 @@ def test_the_second_run_updates_the_layers_of_the_first(stage):
 
 
 WRONG = {
-    "no image": (lambda s: None, "nuclei", {}, "There is no image layer"),
-    "no prompt": (lambda s: s.image(), "", {}, "There is no prompt"),
-    "blanks": (lambda s: s.image(), " \n , ,\n\t", {}, "There is no prompt"),
-    "twice": (lambda s: s.image(), "a\nb, A", {}, "'A' stands twice"),
-    "labels": (
-        lambda s: s.viewer.add_labels(np.zeros((4, 4), int), name="cells"),
-        "nuclei",
-        {},
-        "'cells' is a Labels layer",
-    ),
-    "unknown model": (
-        lambda s: s.image(),
-        "nuclei",
-        {"model": "ViT-B-99/nothing"},
-        "There is no model 'ViT-B-99/nothing'",
-    ),
+    "no prompt": ("", {}, "There is no prompt"),
+    "twice": ("a\nb, A", {}, "'A' stands twice"),
+    "unknown model": ("a", {"model": "ViT-B-99/nothing"}, "There is no model"),
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_is_told_and_nothing_starts(stage, case):
-    make, text, kwargs, expected = WRONG[case]
-    stage.controller.run(Ask(make(stage), text, **kwargs))
+    text, kwargs, expected = WRONG[case]
+    stage.controller.run(stage.ask(stage.image(), text, **kwargs))
     kind, sentence = stage.told[-1]
     assert kind == "error"
     assert expected in sentence
@@ -147,20 +155,18 @@ def test_wrong_input_is_told_and_nothing_starts(stage, case):
     assert not stage.client.requests
 
 
-def test_a_volume_is_refused_until_the_viewer_shows_a_slice(stage):
-    layer = stage.image(4, 6, 5)
-    stage.viewer.dims.ndisplay = 3
-    stage.controller.run(Ask(layer, "nuclei"))
-    assert "Switch to 2D" in stage.told[-1][1]
-    stage.viewer.dims.ndisplay = 2
-    stage.run(layer)
-    assert stage.controller.busy
+def test_a_layer_that_is_gone_is_told(stage):
+    layer = stage.image()
+    ask = stage.ask(layer)
+    stage.viewer.layers.remove(layer)
+    stage.controller.run(ask)
+    assert stage.told[-1] == ("error", module.NO_IMAGE)
 
 
 def test_a_download_is_asked_for_first(stage, monkeypatch):
     monkeypatch.setattr(module, "is_available", lambda card: False)
     layer = stage.image()
-    ask = Ask(layer, "nuclei", model="ViT-B-16-quickgelu/openai")
+    ask = stage.ask(layer, "nuclei", model="ViT-B-16-quickgelu/openai")
     stage.controller.run(ask)
     assert not stage.busy
     (card, asked) = stage.downloads[0]
@@ -176,7 +182,7 @@ def test_a_download_is_asked_for_first(stage, monkeypatch):
 
 def test_more_maps_than_fit_are_refused_before_anything_starts(stage, monkeypatch):
     monkeypatch.setattr("napari_gem.pipeline.LARGEST_MAPS", 100)
-    stage.controller.run(Ask(stage.image(), "nuclei"))
+    stage.controller.run(stage.ask(stage.image(), "nuclei"))
     assert not stage.controller.busy
     assert "fewer classes" in stage.told[-1][1]
 
@@ -184,7 +190,7 @@ def test_more_maps_than_fit_are_refused_before_anything_starts(stage, monkeypatc
 def test_run_pressed_twice(stage):
     layer = stage.image()
     stage.run(layer)
-    stage.controller.run(Ask(layer, "nuclei"))
+    stage.controller.run(stage.ask(layer, "nuclei"))
     assert stage.told[-1][0] == "warning"
     assert len(stage.client.requests) == 1
 
@@ -327,7 +333,7 @@ def test_close_during_a_run(stage):
     assert stage.client.closed == 1
     told = list(stage.told)
     stage.send(finished)
-    stage.controller.run(Ask(layer, "nuclei"))
+    stage.controller.run(stage.ask(layer, "nuclei"))
     stage.viewer.layers.remove(layer)
     assert stage.told == told
     assert not stage.results()
@@ -352,22 +358,157 @@ def test_notices_are_told(stage):
     )
 
 
-def test_a_changed_appearance_is_told(stage):
-    layer = stage.image(contrast_limits=(0, 1))
+def test_words_on_an_encoded_image_come_at_once(stage):
+    layer = stage.image(2000, 1000)
+    stage.controller.refresh(stage.ask(layer))
+    assert not stage.client.requests, "nothing is encoded yet"
+    assert stage.current == [False]
     stage.run(layer)
-    stage.send(stage.client.finished(1))
-    stage.until(lambda: not stage.controller.busy)
-    layer.opacity = 0.5
-    assert stage.told[-1][1].startswith("Done")
-    layer.contrast_limits = (0, 0.5)
-    assert stage.told[-1] == ("info", module.CHANGED)
+    stage.finish(1)
+    assert stage.current[-1]
+    stage.controller.refresh(stage.ask(layer, "nuclei\nspot"))
+    first = stage.client.requests[1]
+    assert (first.image, first.preview, first.pixels) == ("image 1", True, "")
+    assert not stage.controller.busy
+    for text in ("cell", "cells", "ship"):
+        stage.controller.refresh(stage.ask(layer, text))
+    assert len(stage.client.requests) == 2, "one preview at a time"
+    stage.send(stage.client.finished(2, step=4))
+    assert [p.name for p in stage.client.requests[2].prompts] == ["ship"]
+    assert stage.client.requests[2].preview
+    stage.send(stage.client.finished(3, step=4))
+    labels = stage.results()[-1]
+    assert labels.data.shape == (2000, 1000)
+    stage.until(lambda: len(stage.client.requests) == 4)
+    assert not stage.client.requests[3].preview
+    stage.send(stage.client.finished(4))
+    assert [x.name for x in stage.results()] == ["ship · GEM", "labels · GEM"]
+    stage.settle()
+    assert len(stage.client.requests) == 4
 
 
-def test_the_appearance_changes_during_the_run(stage):
+def test_a_preview_of_full_size_is_final(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.send(stage.client.finished(2))
+    stage.qtbot.wait(module.REST + 50)
+    assert len(stage.client.requests) == 2
+
+
+def test_a_change_gives_up_the_full_size(stage):
+    layer = stage.image(2000, 1000)
+    stage.run(layer)
+    stage.finish(1)
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.send(stage.client.finished(2, step=4))
+    stage.until(lambda: len(stage.client.requests) == 3)
+    stage.controller.refresh(stage.ask(layer, "ship"))
+    assert stage.client.requests[3].preview
+    stage.send(stage.client.finished(3))
+    assert "ship" not in str(stage.results()), "the older one is dropped"
+
+
+def test_run_during_a_preview(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.run(layer, "ship")
+    stage.send(stage.client.finished(2))
+    assert stage.controller.busy
+    stage.finish(3)
+    assert stage.results()[0].name == "ship · GEM"
+
+
+NOT_CURRENT = {
+    "appearance": lambda s, layer: setattr(layer, "gamma", 0.5),
+    "data": lambda s, layer: setattr(layer, "data", np.zeros((12, 10))),
+    "removed": lambda s, layer: s.viewer.layers.remove(layer),
+}
+
+
+@pytest.mark.parametrize("change", NOT_CURRENT)
+def test_another_image_needs_a_run(stage, change):
     layer = stage.image(contrast_limits=(0, 1))
     stage.run(layer)
-    layer.gamma = 0.5
-    stage.send(stage.client.finished(1))
-    stage.until(lambda: not stage.controller.busy)
-    assert stage.client.requests[0].appearance.gamma == 1
-    assert stage.told[-1] == ("info", module.CHANGED)
+    stage.finish(1)
+    assert stage.controller.is_current(stage.ask(layer, "other words"))
+    NOT_CURRENT[change](stage, layer)
+    ask = stage.ask(layer, "other words")
+    assert not stage.controller.is_current(ask)
+    stage.controller.refresh(ask)
+    assert stage.current[-1] is False
+    assert len(stage.client.requests) == 1
+
+
+def test_detail_model_and_region_need_a_run(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    for change in (
+        {"detail": 4.0},
+        {"model": "other"},
+        {"region": Region((0, 5), (0, 5))},
+        {"precision": "float32"},
+    ):
+        assert not stage.controller.is_current(stage.ask(layer, **change))
+
+
+def test_an_image_that_the_worker_forgot_needs_a_run(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.send(Failed(2, "The image is no longer encoded. Press Run."))
+    assert stage.told[-1][0] == "error"
+    assert stage.current[-1] is False
+    assert stage.busy == [True, False]
+
+
+def test_pixels_replaced_during_a_run_are_told(stage):
+    layer = stage.image()
+    stage.run(layer)
+    layer.data = np.zeros((12, 10))
+    stage.finish(1)
+    assert module.STALE in stage.told[-1][1]
+    assert not stage.controller.is_current(stage.ask(layer))
+
+
+def test_painted_labels_are_asked_about(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    labels = stage.results()[-1]
+    labels.paint((2, 2), 7)
+    ask = stage.ask(layer)
+    stage.controller.run(ask)
+    assert stage.policies == [(labels, ask)]
+    assert not stage.controller.busy
+    stage.run(layer, policy="fill")
+    stage.finish(2)
+    assert labels.data[2, 2] == 7
+    assert len(stage.results()) == 3
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.send(stage.client.finished(3))
+    assert labels.data[2, 2] == 7, "nothing is asked while a control moves"
+
+
+def test_undo_brings_back_what_was_before_the_run(stage):
+    layer = stage.image()
+    stage.controller.undo()
+    assert stage.told[-1] == ("warning", "There is no run to undo.")
+    stage.run(layer)
+    stage.finish(1)
+    stage.controller.undo()
+    assert list(stage.viewer.layers) == [layer]
+
+
+def test_a_model_of_unknown_size_is_described_by_the_worker(stage):
+    layer = stage.image()
+    stage.run(layer, model="ViT-B-32/laion2b_e16")
+    card = ModelCard("ViT-B-32/laion2b_e16", "B/32", "ViT-B-32", "open_clip:x", size=9)
+    stage.send(NeedsDownload(1, card))
+    assert not stage.controller.busy
+    assert stage.downloads[0][0] is card

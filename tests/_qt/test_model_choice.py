@@ -42,7 +42,6 @@ def test_the_box_tells_what_the_hub_said(qtbot):
     ("typed", "message"),
     [
         ("RN50/openai", "no attention"),
-        ("ViT-B-16-SigLIP/webli", "not supported yet"),
         ("/nothere/x.safetensors", "no file or folder"),
     ],
 )

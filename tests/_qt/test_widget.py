@@ -17,8 +17,9 @@ from qtpy.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton
 from napari_gem import layers, samples
 from napari_gem._qt import controller as controller_module
 from napari_gem._qt import model_choice
-from napari_gem._qt.controller import Ask, Controller
+from napari_gem._qt.controller import Controller
 from napari_gem._qt.model_choice import ModelChoice, ModelDialog, NamedModel
+from napari_gem._qt.policy_box import CHOICES, choose_policy
 from napari_gem._qt.run_bar import RunBar, progress_text
 from napari_gem._qt.widget import GemWidget
 from napari_gem.image import render
@@ -44,6 +45,12 @@ def crop(name="fluorescence", size=64):
     return pixels[:size, :size], kwargs
 
 
+def type_classes(widget, text):
+    """Leave only these classes in the table."""
+    widget.prompt_table.set_prompts(())
+    widget.prompt_table.add_text(text)
+
+
 def is_alive(process_id):
     try:
         os.kill(process_id, 0)
@@ -60,8 +67,8 @@ def test_words_to_layers_with_the_real_worker(dock, qtbot):
     viewer, widget = dock
     pixels, kwargs = crop()
     layer = viewer.add_image(pixels, **kwargs, translate=(5, 7), rotate=20)
-    assert widget.prompts_box.toPlainText().startswith("nuclei")
-    widget.prompts_box.setPlainText("nuclei, nucleus\nfilaments, filament")
+    assert widget.prompt_table.prompts()[0].name == "nuclei"
+    type_classes(widget, "nuclei, nucleus\nfilaments, filament")
     told = []
     widget.controller.told.connect(lambda *what: told.append(what))
     turns, timer = watch_stalls()
@@ -78,7 +85,8 @@ def test_words_to_layers_with_the_real_worker(dock, qtbot):
     assert nuclei.data.max() <= 1
     total = nuclei.data + filaments.data
     assert total.max() <= 1 + 1e-5
-    assert set(np.unique(labels.data)) <= {0, 1, 2}
+    ids = {prompt.label for prompt in widget.prompt_table.prompts()}
+    assert set(np.unique(labels.data)) <= {0, *ids}
     assert labels.extent.world == pytest.approx(layer.extent.world)
     assert labels.units == layer.units
     timer.stop()
@@ -87,12 +95,14 @@ def test_words_to_layers_with_the_real_worker(dock, qtbot):
     # the image is encoded: other words take no encoding
     stages = []
     widget.controller.progressed.connect(lambda p: stages.append(p.stage))
-    widget.prompts_box.setPlainText("nuclei, nucleus")
-    widget.run()
-    qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)
-    assert "Encoding" not in stages
+    scored = []
+    widget.controller.scored.connect(scored.append)
+    widget.prompt_table.model.remove([widget.prompt_table.prompts()[1].label])
+    qtbot.waitUntil(lambda: len(scored) == 1, timeout=PATIENCE)
+    assert not scored[0].encoded
+    assert not stages
     assert list(viewer.layers)[1:] == [nuclei, labels]
-    assert widget.image_choice.layer() is layer
+    assert widget.image_panel.layer() is layer
 
 
 def watch_stalls():
@@ -119,7 +129,7 @@ def watch_stalls():
 def test_cancel_and_close_with_the_real_worker(dock, qtbot):
     viewer, widget = dock
     viewer.add_image(np.random.default_rng(1).random((400, 400)))
-    widget.prompts_box.setPlainText("nuclei")
+    type_classes(widget, "nuclei")
     stages = []
     widget.controller.progressed.connect(lambda p: stages.append(p.stage))
     widget.run()
@@ -199,14 +209,14 @@ def test_the_widget_fits_a_narrow_dock(dock, qtbot):
     widget.run_bar.tell("error", "A long sentence that says what went wrong. " * 5, "x")
     widget.run_bar.set_busy(True)
     widget.run_bar.show_progress(Progress("Downloading", 1234, 6_050_000_000, 4000.0))
-    assert layer is widget.image_choice.layer()
+    assert layer is widget.image_panel.layer()
     assert widget.minimumSizeHint().width() <= NARROW
     widget.setParent(None, Qt.WindowType.Window)
     widget.resize(NARROW, 800)
     widget.show()
     qtbot.wait(50)
     for part in widget.findChildren(QLabel) + widget.findChildren(QPushButton):
-        if part.isVisible():
+        if part.isVisible() and part.height() and not part.visibleRegion().isEmpty():
             assert part.width() <= NARROW
             needed = part.heightForWidth(part.width())
             assert part.height() >= min(needed, part.sizeHint().height())
@@ -214,7 +224,7 @@ def test_the_widget_fits_a_narrow_dock(dock, qtbot):
 
 def test_only_the_users_images_are_offered(dock):
     viewer, widget = dock
-    choice = widget.image_choice
+    choice = widget.image_panel.image_choice
     assert choice.layer() is None
     assert not choice.isEnabled()
     viewer.add_labels(np.zeros((4, 4), int))
@@ -241,30 +251,31 @@ def test_only_the_users_images_are_offered(dock):
 
 def show_made_up_results(viewer, image):
     from napari_gem._qt.results import show_results
-    from tests.test_layers import results_of
+    from tests.layers.scene import results_of
 
     show_results(viewer, image, results_of(image, "a"))
 
 
 def test_a_sample_fills_in_its_prompts_unless_words_were_typed(dock):
     viewer, widget = dock
-    box = widget.prompts_box
+    table = widget.prompt_table
     viewer.open_sample("napari-gem", "fluorescence")
-    assert box.toPlainText().startswith("nuclei, nucleus")
+    assert table.prompts()[0].words[:2] == ("nuclei", "nucleus")
     viewer.open_sample("napari-gem", "aerial")
-    assert box.toPlainText().startswith("water, lake")
-    box.setPlainText("my words")
+    assert table.prompts()[0].words[:2] == ("water", "lake")
+    type_classes(widget, "my words")
     viewer.open_sample("napari-gem", "histology")
-    assert box.toPlainText() == "my words"
+    assert [prompt.name for prompt in table.prompts()] == ["my words"]
 
 
 def test_ctrl_enter_runs(dock, qtbot):
     _, widget = dock
     control = Qt.KeyboardModifier.ControlModifier
-    qtbot.keyClick(widget.prompts_box, Qt.Key.Key_Return, control)
-    assert "There is no image layer" in widget.run_bar.status.text()
-    qtbot.keyClick(widget.prompts_box, Qt.Key.Key_Return)
-    assert widget.prompts_box.toPlainText() == "\n"
+    widget.prompt_table.edit.setText("cell")
+    qtbot.keyClick(widget.prompt_table.edit, Qt.Key.Key_Return, control)
+    assert [prompt.name for prompt in widget.prompt_table.prompts()] == ["cell"]
+    status = widget.run_bar.status
+    qtbot.waitUntil(lambda: "There is no image layer" in status.text())
 
 
 def test_another_model_is_named_in_a_dialog(qtbot, tmp_path):
@@ -333,7 +344,11 @@ def test_a_download_starts_only_if_the_user_agrees(qtbot, monkeypatch, agreed):
         box.button(buttons.Ok if agreed else buttons.Cancel).click()
 
     QTimer.singleShot(100, answer)
-    widget.controller.run(Ask(layer, "cat", model="ViT-B-16-quickgelu/openai"))
+    type_classes(widget, "cat")
+    assert widget.image_panel.layer() is layer
+    choice = widget.model_choice
+    choice.add(NamedModel("ViT-B-16-quickgelu/openai"), "B/16")
+    widget.run()
     assert "MB" in boxes[0]
     assert "huggingface.co" in boxes[0]
     assert "Licence" in boxes[0]
@@ -409,8 +424,57 @@ def test_the_model_sees_what_the_viewer_shows(make_napari_viewer, name):
 def test_an_error_is_a_sentence_not_a_traceback(dock):
     viewer, widget = dock
     viewer.add_image(np.zeros((4, 4)))
-    widget.prompts_box.setPlainText("  \n ,")
+    type_classes(widget, "  \n ,")
     widget.run()
     assert "There is no prompt" in widget.run_bar.status.text()
     with pytest.raises(GemError):
         layers.read_layer(viewer.add_labels(np.zeros((4, 4), int)), viewer.dims)
+
+
+# --- what is kept, and what is asked
+
+
+def test_last_used_values_come_back(make_napari_viewer):
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    viewer.add_image(np.zeros((8, 8)))
+    type_classes(widget, "first, one\nsecond")
+    widget.image_panel.set_detail(8.0)
+    widget.run()
+    widget.controller.cancel()
+    viewer.window.remove_dock_widget(widget)
+    _, again = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    words = [prompt.words for prompt in again.prompt_table.prompts()]
+    assert words == [("first", "one"), ("second",)]
+    assert again.image_panel.detail() == 8
+    again.controller.close()
+
+
+@pytest.mark.parametrize("policy", ["new", "fill", "replace", None])
+def test_painted_labels_are_asked_about(qtbot, policy):
+    asked = []
+
+    def answer():
+        box = QApplication.activeModalWidget()
+        asked.append(box.text())
+        box.checkBox().setChecked(True)
+        text = CHOICES.get(policy, "Cancel")
+        (button,) = (b for b in box.buttons() if b.text().replace("&", "") == text)
+        QTimer.singleShot(0, button.click)
+
+    QTimer.singleShot(100, answer)
+    assert choose_policy("labels · GEM") == (policy, True)
+    assert "labels · GEM" in asked[0]
+
+
+def test_keys_of_the_viewer_reach_the_widget(dock):
+    viewer, widget = dock
+    type_classes(widget, "a\nb")
+    widget.prompt_table.select_previous()
+    assert widget.prompt_table.current().name == "a"
+    for key in widget.keys.bound:
+        if key.name == "next_class":
+            viewer.keymap[next(k for k in viewer.keymap if "PageDown" in str(k))](
+                viewer
+            )
+    assert widget.prompt_table.current().name == "b"

@@ -6,7 +6,6 @@ from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
-from qtpy.QtGui import QIcon
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -19,8 +18,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible, QLabeledDoubleSlider, QLabeledSlider
+from superqt import QLabeledDoubleSlider, QLabeledSlider
 
+from napari_gem._qt.fold import Fold
 from napari_gem._qt.settings import Advanced
 from napari_gem.prompts import list_templates, read_templates
 from napari_gem.types import (
@@ -169,8 +169,8 @@ class AdvancedPanel(QWidget):
         self._show_values(self._usual | changed)
 
     def _lay_out(self) -> None:
-        self.labels_group = _group("Labels")
-        self.method_group = _group("Advanced")
+        self.labels_group = Fold("Labels")
+        self.method_group = Fold("Advanced")
         quick, method = QFormLayout(), QFormLayout()
         for form in (quick, method):
             form.setContentsMargins(0, 0, 0, 0)
@@ -333,21 +333,3 @@ def _combo(items: tuple[str, ...]) -> QComboBox:
     )
     combo.setMinimumContentsLength(8)
     return combo
-
-
-def _group(title: str) -> QCollapsible:
-    # superqt draws its arrows once, in black; as text they follow the theme
-    group = QCollapsible(title, expandedIcon=QIcon(), collapsedIcon=QIcon())
-    group.setDuration(0)
-    group.layout().setContentsMargins(0, 0, 0, 0)
-    # napari's theme fills checked buttons with its loudest colour
-    group.toggleButton().setStyleSheet(
-        "text-align: left; border: none; background: transparent; padding: 4px 0;"
-    )
-
-    def show_arrow(expanded: bool) -> None:
-        group.setText(f"{'▾' if expanded else '▸'} {title}")
-
-    group.toggled.connect(show_arrow)
-    show_arrow(False)
-    return group

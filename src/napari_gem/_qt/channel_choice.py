@@ -18,8 +18,8 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QWidget,
 )
-from superqt import QCollapsible
 
+from napari_gem._qt.fold import Fold
 from napari_gem.image import channel_colors
 from napari_gem.layers import difference, is_result, slice_axes
 
@@ -35,7 +35,7 @@ MANY = 64
 LIST_HEIGHT = 96
 
 
-class ChannelChoice(QCollapsible):
+class ChannelChoice(Fold):
     """Offers other layers of the same shape, and axes of channels.
 
     Parameters
@@ -50,8 +50,7 @@ class ChannelChoice(QCollapsible):
     """Another choice."""
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        # superqt's own arrows are black, also in a dark theme
-        super().__init__("", parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        super().__init__("Channels", parent)
         self._count = 1
         self._viewer = viewer
         self._layer: Any = None
@@ -85,13 +84,7 @@ class ChannelChoice(QCollapsible):
         form.addRow(self.list)
         form.addRow(self.stretch)
         self.addWidget(content)
-        self.layout().setContentsMargins(0, 0, 0, 0)
         self.content().layout().setContentsMargins(0, 2, 0, 2)
-        # napari paints checked buttons in its highlight colour
-        self.toggleButton().setStyleSheet(
-            "text-align: left; border: none; background: transparent;"
-        )
-        self.toggled.connect(self._show_title)
         self.axis.currentIndexChanged.connect(self._on_axis)
         self.list.itemChanged.connect(self._on_item)
         self.list.itemDoubleClicked.connect(self._on_color)
@@ -268,12 +261,8 @@ class ChannelChoice(QCollapsible):
         self._about.setText(text)
         self._about.setVisible(bool(text))
         self._count = len(channels) if axis is not None else 1 + len(beside)
-        self._show_title()
-
-    def _show_title(self) -> None:
-        arrow = "▾" if self.isExpanded() else "▸"
-        told = f": {self._count} together" if self._count > 1 else ""
-        self.setText(f"{arrow} Channels{told}")
+        together = f": {self._count} together" if self._count > 1 else ""
+        self.set_title(f"Channels{together}")
 
     def _on_axis(self, _index: int) -> None:
         self._limits = ()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 HEIGHT = 160
-SIDE = 320
+SIDE = 240
 """Pixels along each axis that are read for the picture, at most."""
 
 NO_IMAGE = "Open an image, or a sample:\nFile > Open Sample > GEM"

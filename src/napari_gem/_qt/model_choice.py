@@ -129,6 +129,12 @@ class DeviceChoice(QComboBox):
         """Device as in a `Request`."""
         return str(self.currentData())
 
+    def set_device(self, device: str) -> None:
+        """Choose a device; one that is not offered is added."""
+        if self.findData(device) < 0:
+            self.addItem(device, device)
+        self.setCurrentIndex(self.findData(device))
+
 
 class ModelDialog(QDialog):
     """Asks for a model that is not in the list."""

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal
-from qtpy.QtGui import QIcon, QKeySequence
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -16,7 +16,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
+
+from napari_gem._qt.fold import Fold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ class WordsEdit(QPlainTextEdit):
         self.left.emit()
 
 
-class BackgroundWords(QCollapsible):
+class BackgroundWords(Fold):
     """A line that unfolds to the background words.
 
     Signals
@@ -81,16 +82,10 @@ class BackgroundWords(QCollapsible):
     edited = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
-        # superqt draws its arrows once, in black; as text they follow the theme
-        super().__init__(TITLE, parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        super().__init__(TITLE, parent)
         self._words: tuple[str, ...] | None = None
         self._default: tuple[str, ...] = ()
-        self.setDuration(0)
         self.toggleButton().setToolTip("What is none of the classes")
-        # napari's theme fills checked buttons with its loudest colour
-        self.toggleButton().setStyleSheet(
-            "text-align: left; border: none; background: transparent; padding: 4px 0;"
-        )
         self.edit = WordsEdit()
         self.edit.fit_lines()
         self.edit.setTabChangesFocus(True)
@@ -114,8 +109,7 @@ class BackgroundWords(QCollapsible):
         layout = QVBoxLayout(content)
         layout.addWidget(self.edit)
         layout.addLayout(line)
-        self.setContent(content)
-        self.layout().setContentsMargins(0, 0, 0, 0)
+        self.hold(content)
         layout.setContentsMargins(0, 4, 0, 0)
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
@@ -124,8 +118,6 @@ class BackgroundWords(QCollapsible):
         self.edit.textChanged.connect(self._pause.start)
         self.edit.left.connect(self._on_left)
         self.reset_button.clicked.connect(self._on_reset)
-        self.toggled.connect(self._show_arrow)
-        self._show_arrow(False)
         self._show()
 
     def own(self, words: Sequence[str]) -> tuple[str, ...] | None:
@@ -161,9 +153,6 @@ class BackgroundWords(QCollapsible):
             self._words = words
             self._show_state()
             self.edited.emit(words)
-
-    def _show_arrow(self, expanded: bool) -> None:
-        self.setText(f"{'▾' if expanded else '▸'} {TITLE}")
 
     def _on_left(self) -> None:
         self.commit()

@@ -106,6 +106,7 @@ class PromptTable(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._suggested: tuple[Prompt, ...] | None = None
+        self._vectors: dict[tuple[int, object], Example] = {}
         self._announced = 0
         self._run_soon = QTimer(self)
         self._run_soon.setSingleShot(True)
@@ -241,6 +242,28 @@ class PromptTable(QWidget):
 
     # --- what a result tells
 
+    def note_vectors(self, prompts: Iterable[Prompt]) -> None:
+        """Take the vectors of examples that a result told, to be saved with a set."""
+        self._vectors = {
+            (prompt.label, example.point): example
+            for prompt in prompts
+            for example in prompt.examples
+            if example.vector
+        }
+
+    def _with_vectors(self, prompt_set: PromptSet) -> PromptSet:
+        prompts = (
+            replace(
+                prompt,
+                examples=tuple(
+                    self._vectors.get((prompt.label, example.point), example)
+                    for example in prompt.examples
+                ),
+            )
+            for prompt in prompt_set.prompts
+        )
+        return replace(prompt_set, prompts=tuple(prompts))
+
     def show_shares(self, shares: Mapping[int, float]) -> None:
         """Show which part of the image, 0 to 1, each label id has."""
         self.model.show_shares(shares)
@@ -269,7 +292,7 @@ class PromptTable(QWidget):
         """
         path = Path(path)
         path = path if path.suffix else path.with_suffix(ENDING)
-        whole = self.prompt_set()
+        whole = self._with_vectors(self.prompt_set())
         name = whole.name
         if name.casefold().replace(" ", "-") != path.stem.casefold():
             name = path.stem

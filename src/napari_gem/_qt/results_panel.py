@@ -14,8 +14,8 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
+from napari_gem._qt.fold import Fold
 from napari_gem.layers.extras import ExtraOptions
 
 METHODS = {"Connected regions": "components", "Watershed": "watershed"}
@@ -131,9 +131,8 @@ class ResultsPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         for layout in (objects, grid, peaks, more):
             column.addLayout(layout)
-        self.fold = QCollapsible("Results")
-        self.fold.setDuration(0)
-        self.fold.setContent(content)
+        self.fold = Fold("Results")
+        self.fold.hold(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.fold)

@@ -9,9 +9,11 @@ from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
+    QMessageBox,
     QProgressBar,
     QPushButton,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -19,6 +21,8 @@ from qtpy.QtWidgets import (
 if TYPE_CHECKING:
     from napari_gem.types import Progress
 
+CURRENT = "● Encoded: words and sliders show at once."
+NOT_CURRENT = "○ Not encoded as chosen: press Run."
 MARKS = {"info": "", "warning": "⚠ ", "error": "✖ "}
 
 
@@ -27,6 +31,7 @@ class RunBar(QWidget):
 
     run_requested = Signal()
     cancel_requested = Signal()
+    undo_requested = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,17 +55,34 @@ class RunBar(QWidget):
         self.copy_button = QPushButton("Copy details")
         self.copy_button.setToolTip("Copy the details of the error, to report them")
         self._details = ""
+        self.undo_button = QPushButton("Undo")
+        self.undo_button.setToolTip("Bring the layers back to before the last run")
+        self.help_button = QToolButton()
+        self.help_button.setText("?")
+        self.help_button.setToolTip("Keys")
+        self.run_button.setToolTip("Encode the image and look for the classes")
+        self.cancel_button.setToolTip("Stop; the layers stay as they were")
+        self.current = QLabel()
+        self.current.setWordWrap(True)
+        self._help = ""
         buttons = QHBoxLayout()
+        buttons.setSpacing(4)
         buttons.addWidget(self.run_button, 2)
         buttons.addWidget(self.cancel_button, 1)
+        buttons.addWidget(self.undo_button, 1)
+        buttons.addWidget(self.help_button)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)
+        layout.addWidget(self.current)
         for widget in (self.stage, self.bar, self.status, self.copy_button):
             layout.addWidget(widget)
         self.run_button.clicked.connect(self.run_requested)
         self.cancel_button.clicked.connect(self.cancel_requested)
+        self.undo_button.clicked.connect(self.undo_requested)
+        self.help_button.clicked.connect(self._on_help)
         self.copy_button.clicked.connect(self._on_copy)
+        self.set_current(False)
         self.set_busy(False)
         self.tell("info", "")
 
@@ -72,6 +94,14 @@ class RunBar(QWidget):
         self.bar.setVisible(busy)
         if not busy:
             self.stage.clear()
+
+    def set_current(self, current: bool) -> None:
+        """Show whether what is asked can be had from the encoded image."""
+        self.current.setText(CURRENT if current else NOT_CURRENT)
+
+    def set_help(self, text: str) -> None:
+        """Take what the help button shows, as rich text."""
+        self._help = text
 
     def show_progress(self, progress: Progress) -> None:
         """Show how far a run is."""
@@ -86,6 +116,13 @@ class RunBar(QWidget):
         self.status.setText(MARKS[kind] + sentence if sentence else "")
         self._details = f"{sentence}\n\n{details}"
         self.copy_button.setVisible(bool(details))
+
+    def _on_help(self) -> None:
+        box = QMessageBox(self)
+        box.setWindowTitle("Keys of GEM")
+        box.setTextFormat(Qt.TextFormat.RichText)
+        box.setText(self._help)
+        box.open()
 
     def _on_copy(self) -> None:
         QGuiApplication.clipboard().setText(self._details)

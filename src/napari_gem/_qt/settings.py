@@ -8,11 +8,15 @@ import os
 import tempfile
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from platformdirs import user_config_path
 
 from napari_gem.records import from_json, to_dict
 from napari_gem.types import GemError, Prompt
+
+if TYPE_CHECKING:
+    from napari_gem.types import Recipe
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +103,20 @@ class LastUsed:
     background: tuple[str, ...] | None = None
     detail: float | None = None
     advanced: Advanced = field(default_factory=Advanced)
+
+
+def advanced_of(recipe: Recipe) -> Advanced:
+    """Say what the advanced panel shows of a recipe."""
+    gem = recipe.encode.gem
+    return Advanced(
+        background_weight=recipe.score.background_weight,
+        smoothing=recipe.score.smoothing,
+        minimum_size=recipe.label.minimum_size,
+        depth=gem.depth,
+        iterations=gem.iterations,
+        temperature_scale=gem.temperature_scale,
+        residual=gem.residual,
+    )
 
 
 def read_settings() -> Settings:

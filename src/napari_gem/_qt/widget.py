@@ -1,24 +1,58 @@
-"""The dock widget."""
+"""The dock widget: puts the views together and tells the controller what they say."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QFormLayout, QLabel, QMessageBox, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QFrame,
+    QLabel,
+    QMessageBox,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
 
+from napari_gem._qt.advanced_panel import AdvancedPanel
 from napari_gem._qt.controller import Ask, Controller
-from napari_gem._qt.image_choice import ImageChoice
-from napari_gem._qt.model_choice import DeviceChoice, ModelChoice, download_box
-from napari_gem._qt.prompts_box import PromptsBox
+from napari_gem._qt.example_bar import ExampleBar
+from napari_gem._qt.extras import Extras
+from napari_gem._qt.image_panel import ImagePanel
+from napari_gem._qt.keys import KeyBindings
+from napari_gem._qt.model_choice import (
+    DeviceChoice,
+    ModelChoice,
+    NamedModel,
+    download_box,
+)
+from napari_gem._qt.policy_box import choose_policy
+from napari_gem._qt.prompt_table import PromptTable
+from napari_gem._qt.recipe_menu import RecipeMenu
+from napari_gem._qt.results_panel import ResultsPanel
 from napari_gem._qt.run_bar import RunBar
+from napari_gem._qt.settings import (
+    LastUsed,
+    advanced_of,
+    load_last,
+    read_settings,
+    save_last,
+)
+from napari_gem._qt.status import StatusProbe
+from napari_gem.layers import KEY
+from napari_gem.models import find_model
+from napari_gem.prompts.sets import PromptSet
+from napari_gem.types import GemError, label_ids
 
 if TYPE_CHECKING:
     import napari.viewer
     from qtpy.QtGui import QCloseEvent
 
-    from napari_gem.types import ModelCard
+    from napari_gem.layers import Policy
+    from napari_gem.types import Example, Finished, ModelCard, Recipe
 
 
 class GemWidget(QWidget):
@@ -36,30 +70,102 @@ class GemWidget(QWidget):
         self, viewer: napari.viewer.Viewer, controller: Controller | None = None
     ) -> None:
         super().__init__()
-        self.controller = controller or Controller(viewer)
-        self.image_choice = ImageChoice(viewer)
-        self.prompts_box = PromptsBox()
+        self._viewer = viewer
+        self.controller = controller or Controller(
+            viewer, memory=read_settings().memory
+        )
+        self.image_panel = ImagePanel(viewer)
+        self.prompt_table = PromptTable()
+        self.example_bar = ExampleBar(viewer)
         self.model_choice = ModelChoice()
         self.device_choice = DeviceChoice()
+        self.advanced_panel = AdvancedPanel()
+        self.results_panel = ResultsPanel()
+        self.recipe_menu = RecipeMenu()
         self.run_bar = RunBar()
+        self.extras = Extras(viewer, self)
+        self._probe = StatusProbe(viewer)
+        self._policy: Policy = "ask"
+        self._image_told = "\n"
         self._closed = False
         self._lay_out()
+        self._recall(load_last())
         self._connect()
-        self.prompts_box.suggest(self.image_choice.layer())
+        self.keys = KeyBindings(viewer, self._actions())
+        self.run_bar.set_help(self.keys.help_text())
+        self.prompt_table.suggest(self.image_panel.layer())
+        self._on_image()
         self.controller.start()
+
+    # ---------------------------------------------------------------- what is asked
+
+    def card(self) -> ModelCard:
+        """Card of the chosen model.
+
+        Raises
+        ------
+        GemError
+            If there is no such model.
+        """
+        named = self.model_choice.named()
+        return find_model(named.model, named.architecture)
+
+    def ask(self) -> Ask:
+        """Put together what the views say.
+
+        Raises
+        ------
+        GemError
+            If there is no such image, region or model.
+        """
+        card = self.card()
+        named = self.model_choice.named()
+        settings = read_settings()
+        device = self.device_choice.device()
+        score = replace(
+            card.score,
+            background=_first(self.prompt_table.background(), card.score.background),
+            templates=_first(self.prompt_table.templates(), card.score.templates),
+        )
+        return Ask(
+            layers=tuple(self.image_panel.layers()),
+            image=self.image_panel.read(),
+            prompts=self.prompt_table.prompts(),
+            model=named.model,
+            architecture=named.architecture,
+            device=settings.device if device == "auto" else device,
+            precision=self.advanced_panel.precision() or settings.precision,
+            encode=self.advanced_panel.encode(card.encode),
+            detail=self.image_panel.detail(),
+            region=self.image_panel.region(),
+            score=self.advanced_panel.score(score),
+            label=self.advanced_panel.label(),
+            policy=self._policy,
+        )
 
     def run(self) -> None:
         """Segment the chosen image by the typed words."""
-        named = self.model_choice.named()
-        self.controller.run(
-            Ask(
-                layer=self.image_choice.layer(),
-                text=self.prompts_box.toPlainText(),
-                model=named.model,
-                architecture=named.architecture,
-                device=self.device_choice.device(),
-            )
-        )
+        self.prompt_table.take_typed()
+        try:
+            ask = self.ask()
+            positions = self.image_panel.positions() or []
+            more = tuple(self.image_panel.read_at(p) for p in positions[1:])
+        except GemError as error:
+            self.run_bar.tell("error", str(error))
+            return
+        self.controller.run(replace(ask, more=more))
+        save_last(self._last_used())
+
+    def refresh(self) -> None:
+        """Show what changed words and settings give, if the image is encoded."""
+        try:
+            ask = self.ask()
+        except GemError:
+            self.run_bar.set_current(False)
+        else:
+            self.controller.refresh(ask)
+
+    # ------------------------------------------------------------------ life and Qt
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
         """End the worker when the dock is closed: napari takes the widget out."""
@@ -73,34 +179,137 @@ class GemWidget(QWidget):
         super().closeEvent(event)
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("Image", self.image_choice)
         settings = QFormLayout()
         settings.setContentsMargins(0, 0, 0, 0)
         settings.addRow(QLabel("Model"))
         settings.addRow(self.model_choice)
         settings.addRow("Device", self.device_choice)
-        hint = QLabel("Prompts: one class a line, commas between synonyms")
-        hint.setWordWrap(True)
+        inside = QWidget()
+        column = QVBoxLayout(inside)
+        column.setContentsMargins(0, 0, 6, 0)
+        column.addWidget(self.image_panel)
+        column.addWidget(self.prompt_table, 1)
+        column.addWidget(self.example_bar)
+        column.addLayout(settings)
+        column.addWidget(self.advanced_panel)
+        column.addWidget(self.results_panel)
+        column.addWidget(self.recipe_menu)
+        area = _Column(inside)
         layout = QVBoxLayout(self)
-        layout.addLayout(form)
-        layout.addWidget(hint)
-        layout.addWidget(self.prompts_box, 1)
-        layout.addLayout(settings)
+        layout.addWidget(area, 1)
         layout.addWidget(self.run_bar)
 
     def _connect(self) -> None:
-        self.image_choice.layer_chosen.connect(self.prompts_box.suggest)
-        self.prompts_box.run_requested.connect(self.run)
-        self.run_bar.run_requested.connect(self.run)
-        self.run_bar.cancel_requested.connect(self.controller.cancel)
-        self.controller.busy_changed.connect(self.run_bar.set_busy)
-        self.controller.progressed.connect(self.run_bar.show_progress)
-        self.controller.told.connect(self.run_bar.tell)
-        self.controller.download_requested.connect(self._on_download_requested)
+        table, bar, controller = self.prompt_table, self.run_bar, self.controller
+        self.image_panel.layer_chosen.connect(table.suggest)
+        self.image_panel.changed.connect(self._on_image)
+        self.image_panel.told.connect(self._on_image_told)
+        table.changed.connect(self._on_table)
+        table.told.connect(bar.tell)
+        table.run_requested.connect(self.run)
+        table.current_changed.connect(self.example_bar.set_prompt)
+        self.example_bar.examples_changed.connect(self._on_examples)
+        self.example_bar.told.connect(bar.tell)
+        self.model_choice.combo.currentIndexChanged.connect(self._on_model)
+        self.device_choice.currentIndexChanged.connect(self.refresh)
+        self.advanced_panel.score_changed.connect(self.refresh)
+        self.advanced_panel.encode_changed.connect(self.refresh)
+        bar.run_requested.connect(self.run)
+        bar.cancel_requested.connect(controller.cancel)
+        bar.undo_requested.connect(controller.undo)
+        controller.busy_changed.connect(bar.set_busy)
+        controller.progressed.connect(bar.show_progress)
+        controller.told.connect(bar.tell)
+        controller.current_changed.connect(bar.set_current)
+        controller.scored.connect(self._on_scored)
+        controller.download_requested.connect(self._on_download_requested)
+        controller.policy_requested.connect(self._on_policy_requested)
+        for kind in ("instances", "boxes", "uncertainty", "peaks"):
+            self._connect_extra(kind)
+        self.results_panel.table_requested.connect(
+            lambda options, path: self.extras.make_table(None, options, path)
+        )
+        self.extras.told.connect(bar.tell)
+        self.extras.busy_changed.connect(self.results_panel.set_busy)
+        self.recipe_menu.told.connect(bar.tell)
+        self.recipe_menu.opened.connect(self._on_recipe)
         # the window deletes its docks without closing them
-        self.destroyed.connect(self.controller.close)
+        self.destroyed.connect(controller.close)
+
+    def _connect_extra(self, kind: Any) -> None:
+        requested = getattr(self.results_panel, f"{kind}_requested")
+        requested.connect(lambda options: self.extras.make(None, kind, options))
+
+    def _actions(self) -> dict[str, Any]:
+        return {
+            "run": self.run,
+            "cancel": self.controller.cancel,
+            "next_class": self.prompt_table.select_next,
+            "previous_class": self.prompt_table.select_previous,
+            "toggle_map": self._toggle_map,
+            "add_example": lambda: self.example_bar.start(positive=True),
+            "add_negative": lambda: self.example_bar.start(positive=False),
+            "undo": self.controller.undo,
+        }
+
+    # ------------------------------------------------------------------------ slots
+
+    def _on_image(self) -> None:
+        """Tell the examples which image is shown, and show what is encoded of it."""
+        try:
+            view = self.image_panel.read()
+        except GemError:
+            self.example_bar.set_image(None, None)
+        else:
+            self.example_bar.set_image(self.image_panel.layer(), view)
+        self.refresh()
+
+    def _on_image_told(self, kind: str, sentence: str) -> None:
+        shown = self.run_bar.status.text()
+        if sentence:
+            self.run_bar.tell(kind, sentence)
+        elif shown and shown.endswith(self._image_told):
+            self.run_bar.tell("info", "")
+        self._image_told = sentence or "\n"
+
+    def _on_examples(self, label: int, found: tuple[Example, ...]) -> None:
+        """Add the points of this image to what was kept from others."""
+        prompts = self.prompt_table.prompts()
+        prompt = next((p for p in prompts if p.label == label), None)
+        if prompt is not None:
+            kept = tuple(e for e in prompt.examples if e.point is None)
+            self.prompt_table.set_examples(label, (*kept, *found))
+
+    def _on_table(self, _moving: bool) -> None:
+        self.example_bar.show_prompts(self.prompt_table.prompts())
+        self.refresh()
+
+    def _on_model(self) -> None:
+        try:
+            card = self.card()
+        except GemError as error:
+            self.run_bar.tell("error", str(error))
+            return
+        self._show_card(card)
+        self.refresh()
+
+    def _show_card(self, card: ModelCard) -> None:
+        self.advanced_panel.set_card(card)
+        self.prompt_table.set_default_background(card.score.background)
+        self.image_panel.set_model_patch(0)
+
+    def _on_scored(self, event: Finished) -> None:
+        recipe = event.recipe
+        ids = label_ids(recipe.prompts)
+        self.prompt_table.note_vectors(recipe.prompts)
+        self.prompt_table.show_shares(dict(zip(ids, event.shares, strict=True)))
+        pairs = zip(ids, recipe.prompts, strict=True)
+        self.prompt_table.show_absent({i for i, p in pairs if p.name in event.absent})
+        if self.image_panel.detail() is None:
+            self.image_panel.set_model_patch(event.patch)
+        layer = self.image_panel.layer()
+        source = getattr(getattr(layer, "source", None), "path", None)
+        self.recipe_menu.set_recipe(recipe, Path(source) if source else "")
 
     def _on_download_requested(self, card: ModelCard, ask: Ask) -> None:
         self.run_bar.tell("info", "")
@@ -109,9 +318,112 @@ class GemWidget(QWidget):
         else:
             self.run_bar.tell("info", "Nothing was downloaded.")
 
+    def _on_policy_requested(self, layer: Any, ask: Ask) -> None:
+        policy, always = choose_policy(layer.name, self)
+        if policy is None:
+            self.run_bar.tell("info", "Nothing was run.")
+            return
+        if always:
+            self._policy = policy
+        self.controller.run(replace(ask, policy=policy))
+
+    def _on_recipe(self, recipe: Recipe) -> None:
+        """Do with the chosen image what a recipe says, and show it in the views."""
+        try:
+            card = find_model(recipe.model)
+            self.model_choice.add(NamedModel(recipe.model), card.name)
+            self.prompt_table.set_prompt_set(
+                PromptSet(
+                    "recipe",
+                    prompts=recipe.prompts,
+                    background=recipe.score.background,
+                    templates=recipe.score.templates,
+                )
+            )
+            self.advanced_panel.set_state(advanced_of(recipe))
+            ask = self.ask()
+        except GemError as error:
+            self.run_bar.tell("error", str(error))
+            return
+        self.controller.run(
+            replace(
+                ask,
+                encode=recipe.encode,
+                score=recipe.score,
+                label=recipe.label,
+                region=recipe.region,
+                detail=None,
+            )
+        )
+
+    def _toggle_map(self) -> None:
+        prompt = self.prompt_table.current()
+        for layer in self._viewer.layers:
+            entry = layer.metadata.get(KEY)
+            if not prompt or not isinstance(entry, dict):
+                continue
+            if (entry.get("role"), entry.get("label")) == ("probability", prompt.label):
+                layer.visible = not layer.visible
+
+    # ---------------------------------------------------------------- what is kept
+
+    def _recall(self, last: LastUsed) -> None:
+        if last.model != "embedded":
+            self.model_choice.add(NamedModel(last.model, last.architecture), last.model)
+        self.device_choice.set_device(last.device)
+        try:
+            self._show_card(self.card())
+        except GemError:
+            return
+        self.prompt_table.set_prompts(last.prompts, undoable=False)
+        if last.background is not None:
+            self.prompt_table.set_background(last.background)
+        self.image_panel.set_detail(last.detail)
+        self.advanced_panel.set_state(last.advanced)
+
+    def _last_used(self) -> LastUsed:
+        named = self.model_choice.named()
+        return LastUsed(
+            model=named.model,
+            architecture=named.architecture,
+            device=self.device_choice.device(),
+            prompts=self.prompt_table.prompts(),
+            background=self.prompt_table.background(),
+            detail=self.image_panel.detail(),
+            advanced=self.advanced_panel.state(),
+        )
+
     def _end(self) -> None:
         if self._closed:
             return
         self._closed = True
-        self.image_choice.detach()
+        self.keys.detach()
+        self._probe.detach()
+        self.image_panel.detach()
+        self.example_bar.detach()
+        self.extras.close()
         self.controller.close()
+
+
+class _Column(QScrollArea):
+    """Scrolls up and down only: as wide as what it holds."""
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(inside)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802
+        """Follow what it holds when that needs more or less width."""
+        if event.type() == QEvent.Type.LayoutRequest and watched is self.widget():
+            bar = self.verticalScrollBar().sizeHint().width()
+            needed = self.widget().minimumSizeHint().width() + bar
+            if needed != self.minimumWidth():
+                self.setMinimumWidth(needed)
+        return bool(super().eventFilter(watched, event))
+
+
+def _first(chosen: tuple[str, ...] | None, usual: tuple[str, ...]) -> tuple[str, ...]:
+    return usual if chosen is None else chosen

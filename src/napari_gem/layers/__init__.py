@@ -23,6 +23,7 @@ from napari_gem.layers.source import (
     read_layer,
     slice_axes,
 )
+from napari_gem.layers.stack import stack_image
 from napari_gem.layers.update import (
     POLICIES,
     Plan,
@@ -73,5 +74,6 @@ __all__ = [
     "result_layers",
     "shapes_region",
     "slice_axes",
+    "stack_image",
     "visible_region",
 ]
