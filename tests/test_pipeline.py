@@ -22,6 +22,7 @@ from napari_gem.steps import run
 from napari_gem.text import embed_words
 from napari_gem.types import (
     EncodeParameters,
+    Example,
     GemError,
     GemParameters,
     LabelParameters,
@@ -391,3 +392,32 @@ def test_a_region_of_an_encoded_image_needs_no_encoding(model: Model) -> None:
         segment(features, ["cat"], model, parameters=score) for features in (part, cut)
     )
     assert (first.probabilities == second.probabilities).all()
+
+
+def test_examples_are_joined_with_words_and_kept_in_the_recipe(model: Model) -> None:
+    pixels = picture(96, 96)
+    pixels[30:60, 30:60] = 240
+    features = encode(pixels, model)
+    words = Prompt(("cat",), label=2)
+    clicked = replace(words, examples=(Example((44.0, 44.0)), Example((500.0, 1.0))))
+    plain = segment(features, [words, "dog"], model)
+    joined = segment(features, [clicked, "dog"], model)
+    inside, outside = np.s_[0, 36:54, 36:54], np.s_[0, 70:, 70:]
+    gain = joined.probabilities - plain.probabilities
+    assert gain[inside].mean() > gain[outside].mean()
+    assert any("outside" in notice for notice in joined.notices)
+    first, second = joined.recipe.prompts[0].examples
+    assert first.point == (44.0, 44.0)
+    assert len(first.vector) == 32
+    assert not second.vector
+    kept = replace(words, examples=(replace(first, point=None),))
+    again = segment(features, [kept, "dog"], model)
+    assert np.allclose(again.probabilities, joined.probabilities, atol=1e-3)
+
+
+def test_a_class_may_have_examples_only(model: Model) -> None:
+    pixels = picture(96, 96)
+    pixels[30:60, 30:60] = 240
+    shown = Prompt((), title="this", examples=(Example((44.0, 44.0)),))
+    found = segment(encode(pixels, model), [shown], model)
+    assert found.probabilities[0, 44, 44] > found.probabilities[0].mean()

@@ -246,6 +246,7 @@ def segment_steps(
             labels[rows][~inside[rows]] = 0
         yield clock.progress("Scoring", rows.stop)
     remove_small(labels, label.minimum_size / step**2)
+    from_file = model.card.weights.startswith("file:")
     return Segmentation(
         probabilities=probabilities,
         labels=labels,
@@ -261,6 +262,7 @@ def segment_steps(
             precision=model.precision,
             label=label,
             region=features.region,
+            architecture=model.card.architecture if from_file else "",
         ),
         notices=(
             *notices(

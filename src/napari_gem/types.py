@@ -393,6 +393,8 @@ class Recipe:
         Where and how it was computed: ``cpu``, ``cuda:0`` ...; ``float32`` ...
     region
         The part of the image; None for all.
+    architecture
+        open_clip architecture of a bare weights file; empty otherwise.
     """
 
     version: str
@@ -406,6 +408,7 @@ class Recipe:
     precision: str
     label: LabelParameters = field(default_factory=LabelParameters)
     region: Region | None = None
+    architecture: str = ""
 
 
 @dataclass(frozen=True, eq=False)

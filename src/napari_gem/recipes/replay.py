@@ -46,7 +46,7 @@ def replay(
         A loaded model, or where the recipe's is on this computer; empty takes the
         recipe's word for it.
     architecture
-        open_clip architecture of a weights file.
+        open_clip architecture of a weights file; empty takes the recipe's.
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     progress
@@ -84,7 +84,7 @@ def replay(
             model or recipe.model,
             device=device,
             precision=recipe.precision,
-            architecture=architecture,
+            architecture=architecture or recipe.architecture,
             download=download,
             progress=progress,
         )
