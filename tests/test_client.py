@@ -368,9 +368,7 @@ def test_closing_unused_makes_nothing(model: Path, temporary: Path) -> None:
 def test_a_worker_that_does_not_start_is_told(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        client_module, "_command", lambda *_: [str(tmp_path / "none")]
-    )
+    monkeypatch.setattr(client_module, "_command", lambda *_: [str(tmp_path / "none")])
     with new_listener(model) as listener:
         failed = listener.end(listener.submit(SMALL))
         assert isinstance(failed, Failed)
