@@ -49,8 +49,10 @@ def largest(
     for probability, label, threshold in zip(
         probabilities[:-1], ids, thresholds, strict=True
     ):
-        t = np.float32(threshold)
-        won = probability * (1 - t) >= background * t
+        if threshold < 1:
+            won = probability >= background * np.float32(threshold / (1 - threshold))
+        else:
+            won = background == 0
         won &= probability > best
         np.copyto(best, probability, where=won)
         labels[won] = label
