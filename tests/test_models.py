@@ -176,9 +176,6 @@ def test_paths_that_are_not_there_are_told_as_such(typed: str) -> None:
         ("convnext_base_w/laion2b_s13b_b82k", r"\(convnext_base\) has no attention"),
         ("ViTamin-L/datacomp1b", r"\(vitamin_large_224\) has no attention"),
         ("MobileCLIP-S1/datacompdr", r"\(fastvit_mci1\) has no attention"),
-        ("ViT-B-16-SigLIP/webli", "timm's vit_base_patch16_siglip_224.*not supported"),
-        ("EVA02-B-16/merged2b_s8b_b131k", "timm's eva02_base.*yet.*ViT-B-16"),
-        ("coca_ViT-B-32/laion2b_s13b_b90k", "coca_ViT-B-32 pools or attends"),
     ],
 )
 def test_towers_that_cannot_be_read_are_refused(
@@ -199,12 +196,12 @@ def test_towers_that_cannot_be_read_are_refused(
         find_model(str(folder))
 
 
-@pytest.mark.parametrize("typed", ["RN51/openai", "ViT-B-16-SigLP/webli"])
-def test_only_what_can_be_read_is_suggested(typed: str) -> None:
+def test_only_what_can_be_read_is_suggested() -> None:
     with pytest.raises(GemError) as caught:
-        find_model(typed)
-    assert "RN" not in str(caught.value).replace(typed, "")
-    assert "SigL" not in str(caught.value).replace(typed, "")
+        find_model("RN51/openai")
+    assert "RN" not in str(caught.value).replace("RN51/openai", "")
+    with pytest.raises(GemError, match="ViT-B-16-SigLIP/webli"):
+        find_model("ViT-B-16-SigLP/webli")
 
 
 @pytest.mark.parametrize(
