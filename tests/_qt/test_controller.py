@@ -512,3 +512,25 @@ def test_a_model_of_unknown_size_is_described_by_the_worker(stage):
     stage.send(NeedsDownload(1, card))
     assert not stage.controller.busy
     assert stage.downloads[0][0] is card
+
+
+def test_words_changed_during_a_run_are_shown_after_it(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.controller.refresh(stage.ask(layer, "nuclei\nfilament"))
+    stage.finish(1)
+    assert len(stage.client.requests) == 1, "nothing was changed"
+    stage.run(layer)
+    stage.controller.refresh(stage.ask(layer, "ship"))
+    stage.finish(2)
+    assert [p.name for p in stage.client.requests[2].prompts] == ["ship"]
+    assert stage.client.requests[2].image == "image 2"
+
+
+def test_another_image_chosen_during_a_run_is_not_current_after_it(stage):
+    layer, other = stage.image(), stage.image()
+    stage.run(layer)
+    stage.controller.refresh(stage.ask(other))
+    stage.finish(1)
+    assert stage.current[-1] is False
+    assert len(stage.client.requests) == 1

@@ -114,6 +114,11 @@ class Ask:
     more: tuple[LayerImage, ...] = ()
 
     @property
+    def question(self) -> object:
+        """Everything that an encoded image answers at once."""
+        return self.prompts, self.score, self.label
+
+    @property
     def encoding(self) -> object:
         """Everything that decides the encoding but the pixels themselves."""
         return (
@@ -259,6 +264,9 @@ class Controller(QObject):
 
         A preview comes at once, the full size when nothing changed for a moment.
         """
+        if self.busy:
+            self._next = ask  # looked at when the run has ended
+            return
         current = self.is_current(ask)
         self.current_changed.emit(current)
         if not current or self._closed:
@@ -267,6 +275,15 @@ class Controller(QObject):
         self._rest.stop()
         if self._job is None or (self._job.live and not self._job.preview):
             self._score_next()
+
+    def _catch_up(self, done: Ask) -> None:
+        """Show what was changed during a run."""
+        ask, self._next = self._next, None
+        if ask is not None and (ask.encoding, ask.question) != (
+            done.encoding,
+            done.question,
+        ):
+            self.refresh(ask)
 
     def is_current(self, ask: Ask) -> bool:
         """Tell whether this can be had without running the model on the image."""
@@ -455,6 +472,7 @@ class Controller(QObject):
             "warning" if notices else "info",
             " ".join(part for part in (done, *notices, image.notice) if part),
         )
+        self._catch_up(job.ask)
 
     def _go_on(self, job: _Job) -> None:
         """Segment the next slice of a stack."""
