@@ -5,6 +5,8 @@ from __future__ import annotations
 import dask.array
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
@@ -317,3 +319,21 @@ def test_thick_slices_do_not_mix_channels():
     viewer.dims.margin_left = viewer.dims.margin_right = (1, 0, 0)
     image = layers.read_layers([layer], viewer.dims, channel_axis=0, channels=(1, 2))
     assert np.array_equal(image.read(), np.moveaxis(data[1:3], 0, -1))
+
+
+@given(
+    point=st.floats(-0.4, 7.4),
+    left=st.floats(0, 2),
+    right=st.floats(0, 2),
+    mode=st.sampled_from(["none", "mean", "sum", "max", "min"]),
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_slices_are_what_napari_shows(point, left, right, mode):
+    viewer = ViewerModel()
+    data = np.random.default_rng(0).random((8, 4, 5)).astype(np.float32)
+    layer = viewer.add_image(data, projection_mode=mode)
+    viewer.dims.set_point(0, point)
+    viewer.dims.margin_left = (left, 0, 0)
+    viewer.dims.margin_right = (right, 0, 0)
+    shown = np.asarray(layer._slice.image.raw)
+    assert np.allclose(layers.read_layer(layer, viewer.dims).read(), shown)

@@ -207,7 +207,7 @@ def read_layer(
         length = shapes[level][axis]
         found[axis] = int(np.clip(round(point / factors[axis]), 0, length - 1))
         first, end = _thick(low / factors[axis], high / factors[axis], length)
-        index[axis] = slice(first, end) if end - first > 1 else found[axis]
+        index[axis] = slice(first, end) if end - first > 1 else first
     data = layer.data[level] if layer.multiscale else layer.data
     shape = int(shapes[level][down]), int(shapes[level][right])
     return LayerImage(
