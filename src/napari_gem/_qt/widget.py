@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.transforms import Affine
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
@@ -95,6 +96,9 @@ class GemWidget(QWidget):
         self.run_bar.set_help(self.keys.help_text())
         self.prompt_table.suggest(self.image_panel.layer())
         self._on_image()
+        # napari reads its units when the first layer is made; two threads that do so
+        # at once, ours and the one on which the user opens an image, both fail
+        Affine(ndim=2)
         self.controller.start()
 
     # ---------------------------------------------------------------- what is asked
