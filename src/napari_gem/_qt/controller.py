@@ -224,8 +224,11 @@ class Controller(QObject):
     def start(self) -> None:
         """Start the worker, so that it is ready when the user is."""
         if not self._closed:
-            Thread(target=warm_up, name="napari-gem layers", daemon=True).start()
             self._client.start()
+            if self._viewer.layers:
+                self._warm_up()
+            else:
+                self._viewer.layers.events.inserted.connect(self._warm_up)
 
     def run(self, ask: Ask) -> None:
         """Start a run; what is wrong with it is told and nothing starts."""
@@ -311,6 +314,7 @@ class Controller(QObject):
         self._forget_live()
         self._job = None
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self._viewer.layers.events.inserted.disconnect(self._warm_up)
         self._watch(())
         self._set_encoded(None)
         self._client.close()
@@ -375,6 +379,16 @@ class Controller(QObject):
         self._next = None
         if self._job is not None and self._job.live:
             self._job = None
+
+    def _warm_up(self, _event: Any = None) -> None:
+        """Make layers ready on another thread, once there is a layer.
+
+        The first layer builds pint's registry of units, which two threads must not
+        do at a time: one would find no unit in it.
+        """
+        self._viewer.layers.events.inserted.disconnect(self._warm_up)
+        if not self._closed:
+            Thread(target=warm_up, name="napari-gem layers", daemon=True).start()
 
     # ------------------------------------------------------------------ answering
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 LARGEST_HASH = 1 << 24
 """Bytes of labels that are hashed on the main thread at most (about 30 ms)."""
+
+SWITCH = 0.0005
+"""Seconds after which another thread hands Python's lock on while we warm up."""
+
+_WARMING = Lock()
+"""Else one viewer would take the other's interval for the usual one."""
 
 
 def show_results(
@@ -197,8 +205,20 @@ def warm_up() -> None:
     """Make layers once, so that the first result need not wait; on any thread.
 
     napari imports pandas and compiles its label colours when a labels layer is first
-    made: seconds in which the viewer would not answer.
+    made: seconds in which the viewer would not answer. Python hands its lock on only
+    every 5 ms, which the main thread waits for in each callback of a turn: half a
+    second, together. For as long as this takes it is asked to do so more often.
     """
+    with _WARMING:
+        usual = sys.getswitchinterval()
+        sys.setswitchinterval(min(usual, SWITCH))
+        try:
+            _warm_layers()
+        finally:
+            sys.setswitchinterval(usual)
+
+
+def _warm_layers() -> None:
     table = layers.labels_colors({1: (1.0, 0.0, 0.0)})
     features = {"index": [0, 1], "class": ["background", "a"]}
     for kind in (np.uint8, np.uint16):
