@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
     from napari_gem.layers import LayerImage
 
+# napari draws tool buttons as bare text, and those that are on like the others
+BUTTON = (
+    "QToolButton { padding: 2px 8px; border-radius: 2px; "
+    "border: 1px solid rgba(128, 128, 128, 50%); } "
+    "QToolButton:checked { background: palette(highlight); }"
+)
 NO_CLASS = "Choose a class in the table first; it gets the examples."
 NO_LABELS = (
     "Paint what the class looks like in a labels layer, select that layer, and press "
@@ -63,6 +69,7 @@ class ExampleBar(QWidget):
         layout.setSpacing(4)
         layout.addWidget(QLabel("Examples"))
         for button in (self.positive, self.negative, self.painted):
+            button.setStyleSheet(BUTTON)
             layout.addWidget(button)
         layout.addStretch()
         self.positive.clicked.connect(lambda on: self._on_clicked(on, positive=True))
