@@ -44,25 +44,34 @@ def test_a_closed_controller_warms_up_nothing(qtbot, monkeypatch):
     assert not warmed
 
 
-def test_warming_up_hands_the_lock_on_and_leaves_the_interval_alone(monkeypatch):
+@pytest.fixture
+def interval():
+    """Python's usual interval, whatever a failed test left behind."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    yield sys.getswitchinterval()
+    sys.setswitchinterval(before)
+
+
+def test_warming_up_hands_the_lock_on_and_leaves_the_interval_alone(
+    monkeypatch, interval
+):
     seen = []
     monkeypatch.setattr(
         results, "_warm_layers", lambda: seen.append(sys.getswitchinterval())
     )
-    usual = sys.getswitchinterval()
     thread = Thread(target=warm_up)
     thread.start()
     thread.join()
     assert seen[0] <= 0.001
-    assert sys.getswitchinterval() == usual
+    assert sys.getswitchinterval() == interval
 
 
-def test_the_interval_comes_back_if_warming_up_fails(monkeypatch):
+def test_the_interval_comes_back_if_warming_up_fails(monkeypatch, interval):
     def fail():
         raise RuntimeError
 
     monkeypatch.setattr(results, "_warm_layers", fail)
-    usual = sys.getswitchinterval()
     with pytest.raises(RuntimeError):
         warm_up()
-    assert sys.getswitchinterval() == usual
+    assert sys.getswitchinterval() == interval
