@@ -188,6 +188,7 @@ def read_open_clip(visual: Any, image: Tensor) -> PlainTower:
 def read_timm(visual: Any, image: Tensor) -> PlainTower:
     trunk = visual.trunk
     trunk.set_input_size(tuple(image.shape[2:]))
+    trunk.requires_grad_(False)  # older versions forget it
     tokens = trunk._pos_embed(trunk.patch_embed(image))
     table = None
     if isinstance(tokens, tuple):

@@ -56,6 +56,7 @@ def test_image_on_another_grid(clip: Any, backbone: Any) -> None:
     other = deepcopy(clip)
     if hasattr(other.visual, "trunk"):
         other.visual.trunk.set_input_size(tuple(pixels.shape[2:]))
+        other.requires_grad_(False)  # older versions forget it
     else:
         position = reference.resampled(
             other.visual.positional_embedding, SQUARE, OBLONG
