@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -11,9 +12,15 @@ from napari_gem.types import GemError
 Record = TypeVar("Record")
 
 
+@cache
+def _adapter(kind: type[Record]) -> TypeAdapter[Record]:
+    """Keep one for each class: it takes milliseconds to make."""
+    return TypeAdapter(kind)
+
+
 def to_json(record: object) -> str:
     """Write a record as one line of JSON."""
-    return TypeAdapter(type(record)).dump_json(record).decode()
+    return _adapter(type(record)).dump_json(record).decode()
 
 
 def from_json(kind: type[Record], text: str | bytes) -> Record:
@@ -25,7 +32,7 @@ def from_json(kind: type[Record], text: str | bytes) -> Record:
         If the text is no JSON or does not fit the class; the message says where.
     """
     try:
-        return TypeAdapter(kind).validate_json(text)
+        return _adapter(kind).validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the text"
@@ -36,5 +43,5 @@ def from_json(kind: type[Record], text: str | bytes) -> Record:
 
 def to_dict(record: object) -> dict[str, Any]:
     """Turn a record into plain dicts, lists, strings and numbers."""
-    plain: dict[str, Any] = TypeAdapter(type(record)).dump_python(record, mode="json")
+    plain: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
     return plain
