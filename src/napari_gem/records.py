@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -13,14 +13,16 @@ Record = TypeVar("Record")
 
 
 @cache
-def _adapter(kind: type[Record]) -> TypeAdapter[Record]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     """Keep one for each class: it takes milliseconds to make."""
     return TypeAdapter(kind)
 
 
 def to_json(record: object) -> str:
     """Write a record as one line of JSON."""
-    return _adapter(type(record)).dump_json(record).decode()
+    kind: Any = type(record)
+    text: str = _adapter(kind).dump_json(record).decode()
+    return text
 
 
 def from_json(kind: type[Record], text: str | bytes) -> Record:
@@ -32,7 +34,8 @@ def from_json(kind: type[Record], text: str | bytes) -> Record:
         If the text is no JSON or does not fit the class; the message says where.
     """
     try:
-        return _adapter(kind).validate_json(text)
+        adapter: TypeAdapter[Record] = _adapter(cast(Any, kind))
+        return adapter.validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the text"
@@ -43,5 +46,6 @@ def from_json(kind: type[Record], text: str | bytes) -> Record:
 
 def to_dict(record: object) -> dict[str, Any]:
     """Turn a record into plain dicts, lists, strings and numbers."""
-    plain: dict[str, Any] = _adapter(type(record)).dump_python(record, mode="json")
+    kind: Any = type(record)
+    plain: dict[str, Any] = _adapter(kind).dump_python(record, mode="json")
     return plain

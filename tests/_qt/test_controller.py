@@ -6,6 +6,8 @@ events at just the wrong moment; `test_widget.py` runs the real one.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -534,3 +536,90 @@ def test_another_image_chosen_during_a_run_is_not_current_after_it(stage):
     stage.finish(1)
     assert stage.current[-1] is False
     assert len(stage.client.requests) == 1
+
+
+def test_undo_waits_for_the_run(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    stage.run(layer)
+    stage.controller.undo()
+    assert stage.told[-1][0] == "warning"
+    assert len(stage.results()) == 3
+    stage.controller.cancel()
+    stage.send(Cancelled(2))
+    assert not stage.controller.busy
+
+
+def test_undo_after_live_changes_brings_back_what_was_painted(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    labels = stage.results()[-1]
+    labels.paint((2, 2), 7)
+    stage.run(layer, policy="replace")
+    stage.finish(2)
+    assert labels.data[2, 2] == 1
+    for run in (3, 4):
+        stage.controller.refresh(stage.ask(layer, "nuclei\nship"))
+        stage.send(stage.client.finished(run))
+    stage.controller.undo()
+    assert labels.data[2, 2] == 7
+
+
+def test_live_changes_go_on_as_the_run_did(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    labels = stage.results()[-1]
+    labels.paint((2, 2), 7)
+    stage.run(layer, policy="fill")
+    stage.finish(2)
+    stage.controller.refresh(stage.ask(layer, "nuclei\nship"))
+    stage.send(stage.client.finished(3))
+    assert labels.data[2, 2] == 7
+    assert [x for x in stage.results() if isinstance(x, Labels)] == [labels]
+
+
+def test_a_switched_off_table_is_told_and_taken_back(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    ask = stage.ask(layer, "nuclei")
+    off = tuple(replace(prompt, on=False) for prompt in ask.prompts)
+    stage.controller.refresh(replace(ask, prompts=off))
+    assert stage.told[-1] == ("error", "Every class is switched off. Switch one on.")
+    stage.controller.refresh(ask)
+    assert stage.told[-1] == ("info", "")
+
+
+def test_a_stack_is_one_run_and_no_slider_changes_it(stage):
+    layer = stage.image(3, 12, 10)
+    stage.viewer.dims.set_point(0, 0)
+    ask = stage.ask(layer)
+    more = tuple(
+        layers.read_layer(layer, stage.viewer.dims, position={0: n}) for n in (1, 2)
+    )
+    stage.controller.run(replace(ask, more=more))
+    for run in (1, 2, 3):
+        stage.send(stage.client.finished(run))
+    stage.until(lambda: not stage.controller.busy)
+    labels = stage.results()[-1]
+    assert labels.data.shape == (3, 12, 10)
+    assert labels.data.all()
+    assert not stage.controller.is_current(ask)
+    stage.controller.undo()
+    assert list(stage.viewer.layers) == [layer]
+
+
+def test_a_cancelled_stack_leaves_nothing(stage):
+    layer = stage.image(3, 12, 10)
+    stage.viewer.dims.set_point(0, 0)
+    more = (layers.read_layer(layer, stage.viewer.dims, position={0: 1}),)
+    stage.controller.run(replace(stage.ask(layer), more=more))
+    stage.send(stage.client.finished(1))
+    assert stage.results()
+    stage.controller.cancel()
+    stage.send(Cancelled(2))
+    assert not stage.controller.busy
+    assert list(stage.viewer.layers) == [layer]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Thread
@@ -36,6 +37,7 @@ from napari_gem.types import (
     Region,
     Request,
     ScoreParameters,
+    label_ids,
 )
 
 if TYPE_CHECKING:
@@ -200,6 +202,7 @@ class Controller(QObject):
         self._encoded: _Encoded | None = None
         self._next: Ask | None = None
         self._watched: tuple[Any, ...] = ()
+        self._complained = False
         self._closed = False
         self._allowed: set[str] = set()  # models that the user let us download
         self._rest = QTimer(self)
@@ -301,6 +304,10 @@ class Controller(QObject):
 
     def undo(self) -> None:
         """Bring the viewer's layers back to before the last run."""
+        if self.busy:
+            self._tell("warning", "A run is going on. Cancel it, or let it end first.")
+            return
+        self._forget_live()
         try:
             self._tell("info", self._results.undo())
         except GemError as error:
@@ -337,6 +344,8 @@ class Controller(QObject):
         return replace(request, download=allowed)
 
     def _request(self, ask: Ask) -> Request:
+        if ask.prompts and not any(prompt.on for prompt in ask.prompts):
+            raise GemError("Every class is switched off. Switch one on.")
         prompts = parse_prompts(prompt for prompt in ask.prompts if prompt.on)
         check_maps(len(prompts), ask.image.shape)
         return Request(
@@ -364,8 +373,14 @@ class Controller(QObject):
         try:
             request = self._request(ask)
         except GemError as error:
+            self._complained = True
             self._tell("error", str(error))
             return
+        ran = encoded.ask.policy  # what was painted since is not to be replaced
+        ask = replace(ask, policy="fill" if "fill" in (ran, ask.policy) else "new")
+        if self._complained:
+            self._complained = False
+            self._tell("info", "")
         self._job = _Job(ask, live=True, preview=preview)
         request = replace(request, image=encoded.name, preview=preview)
         self._job.number = self._client.submit(None, request)
@@ -444,7 +459,8 @@ class Controller(QObject):
 
     def _cancelled(self, job: _Job) -> None:
         if job.stack is not None and job.stack.labels is not None:
-            self._results.undo()  # the slices that are done; they stay encoded
+            with suppress(GemError):  # there is nothing to undo
+                self._results.undo()  # the slices that are done; they stay encoded
         self._end(job, "info", "Cancelled.")
 
     def _fail(self, job: _Job, failed: Failed) -> None:
@@ -461,7 +477,8 @@ class Controller(QObject):
                 job.stack.add(image, results)
             else:
                 results = layers.move_results(job.ask.layers[0], image, results)
-                self._results.show(image, results, _policy(job.ask))
+                policy = _policy(job.ask)
+                self._results.show(image, results, policy, live=job.live)
         except GemError as error:
             self._end(job, "error", str(error))
             return
@@ -475,11 +492,13 @@ class Controller(QObject):
             self._end_live(job, event)
             return
         if job.ask.more:
-            self._go_on(job)
+            self._go_on(job, event)
             return
         count = len(results) - 1
         done = f"Done: labels and {count} {'map' if count == 1 else 'maps'}."
-        self._set_encoded(None if job.stale else _Encoded(job.ask, event.image))
+        # of a stack only the last slice is: sliders would change that one alone
+        unfit = job.stale or job.stack is not None
+        self._set_encoded(None if unfit else _Encoded(job.ask, event.image))
         notices = [*event.notices, *_missing(event), *([STALE] if job.stale else [])]
         self._end(
             job,
@@ -488,9 +507,14 @@ class Controller(QObject):
         )
         self._catch_up(job.ask)
 
-    def _go_on(self, job: _Job) -> None:
+    def _go_on(self, job: _Job, event: Finished) -> None:
         """Segment the next slice of a stack."""
-        ask = replace(job.ask, image=job.ask.more[0], more=job.ask.more[1:])
+        ask = replace(
+            job.ask,
+            image=job.ask.more[0],
+            more=job.ask.more[1:],
+            prompts=_as_vectors(job.ask.prompts, event.recipe.prompts),
+        )
         try:
             request = replace(self._request(ask), download=job.allowed)
         except GemError as error:
@@ -548,6 +572,22 @@ class Controller(QObject):
 
 def _policy(ask: Ask) -> Policy:
     return "new" if ask.policy == "ask" else ask.policy
+
+
+def _as_vectors(
+    prompts: tuple[Prompt, ...], told: tuple[Prompt, ...]
+) -> tuple[Prompt, ...]:
+    """Examples that are places on one slice, as vectors that hold on others."""
+    found = {
+        label: tuple(replace(e, point=None) for e in prompt.examples if e.vector)
+        for label, prompt in zip(label_ids(told), told, strict=True)
+    }
+    return tuple(
+        replace(prompt, examples=found.get(prompt.label, ()))
+        if prompt.examples
+        else prompt
+        for prompt in prompts
+    )
 
 
 def _missing(event: Finished) -> list[str]:

@@ -67,6 +67,7 @@ class ResultLayers:
         self.ledger = written.Ledger()
         self._undo: Undo | None = None
         self._preview_of: object = None
+        self._undo_of: object = None
 
     @property
     def can_undo(self) -> bool:
@@ -84,12 +85,17 @@ class ResultLayers:
         return layers.painted_labels(self.viewer.layers, image, self.ledger)
 
     def show(
-        self, image: LayerImage, results: list[LayerData], policy: Policy = "new"
+        self,
+        image: LayerImage,
+        results: list[LayerData],
+        policy: Policy = "new",
+        *,
+        live: bool = False,
     ) -> None:
         """Show a result, all of it in one go.
 
-        Previews of an image plane and the full result that follows them are one step
-        for `undo`.
+        A run and the live changes that follow it on the same image plane are one step
+        for `undo`; so are previews and the full result that follows them.
 
         Parameters
         ----------
@@ -99,6 +105,8 @@ class ResultLayers:
             From `napari_gem.layers.result_layers`.
         policy
             What happens to labels that somebody changed.
+        live
+            Whether this refines the run before.
         """
         viewer = self.viewer
         results = layers.color_results(viewer.layers, image, results)
@@ -106,7 +114,12 @@ class ResultLayers:
         # made before anything is touched: what is wrong with the data shows up here
         made = [Layer.create(data, kwargs, kind) for data, kwargs, kind in plan.add]
         shape = results[-1].data.shape
-        undo = self.begin((image.source, image.plane))
+        of = (image.source, image.plane)
+        if live and self._undo is not None and self._undo_of == of:
+            undo = self._undo
+        else:
+            undo = self.begin(of)
+            self._undo_of = of
         for layer in plan.remove:
             undo.remove(layer)
         for layer in plan.hide:

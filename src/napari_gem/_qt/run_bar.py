@@ -90,6 +90,7 @@ class RunBar(QWidget):
         """Show whether a run is going on."""
         self.run_button.setEnabled(not busy)
         self.cancel_button.setEnabled(busy)
+        self.undo_button.setEnabled(not busy)
         self.stage.setVisible(busy)
         self.bar.setVisible(busy)
         if not busy:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari.utils.transforms import Affine
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
@@ -96,6 +95,7 @@ class GemWidget(QWidget):
         self.run_bar.set_help(self.keys.help_text())
         self.prompt_table.suggest(self.image_panel.layer())
         self._on_image()
+        self._tell_examples()
         # napari reads its units when the first layer is made; two threads that do so
         # at once, ours and the one on which the user opens an image, both fail
         Affine(ndim=2)
@@ -266,6 +266,10 @@ class GemWidget(QWidget):
             self.example_bar.set_image(None, None)
         else:
             self.example_bar.set_image(self.image_panel.layer(), view)
+            for prompt in self.prompt_table.prompts():
+                # those of the slice that is shown now
+                found = self.example_bar.points.examples(prompt.label)
+                self._on_examples(prompt.label, found)
         self.refresh()
 
     def _on_image_told(self, kind: str, sentence: str) -> None:
@@ -284,8 +288,13 @@ class GemWidget(QWidget):
             kept = tuple(e for e in prompt.examples if e.point is None)
             self.prompt_table.set_examples(label, (*kept, *found))
 
-    def _on_table(self, _moving: bool) -> None:
+    def _tell_examples(self) -> None:
+        """Tell the examples how classes look now, and which one gets them."""
         self.example_bar.show_prompts(self.prompt_table.prompts())
+        self.example_bar.set_prompt(self.prompt_table.current())
+
+    def _on_table(self, _moving: bool) -> None:
+        self._tell_examples()
         self.refresh()
 
     def _on_model(self) -> None:
@@ -372,13 +381,16 @@ class GemWidget(QWidget):
     # ---------------------------------------------------------------- what is kept
 
     def _recall(self, last: LastUsed) -> None:
-        if last.model != "embedded":
-            self.model_choice.add(NamedModel(last.model, last.architecture), last.model)
         self.device_choice.set_device(last.device)
         try:
-            self._show_card(self.card())
-        except GemError:
-            return
+            name = find_model(last.model, last.architecture).name
+        except GemError as error:
+            self.run_bar.tell("warning", f"{error} The embedded model is chosen.")
+        else:
+            if last.model != "embedded":
+                named = NamedModel(last.model, last.architecture)
+                self.model_choice.add(named, name)
+        self._show_card(self.card())
         self.prompt_table.set_prompts(last.prompts, undoable=False)
         if last.background is not None:
             self.prompt_table.set_background(last.background)
