@@ -198,7 +198,9 @@ def changes(widget: GemWidget) -> dict[str, Callable[[int], object]]:
         "on and off": lambda i: model.change(last, on=bool(i % 2)),
         "smoothing": lambda i: fields["smoothing"].setValue(2 + i),
         "minimum size": lambda i: fields["minimum_size"].setValue(50 + 10 * i),
-        "background weight": lambda i: fields["background_weight"].setValue(1 + i / 20),
+        "background weight": lambda i: fields["background_weight"].setValue(
+            1.05 + i / 20
+        ),
         "new word": new_word,
     }
 
