@@ -332,8 +332,11 @@ def measure_cancel(size: int, repeats: int) -> None:
             widget.run_bar.cancel_button.click()
             wait_until(lambda: not controller.busy)
             times.append(time.perf_counter() - started)
-            if len(viewer.layers) != 1 or controller.worker_id is None:
-                raise RuntimeError("something is not as before")
+            alive = controller.worker_id is not None
+            print(
+                f"  {times[-1] * 1e3:.0f} ms: {widget.run_bar.status.text()} "
+                f"{len(viewer.layers)} layers, worker {'kept' if alive else 'killed'}"
+            )
     print(
         f"cancel while encoding, {size} x {size}: median {median(times) * 1e3:.0f} ms, "
         f"most {max(times) * 1e3:.0f} ms of {repeats}"
