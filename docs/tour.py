@@ -415,6 +415,7 @@ def results(tour: Tour) -> None:
         click(getattr(panel, f"{kind}_button"))
         tour.until(lambda: not extras.busy, kind)
         assert tour.find(kind), tour.widget.run_bar.status.text()
+        assert tour.widget.image_panel.layer().name == "Fluorescence"
     path = tour.files / "instances.csv"
     extras.make_table(None, panel.options(), path)
     tour.until(lambda: not extras.busy, "the table")
@@ -752,8 +753,8 @@ def answer(tour: Tour, choice: str, picture: str) -> None:
 def shrink(path: Path) -> None:
     """Save a picture with few colours."""
     picture = Picture.open(path).convert("RGB")
-    # rare colours, those of small classes, are kept
-    few = picture.quantize(COLORS, Picture.Quantize.MAXCOVERAGE, dither=0)
+    # it keeps rare colours, those of small classes, and greys as they are
+    few = picture.quantize(COLORS, Picture.Quantize.FASTOCTREE, dither=0)
     few.save(path, optimize=True)
 
 

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_gem import layers
 from napari_gem._qt import extras as extras_module
 from napari_gem._qt.extras import BUSY, Extras, choose_labels
+from napari_gem._qt.image_choice import ImageChoice
 from napari_gem._qt.results_panel import ResultsPanel
 from napari_gem.layers.extras import EXTRA_KINDS, ExtraOptions, make_extra
 from tests.layers.test_extras import show
@@ -278,3 +279,19 @@ def test_labels_that_are_chosen(viewer, labels, extras, wait):
     assert choose_labels(viewer) is own
     viewer.layers.selection.active = viewer.layers[0]
     assert choose_labels(viewer) is labels
+
+
+def test_what_is_made_is_not_taken_for_an_image_to_segment(
+    viewer, labels, extras, wait, qtbot
+):
+    choice = ImageChoice(viewer)
+    qtbot.addWidget(choice)
+    image = choice.layer()
+    chosen = []
+    choice.layer_chosen.connect(chosen.append)
+    extras.make(labels, "uncertainty")
+    wait()
+    made = viewer.layers.selection.active
+    assert role(made) == "uncertainty"
+    assert choice.layer() == image
+    assert not chosen

@@ -212,13 +212,13 @@ class Extras(QObject):
         layer = self._find(placed)
         if layer is None:
             _place(new, placed.kwargs)
+            _sign(new)  # before it is added: a layer of the user would be chosen
             layer = self._viewer.add_layer(new)
             done = "Added"
         else:
             _update(layer, placed)
+            _sign(layer)
             done = "Updated"
-        entry = layer.metadata[KEY]
-        layer.metadata[KEY] = {**entry, "layer": str(layer.unique_id)}
         self._written[layer] = _Written.of(layer)
         self.told.emit("info", f"{done} '{layer.name}'{_count(placed)}.")
 
@@ -299,6 +299,12 @@ def _update(layer: Any, extra: ExtraLayer) -> None:
     _place(layer, extra.kwargs)
     _color(layer, extra)
     layer.metadata = {**layer.metadata, **extra.kwargs["metadata"]}
+
+
+def _sign(layer: Any) -> None:
+    """Mark a layer as ours."""
+    entry = layer.metadata[KEY]
+    layer.metadata[KEY] = {**entry, "layer": str(layer.unique_id)}
 
 
 def _place(layer: Any, kwargs: dict[str, Any]) -> None:
