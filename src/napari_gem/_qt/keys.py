@@ -8,7 +8,6 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QMessageBox, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -129,11 +128,3 @@ def help_text(keys: tuple[Key, ...] = KEYS) -> str:
         for key in keys
     )
     return f"<table>{rows}</table>"
-
-
-def show_help(parent: QWidget | None = None, keys: tuple[Key, ...] = KEYS) -> None:
-    """Show the keys in a dialog; returns when it is closed."""
-    box = QMessageBox(parent)
-    box.setWindowTitle("Keys of GEM")
-    box.setText(help_text(keys))
-    box.exec()

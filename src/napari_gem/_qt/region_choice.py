@@ -100,10 +100,6 @@ class RegionChoice(QWidget):
         """Shapes layer that is chosen; None if none is or another part is."""
         return self.shapes.currentData() if self.follows_shapes() else None
 
-    def follows_view(self) -> bool:
-        """Whether the part changes with the view."""
-        return bool(self.where.currentText() == VISIBLE)
-
     def follows_shapes(self) -> bool:
         """Whether the part changes with a shape."""
         return bool(self.where.currentText() == SHAPE)
