@@ -27,6 +27,8 @@ FLOORS = {
     "iou_present": 0.575,
 }
 CARD = Path(napari_gem.__file__).parent / "embedded" / "model_card.md"
+# five methods on sixty scenes take minutes on a busy machine, and the first test pays
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")
