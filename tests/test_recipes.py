@@ -177,7 +177,8 @@ def test_replay_gives_the_same_labels(request, name, image, model, tmp_path):
     path = recipes.write_recipe(made.recipe, tmp_path / "a.json")
     again = recipes.replay(recipes.read_recipe(path), read_image(image).pixels)
     np.testing.assert_array_equal(again.labels, made.labels)
-    np.testing.assert_array_equal(again.probabilities, made.probabilities)
+    # matrix products may round differently wherever an array begins in memory
+    np.testing.assert_allclose(again.probabilities, made.probabilities, atol=1e-6)
     assert again.recipe == made.recipe
     assert set(np.unique(made.labels)) == {0, 7 if name == "fancy" else 1}
 
