@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_gem.evaluation.metrics import class_iou, ranking
 from napari_gem.models import Model, find_model, load_model
 from napari_gem.pipeline import encode, segment
 from napari_gem.scores import group_scores
@@ -28,7 +29,6 @@ from napari_gem.tiles import upsample
 from napari_gem.types import Appearance, EncodeParameters, Features, GemParameters
 from training.captions import PHRASES
 from training.make_test_scenes import hard_scenes, load_scenes
-from training.metrics import class_iou, ranking
 from training.scenes import BACKGROUND, CLASSES_OF, DOMAINS, INDEX, Scene
 
 RGB = Appearance(rgb=True, limits=(0, 255))

@@ -25,6 +25,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from napari_gem.evaluation.metrics import ranking
 from napari_gem.examples import Centred, centre, keep, prototype_scores
 from napari_gem.models import Model
 from napari_gem.postprocess.largest import largest
@@ -39,7 +40,6 @@ from napari_gem.types import Example, Features, Prompt
 from training.captions import PHRASES
 from training.evaluate import encode_scene, load_run
 from training.make_test_scenes import hard_scenes
-from training.metrics import ranking
 from training.scenes import CLASSES_OF, Scene
 
 WEAK = (
@@ -102,8 +102,8 @@ class Figures:
         truth, found = encoded.scene.mask(name), labels == number + 1
         key = f"{encoded.scene.domain}: {name}"
         self._parts[key] += (truth & found).sum(), (truth | found).sum()
-        auroc, _ = ranking(maps[number][::2, ::2], truth[::2, ::2])
-        self._aurocs[key].append(auroc)
+        found = ranking(maps[number][::2, ::2], truth[::2, ::2])
+        self._aurocs[key].append(found.auroc)
 
     def add_wrong(self, before: np.ndarray, after: np.ndarray) -> None:
         """Add where a class was wrongly found before and after a change."""

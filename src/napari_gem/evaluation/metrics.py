@@ -1,0 +1,337 @@
+"""Figures of merit of labels and maps, counted image by image in constant memory.
+
+Truth and prediction hold class numbers from 0; `IGNORED` pixels of the truth count
+nowhere, and `OTHER` in a prediction is no class of the data set, so always wrong.
+Every tally is a set of arrays that only ever grow by addition (`state`), so that
+partial results can be kept and joined.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Counts = NDArray[np.int64]
+    Figures = NDArray[np.float64]
+
+IGNORED = -1
+OTHER = -2
+
+BINS = 4096
+"""Bins of the maps' values in a `RankingTally`."""
+
+LOGIT_LIMIT = 16.0
+"""Values nearer to 0 or 1 than the logistic function of this fall into the end bins."""
+
+CONFIDENCES = 15
+"""Bins of the calibration error."""
+
+BOUNDARY = 0.02
+"""Width of the boundary as part of the image's diagonal (arXiv 2103.16562)."""
+
+
+class LabelTally:
+    """Pixels by true and by predicted class.
+
+    Parameters
+    ----------
+    classes
+        Number of classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+        self.counts: Counts = np.zeros((classes, classes + 1), np.int64)
+
+    @property
+    def state(self) -> dict[str, Counts]:
+        """What has been counted so far."""
+        return {"labels": self.counts}
+
+    def add(self, predicted: NDArray[Any], truth: NDArray[Any]) -> None:
+        """Count one image.
+
+        Parameters
+        ----------
+        predicted, truth
+            Class numbers of the same shape.
+        """
+        known = truth != IGNORED
+        found = predicted[known].astype(np.int64)
+        found[found == OTHER] = self._classes
+        pairs = truth[known].astype(np.int64) * (self._classes + 1) + found
+        size = self._classes * (self._classes + 1)
+        self.counts += np.bincount(pairs, minlength=size).reshape(self.counts.shape)
+
+    def iou(self) -> Figures:
+        """Intersection over union of each class; NaN if it is neither there nor found.
+
+        As mmsegmentation's ``IoUMetric``.
+        """
+        right = np.diagonal(self.counts)
+        found = self.counts.sum(axis=0)[: self._classes]
+        return _ratio(right, self.counts.sum(axis=1) + found - right)
+
+    def weighted_iou(self) -> float:
+        """IoU weighted by the classes' share of the true pixels (arXiv 1411.4038)."""
+        there = self.counts.sum(axis=1)
+        shares = _ratio(there, np.full_like(there, there.sum()))
+        return float(np.nansum(shares * np.nan_to_num(self.iou())))
+
+    def accuracy(self) -> float:
+        """Share of the pixels with the right class."""
+        total = np.array([self.counts.sum()])
+        return float(_ratio(np.array([np.trace(self.counts)]), total)[0])
+
+
+class BoundaryTally:
+    """Boundary IoU: the IoU of the strips along the edges (arXiv 2103.16562).
+
+    Parameters
+    ----------
+    classes
+        Number of classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.both: Counts = np.zeros(classes, np.int64)
+        self.either: Counts = np.zeros(classes, np.int64)
+
+    @property
+    def state(self) -> dict[str, Counts]:
+        """What has been counted so far."""
+        return {"boundary_both": self.both, "boundary_either": self.either}
+
+    def add(self, predicted: NDArray[Any], truth: NDArray[Any]) -> None:
+        """Count one image.
+
+        Parameters
+        ----------
+        predicted, truth
+            (height, width), class numbers.
+        """
+        width = max(1, round(BOUNDARY * float(np.hypot(*truth.shape))))
+        known = truth != IGNORED
+        there = np.union1d(np.unique(truth), np.unique(predicted[known]))
+        for number in there[there >= 0].astype(int):
+            true = _edge(truth == number, width) & known
+            found = _edge((predicted == number) & known, width)
+            self.both[number] += np.count_nonzero(true & found)
+            self.either[number] += np.count_nonzero(true | found)
+
+    def iou(self) -> Figures:
+        """Boundary IoU of each class; NaN if it is neither there nor found."""
+        return _ratio(self.both, self.either)
+
+
+class RankingTally:
+    """How well each class's map tells its pixels from all others.
+
+    Values are counted in `BINS` bins, evenly spaced in ``log(p / (1 - p))`` so that
+    values near 0 and 1 stay apart; values of one bin count as equal. For values that
+    fill more than a few bins AUROC and average precision are right to about 0.001.
+
+    Parameters
+    ----------
+    classes
+        Number of classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.hits: Counts = np.zeros((classes, BINS), np.int64)
+        self.others: Counts = np.zeros((classes, BINS), np.int64)
+
+    @property
+    def state(self) -> dict[str, Counts]:
+        """What has been counted so far."""
+        return {"ranking_hits": self.hits, "ranking_others": self.others}
+
+    def add(self, number: int, values: NDArray[Any], truth: NDArray[np.bool_]) -> None:
+        """Count pixels of one class's map.
+
+        Parameters
+        ----------
+        number
+            The class.
+        values
+            Of the map, 0 to 1.
+        truth
+            Same shape: whether the pixel shows the class.
+        """
+        with np.errstate(divide="ignore"):
+            logits = np.log(values / (1 - values), dtype=np.float64)
+        place = (logits / LOGIT_LIMIT + 1) * (BINS / 2)
+        bins = np.clip(place, 0, BINS - 1).astype(np.int64)
+        self.hits[number] += np.bincount(bins[truth], minlength=BINS)
+        self.others[number] += np.bincount(bins[~truth], minlength=BINS)
+
+    def figures(self) -> tuple[Figures, Figures]:
+        """AUROC and average precision of each class; NaN where they mean nothing."""
+        pairs = [
+            _ranking(hits[::-1], others[::-1])
+            for hits, others in zip(self.hits, self.others, strict=True)
+        ]
+        found = np.array(pairs).reshape(-1, 2)
+        return found[:, 0], found[:, 1]
+
+
+class CalibrationTally:
+    """Whether a probability of 0.8 is right in 8 of 10 cases (arXiv 1706.04599)."""
+
+    def __init__(self) -> None:
+        self.counts: Counts = np.zeros((CONFIDENCES, 2), np.int64)
+        self.sums: Figures = np.zeros(CONFIDENCES)
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What has been counted so far."""
+        return {"calibration_counts": self.counts, "calibration_sums": self.sums}
+
+    def add(self, confidence: NDArray[Any], right: NDArray[np.bool_]) -> None:
+        """Count pixels.
+
+        Parameters
+        ----------
+        confidence
+            Probability of the predicted class, 0 to 1.
+        right
+            Whether it is the true one.
+        """
+        bins = np.ceil(confidence.astype(np.float64) * CONFIDENCES).astype(np.int64) - 1
+        bins = np.clip(bins, 0, CONFIDENCES - 1)
+        self.counts[:, 0] += np.bincount(bins, minlength=CONFIDENCES)
+        self.counts[:, 1] += np.bincount(bins[right], minlength=CONFIDENCES)
+        self.sums += np.bincount(bins, confidence, minlength=CONFIDENCES)
+
+    def error(self) -> float:
+        """Return the expected calibration error, 0 to 1; NaN if nothing was counted."""
+        total = self.counts[:, 0].sum()
+        if not total:
+            return float("nan")
+        return float(np.abs(self.sums - self.counts[:, 1]).sum() / total)
+
+
+class PointTally:
+    """Point labels by class: rightly found, wrongly found, missed (arXiv 2210.14142).
+
+    Parameters
+    ----------
+    classes
+        Number of classes.
+    """
+
+    def __init__(self, classes: int) -> None:
+        self.counts: Counts = np.zeros((classes, 3), np.int64)
+
+    @property
+    def state(self) -> dict[str, Counts]:
+        """What has been counted so far."""
+        return {"points": self.counts}
+
+    def add(
+        self, number: int, found: NDArray[np.bool_], truth: NDArray[np.bool_]
+    ) -> None:
+        """Count the points of one class in one image.
+
+        Parameters
+        ----------
+        number
+            The class.
+        found, truth
+            Whether each point is said to show it, and does.
+        """
+        self.counts[number] += [
+            np.count_nonzero(found & truth),
+            np.count_nonzero(found & ~truth),
+            np.count_nonzero(~found & truth),
+        ]
+
+    def iou(self) -> Figures:
+        """IoU of each class over its points; NaN without points that count."""
+        return _ratio(self.counts[:, 0], self.counts.sum(axis=1))
+
+
+class Ranking(NamedTuple):
+    """How well scores rank what is wanted before all other.
+
+    Attributes
+    ----------
+    auroc, precision
+        Area under the ROC curve, and average precision; each 0 to 1.
+    """
+
+    auroc: float
+    precision: float
+
+
+def ranking(scores: NDArray[Any], truth: NDArray[np.bool_]) -> Ranking:
+    """Rank pixels exactly, all at once.
+
+    Parameters
+    ----------
+    scores
+        Any shape; larger means more likely.
+    truth
+        Same shape; some true and some false.
+    """
+    values, places = np.unique(scores.ravel(), return_inverse=True)
+    wanted = truth.ravel()
+    hits = np.bincount(places[wanted], minlength=len(values))
+    others = np.bincount(places[~wanted], minlength=len(values))
+    return Ranking(*_ranking(hits[::-1], others[::-1]))
+
+
+def class_iou(
+    predicted: NDArray[Any], truth: NDArray[Any], numbers: Sequence[int]
+) -> list[float]:
+    """Intersection over union of chosen classes, all at once.
+
+    Parameters
+    ----------
+    predicted, truth
+        Class numbers of any kind, of the same shape.
+    numbers
+        The classes to measure; NaN for one that is neither there nor found.
+    """
+    both = [np.count_nonzero((predicted == n) & (truth == n)) for n in numbers]
+    either = [np.count_nonzero((predicted == n) | (truth == n)) for n in numbers]
+    return [float(value) for value in _ratio(np.array(both), np.array(either))]
+
+
+def mean(values: NDArray[np.floating[Any]]) -> float:
+    """Mean of the classes that have a figure; NaN if none has."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def _edge(mask: NDArray[np.bool_], width: int) -> NDArray[np.bool_]:
+    """Find the pixels of a mask that are at most this far inside of its edge."""
+    if not mask.any():
+        return mask
+    # what lies outside of the image is not the class: its border is an edge too
+    depth = ndimage.distance_transform_cdt(np.pad(mask, 1), "chessboard")[1:-1, 1:-1]
+    edge: NDArray[np.bool_] = mask & (depth <= width)
+    return edge
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Figures:
+    unknown = np.full(np.shape(whole), np.nan)
+    result: Figures = np.divide(part, whole, out=unknown, where=whole > 0)
+    return result
+
+
+def _ranking(hits: NDArray[Any], others: NDArray[Any]) -> tuple[float, float]:
+    """AUROC and average precision from counts of equal values, the largest first."""
+    if not hits.sum() or not others.sum():
+        return float("nan"), float("nan")
+    found, wrong = np.cumsum(hits), np.cumsum(others)
+    pairs = (others * (found - hits / 2)).sum()
+    precision = (hits * _ratio(found, found + wrong))[hits > 0].sum() / found[-1]
+    return float(pairs / (float(found[-1]) * float(wrong[-1]))), float(precision)
