@@ -1,0 +1,112 @@
+"""Files of a data set that belong together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_gem.evaluation.datasets import Sample
+from napari_gem.files import SUFFIXES
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def find_root(root: Path, marks: Iterable[str], *inside: str) -> Path:
+    """Find the folder that holds all the marks: the root, or one of those inside.
+
+    Raises
+    ------
+    GemError
+        If none does.
+    """
+    marks = tuple(marks)
+    for folder in (root, *(root / name for name in inside)):
+        if all((folder / mark).exists() for mark in marks):
+            return folder
+    raise GemError(
+        f"'{root}' is not laid out as this data set; expected it to hold "
+        f"{' and '.join(marks)}."
+    )
+
+
+def pair_files(
+    images: Path, masks: Path, image_ending: str = "", mask_ending: str = ".png"
+) -> tuple[Sample, ...]:
+    """Pair files of two folders, and of the folders in them, by name.
+
+    Parameters
+    ----------
+    images, masks
+        The folders.
+    image_ending, mask_ending
+        What follows the common part of the name; empty for any image file.
+
+    Returns
+    -------
+    tuple[Sample, ...]
+        Sorted by name. A file without a partner is there too, with the path at which
+        its partner should be.
+
+    Raises
+    ------
+    GemError
+        If a folder is missing or there is no file at all.
+    """
+    for folder in (images, masks):
+        if not folder.is_dir():
+            raise GemError(f"There is no folder '{folder}', as this data set has.")
+    pictures = _by_name(images, image_ending)
+    truths = _by_name(masks, mask_ending)
+    ending = image_ending or ".png"
+    return _not_empty(
+        [
+            Sample(
+                name,
+                pictures.get(name, images / f"{name}{ending}"),
+                truths.get(name, masks / f"{name}{mask_ending or '.png'}"),
+            )
+            for name in sorted(pictures.keys() | truths.keys())
+        ],
+        images,
+    )
+
+
+def pair_listed(
+    listing: Path, images: Path, masks: Path, image_ending: str = ".jpg"
+) -> tuple[Sample, ...]:
+    """Pair the files that a text file names, one a line.
+
+    Raises
+    ------
+    GemError
+        If the list is missing or empty.
+    """
+    if not listing.is_file():
+        raise GemError(f"There is no list '{listing}' of the images in this split.")
+    lines = listing.read_text(encoding="utf-8").splitlines()
+    # some lists name mask and other things behind the image
+    names = [line.split()[0] for line in lines if line.strip()]
+    samples = [
+        Sample(name, images / f"{name}{image_ending}", masks / f"{name}.png")
+        for name in names
+    ]
+    return _not_empty(samples, listing)
+
+
+def _by_name(folder: Path, ending: str) -> dict[str, Path]:
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        place = path.relative_to(folder).as_posix()
+        if ending and place.casefold().endswith(ending.casefold()):
+            found[place[: -len(ending)]] = path
+        elif not ending and path.suffix.lower() in SUFFIXES:
+            found[place.removesuffix(path.suffix)] = path
+    return found
+
+
+def _not_empty(samples: Sequence[Sample], where: Path) -> tuple[Sample, ...]:
+    if not samples:
+        raise GemError(f"There is no image in '{where}'.")
+    return tuple(samples)
