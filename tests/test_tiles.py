@@ -100,3 +100,18 @@ def test_strips_equal_the_whole() -> None:
 def test_impossible_tiles_are_refused(side: tuple[int, int]) -> None:
     with pytest.raises(GemError, match="tile"):
         plan_tiles(10, 10, *side)
+
+
+@given(st.integers(2, 9), st.integers(2, 9), st.integers(1, 5), st.integers(1, 5))
+def test_patches_of_unlike_sides_are_interpolated_as_torch_does(
+    rows: int, columns: int, down: int, across: int
+) -> None:
+    torch = pytest.importorskip("torch")
+    maps = np.random.default_rng(rows).normal(size=(2, rows, columns))
+    maps = maps.astype(np.float32)
+    shape = rows * down, columns * across
+    found = upsample(maps, (down, across), shape[1], slice(0, shape[0]))
+    expected = torch.nn.functional.interpolate(
+        torch.from_numpy(maps)[None], size=shape, mode="bilinear"
+    )
+    assert np.allclose(found, expected[0].numpy(), atol=1e-5)

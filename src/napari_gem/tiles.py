@@ -225,7 +225,7 @@ def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 def upsample(
     maps: NDArray[np.float32],
-    patch: float,
+    patch: float | tuple[float, float],
     width: int,
     rows: slice,
 ) -> NDArray[np.float32]:
@@ -239,7 +239,7 @@ def upsample(
     maps
         (maps, rows, columns) on the patch grid.
     patch
-        Pixels per patch along each axis.
+        Pixels per patch along each axis, or along rows and along columns.
     width
         Width of the image in pixels.
     rows
@@ -250,8 +250,9 @@ def upsample(
     NDArray[np.float32]
         (maps, rows.stop - rows.start, width).
     """
-    along_rows = _interpolate(maps, 1, np.arange(rows.start, rows.stop), patch)
-    return _interpolate(along_rows, 2, np.arange(width), patch)
+    down, across = patch if isinstance(patch, tuple) else (patch, patch)
+    along_rows = _interpolate(maps, 1, np.arange(rows.start, rows.stop), down)
+    return _interpolate(along_rows, 2, np.arange(width), across)
 
 
 def _interpolate(
