@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,7 +107,6 @@ def test_impossible_tiles_are_refused(side: tuple[int, int]) -> None:
 def test_patches_of_unlike_sides_are_interpolated_as_torch_does(
     rows: int, columns: int, down: int, across: int
 ) -> None:
-    torch = pytest.importorskip("torch")
     maps = np.random.default_rng(rows).normal(size=(2, rows, columns))
     maps = maps.astype(np.float32)
     shape = rows * down, columns * across
