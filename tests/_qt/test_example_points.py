@@ -111,7 +111,7 @@ def test_who_is_told_what(viewer, points, qtbot):
     assert hear() == [3]
     layer.data = layer.data + 1
     assert hear() == [1]
-    points.forget(1)
+    layer.remove(np.flatnonzero(layer.features["label"] == 1).tolist())
     assert hear() == [1]
     assert places(points, 1) == []
     assert adding == [3, 1, 3, 0], adding  # a hidden layer takes no clicks
@@ -226,7 +226,7 @@ def test_layers_of_the_user_are_left_alone(viewer, points, qtbot):
     viewer.add_layer(copy)
     symbols = list(own.symbol)
     points.recolor([B, A])
-    points.forget(3)
+    points.show({}, ())
     assert list(own.symbol) == symbols
     assert len(own.data) == 2
     assert len(copy.data) == 1

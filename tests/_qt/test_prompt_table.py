@@ -15,13 +15,13 @@ from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog, QWidget
 
 from napari_gem._qt.prompt_background import BackgroundWords, read_words
 from napari_gem._qt.prompt_model import (
-    LARGEST_LABEL,
     Column,
     PromptModel,
     share_text,
 )
 from napari_gem._qt.prompt_table import PromptTable
 from napari_gem.colors import class_color
+from napari_gem.prompts.ids import LARGEST_LABEL
 from napari_gem.prompts.sets import PromptSet, list_sets, read_set
 from napari_gem.text import MOST_CLASSES
 from napari_gem.types import Example, Prompt
@@ -199,12 +199,14 @@ def test_undo_in_a_movement_ends_it(model):
 
 
 def test_loading_is_one_step(model):
-    model.add(["cell"])
+    model.add(["dust"])
     model.set_background(("dark",))
     before = model.state
     fluorescence = read_set("fluorescence")
     assert model.load(fluorescence)
-    assert model.state.prompts == fluorescence.prompts
+    first, *others = model.state.prompts
+    assert (first.name, first.label) == ("Nucleus", len(fluorescence.prompts) + 1)
+    assert tuple(others) == fluorescence.prompts[1:]
     assert model.state.background == fluorescence.background
     assert model.state.templates == fluorescence.templates
     assert model.state.origin.source == fluorescence.source
@@ -221,6 +223,32 @@ def test_ids_of_a_set_stay_and_later_ones_are_new(model):
     model.add(["d"])
     assert labels(model) == [2, 9]
     assert model.state.prompts[1].color == class_color(8)
+
+
+def test_a_set_gives_no_class_the_id_of_another(model):
+    model.add(["a", "b", "c"])
+    model.remove([3])
+    came = [Prompt(("c",), 1), Prompt(("B",), 3), Prompt(("d",), 2), Prompt(("e",), 9)]
+    assert model.load(PromptSet("x", prompts=tuple(came)))
+    assert labels(model) == [3, 2, 10, 9]
+    model.undo()
+    assert labels(model) == [1, 2]
+    told = record(model.told)
+    assert not model.load(PromptSet("x", prompts=(came[0], came[0])))
+    assert told[0][0] == "warning"
+    assert labels(model) == [1, 2]
+
+
+def test_ids_in_layers_are_taken():
+    model = PromptModel(known=lambda: {1: "painted", 4: "b"})
+    model.add(["a"])
+    assert labels(model) == [5]
+    came = Prompt(("b",), 1), Prompt(("painted",), 2), Prompt(("c",), 4)
+    assert model.load(PromptSet("x", prompts=came))
+    assert labels(model) == [4, 1, 6]
+    model.setData(model.index(0, Column.NAME), "renamed")
+    model.load(PromptSet("x", prompts=(Prompt(("b",), 4),)))
+    assert labels(model) == [7], "the user's new name counts"
 
 
 def test_the_last_ids(model):
@@ -320,19 +348,20 @@ class AnyOrder(RuleBasedStateMachine):
         self.past, self.future = [], []
         self.moving = None
         self.ever = set()
+        self.names_of = {}
 
     def _label(self, where):
         there = labels(self.model)
         return there[where % len(there)] if there else 1
 
-    def _do(self, action):
+    def _do(self, action, loads=False):
         before = self.moving or self.model.state
         self.moving = None
         known = set(labels(self.model))
         was = self.model.state
         action()
         new = set(labels(self.model)) - known
-        assert not new & self.ever, "an id was given again"
+        assert loads or not new & self.ever, "an id was given again"
         self.ever |= new
         refused = self.model.state == was
         if not refused or before != self.model.state:
@@ -364,6 +393,28 @@ class AnyOrder(RuleBasedStateMachine):
         self._end()
         cell = self.model.index(where, Column.WORDS)
         self._do(lambda: self.model.setData(cell, words))
+        prompt = self.model.prompt_at(where)
+        if prompt is not None:  # words name a class that has no title
+            self.names_of[prompt.label].add(prompt.name)
+
+    @rule(where=position, title=word)
+    def rename(self, where, title):
+        self._end()
+        cell = self.model.index(where, Column.NAME)
+        self._do(lambda: self.model.setData(cell, title))
+        prompt = self.model.prompt_at(where)
+        if prompt is not None:
+            self.names_of[prompt.label].add(prompt.name)
+
+    @rule(
+        found=st.lists(
+            st.tuples(word, st.integers(0, 5)), unique_by=lambda t: t[0], max_size=4
+        )
+    )
+    def load(self, found):
+        self._end()
+        prompts = tuple(Prompt((each,), label) for each, label in found)
+        self._do(lambda: self.model.load(PromptSet("x", prompts=prompts)), loads=True)
 
     @rule(where=position, on=st.booleans())
     def switch(self, where, on):
@@ -414,6 +465,12 @@ class AnyOrder(RuleBasedStateMachine):
             wanted = self.model.state
         self.model.redo()
         assert self.model.state == wanted
+
+    @invariant()
+    def an_id_stands_for_one_class_unless_it_is_renamed(self):
+        for prompt in self.model.state.prompts:
+            names = self.names_of.setdefault(prompt.label, {prompt.name})
+            assert prompt.name in names
 
     @invariant()
     def the_view_sees_what_is_there(self):

@@ -13,6 +13,7 @@ from napari.layers import Labels
 from napari_gem import layers
 from napari_gem._qt import undo as undo_module
 from napari_gem._qt.results import ResultLayers, show_results
+from napari_gem.layers.fill import named_ids
 from napari_gem.types import GemError, Prompt, Region
 from tests.layers.scene import entry, results_of
 
@@ -469,3 +470,21 @@ def test_showing_once_without_memory(scene):
     show_results(scene.viewer, scene.image, data)
     assert len(scene.ours) == 3
     assert np.array_equal(scene.labels.data, data[-1].data)
+
+
+# --- what label ids stand for
+
+
+def test_our_labels_tell_what_their_ids_stand_for(scene):
+    scene.show()
+    ours = scene.labels
+    copy = Labels(ours.data, features={"index": [7], "class": ["copy"]})
+    copy.metadata = dict(ours.metadata)
+    scene.viewer.add_layer(copy)
+    assert named_ids(scene.viewer.layers) == {2: "a", 5: "b"}
+    ours.features = {"class": ["background", "x", None, 3, ""]}
+    assert named_ids(scene.viewer.layers) == {1: "x"}
+    ours.features = {"index": ["odd", None, 4.0, 9], "class": ["x", "y", "z", "w"]}
+    assert named_ids(scene.viewer.layers) == {4: "z", 9: "w"}
+    ours.features = {}
+    assert named_ids(scene.viewer.layers) == {}

@@ -9,10 +9,10 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
 
 from napari_gem._qt.example_points import ExamplePoints
-from napari_gem.types import Example, GemError, Prompt
+from napari_gem.types import GemError, Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from napari.components import ViewerModel
 
@@ -42,8 +42,6 @@ class ExampleBar(QWidget):
         Widget that it is part of.
     """
 
-    examples_changed = Signal(int, object)
-    """Label of the class, and its points on the shown plane as a tuple of `Example`."""
     told = Signal(str, str)
     """``info``, ``warning`` or ``error``, and a sentence for the user."""
 
@@ -75,7 +73,6 @@ class ExampleBar(QWidget):
         self.positive.clicked.connect(lambda on: self._on_clicked(on, positive=True))
         self.negative.clicked.connect(lambda on: self._on_clicked(on, positive=False))
         self.painted.clicked.connect(self._on_painted)
-        self.points.changed.connect(self._on_changed)
         self.points.adding_changed.connect(self._on_adding)
 
     def set_prompt(self, prompt: Prompt | None) -> None:
@@ -95,11 +92,6 @@ class ExampleBar(QWidget):
         if self._tried(lambda prompt: self.points.start(prompt, positive)):
             self.positive.setChecked(positive)
             self.negative.setChecked(not positive)
-
-    def show_prompts(self, prompts: Iterable[Prompt]) -> None:
-        """Give the points the colours of their classes; those of no class go."""
-        prompts = tuple(prompts)
-        self.points.recolor(prompts)
 
     def detach(self) -> None:
         """Stop listening to the viewer."""
@@ -143,7 +135,3 @@ class ExampleBar(QWidget):
         if label == 0:
             self.positive.setChecked(False)
             self.negative.setChecked(False)
-
-    def _on_changed(self, label: int) -> None:
-        found: tuple[Example, ...] = self.points.examples(label)
-        self.examples_changed.emit(label, found)

@@ -17,7 +17,7 @@ from napari_gem.layers import KEY, is_result
 from napari_gem.types import Example, GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from napari.components import ViewerModel
     from numpy.typing import NDArray
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from napari_gem.types import Prompt
 
     Color = tuple[float, float, float]
-    State = dict[int, tuple[tuple[float, ...], ...]]
+    State = Mapping[int, tuple[tuple[float, ...], ...]]
+    Places = dict[str, State]
 
 ROLE = "examples"
 COLUMNS = ("label", "class", "positive")
@@ -67,6 +68,7 @@ class ExamplePoints(QObject):
         self._links: dict[str, list[tuple[Any, Any]]] = {}
         self._states: dict[str, State] = {}
         self._colors: dict[int, Color] = {}
+        self._names: dict[int, str] = {}
         self._told = 0
         self._before: Any = None
         self._busy = False
@@ -74,7 +76,7 @@ class ExamplePoints(QObject):
             QSignalThrottler.EmissionPolicy.Trailing, self
         )
         self._throttler.setTimeout(WAIT)
-        self._throttler.triggered.connect(self._tell)
+        self._throttler.triggered.connect(self.tell)
         events = viewer.layers.events
         self._viewer_links = [
             (events.inserted, self._on_inserted),
@@ -177,16 +179,91 @@ class ExamplePoints(QObject):
         labels, positive = _classes(layer)
         chosen = np.flatnonzero(labels == label)
         places = self._in_image(layer, np.asarray(layer.data)[chosen])
-        factors = np.asarray(view.factors)
-        pixels = (places + 0.5) / factors - 0.5
-        shown = np.ones(len(pixels), bool)
-        for axis, number in view.position.items():
-            shown &= np.round(pixels[:, axis]) == number
+        pixels, shown = _on_plane(places, view)
         down, right = view.geometry.displayed
         return tuple(
             Example((float(pixel[down]), float(pixel[right])), positive=bool(sign))
             for pixel, sign in zip(pixels[shown], positive[chosen][shown], strict=True)
         )
+
+    def places(self) -> Places:
+        """Tell the points of all images, to be compared and shown again.
+
+        Returns
+        -------
+        dict[str, dict[int, tuple]]
+            For each image, by its id, and each label: sign and place of each point, in
+            pixels of the points layer.
+        """
+        return {source: _state(layer) for source, layer in self._layers.items()}
+
+    def show(self, places: Mapping[str, State], labels: Collection[int]) -> None:
+        """Show the points of these classes, and no others of any class.
+
+        Points that stay are left as they are; a layer that is missing is made anew if
+        its image is there.
+
+        Parameters
+        ----------
+        places
+            As `places` told them.
+        labels
+            Classes that there are.
+        """
+        if self.adding and self.adding not in labels:
+            self.stop()
+        for source in {*self._layers, *places}:
+            wanted = {
+                label: points
+                for label, points in places.get(source, {}).items()
+                if label in labels
+            }
+            image = next((x for x in self._viewer.layers if _id(x) == source), None)
+            if source not in self._layers and (image is None or not wanted):
+                continue
+            if source not in self._layers:
+                self._new(image)
+            with self._changing():
+                self._set_points(self._layers[source], wanted)
+            self._restyle(self._layers[source])
+            self._states[source] = _state(self._layers[source])
+        self._on_mode()
+
+    def with_examples(
+        self, places: Mapping[str, State], prompts: Iterable[Prompt]
+    ) -> Places:
+        """Put the examples of classes on the plane that is shown.
+
+        Parameters
+        ----------
+        places
+            As `places` told them; other planes and images stay.
+        prompts
+            Classes whose examples with a point take the place of those on the plane.
+        """
+        image, view = self._image, self._view
+        if image is None or view is None:
+            return dict(places)
+        layer = image if self.layer is None else self.layer
+        there = dict(places.get(_id(image), {}))
+        start = np.zeros(len(view.factors))
+        for axis, number in view.position.items():
+            start[axis] = number
+        for prompt in prompts:
+            points = np.array(there.get(prompt.label, ())).reshape(-1, 1 + len(start))
+            _, shown = _on_plane(self._in_image(layer, points[:, 1:]), view)
+            kept = [tuple(map(float, point)) for point in points[~shown]]
+            matrix, shift = _between(image, layer)
+            for example in prompt.examples:
+                if example.point is None:
+                    continue
+                pixel = start.copy()
+                pixel[list(view.geometry.displayed)] = example.point
+                place = (pixel + 0.5) * np.asarray(view.factors) - 0.5
+                place = matrix @ place + shift
+                kept.append((float(example.positive), *map(float, place)))
+            there[prompt.label] = tuple(kept)
+        return {**places, _id(image): {k: v for k, v in there.items() if v}}
 
     def from_labels(
         self,
@@ -261,30 +338,21 @@ class ExamplePoints(QObject):
 
     def recolor(self, prompts: Iterable[Prompt]) -> None:
         """Give the points of each class its colour and name."""
-        names = {}
-        for number, prompt in enumerate(prompts):
-            self._colors[prompt.label] = prompt.color or class_color(number)
-            names[prompt.label] = _name(prompt)
+        for prompt in prompts:
+            self._colors[prompt.label] = prompt.color or class_color(prompt.label - 1)
+            self._names[prompt.label] = _name(prompt)
         for layer in self._layers.values():
             with self._changing():
                 features = layer.features.copy()
                 labels, _ = _classes(layer)
                 old = list(features.get("class", [""] * len(labels)))
                 features["class"] = [
-                    names.get(int(label), name)
+                    self._names.get(int(label), name)
                     for label, name in zip(labels, old, strict=True)
                 ]
                 if list(features["class"]) != old:
                     layer.features = features
             self._restyle(layer)
-
-    def forget(self, label: int) -> None:
-        """Delete the examples of a class on all images."""
-        if self.adding == label:
-            self.stop()
-        for layer in self._layers.values():
-            labels, _ = _classes(layer)
-            layer.remove(np.flatnonzero(labels == label).tolist())
 
     def detach(self) -> None:
         """Stop listening to the viewer; the points stay."""
@@ -304,36 +372,69 @@ class ExamplePoints(QObject):
             raise GemError(
                 "There is no image layer. Open an image to add examples on it."
             )
-        if self.layer is None:
-            image = self._image
-            height, width = (image.extent.data[1] - image.extent.data[0])[-2:]
-            layer = Points(
-                np.empty((0, len(image.scale))),
-                ndim=len(image.scale),
-                name=f"examples · {image.name}",
-                features=_table(0),
-                feature_defaults={"label": 0, "class": "", "positive": True},
-                size=max(3.0, float(max(height, width)) / 80),
-                canvas_size_limits=SCREEN_SIZE,
-                symbol=SYMBOLS[True],
-                **{name: getattr(image, name) for name in TRANSFORM},
-            )
-            told = {"role": ROLE, "source": _id(image), "layer": str(layer.unique_id)}
-            layer.metadata = {KEY: told}
-            active = self._viewer.layers.selection.active
-            self._viewer.add_layer(layer)
-            self._viewer.layers.selection.active = active
-        return self.layer
+        layer = self.layer
+        return self._new(self._image) if layer is None else layer
+
+    def _new(self, image: Any) -> Any:
+        """Add a layer for the examples of an image."""
+        height, width = (image.extent.data[1] - image.extent.data[0])[-2:]
+        layer = Points(
+            np.empty((0, len(image.scale))),
+            ndim=len(image.scale),
+            name=f"examples · {image.name}",
+            features=_table(0),
+            feature_defaults={"label": 0, "class": "", "positive": True},
+            size=max(3.0, float(max(height, width)) / 80),
+            canvas_size_limits=SCREEN_SIZE,
+            symbol=SYMBOLS[True],
+            **{name: getattr(image, name) for name in TRANSFORM},
+        )
+        told = {"role": ROLE, "source": _id(image), "layer": str(layer.unique_id)}
+        layer.metadata = {KEY: told}
+        active = self._viewer.layers.selection.active
+        self._viewer.add_layer(layer)
+        self._viewer.layers.selection.active = active
+        return layer
+
+    def _set_points(self, layer: Any, wanted: State) -> None:
+        """Remove and add points until the layer has these and no others."""
+        missing = {label: list(points) for label, points in wanted.items()}
+        surplus = []
+        rows = zip(*_classes(layer), np.asarray(layer.data), strict=True)
+        for row, (label, sign, point) in enumerate(rows):
+            place = (float(sign), *map(float, point))
+            if place in missing.get(int(label), ()):
+                missing[int(label)].remove(place)
+            elif label:
+                surplus.append(row)
+        layer.remove(surplus)
+        if not any(missing.values()):
+            return
+        self._complete(layer)
+        chosen = layer.feature_defaults
+        for label, points in missing.items():
+            for positive in (True, False):
+                new = [place for sign, *place in points if bool(sign) == positive]
+                if new:
+                    name = self._names.get(label, "")
+                    layer.feature_defaults = _defaults(layer, label, name, positive)
+                    layer.add(np.array(new))
+        layer.selected_data = set()
+        layer.feature_defaults = chosen
+
+    def _complete(self, layer: Any) -> None:
+        """Give a layer the columns that the user took from it."""
+        layer.selected_data = set()  # what is chosen next would be theirs, too
+        missing = set(COLUMNS) - set(layer.features)
+        if missing:
+            empty = _table(len(layer.data))
+            layer.features = layer.features.assign(**{n: empty[n] for n in missing})
 
     def _choose(self, layer: Any, prompt: Prompt, positive: bool) -> None:
         """Make the next point one of this class."""
         if prompt.color is not None:
             self._colors[prompt.label] = prompt.color
-        layer.selected_data = set()  # or these would become points of the class too
-        missing = set(COLUMNS) - set(layer.features)
-        if missing:
-            empty = _table(len(layer.data))
-            layer.features = layer.features.assign(**{n: empty[n] for n in missing})
+        self._complete(layer)
         layer.feature_defaults = {
             "label": prompt.label,
             "class": _name(prompt),
@@ -433,9 +534,9 @@ class ExamplePoints(QObject):
                         setattr(layer, name, colors)
                         setattr(layer, f"current_{name}", chosen)
 
-    def _tell(self) -> None:
+    def tell(self) -> None:
         """Tell which classes have other examples than they were last told to have."""
-        now = {source: _state(layer) for source, layer in self._layers.items()}
+        now = self.places()
         before, self._states = self._states, now
         different = set()
         for source in {*before, *now}:
@@ -506,6 +607,24 @@ def _state(layer: Any) -> State:
     ):
         found[int(label)].append((float(sign), *map(float, point)))
     return {label: tuple(points) for label, points in found.items() if label}
+
+
+def _defaults(layer: Any, label: int, name: str, positive: bool) -> dict[str, Any]:
+    """Features of the next point; columns that are not ours stay as they are."""
+    own = {"label": label, "class": name, "positive": positive}
+    others = {name: value.iloc[0] for name, value in layer.feature_defaults.items()}
+    return {**others, **own}
+
+
+def _on_plane(
+    places: NDArray[np.float64], view: LayerImage
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Pixels of the plane that is segmented, and which points lie on it."""
+    pixels = (places + 0.5) / np.asarray(view.factors) - 0.5
+    shown = np.ones(len(pixels), bool)
+    for axis, number in view.position.items():
+        shown &= np.round(pixels[:, axis]) == number
+    return pixels, shown
 
 
 def _between(start: Any, end: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -11,19 +11,22 @@ from qtpy.QtCore import QAbstractTableModel, QMimeData, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor, QFont
 
 from napari_gem.colors import class_color
+from napari_gem.prompts.ids import keep_ids, next_label
 from napari_gem.prompts.sets import PromptSet
 from napari_gem.text import MOST_CLASSES, parse_prompts
 from napari_gem.types import GemError, Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from qtpy.QtCore import QObject
 
+    from napari_gem.types import Example
+
+    Points = Mapping[str, Mapping[int, tuple[tuple[float, ...], ...]]]
+
 STEPS = 200
 """Changes that can be undone."""
-
-LARGEST_LABEL = 65535
 
 LABELS = "application/x-napari-gem-labels"
 
@@ -68,22 +71,36 @@ class TableState:
         Words and sentences; None for those of the model.
     origin
         The set that was loaded, without its contents.
+    points
+        Examples that are points: of each image those of each label id, also of classes
+        that were removed. `ExamplePoints.places` tells them.
     """
 
     prompts: tuple[Prompt, ...] = ()
     background: tuple[str, ...] | None = None
     templates: tuple[str, ...] | None = None
     origin: PromptSet = field(default_factory=lambda: PromptSet(""))
+    points: Points = field(default_factory=dict)
 
 
 class PromptModel(QAbstractTableModel):
     """One row a class.
 
-    A class that is new gets a label id that no class of this table ever had. What
-    cannot be is refused as a whole, with a sentence.
+    A class that is new gets a label id that no class of this table ever had; one that
+    is loaded keeps the id that a class of its name had. So an id stands for one class
+    until the user renames it. What cannot be is refused as a whole, with a sentence.
+
+    Parameters
+    ----------
+    parent
+        Qt parent.
+    known
+        Tells which class each label id stands for in the viewer's layers.
 
     Signals
     -------
+    changing
+        Comes before a change, for what is to be taken in first.
     changed
         Prompts, background words or templates; True while a control moves.
     told
@@ -95,14 +112,20 @@ class PromptModel(QAbstractTableModel):
         False while rows come and go one by one, until `changed` is told.
     """
 
+    changing = Signal()
     changed = Signal(bool)
     told = Signal(str, str)
 
-    def __init__(self, parent: QObject | None = None) -> None:
+    def __init__(
+        self,
+        parent: QObject | None = None,
+        known: Callable[[], Mapping[int, str]] = dict,
+    ) -> None:
         super().__init__(parent)
         self._state = TableState()
         self._rows: list[Prompt] = []
-        self._used: set[int] = set()
+        self._known = known
+        self._names: dict[int, str] = {}  # what each id stood for last
         self._undo: deque[TableState] = deque(maxlen=STEPS)
         self._redo: list[TableState] = []
         self._before: TableState | None = None
@@ -205,27 +228,88 @@ class PromptModel(QAbstractTableModel):
         Parameters
         ----------
         prompts
-            Those whose label is 0 are new.
+            Those whose label is 0 are new; others keep it unless it stands for another
+            class.
         undoable
             False also forgets what could be undone.
         """
-        return self._commit(undoable=undoable, prompts=tuple(prompts))
+        own = {number: p for number, p in enumerate(prompts) if p.label}
+        kept = self._kept(tuple(own.values()))
+        if kept is None:
+            return False
+        numbered = dict(zip(own, kept, strict=True))
+        found = tuple(numbered.get(number, p) for number, p in enumerate(prompts))
+        return self._commit(undoable=undoable, prompts=found)
 
     def set_background(self, words: tuple[str, ...] | None) -> None:
         """Replace the background words; None for those of the model."""
         self._commit(background=words)
 
-    def load(self, prompt_set: PromptSet) -> bool:
-        """Replace everything by a set."""
+    def load(
+        self,
+        prompt_set: PromptSet,
+        place: Callable[[tuple[Prompt, ...]], Points] | None = None,
+    ) -> bool:
+        """Replace everything by a set.
+
+        A class that the session has by the same name keeps its label id, and no class
+        gets an id that stands for another one.
+
+        Parameters
+        ----------
+        prompt_set
+            The set.
+        place
+            Makes points, as in `TableState`, of the classes with their ids; None
+            leaves the points alone.
+
+        Returns
+        -------
+        bool
+            False if it was refused.
+        """
+        prompts = self._kept(prompt_set.prompts)
+        if prompts is None:
+            return False
+        prompts = self._given_ids(prompts)
         return self._commit(
-            prompts=prompt_set.prompts,
+            points=self._state.points if place is None else place(prompts),
+            prompts=prompts,
             background=prompt_set.background or None,
             templates=prompt_set.templates or None,
             origin=replace(prompt_set, prompts=(), background=(), templates=()),
         )
 
+    def set_points(
+        self, points: Points, examples: Mapping[int, tuple[Example, ...]]
+    ) -> None:
+        """Take points that the user changed, and the examples that they make.
+
+        Parameters
+        ----------
+        points
+            As in `TableState`.
+        examples
+            New examples of classes, by label id.
+        """
+        self._commit(prompts=self._with_examples(examples), points=points)
+
+    def follow_points(
+        self, points: Points, examples: Mapping[int, tuple[Example, ...]]
+    ) -> None:
+        """Take points of what is shown now: as `set_points`, but no step of undo."""
+        prompts = self._with_examples(examples)
+        self._state = replace(self._state, prompts=prompts, points=points)
+        self._rows[:] = prompts
+        self._repaint(Column.NAME, Column.NAME)
+
+    def note_known(self) -> None:
+        """Remember what label ids stand for in the viewer, should its layers go."""
+        self._names = {**self._known(), **self._names}
+
     def undo(self) -> None:
         """Take the last change back."""
+        self.changing.emit()
         self._end_movement()
         if self._undo:
             self._redo.append(self._state)
@@ -234,6 +318,7 @@ class PromptModel(QAbstractTableModel):
 
     def redo(self) -> None:
         """Take the last undo back."""
+        self.changing.emit()
         if self._redo and self._before is None:
             self._undo.append(self._state)
             self._set(self._redo.pop())
@@ -252,6 +337,8 @@ class PromptModel(QAbstractTableModel):
     def _commit(
         self, *, moving: bool = False, undoable: bool = True, **fields: Any
     ) -> bool:
+        if not moving:
+            self.changing.emit()
         try:
             state = self._checked(replace(self._state, **fields))
         except GemError as error:
@@ -284,14 +371,16 @@ class PromptModel(QAbstractTableModel):
         prompts = parse_prompts(state.prompts)
         if len(prompts) < len(state.prompts):
             raise GemError("A class without words came; type a word that names it.")
-        return replace(state, prompts=self._numbered(prompts))
+        return replace(state, prompts=self._given_ids(prompts))
 
-    def _numbered(self, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-        taken = self._used | {prompt.label for prompt in prompts}
+    def _given_ids(self, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
+        if all(prompt.label for prompt in prompts):
+            return prompts
+        taken = {*self._stands_for(), *(prompt.label for prompt in prompts)}
         numbered = []
         for prompt in prompts:
             if not prompt.label:
-                label = _next_label(taken)
+                label = next_label(taken)
                 taken.add(label)
                 color = prompt.color or class_color(label - 1)
                 numbered.append(replace(prompt, label=label, color=color))
@@ -299,12 +388,34 @@ class PromptModel(QAbstractTableModel):
                 numbered.append(prompt)
         return tuple(numbered)
 
+    def _stands_for(self) -> dict[int, str]:
+        """Name of the class of each label id, those of the table first."""
+        self.note_known()
+        here = {prompt.label: prompt.name for prompt in self._state.prompts}
+        return here | self._names
+
+    def _kept(self, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...] | None:
+        """Give classes from elsewhere their ids; None if that was refused."""
+        try:
+            return keep_ids(prompts, self._stands_for())
+        except GemError as error:
+            self.told.emit("warning", str(error))
+            return None
+
+    def _with_examples(
+        self, examples: Mapping[int, tuple[Example, ...]]
+    ) -> tuple[Prompt, ...]:
+        return tuple(
+            replace(prompt, examples=examples.get(prompt.label, prompt.examples))
+            for prompt in self._state.prompts
+        )
+
     # --- what the view sees
 
     def _set(self, state: TableState) -> None:
         self.settled = False
         self._state = state
-        self._used |= {prompt.label for prompt in state.prompts}
+        self._names |= {prompt.label: prompt.name for prompt in state.prompts}
         self._remove_rows({prompt.label for prompt in state.prompts})
         self._order_rows([prompt.label for prompt in state.prompts])
         for row, prompt in enumerate(state.prompts):
@@ -553,17 +664,3 @@ def _new_class(line: str, taken: set[str], there: int) -> Prompt:
                 f"'{word}' is in the table already. Keep it in one class only."
             )
     return prompt
-
-
-def _next_label(taken: set[int]) -> int:
-    label = max(taken, default=0) + 1
-    if label <= LARGEST_LABEL:
-        return label
-    free = (label for label in range(1, LARGEST_LABEL + 1) if label not in taken)
-    found = next(free, None)
-    if found is None:
-        raise GemError(
-            f"All {LARGEST_LABEL} label ids were used in this table. Save the set and "
-            "load it in a new window."
-        )
-    return found

@@ -24,6 +24,7 @@ from napari_gem._qt.prompt_background import BackgroundWords
 from napari_gem._qt.prompt_model import PromptModel, color_of
 from napari_gem._qt.prompt_view import PromptView
 from napari_gem.layers import KEY
+from napari_gem.prompts.ids import moved_ids
 from napari_gem.prompts.sets import (
     ENDING,
     PromptSet,
@@ -85,6 +86,13 @@ class ClassEdit(QLineEdit):
 class PromptTable(QWidget):
     """Table of classes with what belongs to it.
 
+    Parameters
+    ----------
+    parent
+        Widget that it is part of.
+    known
+        As in `PromptModel`.
+
     Signals
     -------
     changed
@@ -103,7 +111,11 @@ class PromptTable(QWidget):
     current_changed = Signal(object)
     run_requested = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        known: Callable[[], Mapping[int, str]] = dict,
+    ) -> None:
         super().__init__(parent)
         self._suggested: tuple[Prompt, ...] | None = None
         self._vectors: dict[tuple[int, object], Example] = {}
@@ -111,7 +123,7 @@ class PromptTable(QWidget):
         self._run_soon = QTimer(self)
         self._run_soon.setSingleShot(True)
         self._run_soon.timeout.connect(self.run_requested)
-        self.model = PromptModel(self)
+        self.model = PromptModel(self, known)
         self.view = PromptView(self.model)
         self.edit = ClassEdit()
         self.menu_button = QToolButton()
@@ -282,8 +294,9 @@ class PromptTable(QWidget):
             self.told.emit("warning", str(error))
             return
         if self.model.load(prompt_set):
-            tested = f" {prompt_set.tested}" if prompt_set.tested else ""
-            self.told.emit("info", f"Loaded '{prompt_set.name}'.{tested}")
+            moved = moved_ids(prompt_set.prompts, self.prompts())
+            told = (f"Loaded '{prompt_set.name}'.", moved, prompt_set.tested)
+            self.told.emit("info", " ".join(part for part in told if part))
 
     def save_set(self, path: str | Path) -> None:
         """Write all of it as a set; what is wrong is told.

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from napari_gem._qt.advanced_panel import AdvancedPanel
 from napari_gem._qt.controller import Ask, Controller
 from napari_gem._qt.example_bar import ExampleBar
+from napari_gem._qt.example_link import ExampleLink
 from napari_gem._qt.extras import Extras
 from napari_gem._qt.image_panel import ImagePanel
 from napari_gem._qt.keys import KeyBindings
@@ -44,6 +45,7 @@ from napari_gem._qt.settings import (
 )
 from napari_gem._qt.status import StatusProbe
 from napari_gem.layers import KEY
+from napari_gem.layers.fill import named_ids
 from napari_gem.models import find_model
 from napari_gem.prompts.sets import PromptSet
 from napari_gem.types import GemError, label_ids
@@ -53,7 +55,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
     from napari_gem.layers import Policy
-    from napari_gem.types import Example, Finished, ModelCard, Recipe
+    from napari_gem.types import Finished, ModelCard, Recipe
 
 
 class GemWidget(QWidget):
@@ -76,8 +78,9 @@ class GemWidget(QWidget):
             viewer, memory=read_settings().memory
         )
         self.image_panel = ImagePanel(viewer)
-        self.prompt_table = PromptTable()
+        self.prompt_table = PromptTable(known=lambda: named_ids(viewer.layers))
         self.example_bar = ExampleBar(viewer)
+        self._examples = ExampleLink(self.prompt_table, self.example_bar.points)
         self.model_choice = ModelChoice()
         self.device_choice = DeviceChoice()
         self.advanced_panel = AdvancedPanel()
@@ -213,7 +216,7 @@ class GemWidget(QWidget):
         table.told.connect(bar.tell)
         table.run_requested.connect(self.run)
         table.current_changed.connect(self.example_bar.set_prompt)
-        self.example_bar.examples_changed.connect(self._on_examples)
+        self.example_bar.points.changed.connect(self._examples.follow_points)
         self.example_bar.told.connect(bar.tell)
         self.model_choice.combo.currentIndexChanged.connect(self._on_model)
         self.device_choice.currentIndexChanged.connect(self.refresh)
@@ -267,10 +270,7 @@ class GemWidget(QWidget):
             self.example_bar.set_image(None, None)
         else:
             self.example_bar.set_image(self.image_panel.layer(), view)
-            for prompt in self.prompt_table.prompts():
-                # those of the slice that is shown now
-                found = self.example_bar.points.examples(prompt.label)
-                self._on_examples(prompt.label, found)
+        self._examples.follow_view()  # points of the slice that is shown now
         self.refresh()
 
     def _on_image_told(self, kind: str, sentence: str) -> None:
@@ -281,21 +281,14 @@ class GemWidget(QWidget):
             self.run_bar.tell("info", "")
         self._image_told = sentence or "\n"
 
-    def _on_examples(self, label: int, found: tuple[Example, ...]) -> None:
-        """Add the points of this image to what was kept from others."""
-        prompts = self.prompt_table.prompts()
-        prompt = next((p for p in prompts if p.label == label), None)
-        if prompt is not None:
-            kept = tuple(e for e in prompt.examples if e.point is None)
-            self.prompt_table.set_examples(label, (*kept, *found))
-
     def _tell_examples(self) -> None:
-        """Tell the examples how classes look now, and which one gets them."""
-        self.example_bar.show_prompts(self.prompt_table.prompts())
+        """Tell the examples which classes there are, and which one gets them."""
+        self._examples.follow_table()
         self.example_bar.set_prompt(self.prompt_table.current())
 
-    def _on_table(self, _moving: bool) -> None:
-        self._tell_examples()
+    def _on_table(self, moving: bool) -> None:
+        if not moving:
+            self._tell_examples()
         self.refresh()
 
     def _on_model(self) -> None:

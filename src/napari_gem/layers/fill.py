@@ -8,11 +8,12 @@ import numpy as np
 
 from napari_gem.layers.grid import expand, inside
 from napari_gem.layers.results import KEY
+from napari_gem.layers.update import is_result
 from napari_gem.layers.written import own_pixels
 from napari_gem.types import Region
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -154,6 +155,43 @@ def filled_features(old: Any, new: Mapping[str, list[Any]]) -> dict[str, list[An
         kept = [have[rows[label]] if have is not None else "" for label in others]
         joined[name] = [*mine, *kept]
     return joined
+
+
+def named_ids(layers: Iterable[Any]) -> dict[int, str]:
+    """Tell which class each label id stands for in our layers.
+
+    Parameters
+    ----------
+    layers
+        The viewer's. Read are the features of our labels and of our examples; of two
+        that differ, the layer further up counts.
+
+    Returns
+    -------
+    dict[int, str]
+        Names of classes; background is left out.
+    """
+    columns = {"labels": "index", "examples": "label"}
+    found: dict[int, str] = {}
+    for layer in layers:
+        column = columns.get(layer.metadata[KEY]["role"]) if is_result(layer) else None
+        if column is None or "class" not in layer.features:
+            continue
+        table = layer.features
+        ids = table[column] if column in table else range(len(table))
+        for value, name in zip(ids, table["class"], strict=True):
+            label = _whole(value)
+            if label > 0 and isinstance(name, str) and name:
+                found[label] = name
+    return found
+
+
+def _whole(value: Any) -> int:
+    """Read an id that the user may have edited; 0 for what is none."""
+    try:
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        return 0
 
 
 def _empty(column: list[Any] | None) -> Any:
