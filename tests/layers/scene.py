@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_gem import layers
+from napari_gem.regions import inside
 from napari_gem.types import (
     Appearance,
     EncodeParameters,
@@ -42,7 +43,7 @@ def results_of(image, *prompts, step=1, shift=0, region=None, classes=()):
     number = np.arange(height * width).reshape(height, width) + shift
     labels = np.array([0, *ids])[number % (len(ids) + 1)].astype(np.uint8)
     if region is not None:
-        (rows, columns), mask = layers.grid.inside(region, step, image.shape)
+        (rows, columns), mask = inside(region, step, image.shape)
         whole = np.zeros(image.shape, bool)
         whole[rows, columns] = True if mask is None else mask
         labels[~whole[::step, ::step]] = 0

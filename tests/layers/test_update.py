@@ -305,19 +305,6 @@ def test_a_region_of_painted_labels(scene, policy):
     assert (labels.data[5, 5] == expected[5, 5]) == (policy == "replace")
 
 
-def test_the_region_is_that_of_the_pipeline():
-    from napari_gem import pipeline
-
-    for region in (RECTANGLE, TRIANGLE):
-        for step in (1, 2, 3):
-            shape = -(-12 // step), -(-10 // step)
-            theirs = pipeline._inside(region, shape, step)
-            (rows, columns), mask = layers.grid.inside(region, step, (12, 10))
-            ours = np.zeros((12, 10), bool)
-            ours[rows, columns] = True if mask is None else mask
-            assert np.array_equal(layers.expand(theirs, step, (12, 10)), ours)
-
-
 # --- undo
 
 

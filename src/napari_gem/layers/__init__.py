@@ -4,7 +4,6 @@ Neither napari nor Qt is imported: layers are anything with the public attribute
 napari's layers, and results are plain data that `napari.layers.Layer.create` takes.
 """
 
-from napari_gem.layers.grid import expand
 from napari_gem.layers.region import patch_in_view, shapes_region, visible_region
 from napari_gem.layers.results import (
     KEY,
@@ -41,6 +40,7 @@ from napari_gem.layers.view import (
     read_view_appearance,
 )
 from napari_gem.layers.written import Ledger, Written, is_changed
+from napari_gem.regions import expand
 
 __all__ = [
     "KEY",

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from napari_gem.layers.grid import expand, inside
 from napari_gem.layers.results import KEY
 from napari_gem.layers.update import is_result
 from napari_gem.layers.written import own_pixels
+from napari_gem.regions import expand, inside
 from napari_gem.types import Region
 
 if TYPE_CHECKING:

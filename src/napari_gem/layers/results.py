@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from napari_gem.colors import class_color
-from napari_gem.layers.grid import expand, inside
 from napari_gem.layers.source import geometry_of, level_shapes
 from napari_gem.records import to_dict
+from napari_gem.regions import expand, inside
 from napari_gem.types import GemError, label_ids
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from napari_gem.layers.grid import expand
 from napari_gem.layers.results import KEY, fingerprint
+from napari_gem.regions import expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,214 @@
+"""Features and words to probabilities and labels: the cheap half of the line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem._version import __version__
+from napari_gem.checks import check_label, check_prompts, check_score
+from napari_gem.examples import centre, prototype_scores, usable, with_vectors
+from napari_gem.postprocess.largest import label_type, largest
+from napari_gem.postprocess.small import remove_small
+from napari_gem.regions import inside_rows
+from napari_gem.scores import ScoreCache, group_scores, probability_strips, smooth
+from napari_gem.steps import Clock
+from napari_gem.text import notices
+from napari_gem.types import (
+    Features,
+    GemError,
+    LabelParameters,
+    Progress,
+    Prompt,
+    Recipe,
+    ScoreParameters,
+    Segmentation,
+    label_ids,
+)
+from napari_gem.words import word_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_gem.models import Model
+
+LARGEST_MAPS = 8 << 30
+"""Bytes that the probability maps of one run may take at most."""
+
+
+def segment_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    *,
+    step: int = 1,
+    cache: ScoreCache | None = None,
+) -> Generator[Progress, None, Segmentation]:
+    """Score an encoded image against words and make labels.
+
+    Parameters
+    ----------
+    model
+        The model that made the features.
+    features
+        From `encode_steps`.
+    prompts
+        The classes; those that are off are left out. `label_ids` tells their ids.
+    parameters
+        None takes those of the model's card.
+    label
+        None takes the defaults.
+    step
+        Image pixels per pixel of the result along each axis, for previews.
+    cache
+        Scores of these features made so far; new ones are added.
+
+    Yields
+    ------
+    Progress
+        Reading words, then a step for each strip of the image.
+
+    Returns
+    -------
+    Segmentation
+        Maps and labels at the image's size, divided by ``step`` and rounded up.
+
+    Raises
+    ------
+    GemError
+        If the features come from another model, if nothing is left to compare a
+        single class with, or if the maps would not fit the memory.
+    """
+    parameters = parameters or model.card.score
+    label = label or LabelParameters()
+    cache = ScoreCache() if cache is None else cache
+    prompts = tuple(prompt for prompt in prompts if prompt.on)
+    check_features(model, features, prompts, step)
+    check_score(parameters)
+    check_label(label)
+    check_prompts(prompts)
+    words = yield from word_steps(model, features, prompts, parameters)
+    scores = group_scores(features.array, words.groups, cache)
+    if any(prompt.examples for prompt in prompts):
+        cache.centred = cache.centred or centre(features)
+        scores = prototype_scores(features, prompts, scores, cache.centred)
+    scores = smooth(scores, parameters.smoothing / features.patch)
+    if parameters.background:
+        scores[-1] += np.log(parameters.background_weight) / parameters.scale
+    else:
+        scores[-1] = -1e4  # no words, no share
+    shape = _shape(features, step)
+    inside = inside_rows(features.region, step, slice(0, shape[0]), shape[1])
+    probabilities = np.empty((len(prompts), *shape), np.float32)
+    ids = label_ids(prompts)
+    labels = np.empty(shape, label_type(max(ids)))
+    thresholds = [prompt.threshold for prompt in prompts]
+    clock = Clock(shape[0])
+    for rows, strip in probability_strips(
+        scores, features.patch / step, shape, parameters.scale
+    ):
+        if inside is not None:
+            strip[:, ~inside[rows]] = 0
+        probabilities[:, rows] = strip[:-1]
+        labels[rows] = largest(strip, ids, thresholds)
+        if inside is not None:
+            labels[rows][~inside[rows]] = 0
+        yield clock.progress("Scoring", rows.stop)
+    remove_small(labels, label.minimum_size / step**2)
+    from_file = model.card.weights.startswith("file:")
+    return Segmentation(
+        probabilities=probabilities,
+        labels=labels,
+        recipe=Recipe(
+            version=__version__,
+            model=model.card.id,
+            revision=model.revision,
+            prompts=with_vectors(features, prompts, cache.centred),
+            encode=features.parameters,
+            score=parameters,
+            appearance=features.appearance,
+            device=model.device,
+            precision=model.precision,
+            label=label,
+            region=features.region,
+            architecture=model.card.architecture if from_file else "",
+        ),
+        notices=(
+            *notices(
+                model.backbone, prompts, parameters.templates, model.card.known_words
+            ),
+            *filter(None, (usable(features, prompt)[1] for prompt in prompts)),
+        ),
+        shares=_shares(labels, ids, inside),
+        absent=tuple(
+            prompt.name
+            for prompt, absent in zip(prompts, words.absent, strict=True)
+            if absent and not prompt.examples
+        ),
+    )
+
+
+def check_features(
+    model: Model, features: Features, prompts: Sequence[Prompt], step: int = 1
+) -> None:
+    """Refuse features that these words cannot be compared with.
+
+    Raises
+    ------
+    GemError
+        If another model made them, if no class is left, or if the maps would not fit
+        the memory.
+    """
+    if (model.card.id, model.revision) != (features.model, features.revision):
+        raise GemError(
+            f"The image was encoded by {features.model} ({features.revision}), the "
+            f"words are to be read by {model.card.id} ({model.revision}). Encode the "
+            "image with this model."
+        )
+    if not prompts:
+        raise GemError("Every class is switched off. Switch one on.")
+    check_maps(len(prompts), _shape(features, step))
+
+
+def _shape(features: Features, step: int) -> tuple[int, int]:
+    height, width = features.image_shape
+    return -(-height // step), -(-width // step)
+
+
+def _shares(
+    labels: NDArray[np.unsignedinteger[Any]],
+    ids: Sequence[int],
+    inside: NDArray[np.bool_] | None,
+) -> tuple[float, ...]:
+    counts = np.bincount(labels.ravel(), minlength=max(ids) + 1)
+    size = labels.size if inside is None else max(1, int(inside.sum()))
+    return tuple(float(counts[i] / size) for i in ids)
+
+
+def check_maps(classes: int, shape: tuple[int, int]) -> None:
+    """Refuse more maps than fit the memory, before the image is encoded.
+
+    Parameters
+    ----------
+    classes
+        Number of maps.
+    shape
+        (height, width) of the image.
+
+    Raises
+    ------
+    GemError
+        If they would take more than `LARGEST_MAPS`.
+    """
+    height, width = shape
+    size = 4 * classes * height * width
+    if size > LARGEST_MAPS:
+        raise GemError(
+            f"{classes} maps of {height} x {width} pixels would take "
+            f"{size / 2**30:.0f} GiB. Ask for fewer classes or crop the image."
+        )

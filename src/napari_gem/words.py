@@ -1,0 +1,109 @@
+"""Words of classes and background to text embeddings, as scoring needs them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_gem.scores import in_image, near_duplicates, probably_absent
+from napari_gem.text import embed_words
+from napari_gem.types import Features, GemError, Progress, Prompt, ScoreParameters
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_gem.models import Model
+
+WORDS = 16
+"""Words read in one step, so that reading many can be cancelled."""
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """What the words say.
+
+    Attributes
+    ----------
+    groups
+        Text embeddings of each class and, last, of the background: (words, channels),
+        unit length.
+    absent
+        For each class whether it is probably nowhere in the image.
+    """
+
+    groups: list[NDArray[np.float32]]
+    absent: list[bool]
+
+
+def word_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters,
+) -> Generator[Progress, None, Words]:
+    """Read the words of classes and background.
+
+    Parameters
+    ----------
+    model
+        Reads them.
+    features
+        The encoded image, which tells what is probably not in it.
+    prompts
+        The classes.
+    parameters
+        Templates and background words.
+
+    Yields
+    ------
+    Progress
+        Now and then.
+
+    Returns
+    -------
+    Words
+        Their text embeddings.
+
+    Raises
+    ------
+    GemError
+        If every background word means one of the classes.
+    """
+    typed = [word for prompt in prompts for word in prompt.words]
+    known = {word.casefold() for word in typed}
+    words = [w for w in parameters.background if w.casefold() not in known]
+    every = typed + words
+    for start in range(0, len(every), WORDS):
+        yield Progress("Reading words", start, len(every))
+        _embed(model, every[start : start + WORDS], parameters)
+    none = np.empty((0, len(features.image_embedding)), np.float32)
+    groups = [
+        _embed(model, prompt.words, parameters) if prompt.words else none
+        for prompt in prompts
+    ]
+    background = _embed(model, words, parameters) if words else none
+    absent = probably_absent(
+        groups, background, features.image_embedding, parameters.present
+    )
+    if len(background) and typed:
+        same = near_duplicates(background, np.concatenate(groups), parameters.near)
+        background = background[~same]
+    if parameters.background and not len(background):
+        raise GemError(
+            "Every background word means one of the prompts, so there is nothing to "
+            "tell them from. Give other background words."
+        )
+    if len(background):
+        there = in_image(background, features.image_embedding, parameters.present)
+        background = background[there]
+    return Words([*groups, background], absent)
+
+
+def _embed(
+    model: Model, words: Sequence[str], parameters: ScoreParameters
+) -> NDArray[np.float32]:
+    return embed_words(model.backbone, words, parameters.templates, model.texts)
