@@ -460,6 +460,30 @@ def test_showing_once_without_memory(scene):
     assert np.array_equal(scene.labels.data, data[-1].data)
 
 
+# --- napari's undo of painting
+
+
+@pytest.mark.parametrize("undone", [False, True])
+@pytest.mark.parametrize("policy", ["fill", "replace"])
+def test_naparis_undo_brings_no_earlier_pixels_back(scene, policy, undone):
+    scene.show()
+    ours = scene.labels
+    ours.mode = "paint"
+    ours.paint((5, 5), 7)
+    if undone:
+        ours.undo()
+    scene.show(A, Prompt(("c",), label=6), policy=policy)
+    assert scene.labels is ours
+    new = ours.data.copy()
+    ours.undo()
+    ours.redo()
+    assert np.array_equal(ours.data, new)
+    assert (ours.mode, ours.editable) == ("paint", True)
+    ours.paint((2, 2), 9)
+    ours.undo()
+    assert np.array_equal(ours.data, new), "what is painted now can be undone"
+
+
 # --- what label ids stand for
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_gem import layers
+from napari_gem._qt.strokes import forget_strokes
 from napari_gem._qt.undo import TRANSFORM, Undo, set_transform
 from napari_gem.layers import fill, update, written
 from napari_gem.layers.merge import merged_layer
@@ -298,6 +299,7 @@ def _set_data(layer: Any, data: Any, result: LayerData, undo: Undo) -> None:
         layer.refresh(extent=False, thumbnail=False, highlight=False)
     else:
         layer.data = data
+        forget_strokes(layer)
         undo.fresh[layer] = data
 
 
