@@ -10,11 +10,10 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_gem import layers
+from napari_gem import layers, regions
 from napari_gem._qt import undo as undo_module
 from napari_gem._qt.results import ResultLayers, show_results
 from napari_gem.layers.fill import named_ids
-from napari_gem.regions import inside
 from napari_gem.types import GemError, Prompt, Region
 from tests.layers.scene import entry, results_of
 
@@ -267,7 +266,7 @@ def test_a_region_leaves_the_rest(scene, region, step, remembers):
     map_before = first.data.copy()
     new = scene.show(A, B, shift=1, step=step, region=region)
     assert scene.labels is labels
-    (rows, columns), mask = inside(region, step, (12, 10))
+    (rows, columns), mask = regions.inside(region, step, (12, 10))
     inside = np.zeros((12, 10), bool)
     inside[rows, columns] = True if mask is None else mask
     assert 0 < inside.sum() < inside.size
