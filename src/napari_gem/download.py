@@ -85,15 +85,18 @@ class HubFiles:
         One file of each is needed; the first of a group that is there is taken.
     extra
         Files that a download brings too, if the repository has them.
+    revision
+        Commit; None is the newest.
     """
 
     repository: str
     groups: tuple[tuple[str, ...], ...]
     extra: tuple[str, ...] = ()
+    revision: str | None = None
 
     def find(self) -> tuple[Path, ...] | None:
         """Find a file of each group in the hub's cache; None if one is missing."""
-        return find_cached(self.repository, self.groups)
+        return find_cached(self.repository, self.groups, self.revision)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -126,7 +129,7 @@ class _CancelledError(Exception):
 
 
 def find_cached(
-    repository: str, groups: Sequence[Sequence[str]]
+    repository: str, groups: Sequence[Sequence[str]], revision: str | None = None
 ) -> tuple[Path, ...] | None:
     """Find files of a repository in the hub's cache, without asking the network.
 
@@ -136,6 +139,8 @@ def find_cached(
         ``OWNER/REPOSITORY``.
     groups
         One file of each is looked for; the first of a group that is there is taken.
+    revision
+        Commit; None is the newest that was downloaded.
 
     Returns
     -------
@@ -146,7 +151,10 @@ def find_cached(
 
     found = []
     for names in groups:
-        cached = [try_to_load_from_cache(repository, name) for name in names]
+        cached = [
+            try_to_load_from_cache(repository, name, revision=revision)
+            for name in names
+        ]
         paths = [Path(path) for path in cached if isinstance(path, str)]
         if not paths:
             return None
@@ -182,7 +190,7 @@ def describe(card: ModelCard, files: HubFiles) -> ModelCard:
     missing = [
         size
         for name, size in listing.sizes.items()
-        if find_cached(files.repository, [[name]]) is None
+        if find_cached(files.repository, [[name]], files.revision) is None
     ]
     return replace(
         card,
@@ -266,7 +274,10 @@ def _list_files(files: HubFiles) -> _Listing:
     from huggingface_hub import HfApi, constants
 
     info = HfApi().model_info(
-        files.repository, files_metadata=True, timeout=ASK_SECONDS
+        files.repository,
+        revision=files.revision,
+        files_metadata=True,
+        timeout=ASK_SECONDS,
     )
     sizes = {file.rfilename: file.size for file in info.siblings or ()}
     chosen = [_pick(files.repository, group, sizes) for group in files.groups]
@@ -287,24 +298,25 @@ def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ..
     sizes = {name: size or 0 for name, size in listing.sizes.items()}
     done, total = 0, sum(sizes.values())
     for name, size in sizes.items():
-        with closing(_fetch(files.repository, name)) as counts:
+        with closing(_fetch(files, name)) as counts:
             for count in counts:
                 yield Progress("Downloading", done + min(count, size), total)
         done += size
     yield Progress("Downloading", total, total)
-    return find_cached(files.repository, [[name] for name in listing.chosen]) or ()
+    chosen = [[name] for name in listing.chosen]
+    return find_cached(files.repository, chosen, files.revision) or ()
 
 
-def _fetch(repository: str, name: str) -> Generator[int, None, None]:
+def _fetch(files: HubFiles, name: str) -> Generator[int, None, None]:
     """Download one file in a thread and yield the bytes that have come."""
     from concurrent.futures import ThreadPoolExecutor
 
     from huggingface_hub import hf_hub_download
 
     meter = _Meter()
-    options = _bar_options(meter)
+    options = _bar_options(meter) | {"revision": files.revision}
     executor = ThreadPoolExecutor(1, thread_name_prefix="download")
-    job = executor.submit(lambda: hf_hub_download(repository, name, **options))
+    job = executor.submit(lambda: hf_hub_download(files.repository, name, **options))
     try:
         while not job.done():
             yield meter.count

@@ -157,13 +157,15 @@ def _source_steps(
     if kind == "folder":
         return _folder_source(Path(value))
     if kind == "file":
-        return _Source(card.architecture, _there(Path(value)))
+        return _Source(card.architecture, _there(Path(value)), _options(card))
     files = _hub_files(card)
     if files is None:
         raise GemError(f"There is no place such as '{card.weights}' for weights.")
     *others, weights = yield from _get_steps(card, files, download)
     if others:
-        return _folder_source(others[0].parent, weights)
+        return _folder_source(others[0].parent, weights, _options(card))
+    if kind == "hf-hub":
+        return _Source(card.architecture, weights, _options(card))
     stated = import_open_clip().get_pretrained_cfg(card.architecture, value)
     keep = ("mean", "std", "interpolation", "resize_mode")
     options = {
@@ -192,12 +194,11 @@ def _hub_files(card: ModelCard) -> HubFiles | None:
     """Say what a model needs from the hub; None for models on this computer."""
     kind, _, value = card.weights.partition(":")
     if kind == "hf-hub":
-        return _model_files(value)
+        owner, name, *file = value.split("/", maxsplit=2)
+        groups = (tuple(file),) if file else downloads.MODEL
+        extra = () if file else downloads.TOKENIZER
+        return HubFiles(f"{owner}/{name}", groups, extra, card.revision or None)
     return _tag_files(card, value) if kind == "open_clip" else None
-
-
-def _model_files(repository: str) -> HubFiles:
-    return HubFiles(repository, downloads.MODEL, downloads.TOKENIZER)
 
 
 def _tag_files(card: ModelCard, tag: str) -> HubFiles:
@@ -216,14 +217,29 @@ def _tag_files(card: ModelCard, tag: str) -> HubFiles:
     repository, _, file = stated["hf_hub"].rpartition("/")
     if "hf_tokenizer_name" in text:
         # the repository has the tokenizer, which open_clip would fetch by itself
-        return _model_files(repository)
+        return HubFiles(
+            repository, downloads.MODEL, downloads.TOKENIZER, card.revision or None
+        )
     names = (Path(file).stem + ".safetensors", file) if file else downloads.WEIGHTS
-    return HubFiles(repository, (names,))
+    return HubFiles(repository, (names,), revision=card.revision or None)
 
 
-def _folder_source(folder: Path, weights: Path | None = None) -> _Source:
+def _options(card: ModelCard) -> dict[str, Any]:
+    """Say what the card knows better than an architecture's name."""
+    options: dict[str, Any] = {}
+    if card.mean and card.std:
+        options["force_preprocess_cfg"] = {"mean": card.mean, "std": card.std}
+    if card.activation == "QuickGELU":
+        options["force_quick_gelu"] = True
+    return options
+
+
+def _folder_source(
+    folder: Path, weights: Path | None = None, options: dict[str, Any] | None = None
+) -> _Source:
     downloads.read_config(_there(folder / downloads.CONFIG))
-    return _Source(f"local-dir:{folder}", weights or _weights_in(folder))
+    found = weights or _weights_in(folder)
+    return _Source(f"local-dir:{folder}", found, options or {})
 
 
 def _weights_in(folder: Path) -> Path:

@@ -276,8 +276,12 @@ class ModelCard:
         repository brings its own.
     weights
         Where the weights come from: ``package:FOLDER`` (shipped with us),
-        ``open_clip:TAG``, ``hf-hub:OWNER/REPOSITORY``, ``file:PATH`` or
+        ``open_clip:TAG``, ``hf-hub:OWNER/REPOSITORY``,
+        ``hf-hub:OWNER/REPOSITORY/FILE`` (weights alone), ``file:PATH`` or
         ``folder:PATH``.
+    revision
+        Commit of the hub's repository that is downloaded; empty if not pinned, so
+        that the newest is.
     domain
         ``demonstration``, ``general``, ``histology`` ...
     good_for
@@ -288,6 +292,16 @@ class ModelCard:
         As far as known, else ``see model card``.
     source
         Page to read before downloading.
+    activation
+        ``GELU`` or ``QuickGELU``, as the weights were trained; empty if the model's own
+        configuration decides.
+    mean, std
+        Normalisation of red, green, blue (0..1); None if the model's own configuration
+        decides.
+    context_length
+        Tokens of a text that the model reads; None if not known before loading.
+    citation
+        Where it was published.
     encode, score
         Defaults that suit this model.
     known_words
@@ -304,6 +318,12 @@ class ModelCard:
     size: int | None = None
     licence: str = "see model card"
     source: str = ""
+    revision: str = ""
+    activation: Literal["", "GELU", "QuickGELU"] = ""
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    context_length: int | None = None
+    citation: str = ""
     encode: EncodeParameters = field(default_factory=EncodeParameters)
     score: ScoreParameters = field(default_factory=ScoreParameters)
     known_words: frozenset[str] = frozenset()
