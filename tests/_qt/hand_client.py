@@ -21,6 +21,7 @@ class HandClient:
         self.loading, self.loaded = threading.Event(), threading.Event()
         self.loaded.set()
         self.error = None
+        self.label = 1  # of every pixel
 
     process_id = None
 
@@ -48,7 +49,7 @@ class HandClient:
         shape = self.pixels[finished.run - 1].shape[:2]
         shape = tuple(-(-length // finished.step) for length in shape)
         maps = np.full((count, *shape), 0.5, np.float32)
-        return maps, np.ones(shape, np.uint8)
+        return maps, np.full(shape, self.label, np.uint8)
 
     def send(self, event, wait=True):
         """From a thread of its own, as the real one does."""

@@ -15,10 +15,13 @@ from napari.layers import Labels
 
 from napari_gem import layers
 from napari_gem._qt import controller as module
-from napari_gem._qt.controller import Ask, Controller
+from napari_gem._qt.ask import Ask
+from napari_gem._qt.controller import Controller
+from napari_gem._qt.live import REST
 from napari_gem.types import (
     Appearance,
     Cancelled,
+    Example,
     Failed,
     GemError,
     ModelCard,
@@ -45,7 +48,11 @@ class Stage:
         self.controller.download_requested.connect(
             lambda *asked: self.downloads.append(asked)
         )
-        self.current, self.policies = [], []
+        self.current, self.policies, self.kept = [], [], []
+        self.undoable, self.failed = [], []
+        self.controller.labels_kept.connect(self.kept.append)
+        self.controller.undo_changed.connect(self.undoable.append)
+        self.controller.failed.connect(self.failed.append)
         self.controller.current_changed.connect(self.current.append)
         self.controller.policy_requested.connect(
             lambda *asked: self.policies.append(asked)
@@ -395,7 +402,7 @@ def test_a_preview_of_full_size_is_final(stage):
     stage.finish(1)
     stage.controller.refresh(stage.ask(layer, "cell"))
     stage.send(stage.client.finished(2))
-    stage.qtbot.wait(module.REST + 50)
+    stage.qtbot.wait(REST + 50)
     assert len(stage.client.requests) == 2
 
 
@@ -410,6 +417,60 @@ def test_a_change_gives_up_the_full_size(stage):
     assert stage.client.requests[3].preview
     stage.send(stage.client.finished(3))
     assert "ship" not in str(stage.results()), "the older one is dropped"
+
+
+def test_what_is_shown_is_not_scored_again(stage):
+    layer = stage.image(2000, 1000)
+    stage.run(layer)
+    stage.finish(1)
+    shown = stage.results()
+    shown[-1].paint((2, 2), 7)
+    for _ in range(3):
+        stage.controller.refresh(stage.ask(layer))
+    assert len(stage.client.requests) == 1
+    assert stage.results() == shown
+    # while a preview is made, and while its full size is waited for
+    for _ in range(2):
+        stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.send(stage.client.finished(2, step=4))
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    assert len(stage.client.requests) == 2
+    stage.until(lambda: len(stage.client.requests) == 3)
+    assert not stage.client.requests[2].preview
+
+
+def test_a_change_that_is_taken_back_while_another_is_scored(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    for text in ("cell", "ship", "cell"):
+        stage.controller.refresh(stage.ask(layer, text))
+    stage.send(stage.client.finished(2))
+    assert [p.name for p in stage.client.requests[-1].prompts] == ["cell"]
+    assert len(stage.client.requests) == 2
+
+
+def test_a_change_that_a_run_swept_away_is_shown_again(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.run(layer, "cell")
+    stage.controller.cancel()
+    stage.send(Cancelled(3))
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    assert len(stage.client.requests) == 4
+
+
+def test_pixels_replaced_after_another_run_was_cancelled(stage):
+    layer, other = stage.image(), stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    stage.run(other)
+    stage.controller.cancel()
+    stage.send(Cancelled(2))
+    layer.data = np.zeros((12, 10))
+    assert not stage.controller.is_current(stage.ask(layer))
 
 
 def test_run_during_a_preview(stage):
@@ -507,6 +568,105 @@ def test_undo_brings_back_what_was_before_the_run(stage):
     assert list(stage.viewer.layers) == [layer]
 
 
+def test_undo_is_offered_when_there_is_something(stage):
+    layer = stage.image(name="cells")
+    assert not stage.undoable
+    stage.run(layer)
+    assert not stage.undoable
+    stage.finish(1)
+    assert "'cells'" in stage.undoable[-1]
+    stage.controller.undo()
+    assert stage.undoable[-1] == ""
+
+
+def test_changes_leave_painted_labels_alone_and_say_so(stage):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    labels = stage.results()[-1]
+    labels.paint((2, 2), 7)
+    painted = labels.data.copy()
+    stage.client.label = 2
+    for run, text in ((2, "nuclei\nship"), (3, "nuclei\nboat")):
+        stage.controller.refresh(stage.ask(layer, text))
+        stage.send(stage.client.finished(run))
+    assert np.array_equal(labels.data, painted)
+    assert [x.name for x in stage.results()] == [
+        "nuclei · GEM",
+        "boat · GEM",
+        "labels · GEM",
+    ], "maps are updated, below the labels"
+    assert stage.kept == [labels], "said once"
+    # the answer holds from then on
+    stage.run(layer, "nuclei\nboat", policy="fill")
+    stage.finish(4)
+    assert stage.kept[-1] is None
+    assert labels.data[2, 2] == 7
+    assert labels.data[9, 9] == 2
+    stage.client.label = 1
+    stage.controller.refresh(stage.ask(layer, "nuclei"))
+    stage.send(stage.client.finished(5))
+    assert labels.data[2, 2] == 7
+    assert labels.data[9, 9] == 1
+
+
+@pytest.mark.parametrize("policy", ["new", "replace"])
+def test_what_was_painted_after_an_answer_stays(stage, policy):
+    layer = stage.image()
+    stage.run(layer)
+    stage.finish(1)
+    stage.results()[-1].paint((2, 2), 7)
+    stage.run(layer, policy=policy)
+    stage.finish(2)
+    count = len(stage.viewer.layers)
+    labels = next(x for x in reversed(stage.results()) if isinstance(x, Labels))
+    stage.client.label = 2
+    stage.controller.refresh(stage.ask(layer, "nuclei\nship"))
+    stage.send(stage.client.finished(3))
+    assert (labels.data == 2).all(), "nobody painted on it yet"
+    labels.paint((3, 3), 8)
+    stage.client.label = 1
+    stage.controller.refresh(stage.ask(layer, "nuclei\nboat"))
+    stage.send(stage.client.finished(4))
+    assert labels.data[3, 3] == 8
+    assert labels.data[9, 9] == 2
+    assert stage.kept == [labels]
+    assert len(stage.viewer.layers) == count
+    stage.viewer.layers.remove(labels)
+    assert stage.kept[-1] is None
+
+
+def test_new_for_good_gives_changes_a_layer_of_their_own(stage):
+    layer = stage.image()
+    stage.run(layer, policy="new")
+    stage.finish(1)
+    stage.results()[-1].paint((2, 2), 7)
+    for run, text in ((2, "nuclei\nship"), (3, "nuclei\nboat")):
+        stage.controller.refresh(stage.ask(layer, text, policy="new"))
+        stage.send(stage.client.finished(run))
+    assert len([x for x in stage.results() if isinstance(x, Labels)]) == 2
+    assert not stage.kept
+
+
+def test_only_what_is_broken_is_announced(stage):
+    layer = stage.image()
+    stage.controller.run(stage.ask(layer, ""))
+    stage.run(layer)
+    stage.send(Failed(1, "The GPU has not enough memory."))
+    assert stage.failed == ["The GPU has not enough memory."]
+    stage.run(layer)
+    stage.finish(2)
+    stage.controller.refresh(stage.ask(layer, "a\na"))
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.send(Failed(3, "The image is no longer encoded. Press Run."))
+    assert len(stage.failed) == 1
+    stage.run(layer)
+    stage.finish(4)
+    stage.controller.refresh(stage.ask(layer, "cell"))
+    stage.send(Failed(5, "Something unexpected went wrong.", "Traceback"))
+    assert stage.failed[1:] == ["Something unexpected went wrong."]
+
+
 def test_a_model_of_unknown_size_is_described_by_the_worker(stage):
     layer = stage.image()
     stage.run(layer, model="ViT-B-32/laion2b_e16")
@@ -560,8 +720,8 @@ def test_undo_after_live_changes_brings_back_what_was_painted(stage):
     stage.run(layer, policy="replace")
     stage.finish(2)
     assert labels.data[2, 2] == 1
-    for run in (3, 4):
-        stage.controller.refresh(stage.ask(layer, "nuclei\nship"))
+    for run, text in ((3, "nuclei\nship"), (4, "nuclei\nboat")):
+        stage.controller.refresh(stage.ask(layer, text))
         stage.send(stage.client.finished(run))
     stage.controller.undo()
     assert labels.data[2, 2] == 7
@@ -593,23 +753,87 @@ def test_a_switched_off_table_is_told_and_taken_back(stage):
     assert stage.told[-1] == ("info", "")
 
 
-def test_a_stack_is_one_run_and_no_slider_changes_it(stage):
+def run_stack(stage, text="nuclei\nfilament", **kwargs):
+    """Segment three slices."""
     layer = stage.image(3, 12, 10)
     stage.viewer.dims.set_point(0, 0)
-    ask = stage.ask(layer)
     more = tuple(
         layers.read_layer(layer, stage.viewer.dims, position={0: n}) for n in (1, 2)
     )
-    stage.controller.run(replace(ask, more=more))
+    stage.controller.run(replace(stage.ask(layer, text, **kwargs), more=more))
     for run in (1, 2, 3):
         stage.send(stage.client.finished(run))
     stage.until(lambda: not stage.controller.busy)
+    return layer
+
+
+def test_a_stack_is_one_run(stage):
+    layer = run_stack(stage)
     labels = stage.results()[-1]
     assert labels.data.shape == (3, 12, 10)
     assert labels.data.all()
-    assert not stage.controller.is_current(ask)
+    assert stage.current[-1]
     stage.controller.undo()
     assert list(stage.viewer.layers) == [layer]
+    assert not stage.controller.is_current(stage.ask(layer)), "its layers are gone"
+
+
+def test_a_change_shows_in_the_slice_on_screen(stage):
+    layer = run_stack(stage)
+    labels = stage.results()[-1]
+    before = labels.data.copy()
+    stage.viewer.dims.set_point(0, 1)
+    stage.controller.refresh(stage.ask(layer))
+    assert len(stage.client.requests) == 3, "the slice shows this already"
+    stage.controller.refresh(stage.ask(layer, "nuclei\nship"))
+    assert stage.client.requests[3].image == "image 2"
+    finished = stage.client.finished(4)
+    stage.client.label = 2
+    stage.send(finished)
+    assert np.array_equal(labels.data[[0, 2]], before[[0, 2]])
+    assert (labels.data[1] == 2).all()
+    assert stage.told[-1] == ("info", module.ONE_SLICE)
+    assert stage.results()[-1] is labels
+    # what was painted meanwhile stays
+    labels.data[1, 3, 3] = 7
+    stage.controller.refresh(stage.ask(layer, "nuclei\nboat"))
+    stage.send(stage.client.finished(5))
+    assert labels.data[1, 3, 3] == 7
+    assert stage.kept == [labels]
+    stage.controller.undo()
+    assert layer in stage.viewer.layers
+
+
+def test_a_slice_that_the_worker_forgot_leaves_the_others(stage):
+    layer = run_stack(stage)
+    stage.viewer.dims.set_point(0, 1)
+    stage.controller.refresh(stage.ask(layer, "ship"))
+    stage.send(Failed(4, "The image is no longer encoded. Press Run."))
+    assert not stage.controller.is_current(stage.ask(layer))
+    stage.viewer.dims.set_point(0, 2)
+    assert stage.controller.is_current(stage.ask(layer))
+
+
+def test_examples_of_a_stack_hold_when_a_slice_is_looked_at(stage):
+    layer = stage.image(2, 12, 10)
+    stage.viewer.dims.set_point(0, 0)
+    ask = stage.ask(layer, "nuclei")
+    placed = Example(point=(2.0, 3.0))
+    told = replace(placed, vector=(1.0, 0.0), model="embedded")
+    (prompt,) = ask.prompts
+    more = (layers.read_layer(layer, stage.viewer.dims, position={0: 1}),)
+    asked = replace(ask, prompts=(replace(prompt, examples=(placed,)),), more=more)
+    stage.controller.run(asked)
+    first = stage.client.finished(1)
+    recipe = replace(first.recipe, prompts=(replace(prompt, examples=(told,)),))
+    stage.send(replace(first, recipe=recipe))
+    assert stage.client.requests[1].prompts[0].examples == (replace(told, point=None),)
+    stage.finish(2)
+    stage.viewer.dims.set_point(0, 1)
+    stage.controller.refresh(stage.ask(layer, "nuclei"))
+    assert len(stage.client.requests) == 2, "its points lie on another slice"
+    stage.controller.refresh(stage.ask(layer, "nuclei, cell"))
+    assert stage.client.requests[2].prompts[0].examples == (replace(told, point=None),)
 
 
 def test_a_cancelled_stack_leaves_nothing(stage):

@@ -14,53 +14,44 @@ from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QObject, Signal
 
 from napari_gem import layers
+from napari_gem._qt.answer import make_results
+from napari_gem._qt.ask import Ask, make_request, next_slice, vectors_of
+from napari_gem._qt.live import Encoded, Live
 from napari_gem._qt.results import ResultLayers, warm_up
 from napari_gem._qt.stack import StackResult
 from napari_gem.client import WorkerClient
 from napari_gem.models import find_model, is_available
-from napari_gem.pipeline import check_maps
-from napari_gem.text import parse_prompts
 from napari_gem.types import (
-    EncodeParameters,
     Event,
     Failed,
     Finished,
     GemError,
-    LabelParameters,
     NeedsDownload,
     Progress,
     Progressed,
-    Prompt,
-    Region,
     Request,
-    ScoreParameters,
-    label_ids,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from napari.components import ViewerModel
     from numpy.typing import NDArray
 
-    from napari_gem.layers import LayerData, LayerImage, Policy
-
-    Maps = tuple[NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]
+    from napari_gem._qt.answer import Maps
+    from napari_gem.layers import LayerData, Policy
 
 logger = logging.getLogger(__name__)
-
-REST = 250
-"""Milliseconds without a change after which a preview gives way to the full size."""
 
 REMOVED = "The image layer was removed during the run, so its result was dropped."
 STALE = "The pixels were replaced meanwhile; this is the result of the earlier ones."
 NO_IMAGE = (
     "There is no image layer. Open an image, or a sample: File > Open Sample > GEM."
 )
+ONE_SLICE = "This slice is up to date. Press Run to update the others as well."
 
 
 class Client(Protocol):
@@ -77,87 +68,26 @@ class Client(Protocol):
     def load_maps(self, finished: Finished) -> Maps: ...
 
 
-@dataclass(frozen=True, eq=False)
-class Ask:
-    """What the user asks for.
-
-    Attributes
-    ----------
-    layers
-        The image layers that are segmented as one picture, at least one.
-    image
-        What of them is shown, and how.
-    prompts
-        The classes, also those that are off.
-    model, architecture, device, precision, encode, detail, region
-        As in `Request`: with the image they decide the encoding.
-    score, label, download
-        As in `Request`.
-    policy
-        What becomes of labels that somebody painted on.
-    more
-        Further slices of the same layer, segmented after the first into one stack.
-    """
-
-    layers: tuple[Any, ...]
-    image: LayerImage
-    prompts: tuple[Prompt, ...]
-    model: str = "embedded"
-    architecture: str = ""
-    device: str = "auto"
-    precision: str = "auto"
-    encode: EncodeParameters | None = None
-    detail: float | None = None
-    region: Region | None = None
-    score: ScoreParameters | None = None
-    label: LabelParameters = field(default_factory=LabelParameters)
-    download: bool = False
-    policy: Policy = "ask"
-    more: tuple[LayerImage, ...] = ()
-
-    @property
-    def question(self) -> object:
-        """Everything that an encoded image answers at once."""
-        return self.prompts, self.score, self.label
-
-    @property
-    def encoding(self) -> object:
-        """Everything that decides the encoding but the pixels themselves."""
-        return (
-            self.image.source,
-            self.image.plane,
-            self.image.appearance,
-            [plane.index for plane in self.image.planes],
-            self.model,
-            self.architecture,
-            self.device,
-            self.precision,
-            self.encode,
-            self.detail,
-            self.region,
-        )
-
-
 @dataclass(eq=False)
 class _Job:
     """What the worker is doing for us."""
 
     ask: Ask
-    live: bool = False
+    of: Encoded | None = None
+    """The encoded image that is scored; None in a run."""
     preview: bool = False
     number: int = 0
     cancelled: bool = False
     allowed: bool = False  # to download the model
     stale: bool = False  # the pixels were replaced meanwhile
     stack: StackResult | None = None
+    slices: list[Encoded] = field(default_factory=list)
+    """Slices of a stack that are done."""
 
-
-@dataclass(frozen=True, eq=False)
-class _Encoded:
-    """The image that the worker can score at once."""
-
-    ask: Ask
-    name: str
+    @property
+    def live(self) -> bool:
+        """Whether this is no run."""
+        return self.of is not None
 
 
 class Controller(QObject):
@@ -178,10 +108,16 @@ class Controller(QObject):
     """`Progress`."""
     told = Signal(str, str, str)
     """``info``, ``warning`` or ``error``; a sentence for the user; details of it."""
+    failed = Signal(str)
+    """A sentence: the worker, or what shows its results, failed. It is also told."""
     download_requested = Signal(object, object)
     """`ModelCard` and `Ask`: the model must be downloaded, which the user may allow."""
     policy_requested = Signal(object, object)
     """The painted labels layer, and `Ask`: the user is to choose a `Policy`."""
+    labels_kept = Signal(object)
+    """The painted labels layer that changes leave as it is; None: there is none."""
+    undo_changed = Signal(str)
+    """What `undo` would do; empty: nothing."""
     current_changed = Signal(bool)
     """Whether what is asked can be had at once, from the encoded image."""
     scored = Signal(object)
@@ -198,17 +134,15 @@ class Controller(QObject):
         super().__init__()
         self._viewer = viewer
         self._results = ResultLayers(viewer)
+        self._live = Live(self)
         self._job: _Job | None = None
-        self._encoded: _Encoded | None = None
-        self._next: Ask | None = None
+        self._after: Ask | None = None  # what was changed during a run
+        self._kept: Any = None
         self._watched: tuple[Any, ...] = ()
         self._complained = False
         self._closed = False
         self._allowed: set[str] = set()  # models that the user let us download
-        self._rest = QTimer(self)
-        self._rest.setSingleShot(True)
-        self._rest.setInterval(REST)
-        self._rest.timeout.connect(self._on_rest)
+        self._live.rested.connect(self._on_rested)
         self._event_came.connect(self._on_event)
         make_client = make_client or partial(WorkerClient, memory=memory)
         self._client = make_client(self._receive)
@@ -254,12 +188,13 @@ class Controller(QObject):
         if painted is not None and ask.policy == "ask":
             self.policy_requested.emit(painted, ask)
             return
-        self._forget_live()
+        self._drop_live()
+        self._after = None
         self._job = _Job(ask, allowed=request.download)
         if ask.more:
             policy = _policy(ask)
             self._job.stack = StackResult(self._results, ask.layers[0], policy)
-        self._watch(ask.layers)
+        self._watch((*self._live.layers, *ask.layers))
         self._tell("info", ask.image.notice)
         self.busy_changed.emit(True)
         self.progressed.emit(Progress("Reading image"))
@@ -269,31 +204,26 @@ class Controller(QObject):
         """Show what other words or settings give, if the image is encoded.
 
         A preview comes at once, the full size when nothing changed for a moment.
+        Nothing happens if this is what is shown.
         """
         if self.busy:
-            self._next = ask  # looked at when the run has ended
+            self._after = ask  # looked at when the run has ended
             return
-        current = self.is_current(ask)
-        self.current_changed.emit(current)
-        if not current or self._closed:
+        self.mark(ask)
+        if self._closed:
             return
-        self._next = ask
-        self._rest.stop()
-        if self._job is None or (self._job.live and not self._job.preview):
-            self._score_next()
+        if not self._live.want(ask):
+            self._complain("")
+        elif self._job is None or not self._job.preview:
+            self._score(self._live.take(), preview=True)
 
-    def _catch_up(self, done: Ask) -> None:
-        """Show what was changed during a run."""
-        ask, self._next = self._next, None
-        if ask is not None and (ask.encoding, ask.question) != (
-            done.encoding,
-            done.question,
-        ):
-            self.refresh(ask)
+    def mark(self, ask: Ask) -> None:
+        """Tell whether this is current; see `is_current`."""
+        self.current_changed.emit(self.is_current(ask))
 
     def is_current(self, ask: Ask) -> bool:
         """Tell whether this can be had without running the model on the image."""
-        return self._encoded is not None and self._encoded.ask.encoding == ask.encoding
+        return self._live.find(ask) is not None
 
     def cancel(self) -> None:
         """Cancel the run; it ends when the worker says so."""
@@ -307,23 +237,25 @@ class Controller(QObject):
         if self.busy:
             self._tell("warning", "A run is going on. Cancel it, or let it end first.")
             return
-        self._forget_live()
+        self._drop_live()
         try:
             self._tell("info", self._results.undo())
         except GemError as error:
             self._tell("warning", str(error))
+        self._live.forget_stacks()
+        self._keep(None)
+        self.undo_changed.emit("")
 
     def close(self) -> None:
         """Drop the run and end the worker; nothing happens after this."""
         if self._closed:
             return
         self._closed = True
-        self._forget_live()
         self._job = None
+        self._live.encoded()
         self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._viewer.layers.events.inserted.disconnect(self._warm_up)
         self._watch(())
-        self._set_encoded(None)
         self._client.close()
 
     # -------------------------------------------------------------------- asking
@@ -332,7 +264,7 @@ class Controller(QObject):
         """Turn what is asked to a request; None if the user is asked something."""
         if not ask.layers or any(x not in self._viewer.layers for x in ask.layers):
             raise GemError(NO_IMAGE)
-        request = self._request(ask)
+        request = make_request(ask)
         card = find_model(ask.model, ask.architecture)
         if ask.download:
             self._allowed.add(card.id)
@@ -343,56 +275,37 @@ class Controller(QObject):
             return None
         return replace(request, download=allowed)
 
-    def _request(self, ask: Ask) -> Request:
-        if ask.prompts and not any(prompt.on for prompt in ask.prompts):
-            raise GemError("Every class is switched off. Switch one on.")
-        prompts = parse_prompts(prompt for prompt in ask.prompts if prompt.on)
-        check_maps(len(prompts), ask.image.shape)
-        return Request(
-            run=0,
-            pixels="",
-            appearance=ask.image.appearance,
-            prompts=prompts,
-            model=ask.model,
-            device=ask.device,
-            precision=ask.precision,
-            encode=ask.encode,
-            score=ask.score,
-            architecture=ask.architecture,
-            detail=ask.detail,
-            label=ask.label,
-            region=ask.region,
-        )
-
-    def _score_next(self, preview: bool = True) -> None:
-        """Score the encoded image for what was asked last."""
-        ask, encoded = self._next, self._encoded
-        self._next = None
-        if ask is None or encoded is None:
+    def _score(self, wanted: tuple[Ask, Encoded] | None, preview: bool) -> None:
+        """Score an encoded image."""
+        if wanted is None:
             return
+        ask, of = wanted
         try:
-            request = self._request(ask)
+            request = make_request(ask)
         except GemError as error:
-            self._complained = True
-            self._tell("error", str(error))
+            self._complain(str(error))
             return
-        ran = encoded.ask.policy  # what was painted since is not to be replaced
-        ask = replace(ask, policy="fill" if "fill" in (ran, ask.policy) else "new")
-        if self._complained:
-            self._complained = False
-            self._tell("info", "")
-        self._job = _Job(ask, live=True, preview=preview)
-        request = replace(request, image=encoded.name, preview=preview)
+        self._complain("")
+        of.shown = ask.question
+        self._job = _Job(ask, of=of, preview=preview)
+        request = replace(request, image=of.name, preview=preview)
         self._job.number = self._client.submit(None, request)
 
-    def _on_rest(self) -> None:
-        if self._job is None:
-            self._score_next(preview=False)
+    def _complain(self, sentence: str) -> None:
+        """Say what is wrong with a change, or take that back."""
+        if sentence or self._complained:
+            self._tell("error" if sentence else "info", sentence)
+        self._complained = bool(sentence)
 
-    def _forget_live(self) -> None:
-        self._rest.stop()
-        self._next = None
-        if self._job is not None and self._job.live:
+    def _on_rested(self) -> None:
+        if self._job is None:
+            self._score(self._live.take_full(), preview=False)
+
+    def _drop_live(self) -> None:
+        """Give up what was to be shown of the encoded image."""
+        self._live.stop()
+        if self._job is not None and self._job.of is not None:
+            self._job.of.shown = None
             self._job = None
 
     def _warm_up(self, _event: Any = None) -> None:
@@ -411,28 +324,7 @@ class Controller(QObject):
         """Take an event, on the client's private thread."""
         job, results = self._job, None
         if isinstance(event, Finished) and job is not None:
-            try:
-                maps, labels = self._client.load_maps(event)
-                image = job.ask.image
-                results = layers.result_layers(
-                    maps,
-                    labels,
-                    event.recipe,
-                    image,
-                    step=event.step,
-                    classes=job.ask.prompts,
-                )
-            except GemError as error:
-                event = Failed(event.run, str(error))
-            except MemoryError:
-                event = Failed(
-                    event.run,
-                    "The memory does not suffice for the maps. Crop the image or ask "
-                    "for fewer classes.",
-                )
-            except Exception as error:  # noqa: BLE001 (told to the user with details)
-                message = f"The layers could not be made ({error})."
-                event = Failed(event.run, message, traceback.format_exc())
+            event, results = make_results(event, job.ask, self._client.load_maps)
         self._event_came.emit(event, results)
 
     def _on_event(self, event: Event, results: list[LayerData] | None) -> None:
@@ -451,7 +343,7 @@ class Controller(QObject):
             self._end(job, "info", "")
             self.download_requested.emit(event.card, job.ask)
         elif isinstance(event, Failed):
-            self._fail(job, event)
+            self._fail(job, event.message, event.details)
         elif isinstance(event, Finished) and results is not None:
             self._show(job, event, results)
         else:
@@ -461,62 +353,64 @@ class Controller(QObject):
         if job.stack is not None and job.stack.labels is not None:
             with suppress(GemError):  # there is nothing to undo
                 self._results.undo()  # the slices that are done; they stay encoded
+            self._live.forget_stacks()
+            self.undo_changed.emit("")
         self._end(job, "info", "Cancelled.")
 
-    def _fail(self, job: _Job, failed: Failed) -> None:
-        if failed.details:
-            logger.error("%s\n%s", failed.message, failed.details)
+    def _fail(self, job: _Job, sentence: str, details: str = "") -> None:
+        if details:
+            logger.error("%s\n%s", sentence, details)
         if job.live:
-            self._set_encoded(None)
-        self._end(job, "error", failed.message, failed.details)
+            self._live.forget(job.of)
+            self.current_changed.emit(False)
+        self._end(job, "error", sentence, details)
+        # what comes of typing stays in the run bar, unless something is broken
+        if details or not job.live:
+            self.failed.emit(sentence)
 
     def _show(self, job: _Job, event: Finished, results: list[LayerData]) -> None:
-        image = job.ask.image
         try:
-            if job.stack is not None:
-                job.stack.add(image, results)
-            else:
-                results = layers.move_results(job.ask.layers[0], image, results)
-                policy = _policy(job.ask)
-                self._results.show(image, results, policy, live=job.live)
+            self._keep(self._write(job, results))
         except GemError as error:
-            self._end(job, "error", str(error))
+            self._fail(job, str(error))
             return
-        except Exception as error:
-            logger.exception("The layers could not be shown")
-            message = f"The layers could not be shown ({error})."
-            self._end(job, "error", message, traceback.format_exc())
+        except Exception as error:  # noqa: BLE001 (told to the user with details)
+            message = f"The layers could not be shown ({error}). Run again."
+            self._fail(job, message, traceback.format_exc())
             return
+        name = job.ask.layers[0].name
+        self.undo_changed.emit(f"Bring back what was before the last run on '{name}'")
         self.scored.emit(event)
-        if job.live:
-            self._end_live(job, event)
+        if job.of is not None:
+            self._end_live(job, job.of, event)
             return
+        self._note_encoded(job, event)
         if job.ask.more:
             self._go_on(job, event)
-            return
-        count = len(results) - 1
-        done = f"Done: labels and {count} {'map' if count == 1 else 'maps'}."
-        # of a stack only the last slice is: sliders would change that one alone
-        unfit = job.stale or job.stack is not None
-        self._set_encoded(None if unfit else _Encoded(job.ask, event.image))
-        notices = [*event.notices, *_missing(event), *([STALE] if job.stale else [])]
-        self._end(
-            job,
-            "warning" if notices else "info",
-            " ".join(part for part in (done, *notices, image.notice) if part),
-        )
-        self._catch_up(job.ask)
+        else:
+            self._end_run(job, event, len(results) - 1)
+
+    def _write(self, job: _Job, results: list[LayerData]) -> Any:
+        """Write to the viewer; gives the painted labels layer that was left alone."""
+        image = job.ask.image
+        stack = job.stack if job.of is None else job.of.stack
+        if stack is not None:
+            return stack.add(image, results, live=job.live)
+        results = layers.move_results(job.ask.layers[0], image, results)
+        policy = _policy(job.ask) if job.of is None else _live_policy(job.ask, job.of)
+        return self._results.show(image, results, policy, live=job.live)
+
+    def _note_encoded(self, job: _Job, event: Finished) -> None:
+        """Note what can be scored at once when the run has ended."""
+        vectors = vectors_of(event.recipe.prompts) if job.slices else None
+        image = Encoded(job.ask, event.image, stack=job.stack, vectors=vectors)
+        job.slices.append(image)
 
     def _go_on(self, job: _Job, event: Finished) -> None:
         """Segment the next slice of a stack."""
-        ask = replace(
-            job.ask,
-            image=job.ask.more[0],
-            more=job.ask.more[1:],
-            prompts=_as_vectors(job.ask.prompts, event.recipe.prompts),
-        )
+        ask = next_slice(job.ask, event.recipe.prompts)
         try:
-            request = replace(self._request(ask), download=job.allowed)
+            request = replace(make_request(ask), download=job.allowed)
         except GemError as error:
             self._end(job, "error", str(error))
             return
@@ -524,13 +418,30 @@ class Controller(QObject):
         self.progressed.emit(Progress(f"Reading {ask.image.title}"))
         job.number = self._client.submit(ask.image.read, request)
 
-    def _end_live(self, job: _Job, event: Finished) -> None:
+    def _end_run(self, job: _Job, event: Finished, count: int) -> None:
+        done = f"Done: labels and {count} {'map' if count == 1 else 'maps'}."
+        self._live.encoded(*(() if job.stale else job.slices))
+        self._watch(self._live.layers)
+        self.current_changed.emit(not job.stale)
+        notices = [*event.notices, *_missing(event), *([STALE] if job.stale else [])]
+        self._end(
+            job,
+            "warning" if notices else "info",
+            " ".join(part for part in (done, *notices, job.ask.image.notice) if part),
+        )
+        ask, self._after = self._after, None
+        if ask is not None:
+            self.refresh(ask)
+
+    def _end_live(self, job: _Job, of: Encoded, event: Finished) -> None:
         self._job = None
-        if self._next is not None:
-            self._score_next()
+        if of.stack is not None:
+            self._tell("info", ONE_SLICE)
+        waiting = self._live.take()
+        if waiting is not None:
+            self._score(waiting, preview=True)
         elif job.preview and event.step > 1:
-            self._next = job.ask
-            self._rest.start()
+            self._live.rest(job.ask)
 
     def _end(self, job: _Job, kind: str, sentence: str, details: str = "") -> None:
         self._job = None
@@ -543,51 +454,52 @@ class Controller(QObject):
 
     # ---------------------------------------------------------------- the viewer
 
+    def _keep(self, layer: Any) -> None:
+        """Note the painted labels layer that was left alone."""
+        if layer is not self._kept:
+            self._kept = layer
+            self.labels_kept.emit(layer)
+
     def _watch(self, watched: tuple[Any, ...]) -> None:
         """Listen for the pixels of these layers being replaced."""
         for layer in self._watched:
             layer.events.data.disconnect(self._on_data)
-        self._watched = watched
-        for layer in watched:
+        self._watched = tuple(dict.fromkeys(watched))
+        for layer in self._watched:
             layer.events.data.connect(self._on_data)
 
-    def _set_encoded(self, encoded: _Encoded | None) -> None:
-        self._encoded = encoded
-        if not self._closed:
-            self.current_changed.emit(encoded is not None)
-
-    def _on_data(self, _event: Any = None) -> None:
-        self._forget_live()
-        self._set_encoded(None)
-        if self._job is not None:
+    def _on_data(self, event: Any) -> None:
+        self._forget_layer(event.source)
+        if self._job is not None and event.source in self._job.ask.layers:
             self._job.stale = True
 
     def _on_layer_removed(self, event: Any) -> None:
-        if self._encoded and event.value in self._encoded.ask.layers:
-            self._forget_live()
-            self._set_encoded(None)
+        if event.value is self._kept:
+            self._keep(None)
+        self._forget_layer(event.value)
         if self._job is not None and event.value in self._job.ask.layers:
             self.cancel()
+
+    def _forget_layer(self, layer: Any) -> None:
+        """Forget what is encoded of a layer that is not what it was."""
+        if layer in self._live.layers:
+            self._drop_live()
+            self._live.encoded()
+            self.current_changed.emit(False)
 
 
 def _policy(ask: Ask) -> Policy:
     return "new" if ask.policy == "ask" else ask.policy
 
 
-def _as_vectors(
-    prompts: tuple[Prompt, ...], told: tuple[Prompt, ...]
-) -> tuple[Prompt, ...]:
-    """Examples that are places on one slice, as vectors that hold on others."""
-    found = {
-        label: tuple(replace(e, point=None) for e in prompt.examples if e.vector)
-        for label, prompt in zip(label_ids(told), told, strict=True)
-    }
-    return tuple(
-        replace(prompt, examples=found.get(prompt.label, ()))
-        if prompt.examples
-        else prompt
-        for prompt in prompts
-    )
+def _live_policy(ask: Ask, of: Encoded) -> Policy:
+    """Choose what changes do with painted labels: nobody is asked meanwhile.
+
+    They go on as the run did. What was painted after it is never replaced.
+    """
+    if "fill" in (of.ask.policy, ask.policy):
+        return "fill"
+    return "new" if ask.policy == "new" else "keep"
 
 
 def _missing(event: Finished) -> list[str]:

@@ -92,7 +92,7 @@ class ResultLayers:
         policy: Policy = "new",
         *,
         live: bool = False,
-    ) -> None:
+    ) -> Any | None:
         """Show a result, all of it in one go.
 
         A run and the live changes that follow it on the same image plane are one step
@@ -108,6 +108,11 @@ class ResultLayers:
             What happens to labels that somebody changed.
         live
             Whether this refines the run before.
+
+        Returns
+        -------
+        Labels or None
+            The painted layer that was left as it is, if the policy is ``keep``.
         """
         viewer = self.viewer
         results = layers.color_results(viewer.layers, image, results)
@@ -132,14 +137,16 @@ class ResultLayers:
                 self._update_labels(layer, result, part, policy, undo)
             else:
                 _update_map(layer, result, part, shape, undo)
-        kept = [layer for layer, result in plan.update if result.kind == "labels"]
+        labels = [layer for layer, result in plan.update if result.kind == "labels"]
+        below = labels[0] if labels else plan.kept
         for layer, result in zip(made, plan.add, strict=True):
-            add_ours(viewer, layer, result, below=kept[0] if kept else None)
+            add_ours(viewer, layer, result, below=below)
             undo.add(layer)
             if result.kind == "labels":
                 self.ledger[layer] = written.note(layer)
         if results[-1].kwargs["metadata"][layers.KEY]["step"] == 1:
             self._preview_of = None
+        return plan.kept
 
     def undo(self) -> str:
         """Bring back what was before the last run.

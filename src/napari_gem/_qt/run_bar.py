@@ -32,6 +32,8 @@ class RunBar(QWidget):
     run_requested = Signal()
     cancel_requested = Signal()
     undo_requested = Signal()
+    update_requested = Signal()
+    """Painted labels that were left alone are to be updated."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -56,7 +58,6 @@ class RunBar(QWidget):
         self.copy_button.setToolTip("Copy the details of the error, to report them")
         self._details = ""
         self.undo_button = QPushButton("Undo")
-        self.undo_button.setToolTip("Bring the layers back to before the last run")
         self.help_button = QToolButton()
         self.help_button.setText("?")
         self.help_button.setToolTip("Keys")
@@ -64,7 +65,16 @@ class RunBar(QWidget):
         self.cancel_button.setToolTip("Stop; the layers stay as they were")
         self.current = QLabel()
         self.current.setWordWrap(True)
+        self.kept = QLabel()
+        self.kept.setWordWrap(True)
+        self.kept.setTextFormat(Qt.TextFormat.PlainText)
+        self.update_button = QPushButton("Update labels...")
+        self.update_button.setToolTip(
+            "Choose what becomes of what you painted, and run"
+        )
         self._help = ""
+        self._busy = False
+        self._undo = ""
         buttons = QHBoxLayout()
         buttons.setSpacing(4)
         buttons.addWidget(self.run_button, 2)
@@ -74,23 +84,29 @@ class RunBar(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)
-        layout.addWidget(self.current)
+        for widget in (self.current, self.kept, self.update_button):
+            layout.addWidget(widget)
         for widget in (self.stage, self.bar, self.status, self.copy_button):
             layout.addWidget(widget)
         self.run_button.clicked.connect(self.run_requested)
         self.cancel_button.clicked.connect(self.cancel_requested)
         self.undo_button.clicked.connect(self.undo_requested)
+        self.update_button.clicked.connect(self.update_requested)
         self.help_button.clicked.connect(self._on_help)
         self.copy_button.clicked.connect(self._on_copy)
         self.set_current(False)
+        self.set_undo("")
         self.set_busy(False)
+        self.set_kept("")
         self.tell("info", "")
 
     def set_busy(self, busy: bool) -> None:
         """Show whether a run is going on."""
+        self._busy = busy
         self.run_button.setEnabled(not busy)
+        self.update_button.setEnabled(not busy)
         self.cancel_button.setEnabled(busy)
-        self.undo_button.setEnabled(not busy)
+        self.undo_button.setEnabled(not busy and bool(self._undo))
         self.stage.setVisible(busy)
         self.bar.setVisible(busy)
         if not busy:
@@ -99,6 +115,20 @@ class RunBar(QWidget):
     def set_current(self, current: bool) -> None:
         """Show whether what is asked can be had from the encoded image."""
         self.current.setText(CURRENT if current else NOT_CURRENT)
+
+    def set_undo(self, what: str) -> None:
+        """Show what would be undone; empty: nothing."""
+        self._undo = what
+        self.undo_button.setEnabled(not self._busy and bool(what))
+        self.undo_button.setToolTip(what or "There is no run to undo")
+
+    def set_kept(self, name: str) -> None:
+        """Say that a painted labels layer is left alone; empty: there is none."""
+        self.kept.setText(
+            f"You painted on '{name}', so changes leave it as it is." if name else ""
+        )
+        self.kept.setVisible(bool(name))
+        self.update_button.setVisible(bool(name))
 
     def set_help(self, text: str) -> None:
         """Take what the help button shows, as rich text."""

@@ -55,7 +55,9 @@ class StackResult:
         """The labels layer; None before the first slice."""
         return self._labels
 
-    def add(self, image: LayerImage, results: list[LayerData]) -> None:
+    def add(
+        self, image: LayerImage, results: list[LayerData], *, live: bool = False
+    ) -> Any | None:
         """Write the result of a slice.
 
         Parameters
@@ -63,7 +65,15 @@ class StackResult:
         image
             The slice, as it was read.
         results
-            From `napari_gem.layers.result_layers`; no preview.
+            From `napari_gem.layers.result_layers`.
+        live
+            Whether this refines the slice after the run. What was painted on it since
+            then stays as it is, and the policy only says what happens around it.
+
+        Returns
+        -------
+        Labels or None
+            The layer, if somebody painted on this slice and it was left as it is.
 
         Raises
         ------
@@ -74,6 +84,8 @@ class StackResult:
         results = layers.move_results(self._layer, image, results)
         if self._undo is None:
             self._start(image, results)
+        elif live:
+            results = self._recolor(image, results)
         index = stack.slice_index(image)
         part = fill.looked_at(results[-1], image)
         for result in results[:-1]:
@@ -84,7 +96,16 @@ class StackResult:
                     self._undo.keep_plane(found, index, old)
                 found.data[index] = fill.filled_map(old, result, part, old.shape)
                 found.refresh(extent=False, thumbnail=False, highlight=False)
-        self._write_labels(index, results[-1], part)
+        return self._write_labels(index, results[-1], part, live)
+
+    def _recolor(self, image: LayerImage, results: list[LayerData]) -> list[LayerData]:
+        """Give the labels the colours and names of classes that came since."""
+        whole = stack.stack_image(self._layer, image)
+        results = layers.color_results(self._shown.viewer.layers, whole, results)
+        colors = update.kept_label_colors(self._labels, results[-1])
+        if colors is not None:
+            self._labels.colormap = colors
+        return results
 
     def _start(self, image: LayerImage, results: list[LayerData]) -> None:
         """Find or make the layers of the whole stack."""
@@ -136,19 +157,23 @@ class StackResult:
             ledger[layer] = written.Written(np.array(layer.data), text, own)
 
     def _write_labels(
-        self, index: tuple[slice, ...], result: LayerData, part: fill.Part | None
-    ) -> None:
+        self,
+        index: tuple[slice, ...],
+        result: LayerData,
+        part: fill.Part | None,
+        live: bool,
+    ) -> Any | None:
         layer, ledger = self._labels, self._shown.ledger
         then = ledger.get(layer)
         if layer not in self._shown.viewer.layers or then is None:
             raise GemError(
-                "The labels layer was deleted during the run, so the rest of its "
-                "slices was dropped. Run again."
+                "The labels layer of the slices was deleted, so no more of them were "
+                "written. Run again."
             )
         if then.labels.shape != layer.data.shape:
             raise GemError(
-                f"The data of '{layer.name}' were replaced by others of another shape "
-                "during the run, so the rest of its slices was dropped. Run again."
+                f"The data of '{layer.name}' were replaced by others of another "
+                "shape, so no more slices were written. Run again."
             )
         kind = np.result_type(layer.data.dtype, result.data.dtype)
         if layer.data.dtype != kind:
@@ -161,7 +186,10 @@ class StackResult:
             own=None if then.own is None else then.own[index],
         )
         changed = written.own_pixels(old, plane) is not None
-        policy: Policy = "replace" if self._policy == "replace" else "fill"
+        if live and changed and self._policy != "fill":
+            return layer
+        again = self._policy == "replace" and not live
+        policy: Policy = "replace" if again else "fill"
         data, own = fill.filled_labels(old, result, part, policy, plane, changed)
         if self._undo is not None:
             self._undo.keep_plane(layer, index, old, plane)
@@ -176,3 +204,4 @@ class StackResult:
             layer.features = features
         ledger[layer] = replace(then, features=written.as_text(layer.features))
         layer.refresh(extent=False, thumbnail=False, highlight=False)
+        return None

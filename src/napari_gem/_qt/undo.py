@@ -75,6 +75,7 @@ class Undo:
         self._added: list[ref[Any]] = []
         self._removed: list[tuple[int, Any]] = []
         self._planes: list[tuple[ref[Any], tuple[slice, ...], Any, Any, Any]] = []
+        self._noted: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
         self._kept = 0
         self.fresh: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
@@ -108,7 +109,7 @@ class Undo:
         old: Any,
         then: written.Written | None = None,
     ) -> None:
-        """Note a part of a layer before it is written in place.
+        """Note a part of a layer before it is written in place; once is enough.
 
         Parameters
         ----------
@@ -119,8 +120,10 @@ class Undo:
         then
             What we had written there.
         """
-        if layer not in self._states:
+        noted = self._noted.setdefault(layer, set())
+        if layer not in self._states or str(index) in noted:
             return
+        noted.add(str(index))
         if then is None:
             self._kept += old.nbytes
             if self._kept > LARGEST:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.notifications import show_error
 from napari.utils.transforms import Affine
 from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
@@ -19,7 +20,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem._qt.advanced_panel import AdvancedPanel
-from napari_gem._qt.controller import Ask, Controller
+from napari_gem._qt.ask import Ask
+from napari_gem._qt.controller import Controller
 from napari_gem._qt.example_bar import ExampleBar
 from napari_gem._qt.example_link import ExampleLink
 from napari_gem._qt.extras import Extras
@@ -225,9 +227,15 @@ class GemWidget(QWidget):
         bar.run_requested.connect(self.run)
         bar.cancel_requested.connect(controller.cancel)
         bar.undo_requested.connect(controller.undo)
-        controller.busy_changed.connect(bar.set_busy)
+        bar.update_requested.connect(self.run)
+        controller.busy_changed.connect(self._on_busy)
         controller.progressed.connect(bar.show_progress)
         controller.told.connect(bar.tell)
+        controller.failed.connect(show_error)
+        controller.undo_changed.connect(bar.set_undo)
+        controller.labels_kept.connect(
+            lambda layer: bar.set_kept("" if layer is None else layer.name)
+        )
         controller.current_changed.connect(bar.set_current)
         controller.scored.connect(self._on_scored)
         controller.download_requested.connect(self._on_download_requested)
@@ -290,6 +298,15 @@ class GemWidget(QWidget):
         if not moving:
             self._tell_examples()
         self.refresh()
+
+    def _on_busy(self, busy: bool) -> None:
+        self.run_bar.set_busy(busy)
+        if busy:
+            return
+        try:  # what was run need not be what is chosen now
+            self.controller.mark(self.ask())
+        except GemError:
+            self.run_bar.set_current(False)
 
     def _on_model(self) -> None:
         try:

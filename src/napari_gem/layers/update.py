@@ -15,14 +15,15 @@ if TYPE_CHECKING:
     from napari_gem.layers.source import LayerImage
     from napari_gem.layers.written import Ledger
 
-Policy = Literal["ask", "new", "fill", "replace"]
+Policy = Literal["ask", "new", "fill", "replace", "keep"]
 """What happens to labels that the user painted, when a result comes.
 
 ``new``: they stay, the result gets a layer of its own. ``fill``: they stay, the result
-goes around them, in the same layer. ``replace``: the result takes their place. ``ask``:
-not chosen yet; as ``new``.
+goes around them, in the same layer. ``replace``: the result takes their place.
+``keep``: they stay, and no layer is made: the result's labels are dropped. ``ask``: not
+chosen yet; as ``new``.
 """
-POLICIES: tuple[Policy, ...] = ("ask", "new", "fill", "replace")
+POLICIES: tuple[Policy, ...] = ("ask", "new", "fill", "replace", "keep")
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +40,15 @@ class Plan:
         Our maps of classes that are gone.
     hide
         Our maps of classes that are off.
+    kept
+        The painted labels layer that stays as it is, with no other in its place.
     """
 
     update: tuple[tuple[Any, LayerData], ...]
     add: tuple[LayerData, ...]
     remove: tuple[Any, ...]
     hide: tuple[Any, ...] = ()
+    kept: Any = None
 
 
 def is_result(layer: Any) -> bool:
@@ -102,7 +106,8 @@ def plan_update(
     Returns
     -------
     Plan
-        Every result but some maps of a preview is in ``update`` or in ``add``.
+        Every result but some maps of a preview, and the labels if a painted layer is
+        kept, is in ``update`` or in ``add``.
     """
     results = list(results)
     existing = list(existing)
@@ -122,11 +127,14 @@ def plan_update(
     off = [layer for layer in maps if str(layer.metadata[KEY]["label"]) in told["off"]]
     gone = [] if preview else [layer for layer in maps if layer not in off]
     labels = _target(existing, image.source, image.plane, policy, ledger)
-    if labels is None:
-        add.append(results[-1])
-    else:
+    kept = None
+    if labels is None and policy == "keep":
+        kept = painted_labels(existing, image, ledger)
+    if labels is not None:
         update.append((labels, results[-1]))
-    return Plan(tuple(update), tuple(add), tuple(gone), tuple(off))
+    elif kept is None:
+        add.append(results[-1])
+    return Plan(tuple(update), tuple(add), tuple(gone), tuple(off), kept)
 
 
 def painted_labels(
