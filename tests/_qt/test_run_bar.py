@@ -50,8 +50,10 @@ def test_labels_that_are_left_alone(bar, qtbot):
 
 
 @pytest.fixture
-def wired(qtbot):
+def wired(qtbot, monkeypatch):
     """A widget whose worker is driven by hand, after a run."""
+    # napari silences a warning there, which two threads cannot do at a time
+    monkeypatch.setattr("napari_gem._qt.controller.warm_up", lambda: None)
     viewer, clients = ViewerModel(), []
 
     def make_client(on_event):
