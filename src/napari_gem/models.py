@@ -1,28 +1,29 @@
-"""Which models there are, and loading one of them.
+"""From what the user names to a model.
 
-Reading the catalogue (``models.toml``) and turning a name into a `ModelCard` imports
-neither torch nor open_clip; `load_model` does.
+Making a `ModelCard` imports neither torch nor open_clip; `load_model` does.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
-import tomllib
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_gem import download as downloads
 from napari_gem.backbones import check_tower
+from napari_gem.catalogue import (
+    PACKAGE,
+    REPOSITORY,
+    hub_files,
+    list_models,
+    make_card,
+)
+from napari_gem.catalogue import open_clip_architectures as _architectures
 from napari_gem.download import DownloadNeeded
-from napari_gem.prompts import read_background, read_templates
-from napari_gem.records import from_json
 from napari_gem.steps import run
 from napari_gem.types import GemError, ModelCard
 
@@ -46,12 +47,9 @@ __all__ = [
     "load_model_steps",
 ]
 
-_HERE = Path(__file__).parent
-_REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 _PLACE = re.compile(r"[/~.\\]|[A-Za-z]:[/\\]")
 """How a path begins that is no other kind of name."""
-_LARGE = re.compile(r"vit[-_](so400m|l|h|g|bigg)[-_]", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +80,6 @@ class Model:
     )
 
 
-@cache
-def list_models() -> tuple[ModelCard, ...]:
-    """Cards of the catalogue, the embedded model first."""
-    return tuple(_card(**entry) for entry in _catalogue()["model"])
-
-
 def find_model(name: str, architecture: str = "") -> ModelCard:
     """Turn what the user typed into a model's card, without loading anything.
 
@@ -111,9 +103,9 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
         if name.casefold() in (card.id.casefold(), _plain(card.id)):
             return card
     repository = name.removeprefix("hf-hub:")
-    if repository != name and _REPOSITORY.fullmatch(repository):
+    if repository != name and REPOSITORY.fullmatch(repository):
         source = f"https://huggingface.co/{repository}"
-        return _card(name, repository, source=source)
+        return make_card(name, repository, source=source)
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path's raises for ~nobody)
     if name and path.is_dir():
         return _folder_card(path.absolute())
@@ -125,9 +117,9 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
             f"({', '.join(_WEIGHTS)}) or a folder with {downloads.CONFIG}."
         )
     known = name.partition("/")[0]
-    if _REPOSITORY.fullmatch(name) and known in _architectures():
+    if REPOSITORY.fullmatch(name) and known in _architectures():
         check_tower(known, _architectures()[known])
-        return _card(name, name.replace("/", " "))
+        return make_card(name, name.replace("/", " "))
     raise GemError(_unknown(name))
 
 
@@ -139,15 +131,11 @@ def is_available(card: ModelCard) -> bool:
     """
     kind, _, value = card.weights.partition(":")
     if kind == "package":
-        return (_HERE / value / downloads.CONFIG).is_file()
+        return (PACKAGE / value / downloads.CONFIG).is_file()
     if kind in ("file", "folder"):
         return Path(value).exists()
-    # of the hub's address or a mirror's, as HF_ENDPOINT says
-    repository = "/".join(card.source.split("/")[-2:])
-    if not _REPOSITORY.fullmatch(repository):
-        return False
-    groups = [downloads.WEIGHTS] if kind == "open_clip" else list(downloads.MODEL)
-    return downloads.find_cached(repository, groups) is not None
+    files = hub_files(card)
+    return bool(files) and all(part.find() for part in files)
 
 
 def describe(card: ModelCard) -> ModelCard:
@@ -242,28 +230,6 @@ def load_model_steps(
     return Model(card, *loaded)
 
 
-def _card(id: str, name: str, **entry: Any) -> ModelCard:  # noqa: A002 (as in the file)
-    """Make a card from an entry of the catalogue, filled up with defaults."""
-    catalogue = _catalogue()
-    architecture, slash, tag = id.partition("/")
-    if ":" not in id and slash and "weights" not in entry:
-        entry |= {"architecture": architecture, "weights": f"open_clip:{tag}"}
-    defaults = catalogue["defaults"]
-    if _LARGE.search(f"{entry.get('architecture', '')} {id}-"):
-        defaults = _merge(defaults, catalogue["large"])
-    told = {"id": id, "name": name, "architecture": "", "weights": id}
-    entry = _merge(defaults, told | entry)
-    score = entry["score"]
-    entry["score"] = score | {
-        "templates": read_templates(score["templates"]),
-        "background": read_background(score["background"]),
-    }
-    if entry["weights"].startswith("package:"):
-        folder = _HERE / entry["weights"].removeprefix("package:")
-        entry["known_words"] = _words(folder / "words.json")
-    return from_json(ModelCard, json.dumps(entry))
-
-
 def _folder_card(folder: Path) -> ModelCard:
     if not (folder / downloads.CONFIG).is_file():
         raise GemError(
@@ -271,7 +237,7 @@ def _folder_card(folder: Path) -> ModelCard:
             "read it. Choose one that does, or a weights file and its architecture."
         )
     check_tower(folder.name, downloads.read_config(folder / downloads.CONFIG))
-    return _card(str(folder), folder.name, weights=f"folder:{folder}", size=0)
+    return make_card(str(folder), folder.name, weights=f"folder:{folder}", size=0)
 
 
 def _file_card(path: Path, architecture: str) -> ModelCard:
@@ -288,7 +254,7 @@ def _file_card(path: Path, architecture: str) -> ModelCard:
             f"Near it: {', '.join(near) or 'nothing; an example is ViT-B-16'}."
         )
     check_tower(architecture, _architectures()[architecture])
-    return _card(
+    return make_card(
         str(path),
         path.stem,
         architecture=architecture,
@@ -319,24 +285,6 @@ def _plain(id_: str) -> str:
     return id_.casefold().replace("-quickgelu/", "/")
 
 
-@cache
-def _catalogue() -> dict[str, Any]:
-    return tomllib.loads((_HERE / "models.toml").read_text(encoding="utf-8"))
-
-
-@cache
-def _architectures() -> dict[str, dict[str, Any]]:
-    """Give open_clip's model configurations by name, without importing it and torch."""
-    package = find_spec("open_clip")
-    folders = (package.submodule_search_locations if package else None) or []
-    paths = [
-        path
-        for folder in folders
-        for path in sorted(Path(folder, "model_configs").glob("*.json"))
-    ]
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
-
-
 def _readable() -> list[str]:
     """Architectures whose image tower can be read."""
     found = []
@@ -345,19 +293,3 @@ def _readable() -> list[str]:
             check_tower(name, config)
             found.append(name)
     return found
-
-
-def _words(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    words: list[str] = json.loads(path.read_text(encoding="utf-8"))
-    return words
-
-
-def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Lay nested tables over others."""
-    merged = below | above
-    for key in below.keys() & above.keys():
-        if isinstance(below[key], dict):
-            merged[key] = _merge(below[key], above[key])
-    return merged

@@ -7,6 +7,7 @@ import logging
 
 import pytest
 
+from napari_gem import own_models
 from napari_gem._qt import settings
 from napari_gem._qt.settings import (
     Advanced,
@@ -125,5 +126,6 @@ def test_what_cannot_be_written_is_only_logged(folder, caplog):
 
 def test_the_folder_is_the_users(monkeypatch, tmp_path):
     monkeypatch.delenv("NAPARI_GEM_CONFIG", raising=False)
-    monkeypatch.setattr(settings, "user_config_path", lambda *a, **k: tmp_path / a[0])
+    place = lambda *a, **k: tmp_path / a[0]  # noqa: E731
+    monkeypatch.setattr(own_models, "user_config_path", place)
     assert settings.config_folder() == tmp_path / "napari-gem"

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from platformdirs import user_config_path
-
+from napari_gem.own_models import config_folder
 from napari_gem.records import from_json, to_dict
 from napari_gem.types import GemError, Prompt
 
@@ -23,9 +22,6 @@ logger = logging.getLogger(__name__)
 PLUGIN = "napari-gem"
 CATEGORY = "gemcompute"
 """Key of the category in ``napari.yaml``."""
-
-FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
-"""Environment variable: folder for what was used last."""
 
 SCHEMA = 1
 SCHEMA_KEY = "napari_gem_last"
@@ -130,12 +126,6 @@ def read_settings() -> Settings:
     except Exception:  # logged
         logger.warning("The settings of GEM could not be read", exc_info=True)
         return Settings()
-
-
-def config_folder() -> Path:
-    """Folder for what was used last."""
-    told = os.environ.get(FOLDER_VARIABLE)
-    return Path(told) if told else user_config_path(PLUGIN, appauthor=False)
 
 
 def load_last() -> LastUsed:

@@ -1,0 +1,187 @@
+"""The catalogue: cards of models, as ``models.toml`` and the user's own file have them.
+
+Neither torch nor open_clip is imported, and no network is asked.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import tomllib
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from napari_gem import download as downloads
+from napari_gem.download import HubFiles
+from napari_gem.own_models import read_own
+from napari_gem.prompts import read_background, read_templates
+from napari_gem.records import from_json
+from napari_gem.types import GemError, ModelCard
+
+logger = logging.getLogger(__name__)
+
+REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
+DOMAINS = (
+    "demonstration",
+    "general",
+    "histology",
+    "biomedical",
+    "electron microscopy",
+    "remote sensing",
+)
+"""In the order in which lists show them; a user's own ones follow."""
+
+PACKAGE = Path(__file__).parent
+_LARGE = re.compile(r"(vit|pe-core|eva0\d)[-_](so400m|l|h|g|bigg|e)[-_]", re.IGNORECASE)
+
+
+def list_models() -> tuple[ModelCard, ...]:
+    """Cards of the catalogue, the embedded model first, the user's own models last.
+
+    An own catalogue that cannot be read is left out and told in the log.
+    """
+    try:
+        own = read_own()
+        return _shipped() + tuple(make_card(**entry) for entry in own)
+    except (GemError, TypeError) as error:
+        logger.warning("Your own models are left out: %s", error)
+        return _shipped()
+
+
+def group_models() -> dict[str, list[ModelCard]]:
+    """Cards of the catalogue by their domain."""
+    groups: dict[str, list[ModelCard]] = {domain: [] for domain in DOMAINS}
+    for card in list_models():
+        groups.setdefault(card.domain, []).append(card)
+    return {domain: cards for domain, cards in groups.items() if cards}
+
+
+def is_own(card: ModelCard) -> bool:
+    """Tell whether a model stands in the user's own catalogue."""
+    return any(entry["id"] == card.id for entry in read_own())
+
+
+def make_card(id: str, name: str, **entry: Any) -> ModelCard:  # noqa: A002 (as in files)
+    """Make a card from an entry of a catalogue, filled up with defaults.
+
+    Raises
+    ------
+    GemError
+        If a field is not known or its value does not fit.
+    """
+    catalogue = _catalogue()
+    unknown = entry.keys() - ModelCard.__dataclass_fields__.keys()
+    if unknown:
+        raise GemError(
+            f"The model {id} has a field '{min(unknown)}', which no model has. "
+            "Correct the catalogue."
+        )
+    architecture, slash, tag = id.partition("/")
+    if ":" not in id and slash and "weights" not in entry:
+        entry |= {"architecture": architecture, "weights": f"open_clip:{tag}"}
+    defaults = catalogue["defaults"]
+    if _LARGE.search(f"{entry.get('architecture', '')} {id}-"):
+        defaults = _merge(defaults, catalogue["large"])
+    told = {"id": id, "name": name, "architecture": "", "weights": id}
+    entry = _merge(defaults, told | entry)
+    score = entry["score"]
+    entry["score"] = score | {
+        "templates": read_templates(score["templates"]),
+        "background": read_background(score["background"]),
+    }
+    if entry["weights"].startswith("package:"):
+        folder = PACKAGE / entry["weights"].removeprefix("package:")
+        entry["known_words"] = _words(folder / "words.json")
+    return from_json(ModelCard, json.dumps(entry))
+
+
+@cache
+def open_clip_architectures() -> dict[str, dict[str, Any]]:
+    """Give open_clip's model configurations by name, without importing it and torch."""
+    package = find_spec("open_clip")
+    folders = (package.submodule_search_locations if package else None) or []
+    paths = [
+        path
+        for folder in folders
+        for path in sorted(Path(folder, "model_configs").glob("*.json"))
+    ]
+    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+
+
+def configuration(card: ModelCard) -> dict[str, Any] | None:
+    """Give the configuration of a card's architecture, as open_clip has them.
+
+    Returns
+    -------
+    dict or None
+        Of open_clip, or the one that the catalogue carries where open_clip has none;
+        None if the card names no architecture.
+    """
+    carried: dict[str, dict[str, Any]] = _catalogue()["architecture"]
+    name = card.architecture
+    return carried.get(name) or open_clip_architectures().get(name)
+
+
+def hub_files(card: ModelCard) -> tuple[HubFiles, ...]:
+    """Say which files of the hub a model of the catalogue needs.
+
+    Returns
+    -------
+    tuple[HubFiles, ...]
+        The model's own first; then what its text tower needs besides weights. Empty
+        for models on this computer and for open_clip's tags outside the catalogue,
+        whose repository open_clip alone knows.
+    """
+    kind, _, value = card.weights.partition(":")
+    revision = card.revision or None
+    text = (configuration(card) or {}).get("text_cfg", {})
+    whole = (downloads.MODEL, downloads.TOKENIZER, revision)
+    # of the hub's address or a mirror's, as HF_ENDPOINT says
+    page = "/".join(card.source.split("/")[-2:])
+    if kind == "hf-hub":
+        owner, name, *file = value.split("/", maxsplit=2)
+        groups = ((tuple(file),), (), revision) if file else whole
+        found = [HubFiles(f"{owner}/{name}", *groups)]
+    elif kind == "open_clip" and REPOSITORY.fullmatch(page):
+        alone = ((downloads.WEIGHTS,), (), revision)
+        found = [HubFiles(page, *(whole if "hf_tokenizer_name" in text else alone))]
+    else:
+        return ()
+    if text.get("hf_model_name"):
+        found.append(HubFiles(text["hf_model_name"], (("config.json",),)))
+    return tuple(found)
+
+
+def activation_of(architecture: str) -> str:
+    """Activation that an architecture of open_clip has."""
+    quick = open_clip_architectures().get(architecture, {}).get("quick_gelu", False)
+    return "QuickGELU" if quick else "GELU"
+
+
+@cache
+def _shipped() -> tuple[ModelCard, ...]:
+    return tuple(make_card(**entry) for entry in _catalogue()["model"])
+
+
+@cache
+def _catalogue() -> dict[str, Any]:
+    return tomllib.loads((PACKAGE / "models.toml").read_text(encoding="utf-8"))
+
+
+def _words(path: Path) -> list[str]:
+    if not path.is_file():
+        return []
+    words: list[str] = json.loads(path.read_text(encoding="utf-8"))
+    return words
+
+
+def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Lay nested tables over others."""
+    merged = below | above
+    for key in below.keys() & above.keys():
+        if isinstance(below[key], dict):
+            merged[key] = _merge(below[key], above[key])
+    return merged

@@ -1,0 +1,118 @@
+"""The user's own catalogue: a file like ``models.toml`` in the folder of settings."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+import tomllib
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from platformdirs import user_config_path
+
+from napari_gem.types import GemError
+
+logger = logging.getLogger(__name__)
+
+FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
+"""Environment variable: folder for settings and the user's own catalogue."""
+
+FILE_NAME = "models.toml"
+
+
+def config_folder() -> Path:
+    """Folder of what was used last and of the user's own catalogue."""
+    told = os.environ.get(FOLDER_VARIABLE)
+    return Path(told) if told else user_config_path("napari-gem", appauthor=False)
+
+
+def own_path() -> Path:
+    """Where the user's own catalogue is kept, if there is one."""
+    return config_folder() / FILE_NAME
+
+
+def read_own() -> tuple[dict[str, Any], ...]:
+    """Entries of the user's own catalogue.
+
+    Raises
+    ------
+    GemError
+        If the file is there and is no such catalogue.
+    """
+    path = own_path()
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise GemError(_unreadable(path, error)) from error
+    return _read(path, state.st_mtime_ns, state.st_size)
+
+
+def add_own(entry: dict[str, Any]) -> None:
+    """Add an entry, in the place of one with the same id.
+
+    Raises
+    ------
+    GemError
+        If the file cannot be read or written; then it stays as it was.
+    """
+    kept = [known for known in read_own() if known["id"] != entry["id"]]
+    _write([*kept, entry])
+
+
+def forget_own(id_: str) -> bool:
+    """Take an entry out; tell whether there was one. Weights files are left alone.
+
+    Raises
+    ------
+    GemError
+        If the file cannot be read or written; then it stays as it was.
+    """
+    known = read_own()
+    kept = [entry for entry in known if entry["id"] != id_]
+    if len(kept) < len(known):
+        _write(kept)
+    return len(kept) < len(known)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, _mtime: int, _size: int) -> tuple[dict[str, Any], ...]:
+    try:
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
+        strings = [(entry["id"], entry["name"]) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise GemError(_unreadable(path, error)) from error
+    if not all(isinstance(text, str) and text for pair in strings for text in pair):
+        raise GemError(_unreadable(path, "an id or a name is no text"))
+    return tuple(entries)
+
+
+def _write(entries: list[dict[str, Any]]) -> None:
+    path = own_path()
+    text = tomli_w.dumps({"model": entries})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
+        unfinished = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise GemError(
+            f"Your list of models '{path}' cannot be written ({error}). Make its "
+            "folder writable."
+        ) from error
+
+
+def _unreadable(path: Path, error: object) -> str:
+    return (
+        f"Your list of models '{path}' cannot be read ({error}). Correct it, or move "
+        "it away."
+    )

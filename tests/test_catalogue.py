@@ -1,0 +1,236 @@
+"""Every entry of the catalogue: fields, configuration and full-size towers."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+import napari_gem
+from napari_gem.backbones import build_backbone, check_tower
+from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.catalogue import (
+    DOMAINS,
+    activation_of,
+    configuration,
+    group_models,
+    hub_files,
+    list_models,
+    make_card,
+    open_clip_architectures,
+)
+from napari_gem.own_models import add_own, forget_own, own_path, read_own
+from napari_gem.types import (
+    EncodeParameters,
+    GemError,
+    GemParameters,
+    ModelCard,
+    ScoreParameters,
+)
+
+if TYPE_CHECKING:
+    from napari_gem.backbones import Backbone
+
+CATALOGUE = tomllib.loads(
+    (Path(napari_gem.__file__).parent / "models.toml").read_text(encoding="utf-8")
+)
+NEEDED = ("id", "name", "good_for", "size", "licence")
+NEEDED_OF_THE_HUB = ("source", "revision", "activation", "context_length", "citation")
+CARDS = [card for card in list_models() if card.id != "embedded"]
+
+
+def by_id(card: ModelCard) -> str:
+    return card.id
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "config"))
+    return tmp_path / "config"
+
+
+def fields(record: type) -> set[str]:
+    return {field.name for field in dataclasses.fields(record)}
+
+
+# --- schema
+
+
+@pytest.mark.parametrize("entry", CATALOGUE["model"], ids=lambda entry: entry["id"])
+def test_an_entry_is_whole(entry: dict[str, Any]) -> None:
+    needed = NEEDED if entry["id"] == "embedded" else NEEDED + NEEDED_OF_THE_HUB
+    assert not [name for name in needed if name not in entry]
+    assert entry["good_for"]
+    assert entry["licence"]
+    assert ("mean" in entry) == ("std" in entry)
+    assert entry.get("domain", "general") in DOMAINS
+    assert re.fullmatch(r"([0-9a-f]{40})?", entry.get("revision", ""))
+    if entry["id"] != "embedded":
+        assert entry["source"].startswith("https://huggingface.co/")
+        assert entry["citation"]
+        assert entry["size"] > 1e8
+
+
+def test_no_field_is_misspelt() -> None:
+    layers = [CATALOGUE["defaults"], CATALOGUE["large"], *CATALOGUE["model"]]
+    for layer in layers:
+        encode = layer.get("encode", {})
+        assert layer.keys() <= fields(ModelCard)
+        assert encode.keys() <= fields(EncodeParameters)
+        assert encode.get("gem", {}).keys() <= fields(GemParameters)
+        assert layer.get("score", {}).keys() <= fields(ScoreParameters)
+    with pytest.raises(GemError, match="a field 'licens', which no model has"):
+        make_card("x", "X", licens="MIT")
+    with pytest.raises(GemError, match="activation"):
+        make_card("x", "X", activation="ReLU")
+
+
+def test_ids_and_names_are_unique() -> None:
+    for name in ("id", "name"):
+        values = [getattr(card, name).casefold() for card in list_models()]
+        assert len(values) == len(set(values))
+
+
+@pytest.mark.parametrize("card", CARDS, ids=by_id)
+def test_a_card_tells_what_can_be_built(card: ModelCard) -> None:
+    stated = configuration(card)
+    assert stated is not None
+    check_tower(card.name, stated)
+    assert card.score.background
+    assert card.score.templates
+    assert card.context_length == stated["text_cfg"].get("context_length", 77)
+    own = card.weights.startswith("hf-hub:") and card.weights.count("/") == 1
+    assert own or (card.activation and card.mean and card.std)
+    assert hub_files(card)
+    name = card.architecture
+    assert card.encode.gem.residual == (not re.search("-[LHg]-", name))
+
+
+@pytest.mark.parametrize(
+    "card", [c for c in CARDS if c.weights.startswith("open_clip:")], ids=by_id
+)
+def test_a_tag_agrees_with_open_clip(card: ModelCard) -> None:
+    tag = card.weights.removeprefix("open_clip:")
+    stated = import_open_clip().get_pretrained_cfg(card.architecture, tag)
+    assert card.mean == tuple(stated["mean"])
+    assert card.std == tuple(stated["std"])
+    assert (card.activation == "QuickGELU") == stated.get("quick_gelu", False)
+    assert card.activation == activation_of(card.architecture)
+    assert stated["hf_hub"] == f"{hub_files(card)[0].repository}/"
+
+
+def test_carried_architectures_are_those_that_open_clip_lacks() -> None:
+    carried = CATALOGUE["architecture"]
+    assert carried
+    assert not carried.keys() & open_clip_architectures().keys()
+    assert carried.keys() <= {card.architecture for card in CARDS}
+
+
+# --- full size, without memory
+
+# patch, image, channels
+SHAPES = {
+    "ViT-B-32": (32, 224, 512),
+    "ViT-B-16": (16, 224, 512),
+    "ViT-L-14": (14, 224, 768),
+    "ViT-L-14-336": (14, 336, 768),
+    "ViT-H-14": (14, 224, 1024),
+    "ViT-B-16-SigLIP2": (16, 224, 768),
+    "ViT-B-16-SigLIP2-512": (16, 512, 768),
+    "PE-Core-B-16": (16, 224, 1024),
+    "PE-Core-L-14-336": (14, 336, 1024),
+    "ViT-B-16-BiomedBERT-256": (16, 224, 512),
+}
+
+
+def build(card: ModelCard) -> tuple[Backbone, int]:
+    """Build a card's image tower without memory; also the bytes of its weights."""
+    stated = configuration(card)
+    assert stated is not None
+    open_clip = import_open_clip()
+    parts = open_clip.model
+    width, quick = stated["embed_dim"], card.activation == "QuickGELU"
+    with torch.device("meta"):
+        tower = parts._build_vision_tower(width, stated["vision_cfg"], quick)
+        text = stated["text_cfg"]
+        towers = [tower]
+        if "hf_model_name" not in text:
+            towers.append(parts._build_text_tower(width, text, quick))
+    clip = SimpleNamespace(visual=tower.eval().requires_grad_(False))
+    tokenizer = SimpleNamespace(context_length=card.context_length)
+    mean, std = card.mean or (0.5,) * 3, card.std or (0.5,) * 3
+    backbone = build_backbone(clip, tokenizer, mean, std)
+    size = sum(p.numel() * 4 for part in towers for p in part.parameters())
+    return backbone, size
+
+
+@pytest.mark.parametrize("card", CARDS, ids=by_id)
+def test_a_model_is_built_from_what_the_catalogue_says(card: ModelCard) -> None:
+    backbone, size = build(card)
+    found = (backbone.patch_size, backbone.image_size, backbone.channels)
+    assert found == SHAPES[card.architecture.removesuffix("-quickgelu")]
+    side = backbone.patch_size
+    features = backbone.encode_patches(
+        torch.empty(1, 3, 3 * side, 2 * side, device="meta"), card.encode.gem
+    )
+    assert features.patches.shape == (1, 3, 2, backbone.channels)
+    text = (configuration(card) or {})["text_cfg"]
+    if "hf_model_name" not in text:
+        assert card.size == pytest.approx(size, rel=0.01)
+
+
+# --- the user's own models
+
+
+def own(path: Path, **fields: Any) -> dict[str, Any]:
+    entry = {"id": "mine", "name": "Mine", "architecture": "ViT-B-32"}
+    return entry | {"weights": f"file:{path}", "size": 0} | fields
+
+
+def test_own_models_are_added_replaced_and_forgotten(tmp_path: Path) -> None:
+    assert read_own() == ()
+    add_own(own(tmp_path / "a.pt", domain="my domain"))
+    add_own(own(tmp_path / "b.pt") | {"id": "other"})
+    assert [card.id for card in list_models()[-2:]] == ["mine", "other"]
+    assert list(group_models())[-1] == "my domain"
+    add_own(own(tmp_path / "c.pt"))
+    assert [entry["id"] for entry in read_own()] == ["other", "mine"]
+    assert list_models()[-1].weights == f"file:{tmp_path / 'c.pt'}"
+    assert forget_own("mine")
+    assert not forget_own("mine")
+    assert list_models()[-1].id == "other"
+
+
+@pytest.mark.parametrize(
+    "content", ["no toml", "model = 3", '[[model]]\nid = "x"', "[[model]]\nid = 1\n"]
+)
+def test_a_damaged_own_catalogue_is_left_alone(
+    content: str, own_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own_folder.mkdir()
+    own_path().write_text(content)
+    assert list_models() == (list_models()[0], *CARDS)
+    assert "Your own models are left out" in caplog.text
+    with pytest.raises(GemError, match="cannot be read"):
+        add_own(own(own_folder / "a.pt"))
+    assert own_path().read_text() == content
+
+
+def test_a_wrong_entry_of_an_own_catalogue_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_own(own(tmp_path / "a.pt", licens="MIT"))
+    assert list_models()[-1].id == CARDS[-1].id
+    assert "'licens'" in caplog.text
+
+
+def test_an_own_catalogue_that_cannot_be_written_is_told(own_folder: Path) -> None:
+    own_folder.write_text("a file where the folder should be")
+    with pytest.raises(GemError, match=r"cannot be (read|written)"):
+        add_own(own(own_folder / "a.pt"))
