@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_gem.types import LazyArray, Region
-
-
-BAND_ROWS = 64
-"""Patch rows that are read at once of what has no chunks."""
+    from napari_gem.types import Region
 
 
 @dataclass(frozen=True)
@@ -217,19 +213,6 @@ def blend(
     if joined is None:
         raise ValueError("no tiles")
     return unit(joined)
-
-
-def bands(array: LazyArray) -> list[slice]:
-    """Cut what lies on the patch grid to bands of rows that are read at once.
-
-    An array in memory is one band; of others a band is a row of their chunks.
-    """
-    rows = int(array.shape[0])
-    chunks = getattr(array, "chunks", None)
-    step = rows if isinstance(array, np.ndarray) else BAND_ROWS
-    if chunks and isinstance(chunks[0], int):
-        step = chunks[0]
-    return [slice(at, min(at + step, rows)) for at in range(0, rows, step)]
 
 
 def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
