@@ -16,6 +16,7 @@ from napari_gem._qt import extras as extras_module
 from napari_gem._qt.extras import BUSY, Extras, choose_labels
 from napari_gem._qt.image_choice import ImageChoice
 from napari_gem._qt.results_panel import ResultsPanel
+from napari_gem._qt.widget import TABLE
 from napari_gem.layers.extras import EXTRA_KINDS, ExtraOptions, make_extra
 from tests.layers.test_extras import show
 
@@ -267,6 +268,64 @@ def test_table_to_a_file(viewer, labels, extras, wait, tmp_path):
     wait()
     assert extras.heard[-1][0] == "error"
     assert "cannot be written" in extras.heard[-1][1]
+
+
+def test_what_is_made_of_earlier_labels_is_marked(
+    viewer, labels, extras, wait, qtbot, panel
+):
+    told = []
+    extras.stale_changed.connect(told.append)
+    extras.stale_changed.connect(panel.show_stale)
+    for kind in ("instances", "uncertainty"):
+        extras.make(labels, kind)
+        wait()
+    instances, uncertainty = list(viewer.layers)[-2:]
+    before = labels.data.copy()
+    labels.paint((0, 0), 2)
+    names = [instances.name, uncertainty.name]
+    qtbot.waitUntil(lambda: bool(told))
+    assert sorted(told[-1]) == sorted(names)
+    assert instances.metadata[layers.KEY]["stale"]
+    assert instances.name in panel.stale.text()
+    labels.data = before
+    qtbot.waitUntil(lambda: told[-1] == [])
+    assert not panel.stale.text()
+    # maps count as well
+    found = layers.extras.maps_of(labels, viewer.layers)[0]
+    entry = {**found.metadata[layers.KEY], "recipe": {"another": 1}}
+    found.metadata = {layers.KEY: entry}
+    extras.find_stale()
+    assert sorted(told[-1]) == sorted(names)
+    extras.make(labels, "instances")
+    wait()
+    assert told[-1] == [uncertainty.name]
+    assert not instances.metadata[layers.KEY].get("stale")
+
+
+def test_the_table_of_instances_is_napari_s_own(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    labels = show(viewer, viewer.add_image(np.zeros((20, 30)), scale=(2, 2)))
+    qtbot.mouseClick(widget.results_panel.show_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
+    instances = viewer.layers.selection.active
+    assert instances is not labels
+    docked = viewer.window.dock_widgets
+    (table,) = (docked[name] for name in docked if TABLE in name)
+    model = table.table.model()
+    assert model.rowCount() == 4
+    shown = [
+        model.headerData(i, Qt.Orientation.Horizontal)
+        for i in range(model.columnCount())
+    ]
+    for column in ("class", "area (px)", "area (pixel²)", "mean probability"):
+        assert column in shown
+    table.table.selectRow(2)
+    assert instances.selected_label == 2
+    qtbot.mouseClick(widget.results_panel.show_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
+    assert len([name for name in viewer.window.dock_widgets if TABLE in name]) == 1
+    widget.controller.close()
 
 
 def test_labels_that_are_chosen(viewer, labels, extras, wait):

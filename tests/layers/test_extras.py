@@ -101,7 +101,7 @@ def test_instances_have_names_areas_and_probabilities(labels, viewer):
     assert extra.data.dtype == np.int32
     assert list(extra.features["index"]) == [0, 1, 2, 3]
     assert list(extra.features["class"]) == ["background", "nuclei", "fibre", "nuclei"]
-    assert list(extra.features["area"])[1:] == [24, 60, 12]
+    assert list(extra.features["area (px)"])[1:] == [24, 60, 12]
     assert np.allclose(
         extra.features["mean probability"][1:], [0.9 + 0.05 / 24, 0.75, 0.6], atol=1e-4
     )

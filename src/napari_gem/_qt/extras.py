@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Layer
 from napari.qt.threading import create_worker
 from napari.utils.colormaps import label_colormap
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_gem.export.table import write_table
 from napari_gem.layers import KEY, is_result
@@ -20,6 +21,7 @@ from napari_gem.layers.extras import (
     ExtraOptions,
     instance_table,
     make_extra,
+    maps_of,
     read_source,
     transform_of,
 )
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from napari_gem.layers.extras import ExtraKind, ExtraLayer
 
 logger = logging.getLogger(__name__)
+
+LOOK = 400
+"""Milliseconds without a change of labels until what is made of them is checked."""
 
 BUSY = "Something is being made of a result already. Wait until it is done."
 NO_LABELS = (
@@ -62,6 +67,38 @@ class _Written:
 
 
 @dataclass(frozen=True, eq=False)
+class _Basis:
+    """Labels and maps as they were when something was made of them.
+
+    Attributes
+    ----------
+    labels
+        The layer.
+    digest
+        Of its data.
+    recipes
+        How its maps were made.
+    """
+
+    labels: ref[Any]
+    digest: int
+    recipes: list[Any]
+
+    @classmethod
+    def of(cls, labels: Any, layers: Any) -> _Basis:
+        data = np.ascontiguousarray(labels.data)
+        recipes = [x.metadata[KEY].get("recipe") for x in maps_of(labels, layers)]
+        return cls(ref(labels), zlib.crc32(data.data), recipes)
+
+    def fits(self, layers: Any) -> bool:
+        labels: Any = self.labels()
+        if labels is None or labels not in layers:
+            return True  # it is not known any more, nor can it be made again
+        now = _Basis.of(labels, layers)
+        return (now.digest, now.recipes) == (self.digest, self.recipes)
+
+
+@dataclass(frozen=True, eq=False)
 class _Outcome:
     """What comes back from the thread: a value, or a sentence for the user."""
 
@@ -86,14 +123,24 @@ class Extras(QObject):
     busy_changed = Signal(bool)
     table_made = Signal(object)
     """Columns by name, see `napari_gem.layers.extras.instance_table`."""
+    instances_made = Signal(object)
+    """The layer, if its table is to be shown."""
+    stale_changed = Signal(object)
+    """Names of the layers that were made from earlier labels or maps."""
 
     def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._written: WeakKeyDictionary[Any, _Written] = WeakKeyDictionary()
+        self._basis: WeakKeyDictionary[Any, _Basis] = WeakKeyDictionary()
+        self._stale: list[str] = []
         self._then: Callable[[Any], None] | None = None
         self._worker: Any = None
         self._closed = False
+        self._look = QTimer(self)  # not after each stroke of a brush
+        self._look.setSingleShot(True)
+        self._look.setInterval(LOOK)
+        self._look.timeout.connect(self.find_stale)
 
     @property
     def busy(self) -> bool:
@@ -101,7 +148,12 @@ class Extras(QObject):
         return self._worker is not None
 
     def make(
-        self, labels: Any, kind: ExtraKind, options: ExtraOptions | None = None
+        self,
+        labels: Any,
+        kind: ExtraKind,
+        options: ExtraOptions | None = None,
+        *,
+        table: bool = False,
     ) -> None:
         """Make a layer of labels as they are now; add it, or update the last one.
 
@@ -113,18 +165,28 @@ class Extras(QObject):
             ``instances``, ``uncertainty``, ``peaks`` or ``boxes``.
         options
             How.
+        table
+            Whether ``instances_made`` is told.
         """
         options = options or ExtraOptions()
 
         def start(labels: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
             source = read_source(labels, self._viewer.layers)
+            basis = _Basis.of(labels, self._viewer.layers)
 
             def work() -> tuple[ExtraLayer, Any]:
                 extra = make_extra(source, kind, options)
                 # thousands of boxes take napari a second, so not on the main thread
                 return extra, Layer.create(*extra)
 
-            return work, lambda made: self._show(made[0], made[1], labels)
+            def show(made: tuple[ExtraLayer, Any]) -> None:
+                layer = self._show(made[0], made[1], labels)
+                if layer is not None:
+                    self._note(layer, labels, basis)
+                    if table:
+                        self.instances_made.emit(layer)
+
+            return work, show
 
         self._start(labels, start)
 
@@ -160,9 +222,32 @@ class Extras(QObject):
 
         self._start(labels, start)
 
+    def look(self, _event: Any = None) -> None:
+        """Look in a moment for layers that do not fit their labels any more."""
+        if not self._closed:
+            self._look.start()
+
+    def find_stale(self) -> None:
+        """Mark layers that do not fit their labels any more."""
+        every = self._viewer.layers
+        stale = []
+        for layer, basis in list(self._basis.items()):
+            if layer not in every:
+                continue
+            old = not basis.fits(every)
+            if bool(layer.metadata[KEY].get("stale")) != old:
+                entry = {**layer.metadata[KEY], "stale": old}
+                layer.metadata = {**layer.metadata, KEY: entry}
+            if old:
+                stale.append(str(layer.name))
+        if stale != self._stale:
+            self._stale = stale
+            self.stale_changed.emit(stale)
+
     def close(self) -> None:
         """Drop what is being made; nothing happens after this."""
         self._closed = True
+        self._look.stop()
         self._worker = self._then = None
 
     def _start(
@@ -203,10 +288,19 @@ class Extras(QObject):
             logger.exception("The layer could not be shown")
             self.told.emit("error", f"The layer could not be shown ({error}).")
 
-    def _show(self, extra: ExtraLayer, new: Any, labels: Any) -> None:
+    def _note(self, layer: Any, labels: Any, basis: _Basis) -> None:
+        """Note what a layer was made from, and listen for changes of that."""
+        self._basis[layer] = basis
+        for name in ("data", "paint"):
+            events = getattr(labels.events, name)
+            events.disconnect(self.look)
+            events.connect(self.look)
+        self.find_stale()
+
+    def _show(self, extra: ExtraLayer, new: Any, labels: Any) -> Any | None:
         if labels not in self._viewer.layers:
             self.told.emit("info", "The labels were removed, so nothing was made.")
-            return
+            return None
         # where the labels are now, if they were moved meanwhile
         placed = extra._replace(kwargs={**extra.kwargs, **transform_of(labels)})
         layer = self._find(placed)
@@ -221,6 +315,7 @@ class Extras(QObject):
             done = "Updated"
         self._written[layer] = _Written.of(layer)
         self.told.emit("info", f"{done} '{layer.name}'{_count(placed)}.")
+        return layer
 
     def _find(self, extra: ExtraLayer) -> Any:
         wanted = extra.kwargs["metadata"][KEY]

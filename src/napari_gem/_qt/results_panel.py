@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QGridLayout,
+    QLabel,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -31,6 +32,7 @@ class ResultsPanel(QWidget):
     peaks_requested = Signal(object)
     table_requested = Signal(object, str)
     """`ExtraOptions` and the path of the CSV file to be written."""
+    table_shown = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -74,6 +76,15 @@ class ResultsPanel(QWidget):
             "An image layer: bright where the two most probable classes are close.\n"
             "A good place to check first; it does not tell whether a label is right."
         )
+        self.show_button = QPushButton("Show table")
+        self.show_button.setToolTip(
+            "Make instances and open napari's table of them: click a column to sort,\n"
+            "click a row to select its object"
+        )
+        self.stale = QLabel()
+        self.stale.setWordWrap(True)
+        self.stale.setTextFormat(Qt.TextFormat.PlainText)
+        self.stale.hide()
         self.table_button = QPushButton("Save table (CSV)...")
         self.table_button.setToolTip(
             "Class, area, mean probability and place of each instance"
@@ -97,10 +108,19 @@ class ResultsPanel(QWidget):
         for button in self._buttons():
             button.setEnabled(not busy)
 
+    def show_stale(self, names: list[str]) -> None:
+        """Say which layers were made from earlier labels."""
+        told = ", ".join(f"'{name}'" for name in names)
+        self.stale.setText(
+            f"Made from earlier labels: {told}. Make again." if told else ""
+        )
+        self.stale.setVisible(bool(told))
+
     def _buttons(self) -> list[QPushButton]:
         return [
             self.instances_button,
             self.boxes_button,
+            self.show_button,
             self.table_button,
             self.peaks_button,
             self.uncertainty_button,
@@ -122,7 +142,8 @@ class ResultsPanel(QWidget):
         grid = QGridLayout()
         grid.addWidget(self.instances_button, 0, 0)
         grid.addWidget(self.boxes_button, 0, 1)
-        grid.addWidget(self.table_button, 1, 0, 1, 2)
+        grid.addWidget(self.show_button, 1, 0)
+        grid.addWidget(self.table_button, 1, 1)
         more = QGridLayout()
         more.addWidget(self.peaks_button, 0, 0)
         more.addWidget(self.uncertainty_button, 0, 1)
@@ -131,6 +152,7 @@ class ResultsPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         for layout in (objects, grid, peaks, more):
             column.addLayout(layout)
+        column.addWidget(self.stale)
         self.fold = Fold("Results")
         self.fold.hold(content)
         layout = QVBoxLayout(self)
@@ -142,6 +164,7 @@ class ResultsPanel(QWidget):
         for button, signal in (
             (self.instances_button, self.instances_requested),
             (self.boxes_button, self.boxes_requested),
+            (self.show_button, self.table_shown),
             (self.peaks_button, self.peaks_requested),
             (self.uncertainty_button, self.uncertainty_requested),
         ):

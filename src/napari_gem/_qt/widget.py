@@ -60,6 +60,10 @@ if TYPE_CHECKING:
     from napari_gem.types import Finished, ModelCard, Recipe
 
 
+TABLE = "Features table widget"
+"""What napari calls its table of the features of the selected layer."""
+
+
 class GemWidget(QWidget):
     """Type words, get label layers.
 
@@ -245,6 +249,13 @@ class GemWidget(QWidget):
         self.results_panel.table_requested.connect(
             lambda options, path: self.extras.make_table(None, options, path)
         )
+        self.results_panel.table_shown.connect(
+            lambda options: self.extras.make(None, "instances", options, table=True)
+        )
+        self.extras.instances_made.connect(self._show_table)
+        self.extras.stale_changed.connect(self.results_panel.show_stale)
+        controller.scored.connect(self.extras.look)
+        controller.undo_changed.connect(self.extras.look)
         self.extras.told.connect(bar.tell)
         self.extras.busy_changed.connect(self.results_panel.set_busy)
         self.recipe_menu.told.connect(bar.tell)
@@ -307,6 +318,11 @@ class GemWidget(QWidget):
             self.controller.mark(self.ask())
         except GemError:
             self.run_bar.set_current(False)
+
+    def _show_table(self, layer: Any) -> None:
+        """Open napari's table of a layer's features."""
+        self._viewer.layers.selection.active = layer
+        self._viewer.window.add_plugin_dock_widget("napari", TABLE)
 
     def _on_model(self) -> None:
         try:

@@ -294,10 +294,7 @@ def _rows(
 ) -> Table:
     count, axes = len(found.ids), source.labels.ndim
     names = [source.classes.get(int(i), f"label {i}") for i in found.ids]
-    if axes == 2:
-        pixel_names = ["row (px)", "column (px)"]
-    else:
-        pixel_names = [f"axis {axis} (px)" for axis in range(axes)]
+    pixel_names = _pixel_names(axes)
     units = [str(unit) for unit in source.transform["units"]]
     labels = list(source.transform["axis_labels"])
     # napari's own are numbers
@@ -317,6 +314,17 @@ def _rows(
     for axis in range(axes):
         rows[f"world {labels[axis]} ({units[axis]})"] = world[:, axis]
     return rows
+
+
+def _pixel_names(axes: int) -> list[str]:
+    if axes == 2:
+        return ["row (px)", "column (px)"]
+    return [f"axis {axis} (px)" for axis in range(axes)]
+
+
+def _column(values: NDArray[Any]) -> list[float]:
+    """Numbers to be read, after one of the background."""
+    return [float("nan"), *(float(f"{value:.7g}") for value in values)]
 
 
 def pixel_area(source: Source) -> tuple[float, str]:
@@ -372,14 +380,20 @@ def _instances_layer(source: Source, options: ExtraOptions) -> ExtraLayer:
     ids = np.concatenate([each.ids for each in found])
     means = np.concatenate([each.probabilities for each in found])
     areas = np.concatenate([each.areas for each in found])
+    centroids = [source.places(each.centroids, i) for i, each in enumerate(found)]
+    side, unit = pixel_area(source)
+    named = _pixel_names(source.labels.ndim)
+    places = dict(zip(named, np.concatenate(centroids).T, strict=True))
     names = [source.classes.get(int(i), f"label {i}") for i in ids]
     kwargs: dict[str, Any] = {
         "features": {
             "index": list(range(count + 1)),
             "class": [source.classes.get(0, "background"), *names],
             # what is left out of the status bar is NaN, so the background's is
-            "area": [float("nan"), *(float(a) for a in areas)],
-            "mean probability": [float("nan"), *(round(float(p), 4) for p in means)],
+            "area (px)": _column(areas),
+            f"area ({unit})": _column(areas * side),
+            "mean probability": _column(means),
+            **{name: _column(place) for name, place in places.items()},
         },
         "multiscale": False,
         "opacity": 0.6,
