@@ -4,14 +4,12 @@ import hashlib
 import json
 import re
 import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
 from huggingface_hub import constants
 
-from napari_gem import download, loading
+from napari_gem import backbones, download
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.download import size_text
 from napari_gem.models import (
@@ -24,6 +22,7 @@ from napari_gem.models import (
 )
 from napari_gem.steps import run
 from napari_gem.types import GemError, Progress
+from tests.hub import Hub, point_at, serve
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -31,74 +30,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NAME = "hf-hub:tiny/model"
-COMMIT = "0123456789" * 4
-
-
-class Hub(ThreadingHTTPServer):
-    """As much of the Hugging Face hub as one repository needs."""
-
-    daemon_threads = True
-
-    def __init__(self, files: dict[str, bytes]) -> None:
-        super().__init__(("127.0.0.1", 0), Answer)
-        self.files = files
-        self.status = 200
-        self.error = ""
-        self.card_data: dict[str, object] = {"license": "cc-by-4.0"}
-        self.asked: list[str] = []
-        # weights stop half-way until this is set
-        self.go_on = threading.Event()
-        self.go_on.set()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class Answer(BaseHTTPRequestHandler):
-    server: Hub
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        self.server.asked.append(f"{self.command} {self.path}")
-        path = self.path.partition("?")[0]
-        name = path.removeprefix("/tiny/model/resolve/main/")
-        if self.server.status != 200:
-            self.reply(self.server.status, b"{}", "")
-        elif path.startswith("/api/models/tiny/model"):
-            sizes = {name: len(body) for name, body in self.server.files.items()}
-            files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
-            info = {"id": "tiny/model", "sha": COMMIT, "siblings": files}
-            info["cardData"] = self.server.card_data
-            self.reply(200, json.dumps(info).encode(), "")
-        elif name in self.server.files:
-            body = self.server.files[name]
-            self.reply(200, body, hashlib.sha256(body).hexdigest())
-        else:
-            self.server.error = "RepoNotFound"
-            self.reply(404, b"{}", "")
-
-    def reply(self, status: int, body: bytes, etag: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("X-Repo-Commit", COMMIT)
-        if etag:
-            self.send_header("ETag", f'"{etag}"')
-        if self.server.error:
-            self.send_header("X-Error-Code", self.server.error)
-        self.end_headers()
-        if self.command == "GET":
-            half = len(body) // 2
-            self.wfile.write(body[:half])
-            self.wfile.flush()
-            if "model/resolve" in self.path and len(body) > 10_000:
-                self.server.go_on.wait(20)
-            self.wfile.write(body[half:])
 
 
 @pytest.fixture(scope="module")
@@ -108,29 +39,10 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return files | {"README.md": b"# tiny", "vocab.txt": b"a\nb\n"}
 
 
-@contextmanager
-def point_at(address: str, cache: Path) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        template = constants.HUGGINGFACE_CO_URL_TEMPLATE
-        template = template.replace(constants.ENDPOINT, address)
-        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        patch.setattr(constants, "ENDPOINT", address)
-        patch.setattr(constants, "HF_HUB_CACHE", str(cache))
-        patch.setattr(constants, "HF_HUB_OFFLINE", False)
-        yield
-
-
 @pytest.fixture
 def hub(files: dict[str, bytes], tmp_path: Path) -> Iterator[Hub]:
-    server = Hub(dict(files))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    with point_at(server.address, tmp_path / "cache"):
+    with serve(dict(files)) as server, point_at(server.address, tmp_path / "cache"):
         yield server
-    server.go_on.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_a_model_is_fetched_once_and_loads(hub: Hub, files: dict[str, bytes]) -> None:
@@ -228,11 +140,11 @@ def test_a_tower_that_cannot_be_read_is_refused_before_its_weights_come(
 def test_a_missing_package_is_told_before_the_weights_come(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    monkeypatch.setattr(backbones, "find_spec", lambda _: None)
     config = json.loads(hub.files[download.CONFIG])
     config["model_cfg"]["text_cfg"]["hf_tokenizer_name"] = "some/tokenizer"
     hub.files[download.CONFIG] = json.dumps(config).encode()
-    with pytest.raises(GemError, match="pip install transformers"):
+    with pytest.raises(GemError, match=r'pip install "napari-gem\[hf\]"'):
         load_model(NAME, download=True)
     assert not any("safetensors" in line for line in hub.asked)
 
@@ -240,7 +152,7 @@ def test_a_missing_package_is_told_before_the_weights_come(
 def test_a_text_tower_that_is_missing_is_asked_for(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "find_spec", lambda _: True)
+    monkeypatch.setattr(backbones, "find_spec", lambda _: True)
     folder = write_tiny_model(tmp_path / "mine")
     config = json.loads((folder / download.CONFIG).read_text())
     config["model_cfg"]["text_cfg"] = {"hf_model_name": "tiny/model"}
@@ -281,7 +193,9 @@ def test_closing_the_steps_stops_the_download(hub: Hub, tmp_path: Path) -> None:
     [
         (404, "RepoNotFound", "no repository 'tiny/model'"),
         (401, "RepoNotFound", "or it is private"),
-        (401, "", "no repository|answered 401"),
+        (401, "", "no repository|answered 401.*HF_TOKEN"),
+        (404, "EntryNotFound", "lacks a file"),
+        (403, "", "answered 403.*HF_TOKEN"),
         (403, "GatedRepo", "terms accepted"),
         (418, "", "answered 418"),
     ],

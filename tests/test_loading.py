@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from napari_gem import loading, models
+from napari_gem import backbones, loading, models
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.download import HubFiles
 from napari_gem.models import is_available, list_models, load_model
@@ -204,14 +204,14 @@ def test_another_architecture_is_told_by_its_weights(
         (json.dumps({"model_cfg": {**CONFIG, "wrong": 1}}), "does not fit .*wrong"),
         (
             json.dumps({"model_cfg": {**CONFIG, "text_cfg": {"hf_model_name": "a/b"}}}),
-            "pip install transformers",
+            r'pip install "napari-gem\[hf\]"',
         ),
     ],
 )
 def test_wrong_configurations_are_told(
     config: str, message: str, folder: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    monkeypatch.setattr(backbones, "find_spec", lambda _: None)
     copy = shutil.copytree(folder, tmp_path / "copy")
     (copy / "open_clip_config.json").write_text(config)
     with pytest.raises(GemError, match=message):

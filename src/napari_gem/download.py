@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import threading
+import shutil
 from contextlib import closing
 from dataclasses import dataclass, replace
-from inspect import signature
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from napari_gem import transfer
+from napari_gem.hub_errors import explain, failures
+from napari_gem.steps import Clock
 from napari_gem.types import GemError, Progress
 
 if TYPE_CHECKING:
@@ -108,24 +108,29 @@ def read_config(path: Path) -> dict[str, Any]:
         If it is no such file.
     """
     try:
-        stated = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-        parts = stated["vision_cfg"], stated["text_cfg"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _model_config(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
         raise GemError(
-            f"'{path}' is no configuration of open_clip ({error!r}). It needs "
+            f"'{path}' could not be read ({error}). Check its permissions."
+        ) from error
+
+
+def _model_config(text: str, name: str) -> dict[str, Any]:
+    try:
+        stated = json.loads(text)["model_cfg"]
+        parts = stated["vision_cfg"], stated["text_cfg"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise GemError(
+            f"'{name}' is no configuration of open_clip ({error!r}). It needs "
             "'model_cfg' with 'vision_cfg' and 'text_cfg'."
         ) from error
     if not all(isinstance(part, dict) for part in parts):
         raise GemError(
-            f"'{path}' is no configuration of open_clip: 'vision_cfg' and 'text_cfg' "
+            f"'{name}' is no configuration of open_clip: 'vision_cfg' and 'text_cfg' "
             "must be tables."
         )
     config: dict[str, Any] = stated
     return config
-
-
-class _CancelledError(Exception):
-    """Raised inside the download's thread to end it."""
 
 
 def find_cached(
@@ -185,8 +190,8 @@ def describe(card: ModelCard, files: HubFiles) -> ModelCard:
     """
     try:
         listing = _list_files(files)
-    except _failures() as error:
-        raise GemError(_explain(error, files.repository)) from error
+    except failures() as error:
+        raise GemError(explain(error, files.repository)) from error
     missing = [
         size
         for name, size in listing.sizes.items()
@@ -200,7 +205,7 @@ def describe(card: ModelCard, files: HubFiles) -> ModelCard:
     )
 
 
-def look_at_config(repository: str) -> dict[str, Any]:
+def look_at_config(repository: str, revision: str | None = None) -> dict[str, Any]:
     """Read a repository's configuration without keeping it.
 
     Raises
@@ -208,18 +213,14 @@ def look_at_config(repository: str) -> dict[str, Any]:
     GemError
         If it cannot be had, or is no configuration of open_clip.
     """
-    from huggingface_hub import hf_hub_download
-
-    found = find_cached(repository, [[CONFIG]])
+    found = find_cached(repository, [[CONFIG]], revision)
     if found:
         return read_config(found[0])
-    with TemporaryDirectory(prefix="napari-gem-") as folder:
-        try:
-            options = _bar_options(_Meter())
-            hf_hub_download(repository, CONFIG, local_dir=folder, **options)
-        except _failures() as error:
-            raise GemError(_explain(error, repository)) from error
-        return read_config(Path(folder, CONFIG))
+    try:
+        text = transfer.read_text(repository, CONFIG, revision)
+    except failures() as error:
+        raise GemError(explain(error, repository)) from error
+    return _model_config(text, f"{CONFIG} of {repository}")
 
 
 def fetch_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
@@ -244,8 +245,8 @@ def fetch_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
     yield Progress("Asking the hub")
     try:
         return (yield from _download_steps(files))
-    except _failures() as error:
-        raise GemError(_explain(error, files.repository)) from error
+    except failures() as error:
+        raise GemError(explain(error, files.repository)) from error
 
 
 @dataclass(frozen=True)
@@ -296,76 +297,44 @@ def _list_files(files: HubFiles) -> _Listing:
 def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
     listing = _list_files(files)
     sizes = {name: size or 0 for name, size in listing.sizes.items()}
+    here = [n for n in sizes if find_cached(files.repository, [[n]], files.revision)]
     done, total = 0, sum(sizes.values())
+    _check_room(total - sum(sizes[name] for name in here))
+    clock = None
+    # also those that are here: they may be of an older commit
     for name, size in sizes.items():
-        with closing(_fetch(files, name)) as counts:
-            for count in counts:
-                yield Progress("Downloading", done + min(count, size), total)
+        with closing(
+            transfer.fetch_steps(files.repository, name, files.revision)
+        ) as steps:
+            for come in steps:
+                count = size if come.stage == "Checking" else min(come.received, size)
+                if come.stage != "Downloading":
+                    yield Progress(come.stage, done + count, total)
+                    continue
+                # what an earlier try left took no time
+                clock = clock or Clock(total, skipped=done + count)
+                yield clock.progress(come.stage, done + count)
         done += size
     yield Progress("Downloading", total, total)
     chosen = [[name] for name in listing.chosen]
     return find_cached(files.repository, chosen, files.revision) or ()
 
 
-def _fetch(files: HubFiles, name: str) -> Generator[int, None, None]:
-    """Download one file in a thread and yield the bytes that have come."""
-    from concurrent.futures import ThreadPoolExecutor
+def _check_room(needed: int) -> None:
+    """Refuse a download for which the disk has no room."""
+    from huggingface_hub import constants
 
-    from huggingface_hub import hf_hub_download
-
-    meter = _Meter()
-    options = _bar_options(meter) | {"revision": files.revision}
-    executor = ThreadPoolExecutor(1, thread_name_prefix="download")
-    job = executor.submit(lambda: hf_hub_download(files.repository, name, **options))
-    try:
-        while not job.done():
-            yield meter.count
-            meter.changed.wait(0.25)
-            meter.changed.clear()
-        job.result()
-    finally:
-        meter.stopped.set()
-        executor.shutdown(wait=False)
-
-
-def _bar_options(meter: _Meter) -> dict[str, Any]:
-    from huggingface_hub import hf_hub_download
-
-    if "tqdm_class" not in signature(hf_hub_download).parameters:
-        return {}  # huggingface_hub before 1.3
-    return {"tqdm_class": meter.bar_class()}
-
-
-class _Meter:
-    """Counts the bytes of one file, and ends its download from outside."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.changed = threading.Event()
-        self.stopped = threading.Event()
-
-    def bar_class(self) -> type[Any]:
-        """Make a progress bar that shows nothing, counts, and stops when told to."""
-        from tqdm.auto import tqdm
-
-        meter = self
-
-        class Silent(tqdm):  # type: ignore[misc]
-            def __init__(self, *args: Any, **options: Any) -> None:
-                options.pop("name", None)
-                self.come = int(options.get("initial") or 0)
-                super().__init__(*args, **options | {"disable": True})
-
-            def update(self, n: float | None = 1) -> bool | None:
-                if meter.stopped.is_set():
-                    raise _CancelledError
-                self.come += int(n or 0)
-                # two bars may show one file: what came and what was put together
-                meter.count = max(meter.count, self.come)
-                meter.changed.set()
-                return None
-
-        return Silent
+    cache = Path(constants.HF_HUB_CACHE)
+    there = next((path for path in (cache, *cache.parents) if path.exists()), None)
+    if there is None:
+        return
+    free = shutil.disk_usage(there).free
+    if free < needed:
+        raise GemError(
+            f"The download needs {size_text(needed)}; the disk of {cache} has "
+            f"{size_text(free)} left. Make room there, or set HF_HOME to a folder of "
+            "another disk."
+        )
 
 
 def _pick(repository: str, names: Sequence[str], there: Container[str]) -> str:
@@ -376,40 +345,4 @@ def _pick(repository: str, names: Sequence[str], there: Container[str]) -> str:
         f"{repository} holds no {' or '.join(names)}, so it is no open_clip model. "
         "Choose another repository, or download a weights file and give its path and "
         "architecture."
-    )
-
-
-def _failures() -> tuple[type[Exception], ...]:
-    from huggingface_hub.errors import HfHubHTTPError
-
-    # the hub's client library changes its HTTP library; the base class tells which
-    bases = [base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
-    return (OSError, RuntimeError, ValueError, *bases)
-
-
-def _explain(error: Exception, repository: str) -> str:
-    from huggingface_hub import constants, errors
-
-    if isinstance(error, errors.GatedRepoError):
-        return (
-            f"{repository} wants its terms accepted. Do so on "
-            f"https://huggingface.co/{repository}, then log in with 'hf auth login'."
-        )
-    if isinstance(error, errors.RepositoryNotFoundError | errors.HFValidationError):
-        return (
-            f"The hub has no repository '{repository}', or it is private. Check the "
-            "spelling; for a private one log in with 'hf auth login'."
-        )
-    if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
-        status = error.response.status_code
-        return f"The hub answered {status} for {repository}. Try again later."
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"The disk of {constants.HF_HUB_CACHE} is full. Make room there."
-    why = str(error).partition("\n")[0]
-    if constants.HF_HUB_OFFLINE:
-        why = "offline mode is on"
-    return (
-        f"{repository} could not be downloaded from {constants.ENDPOINT} ({why}). "
-        "Go online, or copy the cache of a computer that has the model to "
-        f"{constants.HF_HUB_CACHE}."
     )

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from napari_gem import download as downloads
-from napari_gem.backbones import build_backbone, check_tower
+from napari_gem.backbones import build_backbone, check_text, check_tower
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.download import DownloadNeeded, HubFiles
 from napari_gem.types import GemError, Progress
@@ -142,9 +141,9 @@ def _describe(card: ModelCard, files: HubFiles) -> ModelCard:
         return card  # the catalogue tells it without the hub
     described = downloads.describe(card, files)
     if not card.architecture:
-        config = downloads.look_at_config(files.repository)
+        config = downloads.look_at_config(files.repository, files.revision)
         check_tower(card.name, config)
-        _check_reader(card, config["text_cfg"])
+        check_text(card.name, config)
     return described
 
 
@@ -211,11 +210,11 @@ def _tag_files(card: ModelCard, tag: str) -> HubFiles:
             f"open_clip has no weights '{tag}' for {card.architecture}. "
             f"It has: {', '.join(near) or 'none'}."
         )
-    text = open_clip.get_model_config(card.architecture)["text_cfg"]
-    _check_reader(card, text)
+    config = open_clip.get_model_config(card.architecture)
+    check_text(card.name, config)
     # OWNER/REPOSITORY/FILE, where an empty FILE means open_clip's usual names
     repository, _, file = stated["hf_hub"].rpartition("/")
-    if "hf_tokenizer_name" in text:
+    if "hf_tokenizer_name" in config["text_cfg"]:
         # the repository has the tokenizer, which open_clip would fetch by itself
         return HubFiles(
             repository, downloads.MODEL, downloads.TOKENIZER, card.revision or None
@@ -259,25 +258,15 @@ def _text_tower_steps(
     card: ModelCard, source: _Source, download: bool
 ) -> Generator[Progress, None, None]:
     """Get what a text tower of the transformers package needs besides weights."""
-    text = import_open_clip().get_model_config(source.name)["text_cfg"]
-    _check_reader(card, text)
-    tower = text.get("hf_model_name")
+    config = import_open_clip().get_model_config(source.name)
+    check_text(card.name, config)
+    tower = config["text_cfg"].get("hf_model_name")
     files = HubFiles(str(tower), (("config.json",),))
     if not tower or files.find():
         return
     if not download:
         raise DownloadNeeded(downloads.describe(card, files))
     yield from downloads.fetch_steps(files)
-
-
-def _check_reader(card: ModelCard, text: dict[str, Any]) -> None:
-    """Refuse a model whose texts need a package that is not there."""
-    needed = text.get("hf_model_name") or text.get("hf_tokenizer_name")
-    if needed and find_spec("transformers") is None:
-        raise GemError(
-            f"{card.name} reads text with the package transformers. Install it with "
-            "'pip install transformers'."
-        )
 
 
 def _create(card: ModelCard, source: _Source) -> tuple[torch.nn.Module, Any]:
