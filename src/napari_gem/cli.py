@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_gem._version import __version__
-from napari_gem.types import GemError, Progress, label_ids
+from napari_gem.bars import Bars
+from napari_gem.evaluation.command import evaluate
+from napari_gem.types import GemError, label_ids
 
 if TYPE_CHECKING:
     from typing import Any
@@ -61,6 +63,8 @@ ImagePath = Annotated[Path, typer.Argument(help="TIFF, PNG or JPEG file.")]
 
 SMALLEST = 1e-6
 """Of numbers that must be above 0."""
+
+app.command()(evaluate)
 
 
 @app.callback(invoke_without_command=True)
@@ -179,7 +183,7 @@ def segment(
     appearance = _appearance(found.pixels, percentiles, limits, gamma)
     pipeline.check_maps(len(prompts), found.pixels.shape[:2])
     export.check_folder(output)
-    with _Bars() as bars:
+    with Bars() as bars:
         loaded = load_model(
             model,
             device=device,
@@ -250,7 +254,7 @@ def replay(
     read = recipes.read_recipe(recipe)
     found = files.read_image(image, _parse_index(index))
     export.check_folder(output)
-    with _Bars() as bars:
+    with Bars() as bars:
         result = recipes.replay(
             read,
             found.pixels,
@@ -320,7 +324,7 @@ def _demo_files(sample: str, folder: Path) -> None:
 
     export.check_folder(folder)
     image, prompts = read_sample(sample)
-    with _Bars() as bars:
+    with Bars() as bars:
         result = pipeline.segment(image.pixels, prompts, progress=bars.show)
     _report(result, image, folder)
 
@@ -458,38 +462,6 @@ def has_screen() -> bool:
 def is_virtual() -> bool:
     """Tell whether nobody looks at the screen (set by ``tests/screen.py``)."""
     return bool(os.environ.get("NAPARI_GEM_VIRTUAL_SCREEN"))
-
-
-class _Bars:
-    """Shows each stage as a bar on the terminal."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-        self._bar: object = None
-
-    def __enter__(self) -> _Bars:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._close()
-
-    def show(self, progress: Progress) -> None:
-        from tqdm import tqdm
-
-        if progress.stage != self._stage:
-            self._close()
-            self._stage = progress.stage
-            self._bar = tqdm(desc=progress.stage, leave=False, disable=None)
-        if isinstance(self._bar, tqdm):
-            self._bar.total = progress.total or None
-            self._bar.n = progress.done
-            self._bar.refresh()
-
-    def _close(self) -> None:
-        from tqdm import tqdm
-
-        if isinstance(self._bar, tqdm):
-            self._bar.close()
 
 
 def main() -> None:

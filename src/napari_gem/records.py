@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -42,6 +43,17 @@ def from_json(kind: type[Record], text: str | bytes) -> Record:
         raise GemError(
             f"This is no valid {kind.__name__} record: {where}: {first['msg']}."
         ) from error
+
+
+def from_dict(kind: type[Record], plain: object) -> Record:
+    """Read a record from plain dicts, lists, strings and numbers.
+
+    Raises
+    ------
+    GemError
+        If they do not fit the class.
+    """
+    return from_json(kind, json.dumps(plain))
 
 
 def to_dict(record: object) -> dict[str, Any]:

@@ -6,7 +6,7 @@ presence. Readers list files only; `masks.read_mask` opens one at a time.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -123,6 +123,8 @@ class Dataset:
         What masks hold; None for points.
     short_side
         Pixels of the shorter side in the sliding-window protocol.
+    folder, split
+        Where it was read, and which part; empty for the usual one.
     """
 
     kind: str
@@ -131,6 +133,8 @@ class Dataset:
     samples: tuple[Sample, ...]
     format: MaskFormat | None
     short_side: int = 336
+    folder: str = ""
+    split: str = ""
 
 
 @cache
@@ -162,7 +166,8 @@ def read_dataset(kind: str, root: Path, split: str = "") -> Dataset:
         )
     if not root.is_dir():
         raise GemError(f"There is no folder '{root}'. Give the data set's folder.")
-    return _readers()[kind][1](kind, root, split)
+    found = _readers()[kind][1](kind, root, split)
+    return replace(found, folder=str(root.resolve()), split=split)
 
 
 @cache

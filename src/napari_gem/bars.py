@@ -1,0 +1,41 @@
+"""Progress as a bar on the terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_gem.types import Progress
+
+
+class Bars:
+    """Shows each stage as a bar, one after the other."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+        self._bar: object = None
+
+    def __enter__(self) -> Bars:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._close()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far a stage is."""
+        from tqdm import tqdm
+
+        if progress.stage != self._stage:
+            self._close()
+            self._stage = progress.stage
+            self._bar = tqdm(desc=progress.stage, leave=False, disable=None)
+        if isinstance(self._bar, tqdm):
+            self._bar.total = progress.total or None
+            self._bar.n = progress.done
+            self._bar.refresh()
+
+    def _close(self) -> None:
+        from tqdm import tqdm
+
+        if isinstance(self._bar, tqdm):
+            self._bar.close()

@@ -1,0 +1,199 @@
+"""How others measure, so that figures can be compared (``protocols.toml``)."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from functools import cache
+from math import ceil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from napari_gem.prompts import read_templates
+from napari_gem.records import from_dict
+from napari_gem.types import EncodeParameters, GemError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_gem.models import Model
+    from napari_gem.types import GemParameters
+
+_FILE = Path(__file__).parent / "protocols.toml"
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A way to measure.
+
+    Attributes
+    ----------
+    about, source
+        A line for the user, and where it is defined.
+    resize
+        ``squash``, ``short`` or empty.
+    size
+        Pixels of a side, for ``squash``.
+    long_side
+        Pixels of the longer side at most, for ``short``; 0 for any.
+    window, stride
+        Of the sliding window, in pixels; 0 for the whole image.
+    templates
+        Name of a list; empty takes the model's.
+    scale
+        Logit scale of the softmax; 0 takes the model's.
+    heat_maps
+        Whether labels come from maps stretched from minimum to maximum.
+    synonyms
+        Whether all words of a class are looked for, or its name.
+    threshold
+        Pixels whose best probability is less are background, where there is one. Then
+        the background is not looked for by words, unless it has synonyms.
+    """
+
+    about: str = ""
+    source: str = ""
+    resize: Literal["", "squash", "short"] = ""
+    size: int = 0
+    long_side: int = 0
+    window: int = 0
+    stride: int = 0
+    templates: str = ""
+    scale: float = 0.0
+    heat_maps: bool = False
+    synonyms: bool = True
+    threshold: float = 0.0
+
+
+@cache
+def list_protocols() -> dict[str, Protocol]:
+    """All protocols by name."""
+    entries: dict[str, Any] = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    return {name: from_dict(Protocol, entry) for name, entry in entries.items()}
+
+
+def find_protocol(
+    name: str, *, scale: float | None, threshold: float | None
+) -> Protocol:
+    """Look a protocol up.
+
+    Parameters
+    ----------
+    name
+        One of `list_protocols`.
+    scale, threshold
+        In place of the protocol's; None leaves it.
+
+    Raises
+    ------
+    GemError
+        If there is none of this name, or a number is out of range.
+    """
+    if name not in list_protocols():
+        raise GemError(
+            f"The protocol '{name}' came; expected {', '.join(list_protocols())}."
+        )
+    found = list_protocols()[name]
+    if scale is not None:
+        if not 0 < scale < float("inf"):
+            raise GemError(f"A scale of {scale} came; expected a number above 0.")
+        found = replace(found, scale=scale)
+    if threshold is not None:
+        if not 0 <= threshold <= 1:
+            raise GemError(f"A threshold of {threshold} came; expected 0 to 1.")
+        found = replace(found, threshold=threshold)
+    return found
+
+
+def templates_of(protocol: Protocol, model: Model) -> tuple[str, ...]:
+    """Sentences around each word."""
+    if protocol.templates:
+        return read_templates(protocol.templates)
+    return model.card.score.templates
+
+
+def scale_of(protocol: Protocol, model: Model) -> float:
+    """Logit scale of the softmax."""
+    return protocol.scale or model.card.score.scale
+
+
+def encoding_of(
+    protocol: Protocol, model: Model, gem: GemParameters, shape: tuple[int, int]
+) -> EncodeParameters:
+    """How a resized image is encoded.
+
+    Parameters
+    ----------
+    protocol
+        Gives the tiles; if it resizes nothing, the model's card does.
+    model
+        The model.
+    gem
+        How features are taken from it.
+    shape
+        (height, width) of the resized image.
+    """
+    if not protocol.resize:
+        return replace(model.card.encode, gem=gem)
+    patch = model.backbone.patch_size
+    if not protocol.window:
+        return EncodeParameters(gem, tile=ceil(max(shape) / patch), overlap=0)
+    tile = max(1, protocol.window // patch)
+    # where the stride is no multiple of the patch, windows share a little more
+    overlap = ceil((protocol.window - protocol.stride) / patch)
+    return EncodeParameters(gem, tile=tile, overlap=min(overlap, tile - 1))
+
+
+def resize(
+    image: NDArray[np.float32], protocol: Protocol, short_side: int
+) -> NDArray[np.float32]:
+    """Resize an image as a protocol wants.
+
+    Parameters
+    ----------
+    image
+        (height, width, 3), 0 to 1.
+    protocol
+        What it wants.
+    short_side
+        Pixels of the shorter side, for ``short``.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (new height, new width, 3), 0 to 1.
+    """
+    if protocol.resize == "squash":
+        return _squash(image, protocol.size)
+    if protocol.resize == "short":
+        factor = short_side / min(image.shape[:2])
+        if protocol.long_side:
+            factor = min(factor, protocol.long_side / max(image.shape[:2]))
+        # rounded as mmcv's imrescale
+        height, width = (max(1, int(side * factor + 0.5)) for side in image.shape[:2])
+        return _bilinear(image, (height, width))
+    return image
+
+
+def _squash(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    from PIL import Image
+
+    # in 8 bit and by Pillow, as torchvision resizes what was read from a file
+    picture = Image.fromarray(np.rint(image * 255).astype(np.uint8))
+    squashed = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(squashed, np.float32) / np.float32(255)
+
+
+def _bilinear(
+    image: NDArray[np.float32], shape: tuple[int, int]
+) -> NDArray[np.float32]:
+    import torch
+
+    # not smoothed before, as OpenCV's, which the shared protocol uses
+    found = torch.nn.functional.interpolate(
+        torch.from_numpy(image).movedim(-1, 0)[None], size=shape, mode="bilinear"
+    )
+    result: NDArray[np.float32] = found[0].movedim(0, -1).contiguous().numpy()
+    return result

@@ -1,0 +1,281 @@
+"""One image of a data set through the model: maps, labels and values to count."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.evaluation.controls import Control, change_image
+from napari_gem.evaluation.metrics import IGNORED
+from napari_gem.evaluation.protocols import (
+    encoding_of,
+    resize,
+    scale_of,
+    templates_of,
+)
+from napari_gem.files import read_image
+from napari_gem.image import render, stretch
+from napari_gem.pipeline import encode
+from napari_gem.scores import group_scores
+from napari_gem.text import embed_words
+from napari_gem.tiles import upsample
+from napari_gem.types import Appearance
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_gem.evaluation.datasets import Points
+    from napari_gem.evaluation.protocols import Protocol
+    from napari_gem.evaluation.question import Question
+    from napari_gem.models import Model
+    from napari_gem.types import GemParameters
+
+    Maps = NDArray[np.float32]
+
+SAMPLED = 1 << 16
+"""Pixels of an image whose values are counted at most; labels count at every pixel."""
+
+STRIP = 1 << 24
+"""Values of all maps in memory at once."""
+
+POINT_THRESHOLD = 0.5
+"""A point shows a class if its heat map is above this there (arXiv 2404.03214)."""
+
+RGB = Appearance(rgb=True, limits=(0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Method:
+    """All that decides the maps of an image.
+
+    Attributes
+    ----------
+    name
+        Of the protocol.
+    protocol, control
+        How it is shown, and what is changed before.
+    gem
+        How features are taken from the model.
+    short_side
+        Pixels, for protocols that resize by it.
+    """
+
+    name: str
+    protocol: Protocol
+    control: Control
+    gem: GemParameters
+    short_side: int = 336
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """Scores of an image on the patch grid.
+
+    Attributes
+    ----------
+    scores
+        (groups, rows, columns), cosines.
+    patch
+        Image pixels per patch along rows and along columns.
+    shape
+        (height, width) of the image.
+    question
+        What the groups are.
+    """
+
+    scores: Maps
+    patch: tuple[float, float]
+    shape: tuple[int, int]
+    question: Question
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What is counted of one image with a mask.
+
+    Attributes
+    ----------
+    predicted
+        (height, width) int16: class numbers, or `metrics.OTHER`.
+    places
+        (pixels,) the sampled ones, in the flat image.
+    values
+        (groups, pixels) of the maps there, 0 to 1: probabilities or heat maps.
+    probabilities
+        (groups, pixels), softmax over the groups.
+    question
+        What the groups are.
+    """
+
+    predicted: NDArray[np.int16]
+    places: NDArray[np.intp]
+    values: Maps
+    probabilities: Maps
+    question: Question
+
+
+def read_picture(path: Path) -> Maps:
+    """Read an image as it is shown: (height, width, 3), 0 to 1."""
+    pixels = read_image(path).pixels
+    return render(pixels, stretch(pixels))
+
+
+def score_image(
+    model: Model, picture: Maps, question: Question, method: Method, name: str
+) -> Scored:
+    """Take an image through the model.
+
+    Parameters
+    ----------
+    model
+        The model.
+    picture
+        (height, width, 3), 0 to 1.
+    question
+        What to look for.
+    method
+        How.
+    name
+        Of the sample; it decides what is random.
+    """
+    changed = change_image(picture, method.control, name)
+    shown = resize(changed, method.protocol, method.short_side)
+    encoding = encoding_of(method.protocol, model, method.gem, shown.shape[:2])
+    features = encode(shown, model, appearance=RGB, parameters=encoding)
+    templates = templates_of(method.protocol, model)
+    texts = [
+        embed_words(model.backbone, words, templates, model.texts)
+        for words in question.words
+    ]
+    height, width = picture.shape[:2]
+    patch = (
+        features.patch * height / shown.shape[0],
+        features.patch * width / shown.shape[1],
+    )
+    scores = group_scores(features.array, texts)
+    return Scored(scores, patch, (height, width), question)
+
+
+def find(
+    scored: Scored, truth: NDArray[np.int16], model: Model, method: Method, name: str
+) -> Found:
+    """Make labels, and sample the maps at pixels that count.
+
+    Parameters
+    ----------
+    scored
+        From `score_image`.
+    truth
+        (height, width): class numbers, or `IGNORED`.
+    model, method, name
+        As for `score_image`.
+    """
+    protocol, question = method.protocol, scored.question
+    scale = np.float32(scale_of(protocol, model))
+    span = _span(scored) if protocol.heat_maps else None
+    numbers = np.array(question.numbers, np.int16)
+    by_threshold = protocol.threshold > 0 and question.background is not None
+    places = _sample(truth, name)
+    predicted = np.empty(scored.shape, np.int16)
+    values, probabilities = [], []
+    for rows, cosines in _strips(scored):
+        maps = cosines if span is None else _stretched(cosines, span)
+        labels = numbers[maps.argmax(axis=0)]
+        if by_threshold:
+            unsure = _best_probability(cosines, scale) < protocol.threshold
+            labels[unsure] = question.background
+        predicted[rows] = labels
+        start, stop = (row * scored.shape[1] for row in (rows.start, rows.stop))
+        here = places[(places >= start) & (places < stop)] - start
+        flat = cosines.reshape(len(numbers), -1)[:, here]
+        likely = _softmax(flat, scale)
+        probabilities.append(likely)
+        values.append(
+            likely if span is None else maps.reshape(len(numbers), -1)[:, here]
+        )
+    return Found(
+        predicted,
+        places,
+        np.concatenate(values, axis=1),
+        np.concatenate(probabilities, axis=1),
+        question,
+    )
+
+
+def point_values(scored: Scored, points: Points) -> list[tuple[int, Maps, Any]]:
+    """Read each class's heat map at its points.
+
+    Returns
+    -------
+    list
+        For each class: its number, (points,) values from 0 to 1, and whether each
+        point shows it.
+    """
+    height, width = scored.shape
+    low, extent = _span(scored)
+    rows = np.minimum((points.rows * height).astype(int), height - 1)
+    columns = np.minimum((points.columns * width).astype(int), width - 1)
+    at = np.empty((len(scored.scores), len(rows)), np.float32)
+    for strip, cosines in _strips(scored):
+        inside = (rows >= strip.start) & (rows < strip.stop)
+        at[:, inside] = cosines[:, rows[inside] - strip.start, columns[inside]]
+    at = _stretched(at[..., None], (low, extent))[..., 0]
+    found = []
+    for group, number in enumerate(scored.question.numbers):
+        own = points.numbers == number
+        found.append((number, at[group, own], points.positive[own]))
+    return found
+
+
+def _strips(scored: Scored) -> Iterator[tuple[slice, Maps]]:
+    height, width = scored.shape
+    step = max(1, STRIP // (width * len(scored.scores)))
+    for start in range(0, height, step):
+        rows = slice(start, min(start + step, height))
+        yield rows, upsample(scored.scores, scored.patch, width, rows)
+
+
+def _span(scored: Scored) -> tuple[Maps, Maps]:
+    """Smallest value of each map at full size, and from there to its largest."""
+    low = np.full(len(scored.scores), np.inf, np.float32)
+    high = -low
+    for _, cosines in _strips(scored):
+        low = np.minimum(low, cosines.min(axis=(1, 2)))
+        high = np.maximum(high, cosines.max(axis=(1, 2)))
+    return low, high - low
+
+
+def _stretched(cosines: Maps, span: tuple[Maps, Maps]) -> Maps:
+    low, extent = (part[:, None, None] for part in span)
+    zero = np.zeros_like(cosines)
+    result: Maps = np.divide(cosines - low, extent, out=zero, where=extent > 0)
+    return result
+
+
+def _softmax(cosines: Maps, scale: np.float32) -> Maps:
+    logits = cosines * scale
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    result: Maps = logits / logits.sum(axis=0)
+    return result
+
+
+def _best_probability(cosines: Maps, scale: np.float32) -> Maps:
+    shifted = (cosines - cosines.max(axis=0)) * scale
+    best: Maps = 1 / np.exp(shifted).sum(axis=0)
+    return best
+
+
+def _sample(truth: NDArray[np.int16], name: str) -> NDArray[np.intp]:
+    known = np.flatnonzero(truth != IGNORED)
+    if len(known) <= SAMPLED:
+        return known
+    random = np.random.default_rng(zlib.crc32(name.encode()))
+    chosen: NDArray[np.intp] = np.sort(random.choice(known, SAMPLED, replace=False))
+    return chosen
