@@ -53,8 +53,8 @@ def write_report(store: Store, tally: Tally) -> Path:
         ("Images", _counted(store)),
         ("Model", f"{run.model}, weights {run.revision}"),
         ("Protocol", f"{run.protocol}: {run.details.about}"),
-        ("Method", f"{run.gem}"),
-        ("Control", f"{run.control.name} {run.control.amount:g}".removesuffix(" 0")),
+        ("Method", _spelled(run.gem)),
+        ("Control", f"{run.control.name} {run.control.amount or ''}"),
         ("Computed", f"napari-gem {run.version}, {run.device}, {run.precision}"),
         *_single(tally),
     ]
@@ -73,6 +73,10 @@ def write_report(store: Store, tally: Tally) -> Path:
     )
     write_whole(store.folder / REPORT, text.encode())
     return store.folder / REPORT
+
+
+def _spelled(record: object) -> str:
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in vars(record).items())
 
 
 def _rows(run: Run, tally: Tally) -> list[list[str]]:
