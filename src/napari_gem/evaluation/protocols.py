@@ -75,7 +75,7 @@ def list_protocols() -> dict[str, Protocol]:
 
 
 def find_protocol(
-    name: str, *, scale: float | None, threshold: float | None
+    name: str, *, scale: float | None = None, threshold: float | None = None
 ) -> Protocol:
     """Look a protocol up.
 

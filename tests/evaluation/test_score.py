@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from napari_gem.evaluation import score
+from napari_gem.evaluation.controls import Control
+from napari_gem.evaluation.datasets import Points
+from napari_gem.evaluation.metrics import IGNORED, OTHER
+from napari_gem.evaluation.protocols import find_protocol
+from napari_gem.evaluation.question import Question
+from napari_gem.evaluation.score import Found, Method, Scored, find, point_values
+from napari_gem.types import GemParameters
+
+if TYPE_CHECKING:
+    from napari_gem.models import Model
+
+RANDOM = np.random.default_rng(3)
+NUMBERS = (1, 2, OTHER)
+SHAPE = (37, 50)
+
+
+@pytest.fixture
+def scored() -> Scored:
+    words = (("a",), ("b",), ("c",))
+    question = Question(words, NUMBERS, background=0, rest=("d",))
+    scores = RANDOM.uniform(-0.2, 0.2, (3, 5, 6)).astype(np.float32)
+    return Scored(scores, (37 / 5, 50 / 6), SHAPE, question)
+
+
+def _find(scored: Scored, model: Model, name: str, **changes: float) -> Found:
+    protocol = find_protocol(name, **changes)
+    method = Method(name, protocol, Control(), GemParameters())
+    truth = np.zeros(SHAPE, np.int16)
+    truth[:5] = IGNORED
+    return find(scored, truth, model, method, "a")
+
+
+@pytest.mark.parametrize("name", ["paper", "sliding"])
+def test_strips_change_nothing(
+    name: str, scored: Scored, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = _find(scored, model, name)
+    monkeypatch.setattr(score, "STRIP", 700)
+    strips = _find(scored, model, name)
+    np.testing.assert_array_equal(whole.predicted, strips.predicted)
+    np.testing.assert_array_equal(whole.places, strips.places)
+    np.testing.assert_allclose(whole.values, strips.values, atol=1e-6)
+    np.testing.assert_allclose(whole.probabilities, strips.probabilities, atol=1e-6)
+
+
+def test_only_pixels_that_count_are_sampled(
+    scored: Scored, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every = _find(scored, model, "sliding")
+    assert len(every.places) == 32 * 50 and every.places.min() == 5 * 50
+    monkeypatch.setattr(score, "SAMPLED", 100)
+    few, again = (_find(scored, model, "sliding") for _ in range(2))
+    assert len(few.places) == 100 and few.places.min() >= 5 * 50
+    np.testing.assert_array_equal(few.places, again.places)
+
+
+def test_probabilities_sum_to_one_and_labels_are_the_largest(
+    scored: Scored, model: Model
+) -> None:
+    found = _find(scored, model, "sliding", threshold=0)
+    np.testing.assert_allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
+    best = np.array(NUMBERS)[found.probabilities.argmax(axis=0)]
+    np.testing.assert_array_equal(found.predicted.ravel()[found.places], best)
+    assert found.values is not None and set(np.unique(found.predicted)) <= set(NUMBERS)
+
+
+def test_heat_maps_reach_from_nought_to_one(scored: Scored, model: Model) -> None:
+    found = _find(scored, model, "paper", threshold=0)
+    assert found.values.min() >= 0 and found.values.max() <= 1
+    assert found.values.max(axis=1) == pytest.approx(1, abs=0.1)
+
+
+def test_unsure_pixels_are_background(scored: Scored, model: Model) -> None:
+    found = _find(scored, model, "paper", threshold=0.9)
+    best = found.probabilities.max(axis=0)
+    background = found.predicted.ravel()[found.places] == 0
+    assert 0 < background.mean() < 1
+    np.testing.assert_array_equal(background, best < 0.9)
+
+
+def test_points_read_the_heat_map_where_they_are(scored: Scored) -> None:
+    points = Points(
+        rows=np.array([0.0, 1.0, 0.5]),
+        columns=np.array([0.0, 1.0, 0.25]),
+        numbers=np.array([1, 1, 2]),
+        positive=np.array([True, False, True]),
+    )
+    maps = score.upsample(scored.scores, scored.patch, 50, slice(0, 37))
+    low, high = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
+    (first, at, positive), (second, other, _), _ = point_values(scored, points)
+    assert (first, second) == NUMBERS[:2]
+    expected = (maps[0, [0, -1], [0, -1]] - low[0]) / (high[0] - low[0])
+    np.testing.assert_allclose(at, expected, atol=1e-5)
+    assert positive.tolist() == [True, False]
+    assert other == pytest.approx((maps[1, 18, 12] - low[1]) / (high[1] - low[1]))
