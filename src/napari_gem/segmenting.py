@@ -137,6 +137,7 @@ def segment_steps(
             label=label,
             region=features.region,
             architecture=model.card.architecture if from_file else "",
+            patch=features.patch,
         ),
         notices=(
             *notices(

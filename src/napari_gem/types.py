@@ -415,6 +415,11 @@ class Recipe:
         The part of the image; None for all.
     architecture
         open_clip architecture of a bare weights file; empty otherwise.
+    patch
+        Image pixels per patch; 0 if not known.
+    index
+        Slice of a stack, as positions along the leading axes; empty for an image of
+        one plane, and where it is not known.
     """
 
     version: str
@@ -429,6 +434,8 @@ class Recipe:
     label: LabelParameters = field(default_factory=LabelParameters)
     region: Region | None = None
     architecture: str = ""
+    patch: float = 0.0
+    index: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,11 @@ from napari_gem.image import channel_colors
 from napari_gem.layers import difference, is_result, slice_axes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
+
+    from napari_gem.types import Appearance
 
     Color = tuple[float, float, float]
     Limits = tuple[float, float]
@@ -147,6 +151,47 @@ class ChannelChoice(Fold):
     def refresh(self) -> None:
         """Offer what the viewer has now; what is chosen stays if it is still there."""
         self._fill(self.layers(), self.channel_axis(), self.channels())
+
+    def choose(self, count: int) -> bool:
+        """Choose so many layers or channels, those that are chosen now if they are.
+
+        Returns
+        -------
+        bool
+            False if it is not clear which, and nothing was chosen.
+        """
+        if self._count == count:
+            return True
+        if count == 1:
+            self._fill([], None)
+            return self._chosen()
+        of_length = [axis for axis, (_, n) in self._axes().items() if n == count]
+        self._fill([], None)
+        if 1 + len(self._others) == count and not of_length:
+            self._fill(list(self._others), None)
+        elif len(of_length) == 1:
+            self._fill([], of_length[0])
+        return self._chosen() and self._count == count
+
+    def _chosen(self) -> bool:
+        self._limits = ()
+        self.changed.emit()
+        return True
+
+    def show(self, channels: Sequence[Appearance]) -> None:
+        """Give the channels that are chosen these colours and contrast limits."""
+        for channel, shown in zip(self.channels(), channels, strict=True):
+            self._colors[channel] = (
+                (1.0, 1.0, 1.0) if shown.lut is None else shown.lut[-1]
+            )
+        self._limits = tuple(shown.limits for shown in channels)
+        self._block(True)
+        self._paint()
+        self._block(False)
+        self.stretch.blockSignals(True)
+        self.stretch.setChecked(True)
+        self.stretch.blockSignals(False)
+        self.changed.emit()
 
     def _fill(
         self, chosen: list[Any], axis: int | None, channels: tuple[int, ...] = ()

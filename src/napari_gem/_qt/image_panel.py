@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
 
@@ -15,17 +16,18 @@ from napari_gem._qt.image_choice import ImageChoice
 from napari_gem._qt.image_preview import SIDE, ImagePreview
 from napari_gem._qt.links import Links
 from napari_gem._qt.patch_hint import PatchHint
-from napari_gem._qt.region_choice import RegionChoice, SliceChoice
+from napari_gem._qt.region_choice import SHOWN, RegionChoice, SliceChoice
 from napari_gem.layers import (
     patch_in_view,
     read_layers,
     read_view_appearance,
     slice_axes,
 )
+from napari_gem.layers.source import unit_factors
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from napari.components import ViewerModel
 
@@ -153,6 +155,57 @@ class ImagePanel(QWidget):
     def set_model_patch(self, patch: float) -> None:
         """Tell the image pixels per patch that the model suggests; 0 if not known."""
         self.detail_choice.set_model_patch(patch)
+
+    def show_slice(self, index: Sequence[int]) -> str:
+        """Show a slice, and choose it alone.
+
+        Parameters
+        ----------
+        index
+            Its position along each axis that is not on the screen; empty keeps the
+            one that is shown.
+
+        Returns
+        -------
+        str
+            Why there is no such slice; empty if there is.
+        """
+        self.slice_choice.choose(SHOWN)
+        layer, dims = self.layer(), self._viewer.dims
+        self._read()
+        if not index:
+            return ""
+        axes = slice_axes(layer, dims)
+        if len(axes) > len(index):
+            axes = slice_axes(
+                layer, dims, channel_axis=self.channel_choice.channel_axis()
+            )
+        inside = len(axes) == len(index) and all(
+            0 <= number < length
+            for number, length in zip(index, axes.values(), strict=True)
+        )
+        if not inside:
+            return f"'{layer.name}' has no slice {', '.join(map(str, index))}."
+        place = np.asarray(layer.world_to_data(dims.point[-layer.ndim :]))
+        place[list(axes)] = index
+        world = np.asarray(layer.data_to_world(place)) / unit_factors(layer, dims)
+        for axis in axes:
+            dims.set_point(dims.ndim - layer.ndim + axis, world[axis])
+        return ""
+
+    def show_region(self, region: Region | None) -> str:
+        """Choose a part of the image; a Shapes layer is added for it.
+
+        Returns
+        -------
+        str
+            Why it does not fit; empty if it does.
+        """
+        try:
+            self.region_choice.show_region(region, self.layer(), self._read())
+        except GemError as error:
+            return str(error)
+        return ""
 
     def detach(self) -> None:
         """Stop listening to the viewer, and take away what is drawn in it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
+from napari_gem.files import SUFFIXES
 from napari_gem.recipes import as_command, as_python, read_recipe, write_recipe
 from napari_gem.recipes.command import needs_file
 from napari_gem.types import GemError
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
     from napari_gem.types import Recipe
 
 FILTER = "Recipes (*.json)"
+
+
+CHANNELS = (
+    "There is no command for channels that are shown together, since a command reads "
+    "one plane of a file. Copy as Python, or save the recipe."
+)
+NO_PLANE = (
+    "There is no command for this result: what was segmented is no single plane of the "
+    "file, but a thick slice, another view or a coarser level. Save the recipe."
+)
+NO_FILE = "image.tif"
 
 
 class RecipeMenu(QPushButton):
@@ -33,8 +46,8 @@ class RecipeMenu(QPushButton):
         super().__init__("Recipe", parent)
         self.setToolTip("How the last result was made: copy, save, or do it again")
         self._recipe: Recipe | None = None
-        self._image = "image.tif"
-        self._index: tuple[int, ...] = ()
+        self._image = NO_FILE
+        self._index: tuple[int, ...] | None = ()
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
         self.copy_python = menu.addAction("Copy as Python", self._on_python)
@@ -52,7 +65,7 @@ class RecipeMenu(QPushButton):
         self,
         recipe: Recipe | None,
         image: Path | str = "",
-        index: Sequence[int] = (),
+        index: Sequence[int] | None = (),
     ) -> None:
         """Take the recipe of a result.
 
@@ -63,28 +76,44 @@ class RecipeMenu(QPushButton):
         image
             Where the image came from, as far as known.
         index
-            Which plane of it, as positions along its leading axes.
+            Which plane of it, as positions along its leading axes; None if it is no
+            single plane.
         """
+        if recipe is not None:
+            recipe = replace(recipe, index=tuple(index or ()))
+        readable = Path(image).suffix.lower() in SUFFIXES
         self._recipe = recipe
-        self._image = str(image) or "image.tif"
-        self._index = tuple(index)
+        self._image = str(image) if readable else NO_FILE
+        self._index = None if index is None else tuple(index)
         for action in (self.copy_python, self.copy_command, self.save):
             action.setEnabled(recipe is not None)
 
     def _on_python(self) -> None:
-        if self._recipe is not None:
-            _copy(as_python(self._recipe, self._image, index=self._index))
-            self.told.emit("info", "Copied as Python.")
+        if self._recipe is None:
+            return
+        _copy(as_python(self._recipe, self._image, index=self._index or ()))
+        told = "Copied as Python."
+        if self._recipe.appearance.channels or self._index is None:
+            told += " Fill in how the pixels are read: they are no plane of a file."
+        self.told.emit("info", told + self._about_file())
 
     def _on_command(self) -> None:
         if self._recipe is None:
             return
+        if self._recipe.appearance.channels or self._index is None:
+            why = CHANNELS if self._recipe.appearance.channels else NO_PLANE
+            self.told.emit("warning", why)
+            return
         _copy(as_command(self._recipe, self._image, index=self._index))
+        told = "Copied as a command."
         if needs_file(self._recipe):
             told = "Copied as a command that reads recipe.json: save the recipe too."
-        else:
-            told = "Copied as a command."
-        self.told.emit("info", told)
+        self.told.emit("info", told + self._about_file())
+
+    def _about_file(self) -> str:
+        if self._image != NO_FILE:
+            return ""
+        return f" Save the image as {NO_FILE}, or put its path in."
 
     def _on_save(self) -> None:
         if self._recipe is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Shapes
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -18,6 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_gem._qt.example_points import TRANSFORM
 from napari_gem.layers import shapes_region, visible_region
 from napari_gem.types import GemError
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
     from napari_gem.layers import LayerImage
     from napari_gem.types import Region
@@ -108,6 +111,40 @@ class RegionChoice(QWidget):
         """Choose `WHOLE`, `VISIBLE` or `SHAPE`."""
         self.where.setCurrentText(where)
 
+    def show_region(self, region: Region | None, layer: Any, image: LayerImage) -> None:
+        """Choose a part of an image; a Shapes layer is added for it.
+
+        Raises
+        ------
+        GemError
+            If it is not in the image; then the whole image is chosen.
+        """
+        if region is None:
+            self.choose(WHOLE)
+            return
+        if region.rows[1] > image.shape[0] or region.columns[1] > image.shape[1]:
+            self.choose(WHOLE)
+            raise GemError(
+                f"The region ends at row {region.rows[1]}, column {region.columns[1]}, "
+                f"outside of '{layer.name}' with {image.shape[0]} x {image.shape[1]} "
+                "pixels. Choose another region."
+            )
+        selected = self._viewer.layers.selection.active
+        shapes = self._viewer.add_shapes(
+            [outline(region, image)],
+            shape_type="polygon" if region.polygon else "rectangle",
+            name="region",
+            face_color="transparent",
+            edge_color="yellow",
+            **{name: getattr(layer, name) for name in TRANSFORM},
+        )
+        self._viewer.layers.selection.active = selected
+        self.refresh()
+        for index in range(self.shapes.count()):
+            if self.shapes.itemData(index) == shapes:
+                self.shapes.setCurrentIndex(index)
+        self.choose(SHAPE)
+
     def set_layer(self, layer: Any) -> None:
         """Tell the image layer, on which a shape can be drawn."""
         self._layer = layer
@@ -167,6 +204,23 @@ class RegionChoice(QWidget):
         drawn.mode = "add_rectangle"
 
 
+def outline(region: Region, image: LayerImage) -> NDArray[np.float64]:
+    """Corners of a region in the coordinates of the image layer's data."""
+    (top, bottom), (left, right) = region.rows, region.columns
+    corners = region.polygon or (
+        (top - 0.5, left - 0.5),
+        (top - 0.5, right - 0.5),
+        (bottom - 0.5, right - 0.5),
+        (bottom - 0.5, left - 0.5),
+    )
+    factors = np.asarray(image.factors)
+    pixels = np.zeros((len(corners), len(factors)))
+    for axis, number in image.position.items():
+        pixels[:, axis] = number
+    pixels[:, list(image.geometry.displayed)] = corners
+    return np.asarray((pixels + 0.5) * factors - 0.5)
+
+
 class SliceChoice(QWidget):
     """Offers the shown slice, a range of slices along an axis, and all."""
 
@@ -218,6 +272,10 @@ class SliceChoice(QWidget):
         self.axis.blockSignals(False)
         self._set_range()
         self._show()
+
+    def choose(self, which: str) -> None:
+        """Choose `SHOWN`, `RANGE` or `ALL`."""
+        self.which.setCurrentText(which)
 
     def positions(self, shown: Mapping[int, int]) -> list[dict[int, int]] | None:
         """Slices that are chosen, as `LayerImage.position`; None for the shown one.

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gem._qt.advanced_panel import AdvancedPanel
+from napari_gem._qt.advanced_panel import PRECISIONS, AdvancedPanel
 from napari_gem._qt.ask import Ask
 from napari_gem._qt.controller import Controller
 from napari_gem._qt.example_bar import ExampleBar
@@ -36,6 +36,7 @@ from napari_gem._qt.model_choice import (
 from napari_gem._qt.policy_box import choose_policy
 from napari_gem._qt.prompt_table import PromptTable
 from napari_gem._qt.recipe_menu import RecipeMenu
+from napari_gem._qt.recipe_view import not_shown, prompts_for, show_image_part
 from napari_gem._qt.results_panel import ResultsPanel
 from napari_gem._qt.run_bar import RunBar
 from napari_gem._qt.settings import (
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     import napari.viewer
     from qtpy.QtGui import QCloseEvent
 
-    from napari_gem.layers import Policy
+    from napari_gem.layers import LayerImage, Policy
     from napari_gem.types import Finished, ModelCard, Recipe
 
 
@@ -96,6 +97,7 @@ class GemWidget(QWidget):
         self.extras = Extras(viewer, self)
         self._probe = StatusProbe(viewer)
         self._policy: Policy = "ask"
+        self._asked: list[LayerImage] = []  # slices that are being segmented
         self._image_told = "\n"
         self._closed = False
         self._lay_out()
@@ -167,6 +169,7 @@ class GemWidget(QWidget):
         except GemError as error:
             self.run_bar.tell("error", str(error))
             return
+        self._asked = [ask.image, *more]
         self.controller.run(replace(ask, more=more))
         save_last(self._last_used())
 
@@ -349,7 +352,10 @@ class GemWidget(QWidget):
             self.image_panel.set_model_patch(event.patch)
         layer = self.image_panel.layer()
         source = getattr(getattr(layer, "source", None), "path", None)
-        self.recipe_menu.set_recipe(recipe, Path(source) if source else "")
+        index = self._asked[0].index if self._asked else ()
+        self.recipe_menu.set_recipe(recipe, Path(source) if source else "", index)
+        if len(self._asked) > 1:
+            del self._asked[0]
 
     def _on_download_requested(self, card: ModelCard, ask: Ask) -> None:
         self.run_bar.tell("info", "")
@@ -368,33 +374,40 @@ class GemWidget(QWidget):
         self.controller.run(replace(ask, policy=policy))
 
     def _on_recipe(self, recipe: Recipe) -> None:
-        """Do with the chosen image what a recipe says, and show it in the views."""
+        """Show in the views what a recipe says, and do it if all of it fits."""
         try:
-            card = find_model(recipe.model)
-            self.model_choice.add(NamedModel(recipe.model), card.name)
-            self.prompt_table.set_prompt_set(
-                PromptSet(
-                    "recipe",
-                    prompts=recipe.prompts,
-                    background=recipe.score.background,
-                    templates=recipe.score.templates,
-                )
-            )
-            self.advanced_panel.set_state(advanced_of(recipe))
-            ask = self.ask()
+            misfits = self._show_recipe(recipe)
+            missing = not_shown(self.ask(), recipe)
         except GemError as error:
             self.run_bar.tell("error", str(error))
             return
-        self.controller.run(
-            replace(
-                ask,
-                encode=recipe.encode,
-                score=recipe.score,
-                label=recipe.label,
-                region=recipe.region,
-                detail=None,
+        told = " ".join(filter(None, (*misfits, missing)))
+        if told:
+            self.run_bar.tell("warning", f"{told} Run does the rest of the recipe.")
+        else:
+            self.run()
+
+    def _show_recipe(self, recipe: Recipe) -> list[str]:
+        card = find_model(recipe.model, recipe.architecture)
+        self.image_panel.read()  # there must be an image before anything is set
+        self.model_choice.add(NamedModel(recipe.model, recipe.architecture), card.name)
+        misfits = show_image_part(self.image_panel, recipe, card)
+        image = self.image_panel.read()
+        self.example_bar.set_image(self.image_panel.layer(), image)
+        prompts = prompts_for(recipe, image.shape)
+        taken = self._examples.load(
+            PromptSet(
+                "recipe",
+                prompts=prompts,
+                background=recipe.score.background,
+                templates=recipe.score.templates,
             )
         )
+        if not taken:
+            misfits.append("The recipe's classes cannot be in one table.")
+        precision = recipe.precision if recipe.precision in PRECISIONS else None
+        self.advanced_panel.set_state(replace(advanced_of(recipe), precision=precision))
+        return misfits
 
     def _toggle_map(self) -> None:
         prompt = self.prompt_table.current()

@@ -131,6 +131,25 @@ class LayerImage:
             return ""
         return f"slice {', '.join(str(p) for _, p in sorted(self.position.items()))}"
 
+    @property
+    def index(self) -> tuple[int, ...] | None:
+        """Position along each axis but the last two, which are on the screen.
+
+        None if it is no plane of that kind: other axes are on the screen, a thick
+        slice is shown, planes of several channels, or a coarser level.
+        """
+        axes = len(self.factors)
+        (first, *others) = self.planes
+        hidden = first.index[:-2]
+        if (
+            self.geometry.displayed != (axes - 2, axes - 1)
+            or any(not isinstance(part, int) for part in hidden)
+            or any(plane.index != first.index for plane in others)
+            or any(factor != 1 for factor in self.factors[-2:])
+        ):
+            return None
+        return tuple(part for part in hidden if isinstance(part, int))
+
     def read(self, step: int = 1) -> NDArray[Any]:
         """Read the pixels; for lazy data this is the step that takes time.
 
