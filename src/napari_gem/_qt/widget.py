@@ -352,10 +352,19 @@ class GemWidget(QWidget):
             self.image_panel.set_model_patch(event.patch)
         layer = self.image_panel.layer()
         source = getattr(getattr(layer, "source", None), "path", None)
-        index = self._asked[0].index if self._asked else ()
-        self.recipe_menu.set_recipe(recipe, Path(source) if source else "", index)
-        if len(self._asked) > 1:
-            del self._asked[0]
+        image = Path(source) if source else ""
+        self.recipe_menu.set_recipe(recipe, image, self._scored_index())
+
+    def _scored_index(self) -> tuple[int, ...] | None:
+        """Tell which slice a run is at; what is scored later is the shown one."""
+        if self.controller.busy and self._asked:
+            image = self._asked[0]
+            del self._asked[: len(self._asked) > 1]
+            return image.index
+        try:
+            return self.image_panel.read().index
+        except GemError:  # another slice is shown already
+            return None
 
     def _on_download_requested(self, card: ModelCard, ask: Ask) -> None:
         self.run_bar.tell("info", "")
