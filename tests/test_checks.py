@@ -28,18 +28,18 @@ from napari_gem.types import (
 
 @pytest.mark.parametrize("card", list_models(), ids=lambda card: card.id)
 def test_the_catalogue_is_within_its_ranges(card: ModelCard) -> None:
-    check_encode(card.encode, (1024, 768))
+    check_encode(card.encode)
     check_score(card.score)
 
 
 def test_defaults_and_numpy_numbers_pass() -> None:
     used = EncodeParameters(zoom=np.float32(2), tile=np.int64(8), overlap=np.uint8(2))
-    check_encode(used, (9, 9, 3))
+    check_encode(used)
     check_score(ScoreParameters(np.float32(40)))
     check_score(ScoreParameters(near=1.1, smoothing=np.float64(0), present=1))
     check_label(LabelParameters())
     check_appearance(Appearance())
-    check_encode(EncodeParameters(), (100_000, 100_000))
+    check_encode(EncodeParameters())
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,6 @@ def test_defaults_and_numpy_numbers_pass() -> None:
         ({"zoom": 0}, "zoom of 0 came"),
         ({"zoom": -1}, "zoom of -1 came"),
         ({"zoom": "2"}, "zoom of 2 came"),
-        ({"zoom": 64}, "would make 64000 x 32000 pixels .* crop the image"),
         ({"tile": 0, "overlap": 0}, "tile of 0 patches"),
         ({"tile": 7, "overlap": 7}, "overlap of 7"),
         ({"overlap": -1}, "overlap of -1"),
@@ -61,7 +60,7 @@ def test_defaults_and_numpy_numbers_pass() -> None:
 )
 def test_encode_parameters_out_of_range(change: dict, message: str) -> None:
     with pytest.raises(GemError, match=message):
-        check_encode(replace(EncodeParameters(), **change), (1000, 500))
+        check_encode(replace(EncodeParameters(), **change))
 
 
 @pytest.mark.parametrize(

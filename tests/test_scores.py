@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
-from hypothesis import strategies as st
 
 from napari_gem.scores import (
     group_scores,
     in_image,
     min_max,
     near_duplicates,
-    probability_strips,
 )
 from napari_gem.tiles import unit
 
@@ -48,28 +45,6 @@ def test_words_of_other_images_are_left_out_but_the_likeliest_stays() -> None:
     assert (
         in_image(background, image, 2).tolist() == (cosines == cosines.max()).tolist()
     )
-
-
-@given(st.integers(1, 6), st.integers(1, 50), st.integers(1, 50))
-def test_probabilities_sum_to_one(classes: int, height: int, width: int) -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.uniform(-1, 1, (classes + 1, -(-height // 8), -(-width // 8)))
-    strips = list(probability_strips(scores.astype(np.float32), 8, (height, width), 40))
-    whole = np.concatenate([strip for _, strip in strips], axis=1)
-    assert whole.shape == (classes + 1, height, width)
-    assert whole.min() >= 0
-    assert np.allclose(whole.sum(axis=0), 1, atol=1e-5)
-
-
-def test_strips_join_to_the_same_as_one(monkeypatch) -> None:
-    scores = np.random.default_rng(0).random((3, 9, 9)).astype(np.float32)
-    whole = np.concatenate(
-        [s for _, s in probability_strips(scores, 8, (70, 66), 40)], axis=1
-    )
-    monkeypatch.setattr("napari_gem.scores.STRIP", 66 * 7)
-    parts = list(probability_strips(scores, 8, (70, 66), 40))
-    assert len(parts) == 10
-    assert np.allclose(np.concatenate([s for _, s in parts], axis=1), whole)
 
 
 def test_min_max_of_a_constant_map_is_zero() -> None:

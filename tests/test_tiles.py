@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_gem.blending import blend
 from napari_gem.tiles import (
-    blend,
     grid_shape,
     pad_to_grid,
     plan_tiles,

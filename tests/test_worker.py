@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from napari_gem import protocol
+from napari_gem.memory import is_out_of_memory
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
 from napari_gem.steps import run
 from napari_gem.types import (
@@ -30,7 +31,6 @@ from napari_gem.worker import (
     Session,
     Worker,
     _remove_folder,
-    is_out_of_memory,
 )
 from tests.tiny import write_tiny_model
 

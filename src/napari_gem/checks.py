@@ -22,14 +22,11 @@ if TYPE_CHECKING:
 ZOOMS = (1 / 64, 64.0)
 """Smallest and largest factor by which an image is enlarged."""
 
-LARGEST_ZOOMED = 1 << 29
-"""Pixels of an enlarged image at most: 6 GiB of RGB in float32."""
-
 LARGEST_SMOOTHING = 10_000.0
 """Image pixels."""
 
 
-def check_encode(parameters: EncodeParameters, image_shape: Sequence[int]) -> None:
+def check_encode(parameters: EncodeParameters) -> None:
     """Refuse parameters with which an image cannot be encoded.
 
     Those of GEM itself are checked where it runs (`napari_gem.gem`).
@@ -38,8 +35,6 @@ def check_encode(parameters: EncodeParameters, image_shape: Sequence[int]) -> No
     ----------
     parameters
         What is asked for.
-    image_shape
-        (height, width) in pixels; further axes are ignored.
 
     Raises
     ------
@@ -51,13 +46,6 @@ def check_encode(parameters: EncodeParameters, image_shape: Sequence[int]) -> No
         raise GemError(
             f"A zoom of {zoom} came; expected a number from 1/{1 / smallest:.0f} to "
             f"{largest:.0f}."
-        )
-    height, width = image_shape[:2]
-    if zoom > 1 and height * width * zoom**2 > LARGEST_ZOOMED:
-        raise GemError(
-            f"A zoom of {zoom} would make {height * zoom:.0f} x {width * zoom:.0f} "
-            f"pixels of this image; at most {LARGEST_ZOOMED:,} fit. Choose a smaller "
-            "zoom (a coarser detail) or crop the image."
         )
     tile, overlap = parameters.tile, parameters.overlap
     if not (_is_whole(tile) and _is_whole(overlap) and 0 <= overlap < tile):

@@ -11,11 +11,12 @@ scores before both are joined. `docs/decisions/0006-examples.md` tells what was 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from skimage.measure import points_in_poly
 
+from napari_gem.tiles import bands
 from napari_gem.types import Example, GemError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_gem.types import Features, Prompt
+    from napari_gem.types import Features, LazyArray, Prompt
 
 NEGATIVE = 0.5
 """How much the negative examples count beside the positive ones."""
@@ -71,17 +72,20 @@ class Centred:
         (patches,): where the sample lies on the flattened patch grid.
     sample
         (patches, channels) float32: centred and whitened.
+    vectors
+        (patches, channels) float32: the same as they came.
     array
         (rows, columns, channels): the features in single precision, which is three
         times as fast to score as half; as they came if that took more than
-        `LARGEST_COPY`.
+        `LARGEST_COPY`, or if they are not in memory.
     """
 
     mean: NDArray[np.float32]
     whitening: NDArray[np.float32]
     places: NDArray[np.intp]
     sample: NDArray[np.float32]
-    array: NDArray[np.floating[Any]] = field(repr=False)
+    vectors: NDArray[np.float32]
+    array: LazyArray = field(repr=False)
 
 
 def centre(features: Features) -> Centred:
@@ -90,18 +94,32 @@ def centre(features: Features) -> Centred:
     Takes a second or two for a model of 1024 channels, else a fraction of it.
     """
     array = features.array
-    if 4 * array.size <= LARGEST_COPY:
+    if isinstance(array, np.ndarray) and 4 * array.size <= LARGEST_COPY:
         array = array.astype(np.float32, copy=False)
-    flat = array.reshape(-1, array.shape[-1])
     places = np.flatnonzero(_inside(features))
     if len(places) > SAMPLE:
         random = np.random.default_rng(0)
         places = np.sort(random.choice(places, SAMPLE, replace=False))
-    sample = flat[places].astype(np.float32)
-    mean = sample.mean(axis=0) if len(places) else np.zeros(flat.shape[1], np.float32)
-    sample -= mean
+    vectors = _gather(array, places)
+    mean = vectors.mean(axis=0) if len(places) else np.zeros(array.shape[-1], "f4")
+    sample = vectors - mean
     whitening = _whitening(sample)
-    return Centred(mean, whitening, places, sample @ whitening, array)
+    return Centred(mean, whitening, places, sample @ whitening, vectors, array)
+
+
+def _gather(array: LazyArray, places: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Read the vectors of some patches, given in order, band by band."""
+    columns, channels = array.shape[1:]
+    found = [np.empty((0, channels), np.float32)]
+    for rows in bands(array):
+        first, end = np.searchsorted(
+            places, (rows.start * columns, rows.stop * columns)
+        )
+        if first < end:
+            band = np.asarray(array[rows]).reshape(-1, channels)
+            here = band[places[first:end] - rows.start * columns]
+            found.append(here.astype(np.float32))
+    return np.concatenate(found)
 
 
 def usable(features: Features, prompt: Prompt) -> tuple[tuple[Example, ...], str]:
@@ -272,16 +290,63 @@ def prototype_scores(
         Same shape, a new array. Classes without usable examples and the background
         are as they came.
     """
-    examples = [usable(features, prompt)[0] for prompt in prompts]
     joined = text_scores.copy()
-    if not any(examples):
+    if not any(usable(features, prompt)[0] for prompt in prompts):
         return joined
     centred = centre(features) if centred is None else centred
-    if not centred.whitening.any():
-        return joined
     text = text_scores.reshape(len(text_scores), -1)[:, centred.places]
+    array = centred.array
+    join(joined, array, directions(features, prompts, text, centred))
+    return joined
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """What the examples of one class do to its scores.
+
+    Attributes
+    ----------
+    number
+        Of the class.
+    weight
+        Of the examples beside the words, 0 to 1.
+    vector
+        (channels,): how far a patch lies along it is its prototype score ...
+    shift
+        ... less this.
+    """
+
+    number: int
+    weight: float
+    vector: NDArray[np.float32]
+    shift: float
+
+
+def directions(
+    features: Features,
+    prompts: Sequence[Prompt],
+    text: NDArray[np.float32],
+    centred: Centred,
+) -> list[Direction]:
+    """Find what the examples do to the scores of words, from a sample of them.
+
+    Parameters
+    ----------
+    features
+        The encoded image.
+    prompts
+        The classes; examples that `usable` leaves out do nothing.
+    text
+        (classes, patches) or (classes + 1, patches) with the background last: scores
+        of words at the sample's places.
+    centred
+        From `centre`.
+    """
+    if not centred.whitening.any():
+        return []
+    examples = [usable(features, prompt)[0] for prompt in prompts]
     worded = _worded(prompts, text)
-    shifts = []
+    found_directions = []
     for number, (prompt, found) in enumerate(zip(prompts, examples, strict=True)):
         positive = _prototype(features, centred, [e for e in found if e.positive])
         negative = _prototype(features, centred, [e for e in found if not e.positive])
@@ -301,29 +366,37 @@ def prototype_scores(
         weight = MOST * count / (count + 1) if prompt.words else 1.0
         direction = centred.whitening @ direction * (factor / spread)
         shift = mean - factor / spread * along.mean() - direction @ centred.mean
-        shifts.append((number, weight, direction, shift))
-    _join(joined, centred.array, shifts)
-    return joined
+        found_directions.append(Direction(number, weight, direction, shift))
+    return found_directions
 
 
-def _join(
-    scores: NDArray[np.float32],
-    array: NDArray[np.floating[Any]],
-    shifts: Sequence[tuple[int, float, NDArray[np.float32], float]],
+def join(
+    scores: NDArray[np.float32], array: LazyArray, found: Sequence[Direction]
 ) -> None:
-    if not shifts:
+    """Join the scores of words with those of examples, in place.
+
+    Parameters
+    ----------
+    scores
+        (classes, rows, columns) or (classes + 1, rows, columns).
+    array
+        (rows, columns, channels): the features of the same patches.
+    found
+        From `directions`.
+    """
+    if not found:
         return
-    flat = array.reshape(-1, array.shape[-1])
+    flat = np.asarray(array).reshape(-1, array.shape[-1])
     rows = scores.reshape(len(scores), -1)
-    directions = np.stack([weight * d for _, weight, d, _ in shifts]).astype(np.float32)
+    vectors = np.stack([d.weight * d.vector for d in found]).astype(np.float32)
     for start in range(0, len(flat), STRIP):
         strip = slice(start, start + STRIP)
-        along = directions @ flat[strip].astype(np.float32, copy=False).T
-        for (number, weight, _, shift), values in zip(shifts, along, strict=True):
-            row = rows[number, strip]
-            row *= np.float32(1 - weight)
+        along = vectors @ flat[strip].astype(np.float32, copy=False).T
+        for direction, values in zip(found, along, strict=True):
+            row = rows[direction.number, strip]
+            row *= np.float32(1 - direction.weight)
             row += values
-            row += np.float32(weight * shift)
+            row += np.float32(direction.weight * direction.shift)
 
 
 def _worded(prompts: Sequence[Prompt], text: NDArray[np.float32]) -> list[int]:
@@ -377,7 +450,8 @@ def _feature_at(features: Features, point: tuple[float, float]) -> NDArray[np.fl
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, last)
     down, right = (at - low).astype(np.float32)
-    corners = features.array[np.ix_((low[0], high[0]), (low[1], high[1]))]
+    box = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
+    corners = np.asarray(features.array[box])[:, [0, -1]][[0, -1]]
     left_right = corners.astype(np.float32)
     top, bottom = left_right[:, 0] + right * (left_right[:, 1] - left_right[:, 0])
     result: NDArray[np.float32] = top + down * (bottom - top)

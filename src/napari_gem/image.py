@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.types import LazyArray
+
     Color = tuple[float, float, float]
 
 SAMPLED = 4_000_000
 """Percentiles of larger images are taken from about this many pixels."""
+
+STRIDED = 1 << 26
+"""Pixels of an image of which every so many-th row and column is read; of larger ones
+windows are read, so that few chunks of a file are."""
+
+WINDOWS = 16
+"""Windows along each axis."""
 
 CHANNEL_COLORS: dict[int, tuple[Color, ...]] = {
     1: ((1.0, 1.0, 1.0),),
@@ -49,7 +58,7 @@ def channel_lut(color: Color) -> tuple[Color, ...] | None:
     return None if tuple(color) == (1.0, 1.0, 1.0) else ((0.0, 0.0, 0.0), color)
 
 
-def check_image(pixels: NDArray[Any], appearance: Appearance | None = None) -> bool:
+def check_image(pixels: LazyArray, appearance: Appearance | None = None) -> bool:
     """Refuse what is no single image plane.
 
     Parameters
@@ -94,7 +103,7 @@ def check_image(pixels: NDArray[Any], appearance: Appearance | None = None) -> b
 
 
 def stretch(
-    pixels: NDArray[Any],
+    pixels: LazyArray,
     percentiles: tuple[float, float] = (0.5, 99.5),
     *,
     channels: Sequence[Color] | None = None,
@@ -110,7 +119,7 @@ def stretch(
     ----------
     pixels
         (height, width) or (height, width, 3 or 4); with ``channels`` (height, width,
-        number of channels).
+        number of channels). Of large images only a sample is read.
     percentiles
         Those shown as black and as white, 0 to 100.
     channels
@@ -135,8 +144,7 @@ def stretch(
         return Appearance(rgb=True, limits=(0.0, 255.0))
     if pixels.dtype == np.bool_:
         return Appearance(rgb=rgb, limits=(0.0, 1.0))
-    step = int(np.ceil(np.sqrt(pixels.shape[0] * pixels.shape[1] / SAMPLED)))
-    sample = pixels[::step, ::step]
+    sample = _sample(pixels)
     values = sample[..., :3] if rgb else sample
     values = values[np.isfinite(values)].astype(np.float64)
     if values.size == 0:
@@ -150,8 +158,29 @@ def stretch(
     return Appearance(rgb=rgb, limits=(black, white))
 
 
+def _sample(pixels: LazyArray) -> NDArray[Any]:
+    """Read pixels from all over an image, the same ones whatever holds it."""
+    height, width = pixels.shape[:2]
+    if height * width <= STRIDED:
+        step = int(np.ceil(np.sqrt(height * width / SAMPLED)))
+        return np.asarray(pixels[::step, ::step])
+    side = int(np.sqrt(SAMPLED)) // WINDOWS
+    windows = [
+        np.asarray(pixels[down, right])
+        for down in _spread(height, side)
+        for right in _spread(width, side)
+    ]
+    return np.concatenate([w.reshape(-1, *w.shape[2:]) for w in windows])
+
+
+def _spread(length: int, side: int) -> list[slice]:
+    count = min(WINDOWS, length // side) or 1
+    starts = np.linspace(0, max(0, length - side), count).astype(int)
+    return [slice(int(at), int(at) + side) for at in starts]
+
+
 def _stretch_channels(
-    pixels: NDArray[Any], percentiles: tuple[float, float], colors: Sequence[Color]
+    pixels: LazyArray, percentiles: tuple[float, float], colors: Sequence[Color]
 ) -> Appearance:
     count = pixels.shape[-1] if pixels.ndim == 3 else 0
     colors = colors or channel_colors(count)

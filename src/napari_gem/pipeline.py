@@ -16,6 +16,7 @@ import numpy as np
 from napari_gem.encoding import encode_steps, restrict
 from napari_gem.image import check_image, stretch
 from napari_gem.models import load_model
+from napari_gem.reading import as_pixels
 from napari_gem.scores import group_scores, min_max
 from napari_gem.segmenting import check_features, check_maps, segment_steps
 from napari_gem.steps import run
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_gem.models import Model
+    from napari_gem.types import LazyArray
 
 __all__ = [
     "check_maps",
@@ -53,7 +55,7 @@ __all__ = [
 
 
 def encode(
-    image: ArrayLike,
+    image: ArrayLike | LazyArray,
     model: Model | str = "embedded",
     *,
     appearance: Appearance | None = None,
@@ -67,6 +69,7 @@ def encode(
     ----------
     image
         (height, width), or (height, width, 3 or 4) for RGB and RGBA; any number type.
+        Arrays of dask, zarr and the like are read tile by tile.
     model
         From `napari_gem.load_model`, or the id of a model that needs no download.
     appearance
@@ -89,7 +92,7 @@ def encode(
     GemError
         If the array is no image, or the model cannot be had.
     """
-    pixels = np.asarray(image)
+    pixels = as_pixels(image)
     loaded = load_model(model) if isinstance(model, str) else model
     shown = appearance or stretch(pixels)
     steps = encode_steps(loaded, pixels, shown, parameters, region=region)
@@ -97,7 +100,7 @@ def encode(
 
 
 def segment(
-    image: ArrayLike | Features,
+    image: ArrayLike | LazyArray | Features,
     prompts: str | Iterable[str | Prompt],
     model: Model | str = "embedded",
     *,
@@ -145,9 +148,9 @@ def segment(
     if isinstance(image, Features):
         features = image
     else:
-        pixels = np.asarray(image)
+        pixels = as_pixels(image)
         check_image(pixels)
-        check_maps(len(classes), pixels.shape[:2])
+        check_maps(len(classes), (pixels.shape[0], pixels.shape[1]))
         features = encode(pixels, loaded, progress=progress)
     return run(segment_steps(loaded, features, classes, parameters, label), progress)
 

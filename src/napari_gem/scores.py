@@ -8,22 +8,23 @@ a class changes the probabilities of the others.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
-from napari_gem.tiles import upsample
+from napari_gem.tiles import bands
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
     from napari_gem.examples import Centred
+    from napari_gem.types import LazyArray
 
-STRIP = 1 << 20
-"""Pixels of one strip at most, so that little beside the maps is in memory."""
+TRUNCATED = 4.0
+"""Standard deviations after which a Gaussian ends."""
 
 
 class ScoreCache:
@@ -49,7 +50,8 @@ class ScoreCache:
     def nbytes(self) -> int:
         """Memory that it takes."""
         size = sum(kept.nbytes for kept in self._maps.values())
-        return size + (self.centred.array.nbytes if self.centred else 0)
+        centred = self.centred.array if self.centred else None
+        return size + (centred.nbytes if isinstance(centred, np.ndarray) else 0)
 
     def get(
         self, key: bytes, make: Callable[[], NDArray[np.float32]]
@@ -63,7 +65,7 @@ class ScoreCache:
 
 
 def group_scores(
-    features: NDArray[np.floating[Any]],
+    features: LazyArray,
     groups: Sequence[NDArray[np.float32]],
     cache: ScoreCache | None = None,
 ) -> NDArray[np.float32]:
@@ -93,14 +95,13 @@ def group_scores(
     )
 
 
-def _best(
-    features: NDArray[np.floating[Any]], words: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    best = np.full(features.shape[:2], -1, np.float32)
+def _best(features: LazyArray, words: NDArray[np.float32]) -> NDArray[np.float32]:
+    best = np.full(tuple(features.shape[:2]), -1, np.float32)
     if len(words) == 0:
         return best
-    for row, vectors in enumerate(features):
-        np.max(vectors.astype(np.float32) @ words.T, axis=-1, out=best[row])
+    for band in bands(features):
+        for row, vectors in enumerate(np.asarray(features[band]), band.start):
+            np.max(vectors.astype(np.float32) @ words.T, axis=-1, out=best[row])
     return best
 
 
@@ -116,9 +117,15 @@ def smooth(scores: NDArray[np.float32], deviation: float) -> NDArray[np.float32]
     """
     if deviation <= 0:
         return scores
-    sigma = (0, deviation, deviation)
-    result: NDArray[np.float32] = ndimage.gaussian_filter(scores, sigma, mode="nearest")
+    result: NDArray[np.float32] = ndimage.gaussian_filter(
+        scores, (0, deviation, deviation), mode="nearest", truncate=TRUNCATED
+    )
     return result
+
+
+def smoothing_reach(deviation: float) -> int:
+    """Count the patches on each side that `smooth` looks at."""
+    return int(TRUNCATED * deviation + 0.5) if deviation > 0 else 0
 
 
 def probably_absent(
@@ -209,37 +216,21 @@ def in_image(
     return found
 
 
-def probability_strips(
-    scores: NDArray[np.float32], patch: float, shape: tuple[int, int], scale: float
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Upsample scores to pixels and take the softmax there, strip by strip.
+def softmax(logits: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
+    """Turn scores to probabilities along the first axis, in place.
 
     Parameters
     ----------
-    scores
-        (classes + 1, rows, columns) on the patch grid, the background last.
-    patch
-        Pixels per patch.
-    shape
-        (height, width) of the image.
+    logits
+        (classes + 1, rows, columns).
     scale
-        Inverse temperature of the softmax.
-
-    Yields
-    ------
-    tuple[slice, NDArray[np.float32]]
-        Rows of pixels, and (classes + 1, those rows, width) from 0 to 1 that sum to 1.
+        Inverse temperature.
     """
-    height, width = shape
-    step = max(1, STRIP // width)
-    for start in range(0, height, step):
-        rows = slice(start, min(start + step, height))
-        logits = upsample(scores, patch, width, rows)
-        logits *= np.float32(scale)
-        logits -= logits.max(axis=0)
-        np.exp(logits, out=logits)
-        logits /= logits.sum(axis=0)
-        yield rows, logits
+    logits *= np.float32(scale)
+    logits -= logits.max(axis=0)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=0)
+    return logits
 
 
 def min_max(scores: NDArray[np.float32]) -> NDArray[np.float32]:

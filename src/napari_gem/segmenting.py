@@ -8,11 +8,12 @@ import numpy as np
 
 from napari_gem._version import __version__
 from napari_gem.checks import check_label, check_prompts, check_score
-from napari_gem.examples import centre, prototype_scores, usable, with_vectors
+from napari_gem.examples import usable, with_vectors
+from napari_gem.patch_scores import patch_scores, probability_strips
 from napari_gem.postprocess.largest import label_type, largest
 from napari_gem.postprocess.small import remove_small
 from napari_gem.regions import inside_rows
-from napari_gem.scores import ScoreCache, group_scores, probability_strips, smooth
+from napari_gem.scores import ScoreCache
 from napari_gem.steps import Clock
 from napari_gem.text import notices
 from napari_gem.types import (
@@ -93,15 +94,7 @@ def segment_steps(
     check_label(label)
     check_prompts(prompts)
     words = yield from word_steps(model, features, prompts, parameters)
-    scores = group_scores(features.array, words.groups, cache)
-    if any(prompt.examples for prompt in prompts):
-        cache.centred = cache.centred or centre(features)
-        scores = prototype_scores(features, prompts, scores, cache.centred)
-    scores = smooth(scores, parameters.smoothing / features.patch)
-    if parameters.background:
-        scores[-1] += np.log(parameters.background_weight) / parameters.scale
-    else:
-        scores[-1] = -1e4  # no words, no share
+    scores = patch_scores(features, words, prompts, parameters, cache)
     shape = _shape(features, step)
     inside = inside_rows(features.region, step, slice(0, shape[0]), shape[1])
     probabilities = np.empty((len(prompts), *shape), np.float32)
@@ -132,14 +125,15 @@ def segment_steps(
             encode=features.parameters,
             score=parameters,
             appearance=features.appearance,
-            device=model.device,
-            precision=model.precision,
+            device=features.device or model.device,
+            precision=features.precision or model.precision,
             label=label,
             region=features.region,
             architecture=model.card.architecture if from_file else "",
             patch=features.patch,
         ),
         notices=(
+            *features.notices,
             *notices(
                 model.backbone, prompts, parameters.templates, model.card.known_words
             ),

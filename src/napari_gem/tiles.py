@@ -1,4 +1,4 @@
-"""Plan, blend and upsample: everything that lies on the patch grid.
+"""Plan and upsample: everything that lies on the patch grid.
 
 One grid of patches covers the whole image and starts at its origin. Tiles begin and
 end on it, so that stitching is exact indexing; only the last step leaves the grid.
@@ -6,19 +6,22 @@ end on it, so that stitching is exact indexing; only the last step leaves the gr
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from numpy.typing import NDArray
 
-    from napari_gem.types import Region
+    from napari_gem.types import LazyArray, Region
+
+
+BAND_ROWS = 64
+"""Patch rows that are read at once of what has no chunks."""
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,44 @@ class Tile:
         )
 
 
+@dataclass(frozen=True)
+class Tiles(Sequence[Tile]):
+    """Tiles of one size on a patch grid, row by row; made when asked for.
+
+    Attributes
+    ----------
+    down, right
+        First patch row and first patch column of each row and column of tiles.
+    rows, columns
+        Patches of a tile along each axis.
+    """
+
+    down: tuple[int, ...]
+    right: tuple[int, ...]
+    rows: int
+    columns: int
+
+    def __len__(self) -> int:
+        """Count the tiles."""
+        return len(self.down) * len(self.right)
+
+    @overload
+    def __getitem__(self, index: int) -> Tile: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Tile, ...]: ...
+    def __getitem__(self, index: int | slice) -> Tile | tuple[Tile, ...]:
+        """Make the tile of this number, or several."""
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(len(self))[index])
+        row, column = divmod(range(len(self))[index], len(self.right))
+        return Tile(self.down[row], self.right[column], self.rows, self.columns)
+
+
 def tiles_of(
     region: Region | None,
     shape: Sequence[int],
     patch: float,
-    tiles: Sequence[Tile],
+    tiles: Tiles,
 ) -> list[int]:
     """Numbers of the tiles that a region needs.
 
@@ -89,19 +125,19 @@ def tiles_of(
                 f"The region's rows {region.rows} and columns {region.columns} do not "
                 f"fit an image of {shape[0]} x {shape[1]} pixels. Choose another."
             )
-    return [number for number, tile in enumerate(tiles) if _touch(tile, region, patch)]
-
-
-def _touch(tile: Tile, region: Region, patch: float) -> bool:
-    spans = (
-        (tile.row, tile.rows, region.rows),
-        (tile.column, tile.columns, region.columns),
+    down, right = (
+        [i for i, at in enumerate(starts) if _touches(at, count, span, patch)]
+        for starts, count, span in (
+            (tiles.down, tiles.rows, region.rows),
+            (tiles.right, tiles.columns, region.columns),
+        )
     )
+    return [row * len(tiles.right) + column for row in down for column in right]
+
+
+def _touches(first: int, count: int, span: tuple[int, int], patch: float) -> bool:
     # one patch more on each side: maps are interpolated between patches
-    return all(
-        (first - 1) * patch < stop and start < (first + count + 1) * patch
-        for first, count, (start, stop) in spans
-    )
+    return (first - 1) * patch < span[1] and span[0] < (first + count + 1) * patch
 
 
 def grid_shape(height: int, width: int, patch: int) -> tuple[int, int]:
@@ -109,7 +145,7 @@ def grid_shape(height: int, width: int, patch: int) -> tuple[int, int]:
     return -(-height // patch), -(-width // patch)
 
 
-def plan_tiles(rows: int, columns: int, tile: int, overlap: int) -> tuple[Tile, ...]:
+def plan_tiles(rows: int, columns: int, tile: int, overlap: int) -> Tiles:
     """Cover the patch grid with overlapping tiles.
 
     A grid larger than one tile is cut into the fewest tiles of full size that share
@@ -134,10 +170,11 @@ def plan_tiles(rows: int, columns: int, tile: int, overlap: int) -> tuple[Tile, 
             f"A tile of {tile} patches with an overlap of {overlap} came; expected at "
             "least 1 patch and an overlap smaller than the tile."
         )
-    return tuple(
-        Tile(row, column, min(tile, rows), min(tile, columns))
-        for row in _starts(rows, tile, overlap)
-        for column in _starts(columns, tile, overlap)
+    return Tiles(
+        tuple(_starts(rows, tile, overlap)),
+        tuple(_starts(columns, tile, overlap)),
+        min(tile, rows),
+        min(tile, columns),
     )
 
 
@@ -174,45 +211,17 @@ def pad_to_grid(image: NDArray[Any], patch: int) -> NDArray[Any]:
     return image
 
 
-def _ramp(length: int, overlap: int) -> NDArray[np.float32]:
-    inside = np.arange(1, length + 1, dtype=np.float32)
-    ramp = np.minimum(np.minimum(inside, inside[::-1]) / (overlap + 1), 1)
-    return ramp.astype(np.float32)
+def bands(array: LazyArray) -> list[slice]:
+    """Cut what lies on the patch grid to bands of rows that are read at once.
 
-
-def blend(
-    shape: tuple[int, int],
-    overlap: int,
-    pieces: Iterable[tuple[Tile, NDArray[np.floating[Any]]]],
-) -> NDArray[np.float32]:
-    """Join features of overlapping tiles and normalise the joined vectors.
-
-    Each tile's features are brought to unit length, weighted by a ramp that falls
-    towards the tile's edges, summed, and brought to unit length again.
-
-    Parameters
-    ----------
-    shape
-        (rows, columns) of the patch grid.
-    overlap
-        Length of the ramp in patches.
-    pieces
-        Tiles with their features, (rows, columns, channels) of the tile.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        (rows, columns, channels), unit length.
+    An array in memory is one band; of others a band is a row of their chunks.
     """
-    joined: NDArray[np.float32] | None = None
-    for tile, features in pieces:
-        if joined is None:
-            joined = np.zeros((*shape, features.shape[-1]), np.float32)
-        weight = np.outer(_ramp(tile.rows, overlap), _ramp(tile.columns, overlap))
-        joined[tile.where] += weight[..., None] * unit(features)
-    if joined is None:
-        raise ValueError("no tiles")
-    return unit(joined)
+    rows = int(array.shape[0])
+    chunks = getattr(array, "chunks", None)
+    step = rows if isinstance(array, np.ndarray) else BAND_ROWS
+    if chunks and isinstance(chunks[0], int):
+        step = chunks[0]
+    return [slice(at, min(at + step, rows)) for at in range(0, rows, step)]
 
 
 def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
@@ -228,6 +237,7 @@ def upsample(
     patch: float | tuple[float, float],
     width: int,
     rows: slice,
+    window: tuple[int, int] | None = None,
 ) -> NDArray[np.float32]:
     """Interpolate maps from the patch grid to pixels, linearly along each axis.
 
@@ -244,6 +254,9 @@ def upsample(
         Width of the image in pixels.
     rows
         Rows of pixels wanted, so that large images can be done in strips.
+    window
+        If the maps are only some rows of the patch grid: the first one, and the number
+        of rows of the grid.
 
     Returns
     -------
@@ -251,19 +264,26 @@ def upsample(
         (maps, rows.stop - rows.start, width).
     """
     down, across = patch if isinstance(patch, tuple) else (patch, patch)
-    along_rows = _interpolate(maps, 1, np.arange(rows.start, rows.stop), down)
-    return _interpolate(along_rows, 2, np.arange(width), across)
+    first, count = window or (0, maps.shape[1])
+    wanted = np.arange(rows.start, rows.stop)
+    along_rows = _interpolate(maps, 1, wanted, down, first, count)
+    return _interpolate(along_rows, 2, np.arange(width), across, 0, maps.shape[2])
 
 
 def _interpolate(
-    maps: NDArray[np.float32], axis: int, pixels: NDArray[np.intp], patch: float
+    maps: NDArray[np.float32],
+    axis: int,
+    pixels: NDArray[np.intp],
+    patch: float,
+    first: int,
+    count: int,
 ) -> NDArray[np.float32]:
-    last = maps.shape[axis] - 1
+    last = count - 1
     at = np.clip((pixels + 0.5) / patch - 0.5, 0, last)
     low = np.minimum(at.astype(np.intp), max(last - 1, 0))
     weight = (at - low).astype(np.float32)
     weight = weight[:, None] if axis == 1 else weight
     high = np.minimum(low + 1, last)
-    below, above = maps.take(low, axis), maps.take(high, axis)
+    below, above = maps.take(low - first, axis), maps.take(high - first, axis)
     between: NDArray[np.float32] = below + weight * (above - below)
     return between

@@ -7,7 +7,7 @@ are built by the dock widget, sent to the worker process, and written beside a r
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +20,18 @@ METHODS: tuple[Method, ...] = ("gem", "vv", "maskclip", "plain")
 
 PREVIEW_SIDE = 512
 """Pixels along each axis of a preview at most."""
+
+
+class LazyArray(Protocol):
+    """An array, or what is sliced like one and read when it is: dask's, zarr's ..."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...  # noqa: D102
+    @property
+    def dtype(self) -> np.dtype[Any]: ...  # noqa: D102
+    @property
+    def ndim(self) -> int: ...  # noqa: D102
+    def __getitem__(self, index: Any, /) -> Any: ...
 
 
 class GemError(Exception):
@@ -356,7 +368,8 @@ class Features:
     Attributes
     ----------
     array
-        (rows, columns, channels), float16 or float32, each vector of unit length.
+        (rows, columns, channels), float16 or float32, each vector of unit length; in
+        memory, or read when it is sliced.
     image_embedding
         (channels,) float32, unit length: the model's own embedding of the region,
         averaged over its tiles.
@@ -379,9 +392,13 @@ class Features:
     views
         (tiles, channels) float32: the model's embedding of each tile, zero for tiles
         that were not encoded.
+    device, precision
+        Where and how they were computed; empty if not known.
+    notices
+        Sentences for the user.
     """
 
-    array: NDArray[np.floating[Any]]
+    array: LazyArray
     image_embedding: NDArray[np.float32]
     image_shape: tuple[int, int]
     patch: float
@@ -391,6 +408,9 @@ class Features:
     appearance: Appearance
     region: Region | None = None
     views: NDArray[np.float32] | None = None
+    device: str = ""
+    precision: str = ""
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

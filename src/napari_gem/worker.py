@@ -9,7 +9,6 @@ ends when its input ends: then the viewer is gone.
 from __future__ import annotations
 
 import faulthandler
-import gc
 import hashlib
 import os
 import shutil
@@ -28,6 +27,7 @@ import numpy as np
 
 from napari_gem.download import DownloadNeeded
 from napari_gem.image import check_image
+from napari_gem.memory import NO_MEMORY, free_memory, is_out_of_memory
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
 from napari_gem.scores import ScoreCache
 from napari_gem.types import (
@@ -58,17 +58,7 @@ CACHE_BYTES = 1 << 30
 EVENT_SECONDS = 0.05
 """Progress of one stage is told at most this often."""
 
-HASHED_BYTES = 1 << 26
-"""Pixels are hashed in pieces of about this size, so that it can be cancelled."""
-
 AGAIN = "The image is no longer encoded. Press Run to encode it again."
-
-_NO_MEMORY = (
-    "out of memory",
-    "not enough memory",
-    "can't allocate memory",
-    "ALLOC_FAILED",
-)
 
 
 class Stopped(Exception):  # noqa: N818 (no error: the user wants it)
@@ -96,7 +86,8 @@ class EncodedImage:
     def nbytes(self) -> int:
         """Memory that it takes."""
         arrays = [array for pair in self.partial.values() for array in pair]
-        arrays += [part.features.array for part in self.parts.values()]
+        features = [part.features.array for part in self.parts.values()]
+        arrays += [array for array in features if isinstance(array, np.ndarray)]
         kept = sum(part.scores.nbytes for part in self.parts.values())
         return kept + sum(array.nbytes for array in arrays)
 
@@ -215,6 +206,7 @@ class Session:
     ) -> Generator[Progress, None, tuple[str, Part, bool]]:
         """Encode what is asked, unless it is encoded already."""
         from napari_gem.pipeline import encode_steps, restrict
+        from napari_gem.reading import hash_steps
 
         pixels = load_array(Path(request.pixels), mapped=True)
         check_image(pixels, request.appearance)
@@ -223,7 +215,7 @@ class Session:
         if request.detail:
             zoom = model.backbone.patch_size / request.detail
             parameters = replace(parameters, zoom=zoom)
-        found = yield from _hash_steps(pixels)
+        found = yield from hash_steps(pixels)
         used = (model.card.id, model.revision, model.device, model.precision)
         key = _digest(found, request.appearance, used, parameters)
         image = self.images.get(key)
@@ -259,7 +251,7 @@ class Session:
         """Give memory back: the model and all images."""
         self._model = None
         self.images.clear()
-        _free()
+        free_memory()
 
     def _load_steps(self, request: Request) -> Generator[Progress, None, Model]:
         from napari_gem.models import find_model, load_model_steps
@@ -269,7 +261,7 @@ class Session:
         if self._model is None or self._model_key != key:
             if self._model is not None:
                 self._model = None  # two models at once may not fit
-                _free()
+                free_memory()
             self._model = yield from load_model_steps(
                 request.model,
                 device=request.device,
@@ -377,13 +369,6 @@ class Worker:
         os._exit(0)
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether the memory of the computer or its GPU did not suffice."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return isinstance(error, RuntimeError) and any(t in str(error) for t in _NO_MEMORY)
-
-
 def _remove_folder(folder: Path) -> None:
     """Remove the files, and the lock and the folder only if no other is left.
 
@@ -401,26 +386,13 @@ def _remove_folder(folder: Path) -> None:
 def _failed(request: Request, error: Exception) -> Failed:
     details = "".join(traceback.format_exception(error))
     if is_out_of_memory(error):
-        message = (
-            "The memory does not suffice for this. Choose a smaller detail (zoom), "
-            "smaller tiles or fewer classes, crop the image, or choose the device cpu."
-        )
+        message = NO_MEMORY
     else:
         message = (
             f"Something unexpected went wrong ({type(error).__name__}: {error}). "
             "The details say where; please report them."
         )
     return Failed(request.run, message, details)
-
-
-def _hash_steps(pixels: NDArray[Any]) -> Generator[Progress, None, str]:
-    """Hash the pixels with their shape and type."""
-    found = hashlib.blake2b(f"{pixels.shape} {pixels.dtype.str}".encode())
-    rows = max(1, HASHED_BYTES * pixels.shape[0] // pixels.nbytes)
-    for start in range(0, pixels.shape[0], rows):
-        yield Progress("Reading image", start, pixels.shape[0])
-        found.update(np.ascontiguousarray(pixels[start : start + rows]).data)
-    return found.hexdigest()
 
 
 def _digest(*parts: object) -> str:
@@ -436,16 +408,6 @@ def _files_state(card: ModelCard) -> object:
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     states = [(file, file.stat()) for file in files]
     return [(file.name, state.st_mtime_ns, state.st_size) for file, state in states]
-
-
-def _free() -> None:
-    gc.collect()
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
-    if torch.backends.mps.is_available():
-        torch.mps.empty_cache()
 
 
 def _import_heavy() -> None:

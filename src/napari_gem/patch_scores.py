@@ -1,0 +1,211 @@
+"""Scores of all classes and the background on the patch grid, in bands of rows.
+
+For features in memory the maps are made at once and kept for the next words; features
+on disk are read band by band, and only the maps of the bands in work are in memory.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from napari_gem.examples import centre, directions, join, prototype_scores
+from napari_gem.scores import (
+    ScoreCache,
+    group_scores,
+    smooth,
+    smoothing_reach,
+    softmax,
+)
+from napari_gem.tiles import bands, upsample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_gem.types import Features, Prompt, ScoreParameters
+    from napari_gem.words import Words
+
+STRIP = 1 << 20
+"""Pixels of one strip at most, so that little beside the maps is in memory."""
+
+NOWHERE = -1e4
+"""Score of a background that there are no words for."""
+
+
+class PatchScores(Protocol):
+    """Scores that are asked for by rows of the patch grid.
+
+    Attributes
+    ----------
+    bands
+        Rows that are best asked for together, first to last.
+    """
+
+    bands: list[slice]
+
+    def rows(self, first: int, end: int) -> NDArray[np.float32]:
+        """Give (classes + 1, end - first, columns), the background last."""
+
+
+def patch_scores(
+    features: Features,
+    words: Words,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters,
+    cache: ScoreCache,
+) -> PatchScores:
+    """Score an encoded image.
+
+    Parameters
+    ----------
+    features
+        The encoded image.
+    words
+        Text embeddings of the classes and the background.
+    prompts
+        The classes, with their examples.
+    parameters
+        Smoothing and the weight of the background.
+    cache
+        Scores of these features made so far; new ones are added.
+    """
+    if any(prompt.examples for prompt in prompts):
+        cache.centred = cache.centred or centre(features)
+    if isinstance(features.array, np.ndarray):
+        return _Held(features, features.array, words, prompts, parameters, cache)
+    return _Streamed(features, words, prompts, parameters, cache)
+
+
+class _Held:
+    def __init__(
+        self,
+        features: Features,
+        array: NDArray[np.floating[Any]],
+        words: Words,
+        prompts: Sequence[Prompt],
+        parameters: ScoreParameters,
+        cache: ScoreCache,
+    ) -> None:
+        scores = group_scores(array, words.groups, cache)
+        if cache.centred and any(prompt.examples for prompt in prompts):
+            scores = prototype_scores(features, prompts, scores, cache.centred)
+        self._scores = _finish(scores, parameters, features.patch)
+        self.bands = bands(array)
+
+    def rows(self, first: int, end: int) -> NDArray[np.float32]:
+        return self._scores[:, first:end]
+
+
+class _Streamed:
+    def __init__(
+        self,
+        features: Features,
+        words: Words,
+        prompts: Sequence[Prompt],
+        parameters: ScoreParameters,
+        cache: ScoreCache,
+    ) -> None:
+        self._array = features.array
+        self._groups = words.groups
+        self._parameters = parameters
+        self._patch = features.patch
+        self._reach = smoothing_reach(parameters.smoothing / features.patch)
+        self._made: dict[int, NDArray[np.float32]] = {}
+        self.bands = bands(features.array)
+        self._directions = []
+        if cache.centred and any(prompt.examples for prompt in prompts):
+            text = group_scores(cache.centred.vectors[None], words.groups)[:, 0]
+            found = directions(features, prompts, text, cache.centred)
+            self._directions = found
+
+    def rows(self, first: int, end: int) -> NDArray[np.float32]:
+        top = max(0, first - self._reach)
+        bottom = min(self.bands[-1].stop, end + self._reach)
+        wanted = [
+            number
+            for number, band in enumerate(self.bands)
+            if band.start < bottom and top < band.stop
+        ]
+        self._made = {n: made for n, made in self._made.items() if n in wanted}
+        for number in wanted:
+            if number not in self._made:
+                self._made[number] = self._score(self.bands[number])
+        start = self.bands[wanted[0]].start
+        joined = np.concatenate([self._made[number] for number in wanted], axis=1)
+        window = joined[:, top - start : bottom - start]
+        finished = _finish(window, self._parameters, self._patch)
+        return finished[:, first - top : end - top]
+
+    def _score(self, band: slice) -> NDArray[np.float32]:
+        features = np.asarray(self._array[band])
+        scores = group_scores(features, self._groups)
+        join(scores, features, self._directions)
+        return scores
+
+
+def _finish(
+    scores: NDArray[np.float32], parameters: ScoreParameters, patch: float
+) -> NDArray[np.float32]:
+    scores = smooth(scores, parameters.smoothing / patch)
+    if parameters.background:
+        scores[-1] += np.log(parameters.background_weight) / parameters.scale
+    else:
+        scores[-1] = NOWHERE
+    return scores
+
+
+def probability_strips(
+    scores: PatchScores,
+    patch: float,
+    shape: tuple[int, int],
+    scale: float,
+    on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Upsample scores to pixels and take the softmax there, strip by strip.
+
+    Parameters
+    ----------
+    scores
+        On the patch grid.
+    patch
+        Pixels per patch.
+    shape
+        (height, width) of the image.
+    scale
+        Inverse temperature of the softmax.
+    on_patches
+        Called with rows of the patch grid and the probabilities there, (classes + 1,
+        those rows, columns), first to last.
+
+    Yields
+    ------
+    tuple[slice, NDArray[np.float32]]
+        Rows of pixels, and (classes + 1, those rows, width) from 0 to 1 that sum to 1.
+    """
+    height, width = shape
+    count = scores.bands[-1].stop
+    step = max(1, STRIP // width)
+    top = 0
+    for band in scores.bands:
+        bottom = height
+        if band.stop < count:
+            bottom = min(height, int(np.ceil(band.stop * patch)))
+        first = min(band.start, _patch_below(top, patch, count))
+        end = max(band.stop, min(count, _patch_below(bottom, patch, count) + 2))
+        window = scores.rows(first, end)
+        if on_patches is not None:
+            here = window[:, band.start - first : band.stop - first]
+            on_patches(band, softmax(here.copy(), scale))
+        for start in range(top, bottom, step):
+            rows = slice(start, min(start + step, bottom))
+            fine = upsample(window, patch, width, rows, (first, count))
+            yield rows, softmax(fine, scale)
+        top = bottom
+
+
+def _patch_below(row: int, patch: float, count: int) -> int:
+    """Row of patches whose middle is at or above a row of pixels."""
+    return int(np.clip((row + 0.5) / patch - 0.5, 0, max(0, count - 2)))
