@@ -145,6 +145,12 @@ def test_words_and_backgrounds(tmp_path: Path) -> None:
     assert own[1].words == ("square", "box")
 
 
+def test_cityscapes_is_shown_larger(tmp_path: Path) -> None:
+    large = read_dataset("cityscapes", layouts.cityscapes(tmp_path / "city"))
+    usual = read_dataset("voc20", layouts.voc(tmp_path / "voc"))
+    assert (large.short_side, usual.short_side) == (560, 336)
+
+
 def test_points_of_classes_that_are_there(tmp_path: Path) -> None:
     found = read_dataset("openimages", layouts.openimages(tmp_path))
     assert {c.name: c.words for c in found.classes} == {
