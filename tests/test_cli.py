@@ -247,8 +247,9 @@ def test_a_recipe_is_replayed(
 def test_models_lists_what_can_be_used(call: Call) -> None:
     status, said, _ = call("models")
     assert status == 0
-    assert said.startswith("embedded\n")
-    assert "ViT-B-16-quickgelu/openai" in said
+    assert "\nDemonstration\n* embedded\n" in said
+    assert "\n  ViT-B-16-quickgelu/openai\n" in said
+    assert "\nRemote sensing\n" in said
     assert "licence" in said
 
 

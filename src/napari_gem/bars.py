@@ -19,14 +19,14 @@ class Bars:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._close()
+        self.close()
 
     def show(self, progress: Progress) -> None:
         """Show how far a stage is."""
         from tqdm import tqdm
 
         if progress.stage != self._stage:
-            self._close()
+            self.close()
             self._stage = progress.stage
             self._bar = tqdm(desc=progress.stage, leave=False, disable=None)
         if isinstance(self._bar, tqdm):
@@ -34,8 +34,10 @@ class Bars:
             self._bar.n = progress.done
             self._bar.refresh()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Clear the line."""
         from tqdm import tqdm
 
         if isinstance(self._bar, tqdm):
             self._bar.close()
+        self._stage, self._bar = "", None

@@ -137,7 +137,7 @@ def hub_files(card: ModelCard) -> tuple[HubFiles, ...]:
     """
     kind, _, value = card.weights.partition(":")
     revision = card.revision or None
-    text = (configuration(card) or {}).get("text_cfg", {})
+    text = (configuration(card) or _cached_configuration(card)).get("text_cfg", {})
     whole = (downloads.MODEL, downloads.TOKENIZER, revision)
     # of the hub's address or a mirror's, as HF_ENDPOINT says
     page = "/".join(card.source.split("/")[-2:])
@@ -153,6 +153,15 @@ def hub_files(card: ModelCard) -> tuple[HubFiles, ...]:
     if text.get("hf_model_name"):
         found.append(HubFiles(text["hf_model_name"], (("config.json",),)))
     return tuple(found)
+
+
+def _cached_configuration(card: ModelCard) -> dict[str, Any]:
+    """Read what the cache has of a repository outside the catalogue."""
+    kind, _, repository = card.weights.partition(":")
+    if kind != "hf-hub" or not REPOSITORY.fullmatch(repository):
+        return {}
+    found = downloads.find_cached(repository, [[downloads.CONFIG]])
+    return downloads.read_config(found[0]) if found else {}
 
 
 def activation_of(architecture: str) -> str:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from napari_gem import cli_models
 from napari_gem._version import __version__
 from napari_gem.bars import Bars
+from napari_gem.consent import with_consent
 from napari_gem.evaluation.command import evaluate
 from napari_gem.types import GemError, label_ids
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from napari_gem.types import (
         Appearance,
         EncodeParameters,
-        ModelCard,
         Prompt,
         Region,
         Segmentation,
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(cli_models.app, name="models")
 
 ModelName = Annotated[
     str,
@@ -184,13 +186,17 @@ def segment(
     pipeline.check_maps(len(prompts), found.pixels.shape[:2])
     export.check_folder(output)
     with Bars() as bars:
-        loaded = load_model(
-            model,
-            device=device,
-            precision=precision,
-            architecture=architecture,
-            download=download,
-            progress=bars.show,
+        loaded = with_consent(
+            lambda allowed: load_model(
+                model,
+                device=device,
+                precision=precision,
+                architecture=architecture,
+                download=allowed,
+                progress=bars.show,
+            ),
+            bars,
+            allowed=download,
         )
         encode = _encode_parameters(loaded, detail, zoom)
         gem = _given(
@@ -255,32 +261,21 @@ def replay(
     found = files.read_image(image, _parse_index(index))
     export.check_folder(output)
     with Bars() as bars:
-        result = recipes.replay(
-            read,
-            found.pixels,
-            model=model,
-            architecture=architecture,
-            device=device,
-            progress=bars.show,
-            download=download,
-            other_weights=other_weights,
+        result = with_consent(
+            lambda allowed: recipes.replay(
+                read,
+                found.pixels,
+                model=model,
+                architecture=architecture,
+                device=device,
+                progress=bars.show,
+                download=allowed,
+                other_weights=other_weights,
+            ),
+            bars,
+            allowed=download,
         )
     _report(result, found, output)
-
-
-@app.command()
-def models() -> None:
-    """List the models that can be used."""
-    from napari_gem.models import is_available, list_models
-
-    for card in list_models():
-        state = "on this computer" if is_available(card) else _size(card)
-        typer.echo(f"{card.id}\n    {card.name} ({card.domain}): {card.good_for}")
-        typer.echo(f"    {state}; licence {card.licence}; {card.source}")
-    typer.echo(
-        "Also: ARCHITECTURE/TAG of open_clip, hf-hub:OWNER/REPOSITORY, or the path of "
-        "a folder or weights file."
-    )
 
 
 @app.command()
@@ -444,12 +439,6 @@ def _parse_index(index: str) -> list[int]:
         raise GemError(
             f"The index '{index}' came; expected whole numbers with commas between."
         ) from None
-
-
-def _size(card: ModelCard) -> str:
-    if card.size is None:
-        return "to be downloaded, size not known"
-    return f"to be downloaded, about {card.size / 1e6:,.0f} MB"
 
 
 def has_screen() -> bool:

@@ -11,19 +11,21 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_gem import download as downloads
 from napari_gem.backbones import check_tower
 from napari_gem.catalogue import (
     PACKAGE,
     REPOSITORY,
+    activation_of,
     hub_files,
     list_models,
     make_card,
 )
 from napari_gem.catalogue import open_clip_architectures as _architectures
 from napari_gem.download import DownloadNeeded
+from napari_gem.own_models import add_own
 from napari_gem.steps import run
 from napari_gem.types import GemError, ModelCard
 
@@ -39,7 +41,9 @@ if TYPE_CHECKING:
 __all__ = [
     "DownloadNeeded",
     "Model",
+    "add_file",
     "describe",
+    "download_steps",
     "find_model",
     "is_available",
     "list_models",
@@ -228,6 +232,77 @@ def load_model_steps(
 
     loaded = yield from load_steps(card, device, precision, download=download)
     return Model(card, *loaded)
+
+
+def download_steps(card: ModelCard) -> Generator[Progress, None, None]:
+    """Download a model without loading it; closing the generator cancels that.
+
+    Neither torch nor open_clip is imported, but for open_clip's tags outside of the
+    catalogue.
+
+    Raises
+    ------
+    GemError
+        If the download fails.
+    """
+    parts = hub_files(card)
+    if not parts:
+        yield from load_model_steps(card, device="cpu", download=True)
+        return
+    yield from downloads.fetch_steps(parts[0])
+    # its configuration, which is here now, may name more
+    for part in hub_files(card)[1:]:
+        if not part.find():
+            yield from downloads.fetch_steps(part)
+
+
+def add_file(
+    path: str | Path, architecture: str, *, name: str = "", domain: str = "general"
+) -> ModelCard:
+    """Put a weights file on the user's own list of models.
+
+    Parameters
+    ----------
+    path
+        The file, which stays where it is.
+    architecture
+        Of open_clip; it decides the activation.
+    name, domain
+        What lists show; an empty name is that of the file.
+
+    Returns
+    -------
+    ModelCard
+        Its id is the name with ``-`` for spaces.
+
+    Raises
+    ------
+    GemError
+        If there is no such file or architecture, another model has the name, or the
+        list cannot be written.
+    """
+    found = find_model(str(path), architecture)
+    kind, _, place = found.weights.partition(":")
+    if kind != "file":
+        raise GemError(f"'{path}' is no weights file. Give one, such as model.pt.")
+    name = " ".join((name or found.name).split())
+    id_ = name.replace(" ", "-")
+    if any(id_.casefold() == card.id.casefold() for card in list_models()):
+        raise GemError(f"There is a model '{id_}' already. Give another name.")
+    entry: dict[str, Any] = {
+        "id": id_,
+        "name": name,
+        "domain": " ".join(domain.split()) or "general",
+        "good_for": f"what '{Path(place).name}' was trained for",
+        "architecture": architecture,
+        "weights": found.weights,
+        "size": 0,
+        "licence": "your own file",
+        "activation": activation_of(architecture),
+    }
+    card = make_card(**entry)
+    add_own(entry)
+    return card
 
 
 def _folder_card(folder: Path) -> ModelCard:

@@ -1,0 +1,298 @@
+"""A downloaded model as one file, for computers without network.
+
+The file is a plain zip without compression: a manifest in JSON, with size and SHA-256
+of each file, and the files. Nothing in it is run, and nothing is written but files that
+the model needs, into the hub's cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+from uuid import uuid4
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
+
+from napari_gem.cached import SNAPSHOTS, cached_files, repository_folder
+from napari_gem.catalogue import REPOSITORY, hub_files
+from napari_gem.models import find_model, is_available
+from napari_gem.records import from_json, to_json
+from napari_gem.types import GemError, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_gem.types import ModelCard
+
+SUFFIX = ".gem-model.zip"
+MANIFEST = "manifest.json"
+SCHEMA = 1
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_BLOCK = 1 << 22
+_LONGEST_MANIFEST = 1 << 20
+_TEXT_TOWER = "config.json"
+"""All that text towers of other repositories need."""
+
+
+@dataclass(frozen=True)
+class ArchivedFile:
+    """A file of an archive; the first is the member ``files/0`` and so on.
+
+    Attributes
+    ----------
+    repository, revision, name
+        As in `napari_gem.cached.CachedFile`.
+    size
+        Bytes.
+    sha256
+        64 hexadecimal digits.
+    """
+
+    repository: str
+    revision: str
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an archive says of itself.
+
+    Attributes
+    ----------
+    napari_gem_model
+        Version of this layout.
+    model
+        Id of the model.
+    licence, source
+        As in `ModelCard`.
+    files
+        In the order in which they are put in place; weights last.
+    """
+
+    napari_gem_model: int
+    model: str
+    licence: str
+    source: str
+    files: tuple[ArchivedFile, ...]
+
+
+def export_steps(
+    card: ModelCard, target: Path, *, replace: bool = False
+) -> Generator[Progress, None, None]:
+    """Write a model of the hub that is on this computer into one file.
+
+    Parameters
+    ----------
+    card
+        Which one.
+    target
+        The file. It appears when it is whole.
+    replace
+        Whether a file that is there is replaced.
+
+    Yields
+    ------
+    Progress
+        Bytes written. Closing the generator leaves nothing behind.
+
+    Raises
+    ------
+    GemError
+        If the model is not on this computer or not of the hub, or the file is there
+        or cannot be written.
+    """
+    if not hub_files(card):
+        raise GemError(
+            f"{card.name} cannot be exported: only models from the hub can. Copy a "
+            "file or folder of your own as it is, and add it there with "
+            "'napari-gem models add'."
+        )
+    if not is_available(card):
+        raise GemError(
+            f"{card.name} is not on this computer. Download it first: napari-gem "
+            f"models download {card.id}"
+        )
+    if target.exists() and not replace:
+        raise GemError(f"'{target}' is there already. Choose another name.")
+    try:
+        yield from _write_steps(card, target)
+    except OSError as error:
+        raise GemError(
+            f"'{target}' cannot be written ({error}). Choose another folder, or make "
+            "room."
+        ) from error
+
+
+def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
+    """Put a model from a file into the hub's cache, as if it had been downloaded.
+
+    Yields
+    ------
+    Progress
+        Bytes read. Closing the generator leaves nothing behind.
+
+    Returns
+    -------
+    ModelCard
+        Of the model, which can be loaded now.
+
+    Raises
+    ------
+    GemError
+        If it is no such file, is damaged or holds what the model does not need; then
+        nothing was changed. If the cache cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            archive = stack.enter_context(ZipFile(source))
+            manifest = _read_manifest(archive)
+            card = _check(manifest, archive)
+        except (BadZipFile, KeyError, OSError, NotImplementedError, RuntimeError) as e:
+            raise GemError(_unusable(source, str(e))) from e
+        except GemError as error:
+            raise GemError(_unusable(source, str(error).rstrip("."))) from error
+        if is_available(card):
+            return card
+        try:
+            yield from _place_steps(card, manifest, archive)
+        except (BadZipFile, EOFError) as error:
+            raise GemError(_unusable(source, str(error))) from error
+        except OSError as error:
+            raise GemError(
+                f"{card.name} cannot be written to the hub's cache ({error}). Make "
+                "room there, or set HF_HOME to another folder."
+            ) from error
+    return card
+
+
+def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, None]:
+    files = cached_files(card)
+    sizes = [file.path.stat().st_size for file in files]
+    total, done, archived = sum(sizes), 0, []
+    unfinished = target.with_name(f".unfinished-{uuid4().hex}")
+    try:
+        with (
+            unfinished.open("xb") as raw,
+            ZipFile(raw, "w", ZIP_STORED, allowZip64=True) as archive,
+        ):
+            for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
+                digest = hashlib.sha256()
+                with (
+                    file.path.open("rb") as read,
+                    archive.open(f"files/{number}", "w", force_zip64=True) as write,
+                ):
+                    while block := read.read(_BLOCK):
+                        digest.update(block)
+                        write.write(block)
+                        done += len(block)
+                        yield Progress("Exporting", done, total)
+                place = (file.repository, file.revision, file.name)
+                archived.append(ArchivedFile(*place, size, digest.hexdigest()))
+            manifest = Manifest(
+                SCHEMA, card.id, card.licence, card.source, tuple(archived)
+            )
+            archive.writestr(MANIFEST, to_json(manifest))
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def _read_manifest(archive: ZipFile) -> Manifest:
+    if archive.getinfo(MANIFEST).file_size > _LONGEST_MANIFEST:
+        raise GemError("its manifest is too long")
+    manifest = from_json(Manifest, archive.read(MANIFEST))
+    if manifest.napari_gem_model != SCHEMA:
+        raise GemError("it is of a newer version of napari-gem")
+    return manifest
+
+
+def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
+    """Refuse what is not a whole model of the hub and only that."""
+    card = find_model(manifest.model)
+    parts = hub_files(card)
+    if not parts:
+        raise GemError(f"{card.name} is no model of the hub")
+    own = {name for group in parts[0].groups for name in group} | {*parts[0].extra}
+    for number, file in enumerate(manifest.files):
+        needed = own if file.repository == parts[0].repository else {_TEXT_TOWER}
+        sound = REPOSITORY.fullmatch(file.repository) and _COMMIT.fullmatch(
+            file.revision
+        )
+        if not sound or ".." in file.repository or file.name not in needed:
+            raise GemError(f"it holds '{file.name}', which {card.name} does not need")
+        member = archive.getinfo(f"files/{number}")
+        if member.compress_type != ZIP_STORED or member.file_size != file.size:
+            raise GemError(f"'{file.name}' has another size than the manifest says")
+    for part in parts:
+        there = {f.name for f in manifest.files if f.repository == part.repository}
+        if not all(there & set(group) for group in part.groups):
+            raise GemError(f"files of {part.repository} are missing")
+        revisions = {
+            file.revision for file in manifest.files if file.name in (part.groups[0])
+        }
+        if part.revision and revisions != {part.revision}:
+            raise GemError(f"{card.name} is pinned to another commit")
+    return card
+
+
+def _place_steps(
+    card: ModelCard, manifest: Manifest, archive: ZipFile
+) -> Generator[Progress, None, None]:
+    total, done = sum(file.size for file in manifest.files), 0
+    cache = repository_folder(manifest.files[0].repository).parent
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free
+    if free < total:
+        raise GemError(
+            f"{total / 1e6:,.0f} MB are needed in '{cache}' and {free / 1e6:,.0f} MB "
+            "are free. Make room, or set HF_HOME to a folder on another disk."
+        )
+    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=cache) as unfinished:
+        for number, file in enumerate(manifest.files):
+            path = Path(unfinished, str(number))
+            with archive.open(f"files/{number}") as read, path.open("wb") as write:
+                for count in _copy_steps(read, write, file):
+                    yield Progress("Importing", done + count, total)
+            done += file.size
+        for number, file in enumerate(manifest.files):
+            _put(Path(unfinished, str(number)), file)
+    if not is_available(card):
+        raise GemError(f"{card.name} is still not whole. Export it again.")
+
+
+def _copy_steps(
+    read: IO[bytes], write: IO[bytes], file: ArchivedFile
+) -> Generator[int, None, None]:
+    digest, count = hashlib.sha256(), 0
+    while block := read.read(_BLOCK):
+        digest.update(block)
+        write.write(block)
+        count += len(block)
+        yield count
+    if digest.hexdigest() != file.sha256:
+        raise BadZipFile(f"'{file.name}' has another hash than the manifest says")
+
+
+def _put(path: Path, file: ArchivedFile) -> None:
+    """Move a file to where huggingface_hub looks for it."""
+    folder = repository_folder(file.repository)
+    target = folder / SNAPSHOTS / file.revision / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path.replace(target)
+    reference = folder / "refs" / "main"
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(file.revision, encoding="utf-8")
+
+
+def _unusable(source: Path, why: str) -> str:
+    return (
+        f"'{source}' cannot be imported: {why}. Choose a file that 'napari-gem models "
+        "export' wrote, and copy it again if it was damaged."
+    )

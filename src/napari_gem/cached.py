@@ -1,0 +1,130 @@
+"""What a model has in the hub's cache, and taking it out again.
+
+The cache's folders are laid out as huggingface_hub documents it
+(https://huggingface.co/docs/huggingface_hub/guides/manage-cache): a folder a
+repository, with ``snapshots/COMMIT/FILE`` that mostly point to ``blobs``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_gem.catalogue import hub_files
+from napari_gem.download import find_cached
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from napari_gem.types import ModelCard
+
+SNAPSHOTS = "snapshots"
+
+
+@dataclass(frozen=True)
+class CachedFile:
+    """A file of a repository in the cache.
+
+    Attributes
+    ----------
+    repository
+        ``OWNER/REPOSITORY``.
+    revision
+        Its commit.
+    name
+        Path inside the repository, with ``/``.
+    path
+        Where it is.
+    """
+
+    repository: str
+    revision: str
+    name: str
+    path: Path
+
+
+def repository_folder(repository: str) -> Path:
+    """Where the hub's cache has a repository, or would have it."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
+
+
+def cached_files(card: ModelCard) -> tuple[CachedFile, ...]:
+    """Files of a model that are in the cache and that loading it takes.
+
+    The configuration comes first, weights last; one file of alternative ones.
+    """
+    found = []
+    for part in reversed(hub_files(card)):
+        for names in [*([name] for name in part.extra), *part.groups]:
+            paths = find_cached(part.repository, [names], part.revision)
+            if paths:
+                found.append(_describe(part.repository, paths[0]))
+    return tuple(found)
+
+
+def cached_bytes(card: ModelCard) -> int:
+    """Bytes that removing a model would free, at most."""
+    return sum(
+        file.path.stat().st_size
+        for file in cached_files(card)
+        if file.repository == hub_files(card)[0].repository
+    )
+
+
+def remove_cached(card: ModelCard) -> int:
+    """Remove a model's files from the cache and nothing else; tell the bytes freed.
+
+    The small configuration of a text tower stays, since models share it. What other
+    programs have of the same repository stays too.
+
+    Raises
+    ------
+    GemError
+        If a file cannot be removed.
+    """
+    parts = hub_files(card)
+    if not parts:
+        return 0
+    names = {name for group in parts[0].groups for name in group} | {*parts[0].extra}
+    folder = repository_folder(parts[0].repository)
+    try:
+        return _remove(folder, names)
+    except OSError as error:
+        raise GemError(
+            f"{card.name} could not be removed ({error}). Close what uses it, and try "
+            "again."
+        ) from error
+
+
+def _remove(folder: Path, names: set[str]) -> int:
+    unused: dict[Path, int] = {}
+    for snapshot in folder.glob(f"{SNAPSHOTS}/*"):
+        for path in (snapshot / name for name in names):
+            if path.is_symlink() or path.is_file():
+                blob = _blob(path)
+                unused[blob] = blob.stat().st_size if blob.exists() else 0
+                path.unlink()
+    left = [path for path in folder.glob(f"{SNAPSHOTS}/**/*") if not path.is_dir()]
+    for blob in unused.keys() - {_blob(path) for path in left}:
+        blob.unlink(missing_ok=True)
+    if not left and folder.is_dir():
+        shutil.rmtree(folder)  # begun downloads too
+    return sum(size for blob, size in unused.items() if not os.path.lexists(blob))
+
+
+def _blob(path: Path) -> Path:
+    """Follow one link: what it points to may be shared in its turn."""
+    with suppress(OSError):
+        return Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100
+    return path
+
+
+def _describe(repository: str, path: Path) -> CachedFile:
+    snapshot = next(p for p in path.parents if p.parent.name == SNAPSHOTS)
+    name = path.relative_to(snapshot).as_posix()
+    return CachedFile(repository, snapshot.name, name, path)

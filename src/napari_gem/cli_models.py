@@ -1,0 +1,193 @@
+"""The command line's ``napari-gem models``: list, fetch, remove and share models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_gem.bars import Bars
+from napari_gem.consent import agrees, tell
+from napari_gem.download import size_text
+from napari_gem.steps import run
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from napari_gem.types import ModelCard
+
+app = typer.Typer(help="List, download, remove and share models.", add_completion=False)
+
+Id = Annotated[str, typer.Argument(help="Id from 'napari-gem models'.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+@app.callback(invoke_without_command=True)
+def _list(context: typer.Context) -> None:
+    """List the models that can be used, by what they are good for."""
+    if context.invoked_subcommand:
+        return
+    from napari_gem.catalogue import group_models
+    from napari_gem.models import is_available
+    from napari_gem.own_models import read_own
+
+    for domain, cards in group_models().items():
+        typer.echo(f"\n{domain[0].upper()}{domain[1:]}")
+        for card in cards:
+            mark = "*" if is_available(card) else " "
+            typer.echo(f"{mark} {card.id}\n      {card.name}: {card.good_for}")
+            typer.echo(f"      {_size(card)}; licence {card.licence}")
+    typer.echo(
+        "\n* on this computer. Also: ARCHITECTURE/TAG of open_clip, "
+        "hf-hub:OWNER/REPOSITORY, or the path of a folder or weights file."
+    )
+    read_own()  # says what is wrong with it
+
+
+@app.command()
+def info(model: Id) -> None:
+    """Show all that is known of a model."""
+    from napari_gem.cached import cached_bytes
+    from napari_gem.models import find_model, is_available
+
+    card = find_model(model)
+    here = is_available(card)
+    gem = card.encode.gem
+    if here and card.weights.startswith(("hf-hub:", "open_clip:")):
+        where = f"yes, {cached_bytes(card) / 1e6:,.0f} MB in the hub's cache"
+    else:
+        where = "yes" if here else "no"
+    lines = {
+        "Id": card.id,
+        "Name": card.name,
+        "Domain": card.domain,
+        "Good for": card.good_for,
+        "On this computer": where,
+        "Size": _size(card),
+        "Licence": card.licence,
+        "Source": card.source,
+        "Weights": card.weights,
+        "Revision": card.revision or "not pinned: the newest is taken",
+        "Architecture": card.architecture or "as its configuration says",
+        "Activation": card.activation or "as its configuration says",
+        "Mean": _numbers(card.mean),
+        "Std": _numbers(card.std),
+        "Text tokens": str(card.context_length or "as its configuration says"),
+        "GEM": f"depth {gem.depth}, iterations {gem.iterations}, residual "
+        f"{'kept' if gem.residual else 'dropped'}",
+        "Citation": card.citation,
+    }
+    for name, value in lines.items():
+        if value:
+            typer.echo(f"{name + ':':18}{value}")
+
+
+@app.command()
+def download(model: Id, yes: Yes = False) -> None:
+    """Download a model: its size, source and licence are told first."""
+    from napari_gem.models import describe, download_steps, find_model, is_available
+
+    card = find_model(model)
+    if is_available(card):
+        tell(f"{card.name} is on this computer already.")
+        return
+    card = describe(card)
+    if not yes and not agrees(card):
+        tell("Nothing was downloaded.")
+        raise typer.Exit(1)
+    with Bars() as bars:
+        run(download_steps(card), bars.show)
+    tell(f"{card.name} is on this computer now.")
+
+
+@app.command()
+def remove(model: Id, yes: Yes = False) -> None:
+    """Remove a downloaded model, or take a file of your own off the list."""
+    from napari_gem.cached import cached_bytes, remove_cached
+    from napari_gem.catalogue import is_own
+    from napari_gem.models import find_model
+    from napari_gem.own_models import forget_own
+
+    card = find_model(model)
+    kind, _, place = card.weights.partition(":")
+    if is_own(card):
+        forget_own(card.id)
+        tell(f"{card.name} is off your list. '{place}' was not touched.")
+        return
+    if kind not in ("hf-hub", "open_clip"):
+        raise GemError(
+            f"{card.name} was not downloaded, so there is nothing to remove. Delete "
+            "files of your own yourself."
+        )
+    size = cached_bytes(card)
+    if not size:
+        tell(f"{card.name} is not on this computer.")
+        return
+    if not yes and not typer.confirm(
+        f"Remove {card.name} ({size / 1e6:,.0f} MB)?", err=True
+    ):
+        raise typer.Exit(1)
+    tell(f"{card.name} is removed; {remove_cached(card) / 1e6:,.1f} MB are free again.")
+
+
+@app.command()
+def export(
+    model: Id,
+    file: Annotated[Path, typer.Argument(help="File to write.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a file that is there.")
+    ] = False,
+) -> None:
+    """Write a downloaded model into one file, for computers without network."""
+    from napari_gem.archive import export_steps
+    from napari_gem.models import find_model
+
+    card = find_model(model)
+    with Bars() as bars:
+        run(export_steps(card, file, replace=replace), bars.show)
+    tell(f"{card.name} is in {file.resolve()} ({file.stat().st_size / 1e6:,.0f} MB).")
+    tell(f"Its licence goes with it: {card.licence}.")
+
+
+@app.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(help="File of 'napari-gem models export'.")],
+) -> None:
+    """Read a model from one file; each part is checked by its hash."""
+    from napari_gem.archive import import_steps
+
+    with Bars() as bars:
+        card = run(import_steps(file), bars.show)
+    tell(f"{card.name} is on this computer: --model {card.id}")
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="Weights file.")],
+    architecture: Annotated[
+        str,
+        typer.Option(
+            help="open_clip architecture, such as ViT-B-16, or ViT-B-16-quickgelu if "
+            "it was trained on from OpenAI's weights."
+        ),
+    ] = "",
+    name: Annotated[str, typer.Option(help="Name to show; that of the file.")] = "",
+    domain: Annotated[
+        str, typer.Option(help="Group in lists: general, histology ...")
+    ] = "general",
+) -> None:
+    """Put a weights file of your own on the list of models."""
+    from napari_gem.models import add_file
+
+    card = add_file(file, architecture, name=name, domain=domain)
+    tell(f"{card.name} is on your list: --model {card.id}")
+
+
+def _size(card: ModelCard) -> str:
+    if card.size == 0:
+        return "no download"
+    return size_text(card.size)
+
+
+def _numbers(values: tuple[float, ...] | None) -> str:
+    return ", ".join(f"{v:.4g}" for v in values or ()) or "as its configuration says"

@@ -1,0 +1,63 @@
+"""What commands ask on the terminal."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import typer
+
+from napari_gem.download import DownloadNeeded, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_gem.bars import Bars
+    from napari_gem.types import ModelCard
+
+Result = TypeVar("Result")
+
+
+def tell(sentence: str) -> None:
+    """Write a line that is no result, so that results can be piped."""
+    typer.echo(sentence, err=True)
+
+
+def agrees(card: ModelCard) -> bool:
+    """Ask whether a model may be downloaded; say size, source and licence first."""
+    tell(f"{card.name} is not on this computer.")
+    tell(f"  Size: {size_text(card.size)}")
+    tell(f"  From: {card.source or 'not known'}")
+    tell(f"  Licence: {card.licence}")
+    return typer.confirm("Download it?", err=True)
+
+
+def with_consent(
+    work: Callable[[bool], Result], bars: Bars, *, allowed: bool
+) -> Result:
+    """Do what may need a download; where somebody can be asked, ask.
+
+    Parameters
+    ----------
+    work
+        Is told whether a download is allowed.
+    bars
+        Cleared before the question.
+    allowed
+        What the user said beforehand.
+
+    Raises
+    ------
+    DownloadNeeded
+        If a download is needed, was not allowed and nobody can be asked.
+    """
+    try:
+        return work(allowed)
+    except DownloadNeeded as needed:
+        bars.close()
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        if not agrees(needed.card):
+            tell("Nothing was downloaded.")
+            raise typer.Exit(1) from None
+    return work(True)
