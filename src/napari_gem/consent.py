@@ -32,6 +32,11 @@ def agrees(card: ModelCard) -> bool:
     return typer.confirm("Download it?", err=True)
 
 
+def can_ask() -> bool:
+    """Tell whether somebody sits at the terminal."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
 def with_consent(
     work: Callable[[bool], Result], bars: Bars, *, allowed: bool
 ) -> Result:
@@ -55,7 +60,7 @@ def with_consent(
         return work(allowed)
     except DownloadNeeded as needed:
         bars.close()
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        if not can_ask():
             raise
         if not agrees(needed.card):
             tell("Nothing was downloaded.")

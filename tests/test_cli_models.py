@@ -1,0 +1,200 @@
+"""``napari-gem models`` and the question before a download."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_gem import cli, consent
+from napari_gem.catalogue import list_models
+from napari_gem.models import find_model, is_available
+from tests.hub import Hub, point_at, serve
+from tests.tiny import write_tiny_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    Call = Callable[..., tuple[int, str, str]]
+
+NAME = "hf-hub:tiny/model"
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "config"))
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run the command line in this process: (status, output, errors)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["napari-gem", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = write_tiny_model(tmp_path_factory.mktemp("model"))
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def hub(files: dict[str, bytes], tmp_path: Path) -> Iterator[Hub]:
+    with serve(files) as server, point_at(server.address, tmp_path / "cache"):
+        yield server
+
+
+@pytest.fixture
+def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
+    """Answer every question; what was asked is in the list."""
+
+    def use(agreed: bool) -> list[str]:
+        asked: list[str] = []
+
+        def confirm(question: str, **_: object) -> bool:
+            asked.append(question)
+            return agreed
+
+        monkeypatch.setattr(consent.typer, "confirm", confirm)
+        return asked
+
+    return use
+
+
+def test_the_list_groups_marks_and_names_size_and_licence(call: Call) -> None:
+    status, said, _ = call("models")
+    assert status == 0
+    places = [said.index(f"\n{name}\n") for name in ("General", "Histology")]
+    first = said.index("ViT-B-16-quickgelu/openai")
+    assert places[0] < first < places[1] < said.index("hf-hub:wisdomik/QuiltNet-B-16")
+    assert "* embedded" in said
+    assert "about 598 MB; licence CC-BY-NC (no commercial use)" in said
+    assert all(card.id in said for card in list_models())
+
+
+def test_info_tells_what_the_card_knows(call: Call) -> None:
+    status, said, _ = call("models", "info", "chendelong/RemoteCLIP-ViT-L-14")
+    assert status == 0
+    lines = {line.split(":")[0]: line for line in said.splitlines()}
+    assert "QuickGELU" in lines["Activation"]
+    assert "not pinned" in lines["Revision"]
+    assert "residual dropped" in lines["GEM"]
+    assert "arXiv 2306.11029" in lines["Citation"]
+    status, _, error = call("models", "info", "ViT-B-16-quikgelu/openai")
+    assert status == 2
+    assert "Did you mean" in error
+
+
+def test_a_model_is_downloaded_exported_removed_and_imported(
+    call: Call,
+    hub: Hub,
+    tmp_path: Path,
+    answer: Callable[[bool], list[str]],
+) -> None:
+    asked = answer(False)
+    status, _, error = call("models", "download", NAME)
+    assert status == 1
+    assert asked == ["Download it?"]
+    assert "Licence: cc-by-4.0" in error
+    assert "Size: about 7 MB" in error
+    assert not is_available(find_model(NAME))
+    assert "on this computer now" in call("models", "download", NAME, "--yes")[2]
+    assert "already" in call("models", "download", NAME)[2]
+    file = tmp_path / "tiny.zip"
+    status, _, error = call("models", "export", NAME, file)
+    assert status == 0, error
+    assert "licence" in error
+    assert call("models", "export", NAME, file)[0] == 2
+    assert call("models", "remove", NAME)[0] == 1
+    assert is_available(find_model(NAME))
+    answer(True)
+    status, _, error = call("models", "remove", NAME)
+    assert status == 0
+    assert "MB are free again" in error
+    assert "is not on this computer" in call("models", "remove", NAME)[2]
+    hub.asked.clear()
+    status, _, error = call("models", "import", file)
+    assert status == 0, error
+    assert f"--model {NAME}" in error
+    assert is_available(find_model(NAME))
+    assert "7 MB in the hub's cache" in call("models", "info", NAME)[1]
+    assert hub.asked == []
+
+
+def test_own_files_go_on_the_list_and_stay_on_disk(call: Call, tmp_path: Path) -> None:
+    weights = tmp_path / "my model.pt"
+    weights.write_bytes(b"weights")
+    status, _, error = call("models", "add", weights)
+    assert status == 2
+    assert "Name its open_clip architecture" in error
+    options = ["--architecture", "ViT-B-16-quickgelu", "--domain", "histology"]
+    status, _, error = call("models", "add", weights, *options)
+    assert status == 0, error
+    assert "--model my-model" in error
+    card = find_model("my-model")
+    assert (card.weights, card.activation) == (f"file:{weights}", "QuickGELU")
+    said = call("models")[1]
+    assert (
+        said.index("QuiltNet-B-16") < said.index("* my-model") < said.index("BiomedC")
+    )
+    assert (
+        "is a model 'my-model' already" in call("models", "add", weights, *options)[2]
+    )
+    assert "was not touched" in call("models", "remove", "my-model")[2]
+    assert weights.read_bytes() == b"weights"
+    assert "my-model" not in call("models")[1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["remove", "embedded"], "was not downloaded"),
+        (["download", "nonsense"], "no model 'nonsense'"),
+        (["import", "none.zip"], "cannot be imported"),
+        (["add", "none.pt", "--architecture", "ViT-B-16"], "no file or folder"),
+        (["add", ".", "--architecture", "ViT-B-16"], "holds no open_clip_config"),
+    ],
+)
+def test_refusals_are_one_sentence(
+    call: Call, tmp_path: Path, options: list[str], message: str, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    status, _, error = call("models", *options)
+    assert status == 2
+    assert message in error
+    assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_segment_asks_before_a_download_where_it_can(
+    call: Call,
+    hub: Hub,
+    tmp_path: Path,
+    answer: Callable[[bool], list[str]],
+    agreed: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = tmp_path / "image.png"
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(image)
+    options = ["segment", image, "-p", "cat", "-o", tmp_path / "out", "-m", NAME]
+    asked = answer(agreed)
+    status, _, error = call(*options)
+    assert (status, asked) == (2, [])
+    assert "--download" in error
+    monkeypatch.setattr(consent, "can_ask", lambda: True)
+    status, _, error = call(*options)
+    assert len(asked) == 1
+    assert "Licence: cc-by-4.0" in error
+    assert status == (0 if agreed else 1)
+    assert (tmp_path / "out/labels.tif").exists() == agreed
