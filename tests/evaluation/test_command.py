@@ -15,7 +15,7 @@ import pytest
 from napari_gem import cli
 from napari_gem.evaluation.datasets import list_kinds
 from napari_gem.evaluation.store import IMAGES, REPORT, RESULTS
-from tests.evaluation.conftest import write_scenes
+from training.make_folder import write_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_a_table_results_and_a_report(call: Call, scenes: Path, tmp_path: Path) -> None:
-    (scenes / "images" / "3.png").write_bytes(b"no picture")
+    (scenes / "images" / "0003.png").write_bytes(b"no picture")
     out = tmp_path / "out"
     asked = ("folder", scenes, "--out", out, "--device", "cpu", "--skip-bad")
     status, said, errors = call(*asked, "--method", "vv", "--depth", 4)
@@ -49,7 +49,7 @@ def test_a_table_results_and_a_report(call: Call, scenes: Path, tmp_path: Path) 
     assert lines[0].split()[:3] == ["class", "IoU", "boundary"]
     assert any(line.startswith("mean ") for line in lines)
     assert "3 of 4 images measured, 1 left out" in lines
-    assert "Left out: 3: '3.png' cannot be read" in errors
+    assert "Left out: 0003: '0003.png' cannot be read" in errors
     results = json.loads((out / RESULTS).read_text())
     assert results["run"]["gem"]["method"] == "vv"
     assert results["run"]["gem"]["depth"] == 4
@@ -98,7 +98,8 @@ def test_an_unknown_method_and_a_lone_class_are_refused(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Ctrl-C is another thing there")
 def test_control_c_keeps_what_is_done(tmp_path: Path) -> None:
-    scenes, out = write_scenes(tmp_path / "scenes", 30), tmp_path / "out"
+    scenes = write_folder(tmp_path / "scenes", "aerial", 30, side=64)
+    out = tmp_path / "out"
     typed = [*"-m napari_gem.cli evaluate folder".split(), str(scenes)]
     process = subprocess.Popen(
         [sys.executable, *typed, "--out", str(out), "--device", "cpu"],

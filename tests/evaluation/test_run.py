@@ -145,9 +145,9 @@ def test_other_measurements_are_not_mixed(
 def test_missing_files_are_told_before_work(
     model: Model, scenes: Path, tmp_path: Path
 ) -> None:
-    (scenes / "masks" / "2.png").unlink()
+    (scenes / "masks" / "0002.png").unlink()
     dataset = read_dataset("folder", scenes)
-    with pytest.raises(GemError, match=r"1 files are missing, first '.*2.png'"):
+    with pytest.raises(GemError, match=r"1 files are missing, first '.*0002.png'"):
         _work(model, dataset, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -156,21 +156,21 @@ def test_bad_pairs_are_named_and_left_out_only_if_asked(
     model: Model, scenes: Path, tmp_path: Path
 ) -> None:
     masks = scenes / "masks"
-    (masks / "0.png").unlink()
-    layouts.write_mask(masks / "1.png", np.ones((5, 5), np.uint8))
-    layouts.write_mask(masks / "2.png", np.full((64, 64), 77, np.uint8))
+    (masks / "0000.png").unlink()
+    layouts.write_mask(masks / "0001.png", np.ones((5, 5), np.uint8))
+    layouts.write_mask(masks / "0002.png", np.full((64, 64), 77, np.uint8))
     dataset = read_dataset("folder", scenes)
     broken = replace(dataset, samples=dataset.samples[1:])
     steps = evaluate_steps(_work(model, broken, tmp_path / "strict"))
-    with pytest.raises(GemError, match=r"'1': the image has 64 x 64.*--skip-bad"):
+    with pytest.raises(GemError, match=r"'0001': the image has 64 x 64.*--skip-bad"):
         run(steps)
     out = tmp_path / "lenient"
     run(evaluate_steps(_work(model, dataset, out, skip_bad=True)))
     results = _results(out)
     assert results["measured"] == 1
-    assert sorted(results["bad"]) == ["0", "1", "2"]
-    assert "is missing" in results["bad"]["0"]
-    assert "holds 77" in results["bad"]["2"]
+    assert sorted(results["bad"]) == ["0000", "0001", "0002"]
+    assert "is missing" in results["bad"]["0000"]
+    assert "holds 77" in results["bad"]["0002"]
 
 
 def test_a_class_without_pixels_has_no_figures(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -64,6 +64,9 @@ def evaluate(
     iterations: Annotated[
         int | None, typer.Option(help="Rounds of self-self attention.", min=0)
     ] = None,
+    residual: Annotated[
+        bool | None, typer.Option(help="Start from the model's own stream or from 0.")
+    ] = None,
     scale: Annotated[
         float | None, typer.Option(help="Logit scale, not the protocol's.")
     ] = None,
@@ -112,7 +115,10 @@ def evaluate(
             download=download,
             progress=bars.show,
         )
-        gem = _gem(loaded.card.encode.gem, method, depth, iterations)
+        gem = replace(
+            _method(loaded.card.encode.gem, method),
+            **_given(depth=depth, iterations=iterations, residual=residual),
+        )
         how = Method(protocol, chosen, changed, gem, short_side or dataset.short_side)
         work = prepare(loaded, dataset, how, out, resume=resume, skip_bad=skip_bad)
         stopped = _run(work, bars)
@@ -149,20 +155,15 @@ def _report(work: Measurement, stopped: bool) -> None:
         raise typer.Exit(STOPPED)
 
 
-def _gem(
-    own: GemParameters, method: str, depth: int | None, iterations: int | None
-) -> GemParameters:
+def _method(own: GemParameters, name: str) -> GemParameters:
     for known in METHODS:
-        if method == known:
-            own = replace(own, method=known)
-            break
-    else:
-        if method:
-            raise GemError(
-                f"The method '{method}' came; expected {', '.join(METHODS)}."
-            )
-    if depth is not None:
-        own = replace(own, depth=depth)
-    if iterations is not None:
-        own = replace(own, iterations=iterations)
+        if name == known:
+            return replace(own, method=known)
+    if name:
+        raise GemError(f"The method '{name}' came; expected {', '.join(METHODS)}.")
     return own
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Leave out what is None."""
+    return {name: value for name, value in values.items() if value is not None}
