@@ -4,6 +4,7 @@ import argparse
 import json
 import pickle
 import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +16,8 @@ from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.download import HubFiles
 from napari_gem.models import is_available, list_models, load_model
 from napari_gem.types import GemError, GemParameters, ModelCard, Progress
-from napari_gem.weights import hash_file, read_shapes
+from napari_gem.weights import hash_file, read_weights, shapes
+from tests import peak
 from tests.tiny import CONFIG, PATCH, write_tiny_model
 
 if TYPE_CHECKING:
@@ -345,8 +347,8 @@ def test_a_model_in_half_precision(folder: Path) -> None:
 
 
 def test_shapes_are_read(folder: Path) -> None:
-    shapes = read_shapes(folder / "open_clip_model.safetensors")
-    assert shapes["visual.conv1.weight"] == (48, 3, PATCH, PATCH)
+    found = shapes(read_weights(folder / "open_clip_model.safetensors"))
+    assert found["visual.conv1.weight"] == (48, 3, PATCH, PATCH)
 
 
 def test_a_hash_follows_the_file(tmp_path: Path) -> None:
@@ -355,3 +357,48 @@ def test_a_hash_follows_the_file(tmp_path: Path) -> None:
     first = hash_file(path)
     path.write_bytes(b"other")
     assert hash_file(path) != first
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak is read from /proc")
+def test_loading_takes_little_more_than_the_weights(tmp_path: Path) -> None:
+    wide = {
+        "embed_dim": 512,
+        "vision_cfg": {
+            "image_size": 224,
+            "layers": 3,
+            "width": 768,
+            "patch_size": 16,
+        },
+        "text_cfg": {"vocab_size": 20_000, "width": 512, "heads": 8, "layers": 2},
+    }
+    found = peak.measure(peak.write_model(tmp_path / "wide", wide))
+    assert found["weights"] > 100e6
+    assert found["peak"] < 1.3 * found["weights"]
+
+
+def test_weights_do_not_follow_their_file(folder: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    model = load_model(str(copy), device="cpu")
+    before = see(model)
+    path = copy / "open_clip_model.safetensors"
+    with path.open("r+b") as file:
+        file.truncate(1000)
+        file.seek(0)
+        file.write(bytes(1000))
+    assert torch.equal(see(model), before)
+
+
+def test_text_weights_of_older_files_find_their_place(
+    folder: Path, weights: Weights, tmp_path: Path
+) -> None:
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"] |= {"custom_text": True, "nonscalar_logit_scale": True}
+    config["model_cfg"]["init_logit_bias"] = -10
+    config["model_cfg"]["vision_cfg"] = CONFIG["vision_cfg"] | {"image_size": 48}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    save_file(weights, tmp_path / "open_clip_model.safetensors")
+    found = load_model(str(tmp_path), device="cpu").backbone
+    expected = load_model(str(folder), device="cpu").backbone
+    texts = ["a cat", "a dog"]
+    torch.testing.assert_close(found.encode_texts(texts), expected.encode_texts(texts))
+    assert found.image_size == 48

@@ -16,16 +16,16 @@ import torch
 from napari_gem import download as downloads
 from napari_gem.backbones import build_backbone, check_text, check_tower
 from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.building import build_empty, fill
 from napari_gem.download import DownloadNeeded, HubFiles
 from napari_gem.types import GemError, Progress
-from napari_gem.weights import hash_file, misfit, read_shapes
+from napari_gem.weights import hash_file, misfit, read_weights, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_gem.backbones import Backbone
     from napari_gem.types import ModelCard
-    from napari_gem.weights import Shapes
 
 PRECISIONS = {
     "float32": torch.float32,
@@ -90,7 +90,7 @@ def load_steps(
     yield Progress("Loading model", 1, 3)
     revision = hash_file(source.weights)
     yield Progress("Loading model", 2, 3)
-    clip, tokenizer = _create(card, source)
+    clip, tokenizer = _create(card, source, PRECISIONS[kind])
     clip = clip.eval().requires_grad_(False).to(where, PRECISIONS[kind])
     preprocess = import_open_clip().get_model_preprocess_cfg(clip)
     backbone = build_backbone(clip, tokenizer, preprocess["mean"], preprocess["std"])
@@ -269,37 +269,24 @@ def _text_tower_steps(
     yield from downloads.fetch_steps(files)
 
 
-def _create(card: ModelCard, source: _Source) -> tuple[torch.nn.Module, Any]:
-    """Have open_clip make the model and its tokenizer."""
-    open_clip = import_open_clip()
-    shapes = read_shapes(source.weights)
+def _create(card: ModelCard, source: _Source, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Have open_clip make the model and its tokenizer, and give it its weights."""
+    weights = read_weights(source.weights, dtype)
+    came = shapes(weights)
+    clip = None
     try:
-        clip = open_clip.create_model(
-            source.name, pretrained=_as_argument(source), **source.options
-        )
-        return clip, open_clip.get_tokenizer(source.name)
+        clip = build_empty(source.name, source.options)
+        tokenizer = import_open_clip().get_tokenizer(source.name)
+        fill(clip, weights)
     except Exception as error:  # other people's configurations and weights
-        reason = _why(source, shapes, error)
+        wanted = shapes(clip.state_dict()) if clip is not None else {}
+        reason = (wanted and misfit(came, wanted)) or str(error)
         fits = card.architecture or downloads.CONFIG
         raise GemError(
             f"'{source.weights}' does not fit {fits}: {reason}. Choose the "
             "architecture that the weights were trained with."
         ) from error
-
-
-def _why(source: _Source, shapes: Shapes, error: Exception) -> str:
-    try:
-        empty = import_open_clip().create_model(
-            source.name, load_weights=False, **source.options
-        )
-    except Exception:  # noqa: BLE001 (then the configuration is wrong, as error says)
-        return str(error)
-    wanted = {name: tuple(value.shape) for name, value in empty.state_dict().items()}
-    return misfit(shapes, wanted) or str(error)
-
-
-def _as_argument(source: _Source) -> str | None:
-    return None if source.name.startswith("local-dir:") else str(source.weights)
+    return clip, tokenizer
 
 
 def _there(path: Path) -> Path:

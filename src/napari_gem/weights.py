@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     Shapes = dict[str, tuple[int, ...]]
+    Weights = dict[str, torch.Tensor]
+
+_AT_ONCE = 16
+"""Tensors of a safetensors file that are read before it is opened anew."""
 
 
 def hash_file(path: Path) -> str:
@@ -32,10 +35,20 @@ def _hash(path: str, _mtime: int, _size: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def read_shapes(path: Path) -> Shapes:
-    """Names and shapes of the tensors in a weights file, without reading them all.
+def read_weights(path: Path, dtype: torch.dtype | None = None) -> Weights:
+    """Read a weights file into memory of its own, which takes once its size.
 
-    Nothing but tensors and plain values is unpickled.
+    Nothing but tensors and plain values is unpickled. What training tools put around
+    the weights (a ``state_dict`` among other things, ``module.`` before each name) is
+    taken off.
+
+    Parameters
+    ----------
+    path
+        A safetensors file, or one of `torch.save`.
+    dtype
+        Precision that matrices are turned into while they are read; vectors and
+        position embeddings, which may be resampled yet, stay as they are.
 
     Raises
     ------
@@ -43,20 +56,38 @@ def read_shapes(path: Path) -> Shapes:
         If the file is damaged, holds more than that, or holds no tensors.
     """
     if path.suffix == ".safetensors":
-        return _safetensors_shapes(path)
-    content = _unpickle(path)
+        content: Any = _read_safetensors(path, dtype)
+    else:
+        content = _unpickle(path)
     if isinstance(content, dict):
         content = content.get("state_dict", content)
-    if not isinstance(content, dict) or not content:
+    if not _is_table(content):
         raise GemError(
             f"'{path}' holds no table of named weights. Choose a checkpoint of an "
             "open_clip model."
         )
-    prefix = "module." if next(iter(content)).startswith("module.") else ""
-    return {
-        name.removeprefix(prefix): tuple(getattr(value, "shape", ()))
-        for name, value in content.items()
-    }
+    wrapped = all(name.startswith("module.") for name in content)
+    prefix = "module." if wrapped else ""
+    return {name.removeprefix(prefix): value for name, value in content.items()}
+
+
+def _copied(name: str, value: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+    stays = value.ndim < 2 or not value.is_floating_point() or "pos" in name
+    return value.to(dtype=value.dtype if stays else dtype, copy=True)
+
+
+def _is_table(content: Any) -> bool:
+    return (
+        isinstance(content, dict)
+        and bool(content)
+        and all(isinstance(name, str) for name in content)
+        and all(isinstance(value, torch.Tensor) for value in content.values())
+    )
+
+
+def shapes(weights: Mapping[str, torch.Tensor]) -> Shapes:
+    """Shapes of weights by their names."""
+    return {name: tuple(value.shape) for name, value in weights.items()}
 
 
 def misfit(found: Mapping[str, tuple[int, ...]], wanted: Shapes) -> str:
@@ -73,13 +104,23 @@ def misfit(found: Mapping[str, tuple[int, ...]], wanted: Shapes) -> str:
     return "; ".join(f"{what}: {_few(names)}" for what, names in told.items() if names)
 
 
-def _safetensors_shapes(path: Path) -> Shapes:
+def _read_safetensors(path: Path, dtype: torch.dtype | None) -> Weights:
+    """Copy tensors out of the file: a file that is mapped must not be changed.
+
+    It is opened anew for each piece, since what is read of a mapped file counts as
+    memory of the process until it is closed.
+    """
+    weights: Weights = {}
     try:
-        with safe_open(path, framework="numpy") as file:
+        with safe_open(path, framework="pt") as file:
             names = list(file.keys())
-            return {name: tuple(file.get_slice(name).get_shape()) for name in names}
+        for start in range(0, len(names), _AT_ONCE):
+            with safe_open(path, framework="pt") as file:
+                for name in names[start : start + _AT_ONCE]:
+                    weights[name] = _copied(name, file.get_tensor(name), dtype)
     except (SafetensorError, OSError) as error:
         raise GemError(_damaged(path)) from error
+    return weights
 
 
 def _unpickle(path: Path) -> Any:
@@ -87,12 +128,7 @@ def _unpickle(path: Path) -> Any:
         with warnings.catch_warnings():
             # TorchScript archives and odd pickle protocols; they fail below
             warnings.simplefilter("ignore")
-            return torch.load(
-                path,
-                map_location="cpu",
-                weights_only=True,
-                mmap=zipfile.is_zipfile(path),
-            )
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # bytes that are no pickle raise anything
         text = str(error)
         if "TorchScript" in text or "Unsupported global" in text:
