@@ -1,0 +1,148 @@
+"""Arrays in zarr folders that are written from the first row to the last."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.types import GemError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import zarr
+    from numpy.typing import NDArray
+
+CHUNK_BYTES = 1 << 22
+"""Bytes of a chunk of features, about."""
+
+DAMAGED = (
+    "The features kept on disk are damaged or gone. Run again, then the image is "
+    "encoded anew."
+)
+
+
+class RowWriter:
+    """Collects rows and writes them when a row of chunks is full.
+
+    Parameters
+    ----------
+    array
+        A zarr array.
+    axis
+        Its axis of rows.
+    done
+        Rows that are written already, a multiple of the chunks' rows; they are skipped.
+    """
+
+    def __init__(self, array: zarr.Array[Any], axis: int = 0, done: int = 0) -> None:
+        self.done = done
+        self._array = array
+        self._axis = axis
+        self._rows = int(array.shape[axis])
+        self._step = int(array.chunks[axis])
+        self._next = done
+        self._full = np.zeros(self._shape(), array.dtype)
+
+    def write(self, rows: slice, part: NDArray[Any]) -> bool:
+        """Take rows below those before; rows left out are zero.
+
+        Returns
+        -------
+        bool
+            Whether something was written to the disk.
+        """
+        before = self.done
+        for row in range(max(rows.start, self._next), rows.stop):
+            self._go_to(row)
+            here = self._at(row - self.done, row - self.done + 1)
+            one = row - rows.start
+            self._full[here] = part[self._index(one, one + 1)]
+            self._next = row + 1
+        self._go_to(self._next)
+        return self.done > before
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._go_to(self._rows)
+        if self.done < self._rows:
+            self._flush(self._rows - self.done)
+
+    def _go_to(self, row: int) -> None:
+        while row >= self.done + self._step:
+            self._flush(self._step)
+        self._next = max(self._next, row)
+
+    def _flush(self, count: int) -> None:
+        part = self._full[self._at(0, count)]
+        self._array[self._index(self.done, self.done + count)] = part
+        self.done += count
+        self._full[...] = 0
+
+    def _shape(self) -> tuple[int, ...]:
+        shape = list(self._array.shape)
+        shape[self._axis] = min(self._step, self._rows)
+        return tuple(shape)
+
+    def _index(self, first: int, end: int) -> tuple[slice, ...]:
+        return (*(slice(None),) * self._axis, slice(first, end))
+
+    _at = _index
+
+
+def create_features(path: Path, shape: tuple[int, int, int]) -> zarr.Array[Any]:
+    """Make an empty array of features: half precision, with a checksum a chunk."""
+    import zarr
+    from zarr.codecs import Crc32cCodec
+
+    side = max(16, int(np.sqrt(CHUNK_BYTES / (2 * shape[2]))))
+    array: zarr.Array[Any] = zarr.create_array(
+        store=str(path),
+        shape=shape,
+        chunks=(min(side, shape[0]), min(side, shape[1]), shape[2]),
+        dtype="float16",
+        compressors=[Crc32cCodec()],
+        fill_value=float("nan"),  # what was never written is not taken for features
+        config={"write_empty_chunks": True},
+    )
+    return array
+
+
+class StoredFeatures:
+    """Features on disk that are read, and checked, when they are sliced.
+
+    Parameters
+    ----------
+    path
+        The zarr array.
+    keep
+        Kept as long as this is, such as a lock.
+    """
+
+    def __init__(self, path: Path, keep: object = None) -> None:
+        import zarr
+
+        self._array = zarr.open_array(store=str(path), mode="r")
+        self._keep = keep
+        self.shape: tuple[int, ...] = tuple(self._array.shape)
+        self.chunks: tuple[int, ...] = tuple(self._array.chunks)
+        self.dtype: np.dtype[Any] = np.dtype(self._array.dtype)
+        self.ndim = len(self.shape)
+
+    def __getitem__(self, index: Any, /) -> NDArray[np.float16]:
+        """Read a part.
+
+        Raises
+        ------
+        GemError
+            If it is damaged or gone.
+        """
+        try:
+            part: NDArray[np.float16] = np.asarray(self._array[index])
+        # checksums, codecs and the file system raise their own classes
+        except Exception as error:
+            raise GemError(f"{DAMAGED} ({error})") from error
+        if np.isnan(part[..., 0]).any():
+            raise GemError(DAMAGED)
+        return part
