@@ -156,6 +156,25 @@ def test_an_encoded_image_is_scored_without_its_pixels(
         run(session.steps(replace(asked, image="other")))
 
 
+@pytest.mark.parametrize(("memory", "again"), [(1 << 20, False), (1, True)])
+def test_slices_of_a_stack_are_encoded_once_if_they_fit(
+    tmp_path: Path, request_of_tiny: Request, memory: int, again: bool
+) -> None:
+    rng = np.random.default_rng(0)
+    session, asked = Session(tmp_path, memory), []
+    for number in range(3):
+        path = tmp_path / f"slice-{number}.npy"
+        save_array(path, rng.integers(0, 255, (40, 40, 3)).astype(np.uint8))
+        asked.append(replace(request_of_tiny, pixels=str(path)))
+    rounds = []
+    for _ in range(2):
+        for request in asked:
+            rounds.append(run(session.steps(request)))
+            session.images.trim()
+    assert [found.encoded for found in rounds] == [*[True] * 3, *[again] * 3]
+    assert len({found.image for found in rounds}) == 3
+
+
 def test_a_preview_is_small(tmp_path: Path, request_of_tiny: Request) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (40, 1100)).astype(np.uint8)
     save_array(Path(request_of_tiny.pixels), pixels)
