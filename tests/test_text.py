@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gem.text import MOST_CLASSES, embed_words, notices, parse_prompts
+from napari_gem.text import (
+    MOST_CLASSES,
+    TEXTS,
+    embed_steps,
+    embed_words,
+    notices,
+    parse_prompts,
+)
 from napari_gem.types import Example, GemError, Prompt
 
 
@@ -91,9 +98,11 @@ class Reader:
 
     def __init__(self) -> None:
         self.read: list[str] = []
+        self.calls: list[int] = []
 
     def encode_texts(self, texts: list[str]) -> torch.Tensor:
         self.read += texts
+        self.calls.append(len(texts))
         return torch.tensor([[len(t), sum(map(ord, t)) % 7 + 1.0] for t in texts])
 
     def count_tokens(self, texts: list[str]) -> list[int]:
@@ -117,6 +126,43 @@ def test_templates_are_averaged_and_words_read_once() -> None:
     alone = [embed_words(reader, ["ship"], (t,), {})[0] for t in templates]
     mean = np.mean(alone, axis=0)
     assert np.allclose(vectors[0], mean / np.linalg.norm(mean))
+
+
+def test_many_words_are_read_in_batches_and_once() -> None:
+    reader, cache = Reader(), {}
+    words = [f"{'very ' * (i % 9)}thing {i}" for i in range(1000)]
+    templates = tuple(f"{i} of {{}}." for i in range(80))
+    seen = list(embed_steps(reader, words, templates, cache))
+    assert len(reader.read) == 80_000
+    assert TEXTS // 2 < max(reader.calls) <= TEXTS
+    assert len(seen) == len(reader.calls) + 1
+    assert (seen[0].done, seen[-1].done, seen[-1].total) == (0, 1000, 1000)
+    assert seen[1].seconds_left > 0
+    reader.calls.clear()
+    assert list(embed_steps(reader, words, templates, cache)) == []
+    vectors = embed_words(reader, words, templates, cache)
+    assert reader.calls == []
+    alone = embed_words(reader, words[8:9], templates, {})
+    assert np.allclose(vectors[8], alone[0])
+
+
+def test_what_was_read_before_a_cancel_is_kept() -> None:
+    reader, cache = Reader(), {}
+    words, templates = [str(i) for i in range(100)], ("{}",) * 20
+    steps = embed_steps(reader, words, templates, cache)
+    for _ in range(3):
+        next(steps)
+    steps.close()
+    done = len(reader.read) // 20
+    assert 0 < done == len(cache) < 100
+    list(embed_steps(reader, words, templates, cache))
+    assert len(reader.read) == 2000
+
+
+def test_more_templates_than_one_batch_are_read_word_by_word() -> None:
+    reader, templates = Reader(), tuple(f"{i} {{}}" for i in range(TEXTS + 1))
+    list(embed_steps(reader, ["a", "b"], templates, {}))
+    assert reader.calls == [TEXTS + 1] * 2
 
 
 def test_unknown_words_and_cut_prompts_are_told() -> None:

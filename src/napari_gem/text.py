@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.checks import check_prompts, check_texts
+from napari_gem.steps import Clock
 from napari_gem.tiles import unit
-from napari_gem.types import GemError, Prompt
+from napari_gem.types import GemError, Progress, Prompt
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping, Sequence
+    from collections.abc import Generator, MutableMapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 200
 """Classes of one run at most: each brings a map as large as the image."""
+
+TEXTS = 256
+"""Texts that are embedded between two points at which it can be cancelled."""
 
 
 def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt, ...]:
@@ -134,6 +138,35 @@ def embed_words(
         means = unit(vectors.reshape(len(missing), len(templates), -1).mean(axis=1))
         cache.update({(w, templates): m for w, m in zip(missing, means, strict=True)})
     return np.stack([cache[word, templates] for word in words])
+
+
+def embed_steps(
+    backbone: Backbone,
+    words: Sequence[str],
+    templates: tuple[str, ...],
+    cache: MutableMapping[tuple[str, tuple[str, ...]], NDArray[np.float32]],
+) -> Generator[Progress, None, None]:
+    """Embed words that are not in the cache yet, so many that it can be cancelled.
+
+    Parameters
+    ----------
+    backbone, words, templates, cache
+        As for `embed_words`.
+
+    Yields
+    ------
+    Progress
+        Before each batch and at the end; nothing if the cache has all words. What was
+        embedded before the generator is closed stays in the cache.
+    """
+    missing = [w for w in dict.fromkeys(words) if (w, templates) not in cache]
+    at_once = max(1, TEXTS // max(1, len(templates)))
+    clock = Clock(len(missing))
+    for start in range(0, len(missing), at_once):
+        yield clock.progress("Reading words", start)
+        embed_words(backbone, missing[start : start + at_once], templates, cache)
+    if missing:
+        yield clock.progress("Reading words", len(missing))
 
 
 def notices(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.scores import in_image, near_duplicates, probably_absent
-from napari_gem.text import embed_words
+from napari_gem.text import embed_steps, embed_words
 from napari_gem.types import Features, GemError, Progress, Prompt, ScoreParameters
 
 if TYPE_CHECKING:
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.models import Model
-
-WORDS = 16
-"""Words read in one step, so that reading many can be cancelled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,10 +73,10 @@ def word_steps(
     typed = [word for prompt in prompts for word in prompt.words]
     known = {word.casefold() for word in typed}
     words = [w for w in parameters.background if w.casefold() not in known]
-    every = typed + words
-    for start in range(0, len(every), WORDS):
-        yield Progress("Reading words", start, len(every))
-        _embed(model, every[start : start + WORDS], parameters)
+    yield Progress("Reading words")
+    yield from embed_steps(
+        model.backbone, typed + words, parameters.templates, model.texts
+    )
     none = np.empty((0, len(features.image_embedding)), np.float32)
     groups = [
         _embed(model, prompt.words, parameters) if prompt.words else none
