@@ -340,6 +340,12 @@ def test_precision() -> None:
         loading.choose_precision("double", cpu)
 
 
+def test_a_precision_that_the_device_lacks_is_told() -> None:
+    # nothing can be computed on this device
+    with pytest.raises(GemError, match="cannot compute with bfloat16"):
+        loading.choose_precision("bfloat16", torch.device("meta"))
+
+
 def test_a_model_in_half_precision(folder: Path) -> None:
     model = load_model(str(folder), device="cpu", precision="bfloat16")
     assert model.precision == "bfloat16"

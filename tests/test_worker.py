@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,6 +134,40 @@ def test_new_weights_in_the_same_place_are_loaded(
     other = run(session.steps(request_of_tiny))
     assert [r.encoded for r in (first, again, other)] == [True, False, True]
     assert first.recipe.revision == again.recipe.revision != other.recipe.revision
+
+
+def test_another_model_comes_when_the_former_is_gone(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    other = write_tiny_model(tmp_path / "other", seed=1)
+    session = Session(tmp_path)
+    first = run(session.steps(request_of_tiny))
+    model = session._model
+    assert model is not None
+    former = weakref.ref(next(model.backbone._clip.parameters()))
+    del model
+    steps = session.steps(replace(request_of_tiny, model=str(other)))
+    while next(steps).stage != "Loading model":
+        assert former() is not None
+    assert former() is None
+    run(steps)
+    # the features of the former are of no use to the words of this one
+    asked = replace(request_of_tiny, pixels="", image=first.image)
+    with pytest.raises(GemError, match="Press Run"):
+        run(session.steps(asked))
+    # but they are kept for when it is chosen again
+    assert not run(session.steps(request_of_tiny)).encoded
+
+
+def test_a_model_that_does_not_load_leaves_none(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    session = Session(tmp_path)
+    run(session.steps(request_of_tiny))
+    with pytest.raises(GemError, match="holds no"):
+        (tmp_path / "empty").mkdir()
+        run(session.steps(replace(request_of_tiny, model=str(tmp_path / "empty"))))
+    assert run(session.steps(request_of_tiny)).labels
 
 
 def test_an_encoded_image_is_scored_without_its_pixels(

@@ -262,6 +262,8 @@ class Session:
             if self._model is not None:
                 self._model = None  # two models at once may not fit
                 free_memory()
+            # what another model encoded cannot be compared with this one's words
+            self._names.clear()
             self._model = yield from load_model_steps(
                 request.model,
                 device=request.device,

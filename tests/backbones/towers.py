@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from inspect import signature
 from typing import Any
 from unittest.mock import patch
 
@@ -56,6 +58,10 @@ EVA02 = {
 
 # vision_cfg of open_clip, or (pool, projection, class of timm, its arguments)
 Tower = dict[str, Any] | tuple[str, str | None, str, dict[str, Any]]
+# timm has it in its Eva class later than in its vision transformer
+import_open_clip()
+EVA = signature(import_module("timm.models.eva").Eva).parameters
+QK_NORM = {"qk_norm": True} if "qk_norm" in EVA else {}
 TOWERS: dict[str, Tower] = {
     "OpenAI": {},
     "average": {"pool_type": "avg"},
@@ -88,7 +94,7 @@ TOWERS: dict[str, Tower] = {
         "avg",
         "linear",
         "eva",
-        {**ROPE, "num_reg_tokens": 1, "qk_norm": True, "no_embed_class": True},
+        {**ROPE, **QK_NORM, "num_reg_tokens": 1, "no_embed_class": True},
     ),
 }
 
