@@ -1,6 +1,7 @@
 """Text-prompted segmentation for napari, notebooks and the command line.
 
-`load_model`, `encode`, `segment` and `save` are all that a notebook needs. Importing
+`load_model`, `encode`, `segment` and `save` are all that a notebook needs;
+`segment_large` is for images that do not fit the memory. Importing
 this package loads neither torch nor napari; they are loaded when first used.
 """
 
@@ -13,10 +14,13 @@ from napari_gem._version import __version__
 
 if TYPE_CHECKING:
     from napari_gem.export import save
+    from napari_gem.feature_cache import FeatureCache
+    from napari_gem.large import segment_large
     from napari_gem.models import find_model, list_models, load_model
     from napari_gem.pipeline import encode, heat_maps, segment
 
 __all__ = [
+    "FeatureCache",
     "__version__",
     "encode",
     "find_model",
@@ -25,9 +29,11 @@ __all__ = [
     "load_model",
     "save",
     "segment",
+    "segment_large",
 ]
 
 _HOME = {
+    "FeatureCache": "feature_cache",
     "encode": "pipeline",
     "find_model": "models",
     "heat_maps": "pipeline",
@@ -35,6 +41,7 @@ _HOME = {
     "load_model": "models",
     "save": "export",
     "segment": "pipeline",
+    "segment_large": "large",
 }
 
 

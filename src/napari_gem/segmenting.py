@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,11 +31,12 @@ from napari_gem.types import (
 from napari_gem.words import word_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_gem.models import Model
+    from napari_gem.patch_scores import PatchScores
 
 LARGEST_MAPS = 8 << 30
 """Bytes that the probability maps of one run may take at most."""
@@ -85,6 +87,74 @@ def segment_steps(
         If the features come from another model, if nothing is left to compare a
         single class with, or if the maps would not fit the memory.
     """
+    scored = yield from score_steps(
+        model, features, prompts, parameters, label, step=step, cache=cache
+    )
+    shape = _shape(features, step)
+    inside = inside_rows(features.region, step, slice(0, shape[0]), shape[1])
+    probabilities = np.empty((len(scored.prompts), *shape), np.float32)
+    labels = np.empty(shape, label_type(max(scored.ids)))
+    clock = Clock(shape[0])
+    for rows, strip, strip_labels in label_strips(scored, step):
+        probabilities[:, rows] = strip
+        labels[rows] = strip_labels
+        yield clock.progress("Scoring", rows.stop)
+    remove_small(labels, scored.label.minimum_size / step**2)
+    return Segmentation(
+        probabilities=probabilities,
+        labels=labels,
+        recipe=scored.recipe,
+        notices=scored.notices,
+        shares=_shares(labels, scored.ids, inside),
+        absent=scored.absent,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """An encoded image scored against words, and what there is to say about it.
+
+    Attributes
+    ----------
+    features
+        The encoded image.
+    prompts
+        The classes that are on.
+    ids
+        Their labels.
+    scores
+        On the patch grid.
+    parameters, label
+        What was used.
+    recipe, notices, absent
+        As in `napari_gem.types.Segmentation`.
+    """
+
+    features: Features
+    prompts: tuple[Prompt, ...]
+    ids: tuple[int, ...]
+    scores: PatchScores
+    parameters: ScoreParameters
+    label: LabelParameters
+    recipe: Recipe
+    notices: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+def score_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    *,
+    step: int | None = None,
+    cache: ScoreCache | None = None,
+) -> Generator[Progress, None, Scored]:
+    """Read the words and score the image; parameters and errors as `segment_steps`.
+
+    Without ``step`` the maps may have any size.
+    """
     parameters = parameters or model.card.score
     label = label or LabelParameters()
     cache = ScoreCache() if cache is None else cache
@@ -95,28 +165,14 @@ def segment_steps(
     check_prompts(prompts)
     words = yield from word_steps(model, features, prompts, parameters)
     scores = patch_scores(features, words, prompts, parameters, cache)
-    shape = _shape(features, step)
-    inside = inside_rows(features.region, step, slice(0, shape[0]), shape[1])
-    probabilities = np.empty((len(prompts), *shape), np.float32)
-    ids = label_ids(prompts)
-    labels = np.empty(shape, label_type(max(ids)))
-    thresholds = [prompt.threshold for prompt in prompts]
-    clock = Clock(shape[0])
-    for rows, strip in probability_strips(
-        scores, features.patch / step, shape, parameters.scale
-    ):
-        if inside is not None:
-            strip[:, ~inside[rows]] = 0
-        probabilities[:, rows] = strip[:-1]
-        labels[rows] = largest(strip, ids, thresholds)
-        if inside is not None:
-            labels[rows][~inside[rows]] = 0
-        yield clock.progress("Scoring", rows.stop)
-    remove_small(labels, label.minimum_size / step**2)
     from_file = model.card.weights.startswith("file:")
-    return Segmentation(
-        probabilities=probabilities,
-        labels=labels,
+    return Scored(
+        features=features,
+        prompts=prompts,
+        ids=label_ids(prompts),
+        scores=scores,
+        parameters=parameters,
+        label=label,
         recipe=Recipe(
             version=__version__,
             model=model.card.id,
@@ -130,7 +186,6 @@ def segment_steps(
             label=label,
             region=features.region,
             architecture=model.card.architecture if from_file else "",
-            patch=features.patch,
         ),
         notices=(
             *features.notices,
@@ -139,7 +194,6 @@ def segment_steps(
             ),
             *filter(None, (usable(features, prompt)[1] for prompt in prompts)),
         ),
-        shares=_shares(labels, ids, inside),
         absent=tuple(
             prompt.name
             for prompt, absent in zip(prompts, words.absent, strict=True)
@@ -148,8 +202,47 @@ def segment_steps(
     )
 
 
+def label_strips(
+    scored: Scored,
+    step: int = 1,
+    on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
+) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]]:
+    """Make probabilities and labels, strip by strip.
+
+    Parameters
+    ----------
+    scored
+        From `score_steps`.
+    step
+        Image pixels per pixel of the result along each axis.
+    on_patches
+        As of `napari_gem.patch_scores.probability_strips`.
+
+    Yields
+    ------
+    tuple
+        Rows; (classes, those rows, width) probabilities; (those rows, width) labels.
+    """
+    features = scored.features
+    shape = _shape(features, step)
+    thresholds = [prompt.threshold for prompt in scored.prompts]
+    for rows, strip in probability_strips(
+        scored.scores, features.patch / step, shape, scored.parameters.scale, on_patches
+    ):
+        inside = inside_rows(features.region, step, rows, shape[1])
+        if inside is not None:
+            strip[:, ~inside] = 0
+        labels = largest(strip, scored.ids, thresholds)
+        if inside is not None:
+            labels[~inside] = 0
+        yield rows, strip[:-1], labels
+
+
 def check_features(
-    model: Model, features: Features, prompts: Sequence[Prompt], step: int = 1
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    step: int | None = 1,
 ) -> None:
     """Refuse features that these words cannot be compared with.
 
@@ -167,7 +260,8 @@ def check_features(
         )
     if not prompts:
         raise GemError("Every class is switched off. Switch one on.")
-    check_maps(len(prompts), _shape(features, step))
+    if step is not None:
+        check_maps(len(prompts), _shape(features, step))
 
 
 def _shape(features: Features, step: int) -> tuple[int, int]:

@@ -34,6 +34,12 @@ class LazyArray(Protocol):
     def __getitem__(self, index: Any, /) -> Any: ...
 
 
+class WritableArray(LazyArray, Protocol):
+    """One whose parts can be set."""
+
+    def __setitem__(self, index: Any, value: Any, /) -> None: ...
+
+
 class GemError(Exception):
     """Bad input or a failed step, told in one plain sentence with a way out.
 
@@ -482,6 +488,36 @@ class Segmentation:
 
     probabilities: NDArray[np.float32]
     labels: NDArray[np.unsignedinteger[Any]]
+    recipe: Recipe
+    notices: tuple[str, ...] = ()
+    shares: tuple[float, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class StoredSegmentation:
+    """Labels and probabilities of an image that are too large for the memory.
+
+    Attributes
+    ----------
+    labels
+        Path of a zarr group, OME-NGFF 0.5: ``0`` is (height, width) uint8 or uint16 as
+        in `Segmentation`; ``1`` and so on are half the one before along each axis.
+    probabilities
+        Path of a zarr group: ``0`` is (classes, rows, columns) float16 on the patch
+        grid, 0 to 1; ``1`` and so on as for labels.
+    shape
+        (height, width) in pixels.
+    patch
+        Image pixels per patch along each axis.
+    recipe, notices, shares, absent
+        As in `Segmentation`.
+    """
+
+    labels: str
+    probabilities: str
+    shape: tuple[int, int]
+    patch: float
     recipe: Recipe
     notices: tuple[str, ...] = ()
     shares: tuple[float, ...] = ()

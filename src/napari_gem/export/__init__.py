@@ -62,10 +62,10 @@ def save(
             f"The image has {_by(file.pixels)} pixels, the result {_by(result.labels)}."
             " Give the image that was segmented."
         )
-    with _unfinished(folder) as unfinished:
+    with unfinished(folder) as made:
         for write in _writers():
-            write(result, file, unfinished)
-        return _move_up(unfinished, folder)
+            write(result, file, made)
+        return move_up(made, folder)
 
 
 def check_folder(folder: Path | str) -> None:
@@ -78,48 +78,54 @@ def check_folder(folder: Path | str) -> None:
     GemError
         If the folder cannot be made or written.
     """
-    with _unfinished(Path(folder)):
+    with unfinished(Path(folder)):
         pass
 
 
 @contextmanager
-def _unfinished(folder: Path) -> Iterator[Path]:
-    """Make a hidden folder inside a folder, and remove all that stays empty."""
+def unfinished(folder: Path) -> Iterator[Path]:
+    """Make a hidden folder inside a folder, and remove all that stays empty.
+
+    Raises
+    ------
+    GemError
+        If it cannot be made or written.
+    """
     missing: list[Path] = []
-    unfinished = None
+    made = None
     try:
         missing += [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-        yield unfinished
+        made = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+        yield made
     except OSError as error:
         raise GemError(
             f"The folder '{folder}' cannot be written ({error.strerror or error}). "
             "Choose another one."
         ) from error
     finally:
-        if unfinished is not None:
-            shutil.rmtree(unfinished, ignore_errors=True)
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
         for path in missing:
             with suppress(OSError):
                 path.rmdir()
 
 
-def _move_up(unfinished: Path, folder: Path) -> list[Path]:
-    """Move files one folder up; if one cannot be moved, put the old ones back."""
-    files = sorted(unfinished.iterdir())
-    replaced = unfinished / "replaced"
+def move_up(made: Path, folder: Path) -> list[Path]:
+    """Move what is in one folder to another; if one fails, put the old ones back."""
+    found = sorted(made.iterdir())
+    replaced = made / "replaced"
     replaced.mkdir()
     with ExitStack() as undo:
-        for file in files:
-            target = folder / file.name
-            if target.is_file():
-                target.replace(replaced / file.name)
-                undo.callback((replaced / file.name).replace, target)
-            file.replace(target)
-            undo.callback(target.unlink)
+        for path in found:
+            target = folder / path.name
+            if target.is_dir() == path.is_dir() and target.exists():
+                target.replace(replaced / path.name)
+                undo.callback((replaced / path.name).replace, target)
+            path.replace(target)
+            undo.callback(target.replace, path)
         undo.pop_all()
-    return [folder / file.name for file in files]
+    return [folder / path.name for path in found]
 
 
 def _by(pixels: NDArray[Any]) -> str:

@@ -1,0 +1,226 @@
+"""Segmentations of images of any size: labels and probabilities go to zarr in bands."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_gem.export import move_up, unfinished
+from napari_gem.export.recipe import write_recipe
+from napari_gem.feature_cache import FeatureCache
+from napari_gem.image import check_image, stretch
+from napari_gem.models import load_model
+from napari_gem.postprocess.largest import label_type
+from napari_gem.postprocess.small import remove_small_steps
+from napari_gem.reading import as_pixels
+from napari_gem.regions import inside_rows
+from napari_gem.segmenting import label_strips, score_steps
+from napari_gem.steps import Clock, run
+from napari_gem.stored_array import RowWriter
+from napari_gem.text import parse_prompts
+from napari_gem.types import Progress, StoredSegmentation
+from napari_gem.zarr_results import Pyramid, describe_labels, describe_probabilities
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_gem.models import Model
+    from napari_gem.segmenting import Scored
+    from napari_gem.types import (
+        Appearance,
+        EncodeParameters,
+        Features,
+        LabelParameters,
+        LazyArray,
+        Prompt,
+        Region,
+        ScoreParameters,
+    )
+
+LABELS, PROBABILITIES = "labels.zarr", "probabilities.zarr"
+
+
+def segment_large(
+    image: ArrayLike | LazyArray,
+    prompts: str | Iterable[str | Prompt],
+    folder: Path | str,
+    model: Model | str = "embedded",
+    *,
+    appearance: Appearance | None = None,
+    encode: EncodeParameters | None = None,
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    region: Region | None = None,
+    cache: FeatureCache | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> StoredSegmentation:
+    """Find classes in an image of any size by words, with results on disk.
+
+    The image is read tile by tile, its features are kept on disk, and labels and
+    probabilities are written in bands of rows, so that the memory needed does not grow
+    with the image's height.
+
+    Parameters
+    ----------
+    image
+        (height, width), or (height, width, 3 or 4) for RGB and RGBA: an array, or
+        anything that is sliced like one (dask, zarr, xarray, memory-mapped files).
+    prompts
+        As for `napari_gem.segment`.
+    folder
+        Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json``; made if
+        missing. They appear when all are complete.
+    model
+        From `napari_gem.load_model`, or the id of a model that needs no download.
+    appearance, encode, parameters, label, region
+        As for `napari_gem.encode` and `napari_gem.segment`.
+    cache
+        Where features are kept; None takes the usual place.
+    progress
+        Called with a `Progress` now and then.
+
+    Raises
+    ------
+    GemError
+        As `napari_gem.segment`, or if the folder cannot be written.
+    """
+    classes = parse_prompts(prompts)
+    pixels = as_pixels(image)
+    check_image(pixels, appearance)
+    loaded = load_model(model) if isinstance(model, str) else model
+    shown = appearance or stretch(pixels)
+    kept = cache or FeatureCache()
+    encoding = kept.encode_steps(loaded, pixels, shown, encode, region=region)
+    features = run(encoding, progress)
+    steps = segment_large_steps(
+        loaded, features, classes, Path(folder), parameters, label
+    )
+    return run(steps, progress)
+
+
+def segment_large_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    *,
+    pixel_size: tuple[float, float] = (1.0, 1.0),
+    unit: str = "",
+) -> Generator[Progress, None, StoredSegmentation]:
+    """Score an encoded image and write the results; if it is closed, nothing is left.
+
+    Parameters
+    ----------
+    model, features, prompts, parameters, label
+        As for `napari_gem.segmenting.segment_steps`.
+    folder
+        As for `segment_large`.
+    pixel_size, unit
+        Height and width of a pixel, and their unit.
+
+    Yields
+    ------
+    Progress
+        For each strip of the image and each band that is gone over again.
+    """
+    scored = yield from score_steps(model, features, prompts, parameters, label)
+    with unfinished(folder) as made:
+        labels = Pyramid(
+            made / LABELS, features.image_shape, label_type(max(scored.ids))
+        )
+        grid = len(scored.prompts), *features.array.shape[:2]
+        maps = Pyramid(made / PROBABILITIES, grid, np.float16, chunk=256)
+        inside = yield from _fill_steps(scored, labels, maps)
+        counts = yield from _coarser_steps(labels, maps, max(scored.ids))
+        describe_labels(labels, scored.recipe, pixel_size, unit)
+        describe_probabilities(maps, scored.recipe, features.patch, pixel_size, unit)
+        write_recipe(scored, made, pixel_size if unit else None, unit)
+        move_up(made, folder)
+    return StoredSegmentation(
+        labels=str(folder / LABELS),
+        probabilities=str(folder / PROBABILITIES),
+        shape=features.image_shape,
+        patch=features.patch,
+        recipe=scored.recipe,
+        notices=scored.notices,
+        shares=tuple(float(counts[i] / max(1, inside)) for i in scored.ids),
+        absent=scored.absent,
+    )
+
+
+def _fill_steps(
+    scored: Scored, labels: Pyramid, maps: Pyramid
+) -> Generator[Progress, None, int]:
+    """Write the finest levels, and count the pixels inside of the region."""
+    features = scored.features
+    height, width = features.image_shape
+    rows_of_labels = RowWriter(labels.finest)
+    rows_of_maps = RowWriter(maps.finest, axis=1)
+    clock, inside = Clock(height), 0
+    on_patches = partial(_write_patches, rows_of_maps, features)
+    for rows, _, strip in label_strips(scored, 1, on_patches):
+        rows_of_labels.write(rows, strip)
+        mask = inside_rows(features.region, 1, rows, width)
+        inside += strip.size if mask is None else int(mask.sum())
+        yield clock.progress("Scoring", rows.stop)
+    rows_of_labels.close()
+    rows_of_maps.close()
+    bands = labels.bands()
+    size = scored.label.minimum_size
+    for done in remove_small_steps(labels.finest, bands, size):
+        yield Progress("Removing small regions", done, 2 * len(bands))
+    return inside
+
+
+def _write_patches(
+    writer: RowWriter, features: Features, rows: slice, values: NDArray[np.float32]
+) -> None:
+    """Write probabilities on the patch grid; they are zero outside of the region."""
+    values[:, ~_middles_inside(features, rows)] = 0
+    writer.write(rows, values[:-1].astype(np.float16))
+
+
+def _middles_inside(features: Features, rows: slice) -> NDArray[np.bool_]:
+    """Tell which patches of some rows have their middle in the region."""
+    columns = int(features.array.shape[1])
+    found = np.ones((rows.stop - rows.start, columns), bool)
+    region = features.region
+    if region is None:
+        return found
+    down, right = (
+        (np.arange(first, end) + 0.5) * features.patch - 0.5
+        for first, end in ((rows.start, rows.stop), (0, columns))
+    )
+    found &= ((region.rows[0] <= down) & (down < region.rows[1]))[:, None]
+    found &= (region.columns[0] <= right) & (right < region.columns[1])
+    if region.polygon and found.any():
+        from skimage.measure import points_in_poly
+
+        at = np.argwhere(found)
+        points = np.stack([down[at[:, 0]], right[at[:, 1]]], axis=1)
+        found[found] = points_in_poly(points, region.polygon)
+    return found
+
+
+def _coarser_steps(
+    labels: Pyramid, maps: Pyramid, largest: int
+) -> Generator[Progress, None, NDArray[np.int64]]:
+    """Make the coarser levels, and count the pixels of each label."""
+    counts = np.zeros(largest + 1, np.int64)
+    total = len(labels.bands())
+    done = 0
+    for level, part in labels.coarser():
+        if level == 0:
+            counts += np.bincount(part.ravel(), minlength=largest + 1)
+            done += 1
+            yield Progress("Writing levels", done, total)
+    for _ in maps.coarser():
+        yield Progress("Writing levels", done, total)
+    return counts
