@@ -796,8 +796,10 @@ def test_a_change_shows_in_the_slice_on_screen(stage):
     assert stage.results()[-1] is labels
     # what was painted meanwhile stays
     labels.data[1, 3, 3] = 7
+    count = len(stage.told)
     stage.controller.refresh(stage.ask(layer, "nuclei\nboat"))
     stage.send(stage.client.finished(5))
+    assert len(stage.told) == count, "not that the slice is up to date"
     assert labels.data[1, 3, 3] == 7
     assert stage.kept == [labels]
     stage.controller.undo()

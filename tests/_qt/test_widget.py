@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
 from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
@@ -429,6 +430,21 @@ def test_an_error_is_a_sentence_not_a_traceback(dock):
     assert "There is no prompt" in widget.run_bar.status.text()
     with pytest.raises(GemError):
         layers.read_layer(viewer.add_labels(np.zeros((4, 4), int)), viewer.dims)
+
+
+def test_an_error_of_the_worker_pops_up_in_the_window(dock, qtbot):
+    viewer, widget = dock
+    widget.controller.failed.emit(
+        "The GPU has not enough memory. Close other programs."
+    )
+    canvas = viewer.window._qt_viewer.canvas.native
+
+    def shown():
+        return [x.message.text() for x in canvas.findChildren(NapariQtNotification)]
+
+    qtbot.waitUntil(lambda: any("GPU" in text for text in shown()))
+    for popup in canvas.findChildren(NapariQtNotification):
+        popup.close()
 
 
 # --- what is kept, and what is asked

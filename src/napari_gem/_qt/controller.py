@@ -435,7 +435,7 @@ class Controller(QObject):
 
     def _end_live(self, job: _Job, of: Encoded, event: Finished) -> None:
         self._job = None
-        if of.stack is not None:
+        if of.stack is not None and self._kept is None:
             self._tell("info", ONE_SLICE)
         waiting = self._live.take()
         if waiting is not None:
