@@ -49,6 +49,7 @@ __all__ = [
     "list_models",
     "load_model",
     "load_model_steps",
+    "readable_architectures",
 ]
 
 _WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
@@ -316,7 +317,7 @@ def _folder_card(folder: Path) -> ModelCard:
 
 
 def _file_card(path: Path, architecture: str) -> ModelCard:
-    near = difflib.get_close_matches(architecture, _readable(), cutoff=0.5)
+    near = difflib.get_close_matches(architecture, readable_architectures(), cutoff=0.5)
     if not architecture:
         raise GemError(
             f"'{path.name}' is a single file. Name its open_clip architecture too, "
@@ -340,7 +341,7 @@ def _file_card(path: Path, architecture: str) -> ModelCard:
 
 def _unknown(name: str) -> str:
     names = [card.id for card in list_models()]
-    names += [f"{known}/{name.partition('/')[2]}" for known in _readable()]
+    names += [f"{known}/{name.partition('/')[2]}" for known in readable_architectures()]
     near = difflib.get_close_matches(name, names, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return (
@@ -360,8 +361,8 @@ def _plain(id_: str) -> str:
     return id_.casefold().replace("-quickgelu/", "/")
 
 
-def _readable() -> list[str]:
-    """Architectures whose image tower can be read."""
+def readable_architectures() -> list[str]:
+    """Architectures of open_clip whose image tower can be read, by name."""
     found = []
     for name, config in _architectures().items():
         with suppress(GemError):

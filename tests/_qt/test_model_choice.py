@@ -1,32 +1,268 @@
-"""What the user reads of a model before and at its download."""
+"""The list of models, what is done with them, and what is asked before."""
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import pytest
+from huggingface_hub import constants
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
-from napari_gem._qt.model_choice import (
-    ModelChoice,
+from napari_gem._qt.model_choice import ModelChoice
+from napari_gem._qt.model_dialog import (
+    AddDialog,
     ModelDialog,
     NamedModel,
     download_box,
 )
-from napari_gem.models import find_model
+from napari_gem._qt.model_job import ModelJob
+from napari_gem._qt.model_list import DETAIL, NAMED, ON_DISK, SEARCH, ModelList
+from napari_gem.archive import export_steps
+from napari_gem.catalogue import list_models
+from napari_gem.models import find_model, is_available
+from napari_gem.own_models import add_own
+from napari_gem.steps import run
+from napari_gem.types import GemError, Progress
+from tests.test_archive import fill
+
+REMOTE = "chendelong/RemoteCLIP-ViT-B-32"
+BUTTONS = QMessageBox.StandardButton
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def choice(qtbot, cache):
+    choice = ModelChoice()
+    qtbot.addWidget(choice)
+    return choice
 
 
 def about(choice):
     return choice._about.text()
 
 
-def test_a_model_outside_the_catalogue_promises_its_size(qtbot):
-    choice = ModelChoice()
-    qtbot.addWidget(choice)
+def choose(choice, id_):
+    choice.add(NamedModel(id_), id_)
+    assert choice.named() == NamedModel(id_)
+
+
+def press(button, seen=None):
+    """Press a button of the box that comes."""
+
+    def answer():
+        box = QApplication.activeModalWidget()
+        if seen is not None:
+            seen.append(box.text() + box.informativeText())
+        box.button(button).click()
+
+    QTimer.singleShot(50, answer)
+
+
+# --- the list
+
+
+def rows(combo):
+    return [(combo.itemText(i), combo.itemData(i, NAMED)) for i in range(combo.count())]
+
+
+def test_models_stand_under_headings_that_cannot_be_chosen(qtbot, tmp_path):
+    add_own(
+        {
+            "id": "mine",
+            "name": "Mine",
+            "domain": "my domain",
+            "weights": f"file:{tmp_path / 'a.pt'}",
+            "architecture": "ViT-B-32",
+        }
+    )
+    combo = ModelList()
+    qtbot.addWidget(combo)
+    headings = [name for name, named in rows(combo) if named is None]
+    assert headings[:3] == ["Demonstration", "General", "Histology"]
+    assert headings[-1] == "My domain"
+    assert {named.model for _, named in rows(combo) if named} == {
+        card.id for card in list_models()
+    }
+    assert combo.named() == NamedModel("embedded")
+    model = combo.model()
+    for row, (_, named) in enumerate(rows(combo)):
+        can = bool(model.index(row, 0).flags() & Qt.ItemFlag.ItemIsSelectable)
+        assert can == (named is not None)
+    combo.setFocus()
+    qtbot.keyClick(combo, Qt.Key.Key_Down)
+    assert combo.named() == NamedModel("ViT-B-32-quickgelu/openai")
+
+
+@pytest.mark.parametrize(
+    ("typed", "first"),
+    [
+        ("histology", "QuiltNet B/32"),
+        ("georsclip b", "GeoRSCLIP B/32"),
+        ("satellite", "RemoteCLIP B/32"),
+        ("electron", "EM CLIP L/14"),
+    ],
+)
+def test_typing_finds_models_by_name_and_use(qtbot, choice, typed, first):
+    combo = choice.combo
+    choice.show()
+    combo.lineEdit().selectAll()
+    qtbot.keyClicks(combo.lineEdit(), typed)
+    found = combo.completer().completionModel()
+    names = [found.index(row, 0).data() for row in range(found.rowCount())]
+    assert names[0] == first
+    assert all(
+        typed in found.index(r, 0).data(SEARCH).lower() for r in range(len(names))
+    )
+    combo.completer().activated["QModelIndex"].emit(found.index(0, 0))
+    assert combo.currentText() == first
+    assert find_model(choice.named().model).name == first
+
+
+def test_what_finds_nothing_leaves_the_choice(qtbot, choice):
+    combo = choice.combo
+    choose(choice, REMOTE)
+    combo.lineEdit().selectAll()
+    qtbot.keyClicks(combo.lineEdit(), "nothing like it")
+    qtbot.keyClick(combo.lineEdit(), Qt.Key.Key_Return)
+    assert choice.named() == NamedModel(REMOTE)
+    assert combo.currentText() == "RemoteCLIP B/32"
+
+
+def test_size_and_licence_are_in_view_and_disk_is_marked(qtbot, choice, cache):
+    combo = choice.combo
+    row = combo._named_rows()[NamedModel(REMOTE)]
+    assert combo.itemData(row, DETAIL) == "605 MB, Apache-2.0"
+    choose(choice, REMOTE)
+    assert "about 605 MB, licence Apache-2.0" in about(choice)
+    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    choice.show()
+    qtbot.waitUntil(lambda: combo.itemData(row, DETAIL) == ON_DISK)
+    assert "download" not in about(choice)
+    shutil.rmtree(cache)
+    choice.look()
+    qtbot.waitUntil(lambda: combo.itemData(row, DETAIL) != ON_DISK)
+
+
+def test_a_model_outside_the_catalogue_promises_its_size(choice):
     assert "download" not in about(choice)
     choice.add(NamedModel("hf-hub:owner/repository"), "repository")
     assert "its size is told first" in about(choice)
     assert "not known" not in about(choice)
     assert "https://huggingface.co/owner/repository" in choice.combo.toolTip()
+
+
+# --- the menu
+
+
+def test_the_menu_offers_what_can_be_done(choice, cache):
+    def offered():
+        choice.menu.aboutToShow.emit()
+        return choice.download.isEnabled(), choice.remove.isEnabled()
+
+    assert offered() == (False, False)
+    choose(choice, REMOTE)
+    assert offered() == (True, False)
+    assert choice.download.text() == "Download RemoteCLIP B/32…"
+    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    assert offered() == (False, True)
+    choose(choice, "hf-hub:owner/repository")
+    assert offered() == (True, False)
+
+
+def test_remove_asks_and_removes(qtbot, choice, cache):
+    choose(choice, REMOTE)
+    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    press(BUTTONS.Cancel)
+    choice.remove.trigger()
+    assert is_available(choice.card())
+    press(BUTTONS.Ok)
+    with qtbot.waitSignal(choice.told) as told:
+        choice.remove.trigger()
+    assert told.args == ["info", "RemoteCLIP B/32 is removed."]
+    assert not is_available(choice.card())
+    assert "To be downloaded" in about(choice)
+
+
+@pytest.mark.parametrize("agreed", [True, False])
+def test_download_asks_and_tells_what_fails(qtbot, choice, agreed):
+    choose(choice, REMOTE)
+    seen, told = [], []
+    choice.told.connect(lambda *args: told.append(args))
+    press(BUTTONS.Ok if agreed else BUTTONS.Cancel, seen)
+    choice.download.trigger()
+    assert "Licence: Apache-2.0" in seen[0]
+    assert choice.job.busy == agreed
+    if agreed:
+        qtbot.waitUntil(lambda: bool(told))
+        assert told[0][0] == "error"
+        assert "offline" in told[0][1]
+        qtbot.waitUntil(lambda: choice.bar.isHidden())
+
+
+def test_import_brings_a_model_and_chooses_it(
+    qtbot, choice, cache, tmp_path, monkeypatch
+):
+    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    run(export_steps(find_model(REMOTE), tmp_path / "a.zip"))
+    shutil.rmtree(cache)
+    path = [""]
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (path[0], ""))
+    choice.import_file.trigger()
+    assert not choice.job.busy
+    path[0] = str(tmp_path / "a.zip")
+    with qtbot.waitSignal(choice.told) as told:
+        choice.import_file.trigger()
+    assert told.args == ["info", "The model is imported."]
+    assert choice.named() == NamedModel(REMOTE)
+    assert is_available(choice.card())
+    path[0] = str(tmp_path)
+    with qtbot.waitSignal(choice.told) as told:
+        choice.import_file.trigger()
+    assert told.args[0] == "error"
+
+
+def test_a_file_is_asked_about_added_and_taken_off(
+    qtbot, choice, tmp_path, monkeypatch
+):
+    path = tmp_path / "my weights.pt"
+    path.write_bytes(b"weights")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (str(path), ""))
+
+    def fill_in():
+        dialog = QApplication.activeModalWidget()
+        assert isinstance(dialog, AddDialog)
+        assert dialog.name.text() == "my weights"
+        dialog.accept()
+        assert "Name its open_clip architecture" in dialog.error.text()
+        offered = [
+            dialog.architecture.itemText(i) for i in range(dialog.architecture.count())
+        ]
+        assert "ViT-B-16-quickgelu" in offered
+        assert "RN50" not in offered
+        dialog.architecture.setCurrentText("ViT-B-16-quickgelu")
+        dialog.domain.setCurrentText("histology")
+        dialog.accept()
+
+    QTimer.singleShot(50, fill_in)
+    choice.add_file.trigger()
+    assert choice.named() == NamedModel("my-weights")
+    assert choice.card().activation == "QuickGELU"
+    row = choice.combo.currentIndex()
+    below = [name for name, named in rows(choice.combo)[:row] if named is None]
+    assert below[-1] == "Histology"
+    choice.menu.aboutToShow.emit()
+    assert choice.remove.text() == "Take off the list: my weights…"
+    choice.remove.trigger()
+    assert choice.named() == NamedModel("embedded")
+    assert path.read_bytes() == b"weights"
 
 
 def test_the_box_tells_what_the_hub_said(qtbot):
@@ -52,3 +288,37 @@ def test_the_dialog_refuses_what_can_never_load(qtbot, typed, message):
     dialog.accept()
     assert message in dialog.error.text()
     assert dialog.chosen is None
+
+
+# --- work beside the viewer's thread
+
+
+def test_a_cancelled_job_closes_its_steps_and_says_nothing(qtbot):
+    job, closed, done = ModelJob(), [], []
+
+    def steps():
+        try:
+            while True:
+                yield Progress("Downloading", 1, 2)
+        finally:
+            closed.append(True)
+
+    with qtbot.waitSignal(job.progressed):
+        job.run(steps, done.append)
+    assert job.busy
+    with qtbot.waitSignal(job.ended):
+        job.cancel()
+    assert (closed, done, job.busy) == ([True], [], False)
+
+
+def test_a_failed_job_tells_its_sentence(qtbot):
+    job, done = ModelJob(), []
+
+    def steps():
+        yield Progress("Downloading")
+        raise GemError("No network.")
+
+    with qtbot.waitSignals([job.failed, job.ended]) as signals:
+        job.run(steps, done.append)
+    assert signals.all_signals_and_args[0].args == ("No network.",)
+    assert done == []

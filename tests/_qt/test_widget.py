@@ -17,9 +17,10 @@ from qtpy.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton
 
 from napari_gem import layers, samples
 from napari_gem._qt import controller as controller_module
-from napari_gem._qt import model_choice
+from napari_gem._qt import model_dialog
 from napari_gem._qt.controller import Controller
-from napari_gem._qt.model_choice import ModelChoice, ModelDialog, NamedModel
+from napari_gem._qt.model_choice import ModelChoice
+from napari_gem._qt.model_dialog import ModelDialog, NamedModel
 from napari_gem._qt.policy_box import CHOICES, choose_policy
 from napari_gem._qt.run_bar import RunBar, progress_text
 from napari_gem._qt.widget import GemWidget
@@ -288,7 +289,7 @@ def test_another_model_is_named_in_a_dialog(qtbot, tmp_path):
         (str(tmp_path), "", "holds no open_clip_config.json"),
     ):
         dialog.model.setText(name)
-        dialog.architecture.setText(architecture)
+        dialog.architecture.setCurrentText(architecture)
         dialog.accept()
         assert expected in dialog.error.text()
         assert dialog.chosen is None
@@ -302,11 +303,11 @@ def test_other_models_stay_in_the_list(qtbot, monkeypatch):
     qtbot.addWidget(choice)
     assert choice.named() == NamedModel("embedded")
     combo = choice.combo
-    last = combo.count() - 1
+    count = combo.count()
     monkeypatch.setattr(ModelDialog, "exec", lambda self: 0)
-    combo.setCurrentIndex(last)
+    choice.other.trigger()
     assert choice.named() == NamedModel("embedded")
-    assert combo.currentIndex() == 0
+    assert combo.count() == count
     named = NamedModel("hf-hub:owner/repository")
 
     def take(self):
@@ -314,12 +315,14 @@ def test_other_models_stay_in_the_list(qtbot, monkeypatch):
         return 1
 
     monkeypatch.setattr(ModelDialog, "exec", take)
-    combo.setCurrentIndex(last)
+    choice.other.trigger()
     assert choice.named() == named
     assert combo.currentText() == "owner/repository"
-    assert combo.itemText(combo.count() - 1) == model_choice.OTHER
-    combo.setCurrentIndex(combo.count() - 1)
-    assert combo.count() == last + 2
+    assert combo.count() == count + 2  # and the heading
+    combo.setCurrentIndex(1)
+    choice.other.trigger()
+    assert choice.named() == named
+    assert combo.count() == count + 2
 
 
 @pytest.mark.parametrize("agreed", [True, False])
@@ -389,7 +392,7 @@ def test_progress_in_words(progress, text):
 
 def test_unknown_size_and_licence_are_said(qtbot):
     card = ModelCard(id="x", name="X", architecture="", weights="hf-hub:a/b")
-    box = model_choice.download_box(card)
+    box = model_dialog.download_box(card)
     qtbot.addWidget(box)
     assert "size not known" in box.informativeText()
     assert "see model card" in box.informativeText()

@@ -1,31 +1,48 @@
-"""Combo boxes for model and device, and the questions that go with a model."""
+"""Choice of model and device, and what can be done with models."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
-    QDialog,
-    QDialogButtonBox,
     QFileDialog,
-    QFormLayout,
     QHBoxLayout,
     QLabel,
-    QLineEdit,
+    QMenu,
     QMessageBox,
+    QProgressBar,
     QPushButton,
-    QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_gem._qt.model_dialog import (
+    WEIGHTS_FILTER,
+    AddDialog,
+    ModelDialog,
+    NamedModel,
+    download_box,
+)
+from napari_gem._qt.model_job import ModelJob
+from napari_gem._qt.model_list import ModelList
+from napari_gem.archive import SUFFIX, import_steps
+from napari_gem.cached import remove_cached
+from napari_gem.catalogue import hub_files, is_own, list_models
 from napari_gem.download import size_text
-from napari_gem.models import find_model, is_available, list_models
-from napari_gem.types import GemError
+from napari_gem.models import download_steps, find_model, is_available
+from napari_gem.own_models import forget_own
+from napari_gem.types import GemError, Progress
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from qtpy.QtGui import QAction, QShowEvent
+
+    from napari_gem._qt.model_job import Steps
     from napari_gem.types import ModelCard
 
 DEVICES = {
@@ -34,76 +51,206 @@ DEVICES = {
     "MPS (Apple GPU)": "mps",
     "CPU": "cpu",
 }
-OTHER = "Other…"
-
-
-@dataclass(frozen=True)
-class NamedModel:
-    """A model as the user names it; for a weights file with its architecture."""
-
-    model: str
-    architecture: str = ""
 
 
 class ModelChoice(QWidget):
-    """Offers the catalogue and whatever else the user names."""
+    """Offers the catalogue, the user's own models and whatever else they name."""
+
+    told = Signal(str, str)
+    """``info`` or ``error``, and a sentence for the user."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.combo = QComboBox()
-        self.combo.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-        )
-        self.combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.combo = ModelList()
+        self.menu = QMenu(self)
+        button = QToolButton()
+        button.setText("⋯")
+        button.setToolTip("Download, remove or add models")
+        button.setMenu(self.menu)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        self.download = self._action("Download…", self._on_download)
+        self.remove = self._action("Remove…", self._on_remove)
+        self.menu.addSeparator()
+        self.add_file = self._action("Add file…", self._on_add_file)
+        self.other = self._action("Other model…", self.ask_other)
+        self.import_file = self._action("Import…", self._on_import)
+        self.menu.aboutToShow.connect(self._on_menu)
         self._about = QLabel()
         self._about.setWordWrap(True)
+        self.bar = QProgressBar()
+        self.cancel = QPushButton("Cancel")
+        self.job = ModelJob(self)
+        self.job.progressed.connect(self._on_progress)
+        self.job.ended.connect(self._on_ended)
+        self.job.failed.connect(lambda sentence: self.told.emit("error", sentence))
+        self.cancel.clicked.connect(self.job.cancel)
+        self._marks = ModelJob(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        layout.addWidget(self.combo)
-        layout.addWidget(self._about)
-        for card in list_models():
-            self.combo.addItem(card.name, NamedModel(card.id))
-        self.combo.addItem(OTHER, None)
-        self._last = 0
-        self.combo.currentIndexChanged.connect(self._on_index)
+        for parts in ((self.combo, button), (self.bar, self.cancel)):
+            row = QHBoxLayout()
+            for part in parts:
+                row.addWidget(part)
+            layout.addLayout(row)
+            if parts[0] is self.combo:
+                layout.addWidget(self._about)
+        self._show_job(False)
+        self.combo.currentIndexChanged.connect(self._describe)
         self._describe()
 
     def named(self) -> NamedModel:
         """Model that is chosen."""
-        found = self.combo.itemData(self._last)
-        return found if isinstance(found, NamedModel) else NamedModel("embedded")
+        return self.combo.named()
+
+    def card(self) -> ModelCard:
+        """Card of the chosen model.
+
+        Raises
+        ------
+        GemError
+            If it is not there any more.
+        """
+        named = self.named()
+        return find_model(named.model, named.architecture)
 
     def add(self, named: NamedModel, name: str) -> None:
-        """Add a model to the list and choose it."""
-        for index in range(self.combo.count()):
-            if self.combo.itemData(index) == named:
-                break
-        else:
-            index = self.combo.count() - 1
-            # the entry for others, which is chosen now, must stay last
-            self.combo.blockSignals(True)
-            self.combo.insertItem(index, name, named)
-            self.combo.blockSignals(False)
-        self._last = index
-        self.combo.setCurrentIndex(index)
+        """Choose a model, and add it to the list if it is not there."""
+        self.combo.setCurrentIndex(self.combo.add(named, name))
         self._describe()
 
-    def _on_index(self, index: int) -> None:
-        if self.combo.itemData(index) is not None:
-            self._last = index
-            self._describe()
-            return
+    def ask_other(self) -> None:
+        """Ask for a model that is not in the list."""
         dialog = ModelDialog(self)
         if dialog.exec() and dialog.chosen is not None:
             self.add(*dialog.chosen)
-        else:
-            self.combo.setCurrentIndex(self._last)
+
+    def look(self) -> None:
+        """Look which models are on this computer, beside the viewer's thread."""
+        self._marks.run(_look_steps, self._on_marks)
+
+    def stop(self) -> None:
+        """End what runs: the widget is closed."""
+        self.job.cancel()
+        self._marks.cancel()
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's name)
+        """Mark what is on this computer once there is something to see."""
+        super().showEvent(event)
+        self.look()
+
+    def _action(self, name: str, slot: object) -> QAction:
+        action = self.menu.addAction(name)
+        action.triggered.connect(slot)
+        return action
+
+    def _on_marks(self, ids: list[str]) -> None:
+        self.combo.mark(ids)
+        self._describe()
+
+    def _on_menu(self) -> None:
+        try:
+            card = self.card()
+        except GemError:
+            self.download.setEnabled(False)
+            self.remove.setEnabled(False)
+            return
+        here, own = is_available(card), is_own(card)
+        cached = bool(hub_files(card))
+        self.download.setText(f"Download {card.name}…")
+        self.download.setEnabled(cached and not here and not self.job.busy)
+        verb = "Take off the list:" if own else "Remove"
+        self.remove.setText(f"{verb} {card.name}…")
+        self.remove.setEnabled((own or (cached and here)) and not self.job.busy)
+        self.import_file.setEnabled(not self.job.busy)
+
+    def _on_download(self) -> None:
+        card = self.card()
+        if download_box(card, self).exec() != QMessageBox.StandardButton.Ok:
+            return
+        self._start(
+            lambda: download_steps(card), f"{card.name} is on this computer now."
+        )
+
+    def _on_remove(self) -> None:
+        card = self.card()
+        if is_own(card):
+            self._take_off(card)
+            return
+        box = QMessageBox(QMessageBox.Icon.Question, "Remove model", "", parent=self)
+        box.setText(f"Remove {card.name} from this computer?")
+        box.setInformativeText(
+            f"Size: {size_text(card.size)}. It can be fetched again."
+        )
+        box.setStandardButtons(
+            QMessageBox.StandardButton.Ok | QMessageBox.StandardButton.Cancel
+        )
+        box.button(QMessageBox.StandardButton.Ok).setText("Remove")
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
+        if box.exec() == QMessageBox.StandardButton.Ok:
+            self._start(lambda: _remove_steps(card), f"{card.name} is removed.")
+
+    def _take_off(self, card: ModelCard) -> None:
+        try:
+            forget_own(card.id)
+        except GemError as error:
+            self.told.emit("error", str(error))
+            return
+        self.combo.reload()
+        self.combo.currentIndexChanged.emit(self.combo.currentIndex())
+        place = card.weights.partition(":")[2]
+        self.told.emit("info", f"{card.name} is off the list. '{place}' stays.")
+
+    def _on_add_file(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self, "Weights file", filter=WEIGHTS_FILTER
+        )
+        if not path:
+            return
+        dialog = AddDialog(Path(path), self)
+        if dialog.exec() and dialog.card is not None:
+            self.combo.reload()
+            self.add(NamedModel(dialog.card.id), dialog.card.name)
+            self.look()
+
+    def _on_import(self) -> None:
+        path, _ = QFileDialog.getOpenFileName(
+            self,
+            "Model for a computer without network",
+            filter=f"Models (*{SUFFIX} *.zip)",
+        )
+        if path:
+            self._start(lambda: import_steps(Path(path)), "The model is imported.")
+
+    def _start(self, steps: Steps, sentence: str) -> None:
+        def done(card: ModelCard | None) -> None:
+            if card is not None:
+                self.add(NamedModel(card.id), card.name)
+            self.told.emit("info", sentence)
+            self.look()
+
+        self._show_job(True)
+        self.job.run(steps, done)
+
+    def _on_progress(self, progress: Progress) -> None:
+        # Qt counts in 32 bits
+        self.bar.setRange(0, 1000 if progress.total else 0)
+        self.bar.setValue(int(1000 * progress.done / max(progress.total, 1)))
+        self.bar.setFormat(f"{progress.stage}: %p%")
+
+    def _on_ended(self) -> None:
+        self._show_job(False)
+        self._describe()
+
+    def _show_job(self, shown: bool) -> None:
+        self.bar.setRange(0, 0)
+        self.bar.setVisible(shown)
+        self.cancel.setVisible(shown)
 
     def _describe(self) -> None:
-        named = self.named()
         try:
-            card = find_model(named.model, named.architecture)
+            card = self.card()
         except GemError as error:
             self._about.setText(str(error))
             return
@@ -111,7 +258,9 @@ class ModelChoice(QWidget):
         if not is_available(card) and card.size is None:
             text += " To be downloaded if it is not here; its size is told first."
         elif not is_available(card):
-            text += f" To be downloaded, {size_text(card.size)}."
+            text += (
+                f" To be downloaded: {size_text(card.size)}, licence {card.licence}."
+            )
         self._about.setText(text)
         self.combo.setToolTip(f"{card.id}\nLicence: {card.licence}\n{card.source}")
 
@@ -136,94 +285,16 @@ class DeviceChoice(QComboBox):
         self.setCurrentIndex(self.findData(device))
 
 
-class ModelDialog(QDialog):
-    """Asks for a model that is not in the list."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.chosen: tuple[NamedModel, str] | None = None
-        self.setWindowTitle("Other model")
-        self.setMinimumWidth(480)
-        about = QLabel(
-            "ARCHITECTURE/TAG of open_clip, hf-hub:OWNER/REPOSITORY, or the path of a "
-            "folder or weights file."
-        )
-        about.setWordWrap(True)
-        self.model = QLineEdit()
-        self.model.setPlaceholderText("ViT-B-16/laion2b_s34b_b88k")
-        self.architecture = QLineEdit()
-        self.architecture.setPlaceholderText("for a weights file only: ViT-B-16")
-        file, folder = QPushButton("File…"), QPushButton("Folder…")
-        file.clicked.connect(self._on_file)
-        folder.clicked.connect(self._on_folder)
-        row = QHBoxLayout()
-        for widget in (self.model, file, folder):
-            row.addWidget(widget)
-        form = QFormLayout()
-        form.addRow("Model", row)
-        form.addRow("Architecture", self.architecture)
-        self.error = QLabel()
-        self.error.setWordWrap(True)
-        buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
-        )
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.addWidget(about)
-        layout.addLayout(form)
-        layout.addWidget(self.error)
-        layout.addWidget(buttons)
-
-    def accept(self) -> None:
-        """Take the model if there is such a one, else say why not."""
-        named = NamedModel(self.model.text().strip(), self.architecture.text().strip())
-        try:
-            card = find_model(named.model, named.architecture)
-        except GemError as error:
-            self.error.setText(str(error))
-            return
-        self.chosen = named, card.name
-        super().accept()
-
-    def _on_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self,
-            "Weights file",
-            filter="Weights (*.safetensors *.pt *.pth *.bin);;All files (*)",
-        )
-        if path:
-            self.model.setText(path)
-
-    def _on_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Folder of a model")
-        if path:
-            self.model.setText(path)
+def _look_steps() -> Generator[Progress, None, list[str]]:
+    cards = list_models()
+    here = []
+    for number, card in enumerate(cards):
+        if is_available(card):
+            here.append(card.id)
+        yield Progress("Looking for models", number + 1, len(cards))
+    return here
 
 
-def download_box(card: ModelCard, parent: QWidget | None = None) -> QMessageBox:
-    """Make the box that asks whether a model may be downloaded.
-
-    Parameters
-    ----------
-    card
-        From `napari_gem.models.DownloadNeeded`, so that size, source and licence are
-        what the hub says; or one of the catalogue.
-    parent
-        Of the box.
-    """
-    box = QMessageBox(parent)
-    box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Download model")
-    box.setText(f"{card.name} is not on this computer. Download it?")
-    box.setInformativeText(
-        f"Size: {size_text(card.size)}\n"
-        f"From: {card.source or 'not known'}\n"
-        f"Licence: {card.licence}"
-    )
-    box.setStandardButtons(
-        QMessageBox.StandardButton.Ok | QMessageBox.StandardButton.Cancel
-    )
-    box.button(QMessageBox.StandardButton.Ok).setText("Download")
-    box.setDefaultButton(QMessageBox.StandardButton.Cancel)
-    return box
+def _remove_steps(card: ModelCard) -> Generator[Progress, None, None]:
+    yield Progress("Removing")
+    remove_cached(card)

@@ -27,12 +27,8 @@ from napari_gem._qt.example_link import ExampleLink
 from napari_gem._qt.extras import Extras
 from napari_gem._qt.image_panel import ImagePanel
 from napari_gem._qt.keys import KeyBindings
-from napari_gem._qt.model_choice import (
-    DeviceChoice,
-    ModelChoice,
-    NamedModel,
-    download_box,
-)
+from napari_gem._qt.model_choice import DeviceChoice, ModelChoice
+from napari_gem._qt.model_dialog import NamedModel, download_box
 from napari_gem._qt.policy_box import choose_policy
 from napari_gem._qt.prompt_table import PromptTable
 from napari_gem._qt.recipe_menu import RecipeMenu
@@ -228,6 +224,7 @@ class GemWidget(QWidget):
         self.example_bar.points.changed.connect(self._examples.follow_points)
         self.example_bar.told.connect(bar.tell)
         self.model_choice.combo.currentIndexChanged.connect(self._on_model)
+        self.model_choice.told.connect(bar.tell)
         self.device_choice.currentIndexChanged.connect(self.refresh)
         self.advanced_panel.score_changed.connect(self.refresh)
         self.advanced_panel.encode_changed.connect(self.refresh)
@@ -466,6 +463,7 @@ class GemWidget(QWidget):
         self._probe.detach()
         self.image_panel.detach()
         self.example_bar.detach()
+        self.model_choice.stop()
         self.extras.close()
         self.controller.close()
 
