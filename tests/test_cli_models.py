@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,11 +18,11 @@ from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     Call = Callable[..., tuple[int, str, str]]
 
 NAME = "hf-hub:tiny/model"
+DOCUMENT = Path(__file__).parents[1] / "docs/models.md"
 
 
 @pytest.fixture(autouse=True)
@@ -81,6 +82,15 @@ def test_the_list_groups_marks_and_names_size_and_licence(call: Call) -> None:
     assert "* embedded" in said
     assert "about 598 MB; licence CC-BY-NC (no commercial use)" in said
     assert all(card.id in said for card in list_models())
+
+
+def test_the_table_of_the_documentation_is_the_catalogue(call: Call) -> None:
+    status, said, _ = call("models", "table")
+    assert status == 0
+    text = DOCUMENT.read_text(encoding="utf-8")
+    told = text.partition("<!-- napari-gem models table -->\n")[2]
+    assert told.strip() == said.strip()
+    assert said.count("\n| [") == len(list_models()) - 1
 
 
 def test_info_tells_what_the_card_knows(call: Call) -> None:

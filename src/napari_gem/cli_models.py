@@ -45,6 +45,24 @@ def _list(context: typer.Context) -> None:
 
 
 @app.command()
+def table() -> None:
+    """Write the catalogue as a table of Markdown."""
+    from napari_gem.catalogue import group_models
+
+    for domain, cards in group_models().items():
+        typer.echo(f"**{domain[0].upper()}{domain[1:]}**\n")
+        typer.echo("| model | good for | size | licence | published in |")
+        typer.echo("|---|---|---|---|---|")
+        for card in cards:
+            name = f"{card.name} `{card.id}`"
+            if card.source:
+                name = f"[{card.name}]({card.source}) `{card.id}`"
+            cells = (name, card.good_for, _size(card), card.licence, card.citation)
+            typer.echo(f"| {' | '.join(cells)} |")
+        typer.echo("")
+
+
+@app.command()
 def info(model: Id) -> None:
     """Show all that is known of a model."""
     from napari_gem.cached import cached_bytes

@@ -29,6 +29,7 @@ from napari_gem._qt.model_dialog import (
 )
 from napari_gem._qt.model_job import ModelJob
 from napari_gem._qt.model_list import ModelList
+from napari_gem._qt.prompt_table import BUTTON
 from napari_gem.archive import SUFFIX, import_steps
 from napari_gem.cached import remove_cached
 from napari_gem.catalogue import hub_files, is_own, list_models
@@ -64,11 +65,11 @@ class ModelChoice(QWidget):
         self.combo = ModelList()
         self.menu = QMenu(self)
         button = QToolButton()
-        button.setText("⋯")
+        button.setText("More")
         button.setToolTip("Download, remove or add models")
-        button.setMenu(self.menu)
+        button.setStyleSheet(BUTTON)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        button.setMenu(self.menu)
         self.download = self._action("Download…", self._on_download)
         self.remove = self._action("Remove…", self._on_remove)
         self.menu.addSeparator()

@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt
 from qtpy.QtGui import QPalette, QStandardItem, QStandardItemModel
-from qtpy.QtWidgets import QComboBox, QCompleter, QSizePolicy, QStyledItemDelegate
+from qtpy.QtWidgets import (
+    QComboBox,
+    QCompleter,
+    QSizePolicy,
+    QStyledItemDelegate,
+    QWidget,
+)
 
 from napari_gem._qt.model_dialog import NamedModel
 from napari_gem.catalogue import group_models
@@ -45,6 +51,7 @@ class ModelList(QComboBox):
         search = _Search(self._items, self)
         search.activated[QModelIndex].connect(self._on_found)
         self.setCompleter(search)
+        self.lineEdit().textEdited.connect(self._dress)
         self.lineEdit().editingFinished.connect(self._show_chosen)
         self.lineEdit().setPlaceholderText("Type to search")
         self.reload()
@@ -93,9 +100,12 @@ class ModelList(QComboBox):
 
     def showPopup(self) -> None:  # noqa: N802 (Qt's name)
         """Open the list wide enough for names and what stands beside them."""
-        bar = self.view().verticalScrollBar().sizeHint().width()
-        self.view().setMinimumWidth(self.view().sizeHintForColumn(0) + bar)
+        self.view().setMinimumWidth(self._width())
         super().showPopup()
+
+    def _width(self) -> int:
+        bar = self.view().verticalScrollBar().sizeHint().width()
+        return int(self.view().sizeHintForColumn(0) + bar)
 
     def _append(
         self, name: str, named: NamedModel, card: ModelCard | None = None
@@ -132,6 +142,18 @@ class ModelList(QComboBox):
         start = self.findText(OTHERS)
         rows = range(start + 1, self.count()) if start >= 0 else ()
         return [(self.itemText(row), self.itemData(row, NAMED)) for row in rows]
+
+    def _dress(self) -> None:
+        """Give what is found the viewer's theme: it opens in a window of its own."""
+        above: QWidget | None = self
+        while above is not None and not above.styleSheet():
+            above = above.parentWidget()
+        popup = self.completer().popup()
+        sheet = above.styleSheet() if above is not None else ""
+        if popup.styleSheet() != sheet:
+            popup.setStyleSheet(sheet)
+        popup.setFont(self.font())
+        popup.setMinimumWidth(max(self.width(), self._width()))
 
     def _on_found(self, index: QModelIndex) -> None:
         row = self._named_rows().get(index.data(NAMED))
