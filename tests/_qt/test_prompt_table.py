@@ -11,7 +11,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from qtpy.QtCore import QEvent, QMimeData, QModelIndex, QPoint, QPointF, Qt, QTimer
 from qtpy.QtGui import QColor, QGuiApplication, QKeyEvent, QMouseEvent
 from qtpy.QtTest import QAbstractItemModelTester, QTest
-from qtpy.QtWidgets import QApplication, QColorDialog, QFileDialog, QWidget
+from qtpy.QtWidgets import (
+    QApplication,
+    QColorDialog,
+    QFileDialog,
+    QScrollArea,
+    QWidget,
+)
 
 from napari_gem._qt.prompt_background import BackgroundWords, read_words
 from napari_gem._qt.prompt_model import (
@@ -953,6 +959,33 @@ def test_large_fonts_get_room(table, qtbot):
     room = table.view.fontMetrics().horizontalAdvance("<0.1 %")
     assert table.view.columnWidth(Column.SHARE) > room
     assert table.minimumSizeHint().width() <= NARROW
+
+
+def test_all_rows_are_shown_and_one_area_scrolls(table, qtbot, monkeypatch):
+    area = QScrollArea()
+    qtbot.addWidget(area)
+    area.setWidgetResizable(True)
+    area.setWidget(table)
+    area.resize(NARROW, 200)
+    area.show()
+    qtbot.waitExposed(area)
+    small = table.view.height()
+    table.add_text("\n".join(map(str, range(25))))
+    assert table.view.verticalScrollBar().maximum() == 0
+    assert table.view.height() > 4 * small
+    # no window is active on a screen without a window manager
+    monkeypatch.setattr(QApplication, "focusWidget", lambda: table.edit)
+    table.add_text("last")
+    qtbot.waitUntil(lambda: area.verticalScrollBar().value() > 300)
+    assert table.edit.visibleRegion().boundingRect() == table.edit.rect()
+    for row in (0, 24, 12):
+        table.view.go_to(row)
+        qtbot.wait(1)
+        shown = table.view.viewport().visibleRegion().boundingRect()
+        assert shown.contains(table.view.visualRect(table.model.index(row, 1)))
+    table.set_prompts(())
+    assert table.view.height() == small
+    area.takeWidget()
 
 
 def test_every_control_has_a_tooltip(table):

@@ -12,8 +12,16 @@ import pytest
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
+from napari.settings import get_settings
 from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
-from qtpy.QtWidgets import QApplication, QLabel, QMessageBox, QPushButton
+from qtpy.QtWidgets import (
+    QAbstractScrollArea,
+    QApplication,
+    QLabel,
+    QMessageBox,
+    QPushButton,
+    QScrollArea,
+)
 
 from napari_gem import layers, samples
 from napari_gem._qt import controller as controller_module
@@ -222,6 +230,40 @@ def test_the_widget_fits_a_narrow_dock(dock, qtbot):
             assert part.width() <= NARROW
             needed = part.heightForWidth(part.width())
             assert part.height() >= min(needed, part.sizeHint().height())
+
+
+def test_all_of_it_is_seen_in_a_window_of_960_pixels(dock, qtbot):
+    """In the room that napari's menu and status bar leave."""
+    viewer, widget = dock
+    viewer.open_sample("napari-gem", "fluorescence")
+    widget.setParent(None, Qt.WindowType.Window)
+    widget.resize(NARROW, 895)
+    widget.show()
+    area = widget.findChild(QScrollArea)
+    qtbot.waitUntil(lambda: area.viewport().height() > 700)
+    inside, last = area.widget(), widget.recipe_menu
+    qtbot.waitUntil(lambda: inside.height() == area.viewport().height())
+    assert inside.minimumSizeHint().height() <= area.viewport().height()
+    qtbot.waitUntil(lambda: last.visibleRegion().boundingRect() == last.rect())
+    within = area.widget().findChildren(QAbstractScrollArea)
+    seen = [part for part in within if not part.visibleRegion().isEmpty()]
+    assert widget.prompt_table.view in seen
+    assert not [part for part in seen if part.verticalScrollBar().isVisible()]
+
+
+def test_every_part_follows_naparis_font(dock):
+    _, widget = dock
+    appearance = get_settings().appearance
+    usual = appearance.font_size
+    try:
+        appearance.font_size = 17
+        table, bar = widget.prompt_table, widget.example_bar
+        for part in (table.view, table.edit, table.menu_button, bar.positive):
+            part.ensurePolished()
+            assert part.font().pointSize() == 17
+    finally:
+        appearance.font_size = usual
+    assert table.edit.font().pointSize() == usual
 
 
 def test_only_the_users_images_are_offered(dock):

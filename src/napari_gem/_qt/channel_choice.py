@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 MANY = 64
 """An axis with more slices than this holds no channels."""
 
-LIST_HEIGHT = 96
-
 
 class ChannelChoice(Fold):
     """Offers other layers of the same shape, and axes of channels.
@@ -217,7 +215,7 @@ class ChannelChoice(Fold):
         self.list.setVisible(rows > 0)
         if rows:
             height = rows * self.list.sizeHintForRow(0) + 2 * self.list.frameWidth() + 4
-            self.list.setFixedHeight(min(height, LIST_HEIGHT))
+            self.list.setFixedHeight(height)  # what holds it scrolls
         self._block(False)
         self._describe()
 

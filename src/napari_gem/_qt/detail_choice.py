@@ -47,6 +47,7 @@ class DetailChoice(QWidget):
         self._detail: float | None = None
         self._model_patch = 0.0
         self._extent: Callable[[float], str] = lambda _patch: ""
+        self._linger = QTimer(self, singleShot=True, interval=LINGER)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, len(STEPS) - 1)
         self.slider.setPageStep(1)
@@ -59,7 +60,6 @@ class DetailChoice(QWidget):
         self.reset_button.setToolTip("Take the detail that the model suggests")
         self.value = QLabel()
         self.value.setToolTip(TOOLTIP)
-        self._linger = QTimer(self, singleShot=True, interval=LINGER)
         row = QHBoxLayout()
         for part in (QLabel("coarse"), self.slider, QLabel("fine"), self.reset_button):
             row.addWidget(part, 1 if part is self.slider else 0)

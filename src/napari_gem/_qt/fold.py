@@ -27,6 +27,7 @@ class Fold(QCollapsible):
         self._title = title
         self.setDuration(0)
         self.layout().setContentsMargins(0, 0, 0, 0)
+        self.layout().setSpacing(0)
         self.toggleButton().setStyleSheet(FLAT)
         self.toggled.connect(self._show_title)
         self._show_title()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HEIGHT = 160
+HEIGHT = 120
 SIDE = 240
 """Pixels along each axis that are read for the picture, at most."""
 

@@ -12,6 +12,7 @@ from qtpy.QtCore import (
     QRectF,
     QSize,
     Qt,
+    QTimer,
     Signal,
 )
 from qtpy.QtGui import QIcon, QKeySequence, QPalette, QPixmap
@@ -20,6 +21,7 @@ from qtpy.QtWidgets import (
     QApplication,
     QDoubleSpinBox,
     QHeaderView,
+    QScrollArea,
     QSizePolicy,
     QStyle,
     QStyledItemDelegate,
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
 
     from napari_gem.types import Prompt
 
-ROWS = 5
+ROWS = 4
 """Rows that are seen at least."""
 
 LETTERS = 7
@@ -188,7 +190,13 @@ class PromptView(QTreeView):
         self.setItemDelegate(RowDelegate(self))
         self.setItemDelegateForColumn(Column.THRESHOLD, ThresholdDelegate(self))
         self.setAccessibleName("Classes")
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Expanding)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._resized = QTimer(self, singleShot=True, interval=0)
+        self._resized.timeout.connect(self._keep_focus)
+        # all rows are shown: what holds the table scrolls
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        model.rowsInserted.connect(self.fit_rows)
+        model.rowsRemoved.connect(self.fit_rows)
         self.fit_columns()
 
     def fit_columns(self) -> None:
@@ -204,7 +212,47 @@ class PromptView(QTreeView):
         widths[Column.WORDS] = max(LETTERS * digit, rest - widths[Column.NAME])
         for column, width in widths.items():
             header.resizeSection(column, width)
-        self.setMinimumHeight(header.sizeHint().height() + ROWS * (side + 6))
+        self.fit_rows()
+
+    def fit_rows(self) -> None:
+        """Be as high as all rows, and `ROWS` at least."""
+        row = max(self.sizeHintForRow(0), self.fontMetrics().height() + 6)
+        rows = max(ROWS, self._classes.rowCount()) * row
+        bar = self.horizontalScrollBar()
+        below = bar.sizeHint().height() if bar.maximum() else 0
+        edges = 2 * self.frameWidth() + below
+        height = self.header().sizeHint().height() + rows + edges
+        if height != self.height():
+            self.setFixedHeight(height)
+            self._resized.start()
+
+    def scrollTo(  # noqa: N802 (Qt's name)
+        self,
+        index: QModelIndex,
+        hint: QAbstractItemView.ScrollHint = (
+            QAbstractItemView.ScrollHint.EnsureVisible
+        ),
+    ) -> None:
+        """Show a row, also where the table is a part of what scrolls."""
+        super().scrollTo(index, hint)
+        around = self._around()
+        if around is not None:
+            row = self.visualRect(index)
+            at = self.viewport().mapTo(around.widget(), row.center())
+            around.ensureVisible(0, at.y(), 0, row.height())
+
+    def _around(self) -> QScrollArea | None:
+        """Find what scrolls the table."""
+        around = self.parentWidget()
+        while around is not None and not isinstance(around, QScrollArea):
+            around = around.parentWidget()
+        return around
+
+    def _keep_focus(self) -> None:
+        """Keep in sight what is typed into: more rows push it down."""
+        around, focus = self._around(), QApplication.focusWidget()
+        if around is not None and focus is not None and around.isAncestorOf(focus):
+            around.ensureWidgetVisible(focus, 0, self.fontMetrics().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
         """Fit columns to the width."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.utils.transforms import Affine
 from qtpy.QtCore import QEvent, QObject, Qt
@@ -61,6 +62,13 @@ TABLE = "Features table widget"
 """What napari calls its table of the features of the selected layer."""
 
 
+FONT = (
+    "QTreeView, QHeaderView, QLineEdit, QPlainTextEdit, QToolButton "
+    "{{ font-size: {}pt; }}"
+)
+"""napari's theme gives these no size, so that they stay small beside the rest."""
+
+
 class GemWidget(QWidget):
     """Type words, get label layers.
 
@@ -97,6 +105,9 @@ class GemWidget(QWidget):
         self._image_told = "\n"
         self._closed = False
         self._lay_out()
+        self._appearance = get_settings().appearance
+        self._appearance.events.font_size.connect(self._on_font)
+        self._on_font()
         self._recall(load_last())
         self._connect()
         self.keys = KeyBindings(viewer, self._actions())
@@ -201,12 +212,13 @@ class GemWidget(QWidget):
         column = QVBoxLayout(inside)
         column.setContentsMargins(0, 0, 6, 0)
         column.addWidget(self.image_panel)
-        column.addWidget(self.prompt_table, 1)
+        column.addWidget(self.prompt_table)
         column.addWidget(self.example_bar)
         column.addLayout(settings)
         column.addWidget(self.advanced_panel)
         column.addWidget(self.results_panel)
         column.addWidget(self.recipe_menu)
+        column.addStretch(1)
         area = _Column(inside)
         layout = QVBoxLayout(self)
         layout.addWidget(area, 1)
@@ -280,6 +292,9 @@ class GemWidget(QWidget):
         }
 
     # ------------------------------------------------------------------------ slots
+
+    def _on_font(self, _event: Any = None) -> None:
+        self.setStyleSheet(FONT.format(self._appearance.font_size))
 
     def _on_image(self) -> None:
         """Tell the examples which image is shown, and show what is encoded of it."""
@@ -459,6 +474,7 @@ class GemWidget(QWidget):
         if self._closed:
             return
         self._closed = True
+        self._appearance.events.font_size.disconnect(self._on_font)
         self.keys.detach()
         self._probe.detach()
         self.image_panel.detach()
