@@ -15,12 +15,9 @@ from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.run import choose, evaluate_steps, prepare
 from napari_gem.evaluation.score import Method
 from napari_gem.evaluation.store import IMAGES, RESULTS, TALLY
-from napari_gem.pipeline import encode
-from napari_gem.scores import group_scores
+from napari_gem.pipeline import encode, segment
 from napari_gem.steps import run
-from napari_gem.text import embed_words
-from napari_gem.tiles import upsample
-from napari_gem.types import Appearance, GemError
+from napari_gem.types import GemError, Prompt
 from tests.evaluation import layouts
 
 if TYPE_CHECKING:
@@ -56,28 +53,21 @@ def dataset(scenes: Path) -> Dataset:
     return read_dataset("folder", scenes)
 
 
-def test_figures_are_those_of_the_library_and_scikit_learn(
+def test_figures_are_those_of_segment_and_scikit_learn(
     model: Model, dataset: Dataset, tmp_path: Path
 ) -> None:
     work = _work(model, dataset, tmp_path / "out")
     steps = list(evaluate_steps(work))
     assert [(s.done, s.total) for s in steps] == [(i, 4) for i in range(5)]
-    templates = model.card.score.templates
-    texts = [
-        embed_words(model.backbone, c.words, templates, model.texts)
-        for c in dataset.classes
-    ]
+    prompts = [Prompt(entry.words) for entry in dataset.classes]
+    nothing_else = replace(model.card.score, background=())
     truths, labels = [], []
     for sample in dataset.samples:
-        pixels = np.asarray(Image.open(sample.image))
-        shown = Appearance(rgb=True, limits=(0, 255))
-        features = encode(pixels, model, appearance=shown)
-        scores = group_scores(features.array, texts)
-        height, width = pixels.shape[:2]
-        maps = upsample(scores, features.patch, width, slice(0, height))
-        labels.append(maps.argmax(axis=0).ravel())
+        features = encode(np.asarray(Image.open(sample.image)), model)
+        result = segment(features, prompts, model, parameters=nothing_else)
+        labels.append(result.labels.ravel().astype(int) - 1)
         assert sample.mask is not None
-        truths.append(np.asarray(Image.open(sample.mask)).ravel() - 1)
+        truths.append(np.asarray(Image.open(sample.mask)).ravel().astype(int) - 1)
     truth, found = np.concatenate(truths), np.concatenate(labels)
     there = np.union1d(truth, found)
     expected = jaccard_score(truth, found, labels=there, average="macro")

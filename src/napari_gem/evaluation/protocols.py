@@ -51,6 +51,9 @@ class Protocol:
     threshold
         Pixels whose best probability is less are background, where there is one. Then
         the background is not looked for by words, unless it has synonyms.
+    pipeline
+        Whether labels and maps are those of `napari_gem.segment`; then ``threshold``
+        is that of every class beside the background, and 0 takes the usual one.
     """
 
     about: str = ""
@@ -65,6 +68,7 @@ class Protocol:
     heat_maps: bool = False
     synonyms: bool = True
     threshold: float = 0.0
+    pipeline: bool = False
 
 
 @cache

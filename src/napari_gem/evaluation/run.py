@@ -15,11 +15,12 @@ from napari_gem.evaluation.question import ask
 from napari_gem.evaluation.report import write_report
 from napari_gem.evaluation.score import (
     Method,
-    find,
+    find_scored,
     point_values,
     read_picture,
     score_image,
 )
+from napari_gem.evaluation.segmented import find_segmented
 from napari_gem.evaluation.store import ImageResult, Run, Store, write_results
 from napari_gem.evaluation.tally import Tally
 from napari_gem.types import GemError, Progress
@@ -196,8 +197,8 @@ def _measure(work: Measurement, sample: Sample, pictures: Pictures) -> ImageResu
         return ImageResult(sample.name, _known(score))
     if work.method.control.name == "absent":
         question = question.absent(set(np.unique(truth).tolist()))
-    scored = score_image(work.model, picture, question, work.method, sample.name)
-    found = find(scored, truth, work.model, work.method, sample.name)
+    look = find_segmented if work.method.protocol.pipeline else find_scored
+    found = look(work.model, picture, truth, question, work.method, sample.name)
     score = work.tally.add_labels(found, truth)
     result = ImageResult(sample.name, _known(score))
     pictures.offer(result, picture, truth, found.predicted)

@@ -19,7 +19,7 @@ from napari_gem.evaluation.protocols import (
 from napari_gem.files import read_image
 from napari_gem.image import render, stretch
 from napari_gem.pipeline import encode
-from napari_gem.scores import group_scores
+from napari_gem.scores import group_scores, softmax
 from napari_gem.text import embed_words
 from napari_gem.tiles import upsample
 from napari_gem.types import Appearance
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_gem.evaluation.protocols import Protocol
     from napari_gem.evaluation.question import Question
     from napari_gem.models import Model
-    from napari_gem.types import GemParameters
+    from napari_gem.types import Features, GemParameters
 
     Maps = NDArray[np.float32]
 
@@ -126,6 +126,14 @@ def read_picture(path: Path) -> Maps:
     return render(pixels, stretch(pixels))
 
 
+def encode_picture(model: Model, picture: Maps, method: Method, name: str) -> Features:
+    """Change, resize and encode an image as the method wants; see `score_image`."""
+    changed = change_image(picture, method.control, name)
+    shown = resize(changed, method.protocol, method.short_side)
+    encoding = encoding_of(method.protocol, model, method.gem, shown.shape[:2])
+    return encode(shown, model, appearance=RGB, parameters=encoding)
+
+
 def score_image(
     model: Model, picture: Maps, question: Question, method: Method, name: str
 ) -> Scored:
@@ -144,10 +152,7 @@ def score_image(
     name
         Of the sample; it decides what is random.
     """
-    changed = change_image(picture, method.control, name)
-    shown = resize(changed, method.protocol, method.short_side)
-    encoding = encoding_of(method.protocol, model, method.gem, shown.shape[:2])
-    features = encode(shown, model, appearance=RGB, parameters=encoding)
+    features = encode_picture(model, picture, method, name)
     templates = templates_of(method.protocol, model)
     texts = [
         embed_words(model.backbone, words, templates, model.texts)
@@ -155,8 +160,8 @@ def score_image(
     ]
     height, width = picture.shape[:2]
     patch = (
-        features.patch * height / shown.shape[0],
-        features.patch * width / shown.shape[1],
+        features.patch * height / features.image_shape[0],
+        features.patch * width / features.image_shape[1],
     )
     scores = group_scores(features.array, texts)
     return Scored(scores, patch, (height, width), question)
@@ -177,11 +182,11 @@ def find(
         As for `score_image`.
     """
     protocol, question = method.protocol, scored.question
-    scale = np.float32(scale_of(protocol, model))
+    scale = scale_of(protocol, model)
     span = _span(scored) if protocol.heat_maps else None
     numbers = np.array(question.numbers, np.int16)
     by_threshold = protocol.threshold > 0 and question.background is not None
-    places = _sample(truth, name)
+    places = sample_pixels(truth, name)
     predicted = np.empty(scored.shape, np.int16)
     values, probabilities = [], []
     for rows, cosines in _strips(scored):
@@ -194,7 +199,7 @@ def find(
         start, stop = (row * scored.shape[1] for row in (rows.start, rows.stop))
         here = places[(places >= start) & (places < stop)] - start
         flat = cosines.reshape(len(numbers), -1)[:, here]
-        likely = _softmax(flat, scale)
+        likely = softmax(flat, scale)
         probabilities.append(likely)
         values.append(
             likely if span is None else maps.reshape(len(numbers), -1)[:, here]
@@ -206,6 +211,19 @@ def find(
         np.concatenate(probabilities, axis=1),
         question,
     )
+
+
+def find_scored(
+    model: Model,
+    picture: Maps,
+    truth: NDArray[np.int16],
+    question: Question,
+    method: Method,
+    name: str,
+) -> Found:
+    """Take an image with a mask through the model; see `score_image` and `find`."""
+    scored = score_image(model, picture, question, method, name)
+    return find(scored, truth, model, method, name)
 
 
 def point_values(scored: Scored, points: Points) -> list[tuple[int, Maps, Any]]:
@@ -258,21 +276,14 @@ def _stretched(cosines: Maps, span: tuple[Maps, Maps]) -> Maps:
     return result
 
 
-def _softmax(cosines: Maps, scale: np.float32) -> Maps:
-    logits = cosines * scale
-    logits -= logits.max(axis=0)
-    np.exp(logits, out=logits)
-    result: Maps = logits / logits.sum(axis=0)
-    return result
-
-
-def _best_probability(cosines: Maps, scale: np.float32) -> Maps:
+def _best_probability(cosines: Maps, scale: float) -> Maps:
     shifted = (cosines - cosines.max(axis=0)) * scale
     best: Maps = 1 / np.exp(shifted).sum(axis=0)
     return best
 
 
-def _sample(truth: NDArray[np.int16], name: str) -> NDArray[np.intp]:
+def sample_pixels(truth: NDArray[np.int16], name: str) -> NDArray[np.intp]:
+    """Choose pixels that count, `SAMPLED` at most, in the order of the flat image."""
     known = np.flatnonzero(truth != IGNORED)
     if len(known) <= SAMPLED:
         return known

@@ -1,0 +1,87 @@
+"""One image of a data set as a user would segment it, to be counted like any other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_gem.evaluation.metrics import OTHER
+from napari_gem.evaluation.protocols import scale_of
+from napari_gem.evaluation.score import Found, encode_picture, sample_pixels
+from napari_gem.segmenting import segment_steps
+from napari_gem.steps import run
+from napari_gem.types import Prompt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_gem.evaluation.question import Question
+    from napari_gem.evaluation.score import Maps, Method
+    from napari_gem.models import Model
+
+
+def find_segmented(
+    model: Model,
+    picture: Maps,
+    truth: NDArray[np.int16],
+    question: Question,
+    method: Method,
+    name: str,
+) -> Found:
+    """Segment an image with a mask.
+
+    Where the data set has no background, none is looked for.
+
+    Parameters
+    ----------
+    model, picture, question, method, name
+        As for `score.score_image`.
+    truth
+        (height, width): class numbers, or `metrics.IGNORED`.
+    """
+    features = encode_picture(model, picture, method, name)
+    # what is no class of the data set by its rest words is background too
+    rest = [
+        number == question.background or words == question.rest
+        for words, number in zip(question.words, question.numbers, strict=True)
+    ]
+    background = [
+        word
+        for words, behind in zip(question.words, rest, strict=True)
+        if behind
+        for word in words
+    ]
+    front = [place for place, behind in enumerate(rest) if not behind]
+    parameters = replace(
+        model.card.score,
+        scale=scale_of(method.protocol, model),
+        background=tuple(background),
+    )
+    usual = Prompt(words=("any",)).threshold
+    prompts = [
+        Prompt(
+            question.words[place],
+            label=label,
+            threshold=method.protocol.threshold or usual,
+        )
+        for label, place in enumerate(front, start=1)
+    ]
+    result = run(segment_steps(model, features, prompts, parameters))
+    nothing = OTHER if question.background is None else question.background
+    numbers = [nothing, *(question.numbers[place] for place in front)]
+    places = sample_pixels(truth, name)
+    likely = result.probabilities.reshape(len(front), -1)[:, places]
+    shares, kept = [*likely], [question.numbers[place] for place in front]
+    if background:
+        shares.append(np.clip(1 - likely.sum(axis=0), 0, 1))
+        kept.append(nothing)
+    values = np.stack(shares)
+    return Found(
+        predicted=np.array(numbers, np.int16)[result.labels],
+        places=places,
+        values=values,
+        probabilities=values,
+        question=replace(question, words=(), numbers=tuple(kept)),
+    )
