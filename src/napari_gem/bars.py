@@ -28,7 +28,13 @@ class Bars:
         if progress.stage != self._stage:
             self.close()
             self._stage = progress.stage
-            self._bar = tqdm(desc=progress.stage, leave=False, disable=None)
+            # what was done before does not count for the estimate
+            self._bar = tqdm(
+                desc=progress.stage,
+                initial=progress.done,
+                leave=False,
+                disable=None,
+            )
         if isinstance(self._bar, tqdm):
             self._bar.total = progress.total or None
             self._bar.n = progress.done
