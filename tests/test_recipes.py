@@ -115,6 +115,12 @@ def test_a_recipe_file_reads_back_the_same(request, name, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_recipe_tells_its_detail(plain, fancy, model):
+    for made in (plain, fancy):
+        wanted = model.backbone.patch_size / made.recipe.encode.zoom
+        assert made.recipe.patch == pytest.approx(wanted)
+
+
 def test_the_recipe_of_saved_results_is_read(fancy, image, tmp_path):
     save(fancy, read_image(image), tmp_path)
     assert recipes.read_recipe(tmp_path) == fancy.recipe

@@ -186,6 +186,7 @@ def score_steps(
             label=label,
             region=features.region,
             architecture=model.card.architecture if from_file else "",
+            patch=features.patch,
         ),
         notices=(
             *features.notices,
