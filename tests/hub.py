@@ -52,6 +52,7 @@ class Hub(ThreadingHTTPServer):
         self.card_data: dict[str, object] = {"license": "cc-by-4.0"}
         self.asked: list[str] = []
         self.sent: list[tuple[str, int, int]] = []
+        self.starts: list[int] = []
         self.go_on = threading.Event()
         self.go_on.set()
         self.cuts = 0
@@ -106,6 +107,8 @@ class Answer(BaseHTTPRequestHandler):
             body = bytes(len(body))
         start = self.headers.get("Range", "").removeprefix("bytes=").rstrip("-")
         first = int(start or 0) if self.server.knows_parts else 0
+        if self.command == "GET":
+            self.server.starts.append(first)
         self.reply(206 if first else 200, body[first:], etag, name=name, first=first)
 
     def reply(

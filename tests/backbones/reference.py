@@ -187,8 +187,9 @@ def read_open_clip(visual: Any, image: Tensor) -> PlainTower:
 
 def read_timm(visual: Any, image: Tensor) -> PlainTower:
     trunk = visual.trunk
-    trunk.set_input_size(tuple(image.shape[2:]))
-    trunk.requires_grad_(False)  # older versions forget it
+    # older versions try their stem in float32, and forget that no gradient is wanted
+    trunk.float().set_input_size(tuple(image.shape[2:]))
+    trunk.double().requires_grad_(False)
     tokens = trunk._pos_embed(trunk.patch_embed(image))
     table = None
     if isinstance(tokens, tuple):
