@@ -5,6 +5,7 @@ import json
 import pickle
 import shutil
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +14,13 @@ from safetensors.torch import load_file, save_file
 
 from napari_gem import backbones, loading, models
 from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.catalogue import make_card
 from napari_gem.download import HubFiles
 from napari_gem.models import is_available, list_models, load_model
 from napari_gem.types import GemError, GemParameters, ModelCard, Progress
 from napari_gem.weights import hash_file, read_weights, shapes
 from tests import peak
+from tests.hub import point_at, serve
 from tests.tiny import CONFIG, PATCH, write_tiny_model
 
 if TYPE_CHECKING:
@@ -112,6 +115,43 @@ def test_files_load(
     torch.save(WRAPPED[case](weights), path)
     model = load_model(str(path), architecture=architecture, device="cpu")
     assert model.precision == "float32"
+    expected = see(load_model(str(folder), device="cpu"))
+    assert torch.nn.functional.cosine_similarity(see(model), expected) > 0.999
+
+
+def test_a_card_knows_activation_and_normalisation(
+    folder: Path, architecture: str
+) -> None:
+    weights = f"file:{folder / 'open_clip_model.safetensors'}"
+    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    plain = make_card("x", "X", architecture=architecture, weights=weights)
+    quick = replace(plain, activation="QuickGELU", mean=mean, std=std)
+    first, second = (load_model(card, device="cpu") for card in (plain, quick))
+    assert (second.backbone.mean, second.backbone.std) == (mean, std)
+    assert first.backbone.mean != mean
+    kinds = [
+        {type(m).__name__ for m in model.backbone._tower.modules()}
+        for model in (first, second)
+    ]
+    assert "GELU" in kinds[0]
+    assert "QuickGELU" not in kinds[0]
+    assert "QuickGELU" in kinds[1]
+
+
+def test_a_single_file_of_the_hub_loads(
+    weights: Weights, folder: Path, architecture: str, tmp_path: Path
+) -> None:
+    module = {f"module.{name}": value for name, value in weights.items()}
+    torch.save({"state_dict": module}, tmp_path / "mine.pt")
+    files = {"ckpt/mine.pt": (tmp_path / "mine.pt").read_bytes()}
+    place = "hf-hub:tiny/model/ckpt/mine.pt"
+    card = make_card("x", "X", architecture=architecture, weights=place, size=9)
+    with serve(files) as hub, point_at(hub.address, tmp_path / "cache"):
+        assert not models.is_available(card)
+        with pytest.raises(models.DownloadNeeded):
+            load_model(card, device="cpu")
+        model = load_model(card, device="cpu", download=True)
+        assert models.is_available(card)
     expected = see(load_model(str(folder), device="cpu"))
     assert torch.nn.functional.cosine_similarity(see(model), expected) > 0.999
 
