@@ -14,7 +14,7 @@ from napari_gem.evaluation.datasets import read_dataset
 from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.run import choose, evaluate_steps, prepare
 from napari_gem.evaluation.score import Method
-from napari_gem.evaluation.store import IMAGES, RESULTS, TALLY
+from napari_gem.evaluation.store import IMAGES, PICTURES, RESULTS, TALLY
 from napari_gem.pipeline import encode, segment
 from napari_gem.steps import run
 from napari_gem.types import GemError, Prompt
@@ -132,6 +132,17 @@ def test_other_measurements_are_not_mixed(
         _work(model, dataset, out, resume=True)
 
 
+def test_a_measurement_does_not_shrink(
+    model: Model, dataset: Dataset, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(evaluate_steps(_work(model, choose(dataset, 2), out)))
+    with pytest.raises(GemError, match=r"2 images are measured .* larger --limit"):
+        _work(model, choose(dataset, 1), out, resume=True)
+    run(evaluate_steps(_work(model, choose(dataset, 3), out, resume=True)))
+    assert _results(out)["measured"] == 3
+
+
 def test_missing_files_are_told_before_work(
     model: Model, scenes: Path, tmp_path: Path
 ) -> None:
@@ -185,6 +196,7 @@ def test_points_are_measured_on_heat_maps(model: Model, tmp_path: Path) -> None:
     overall = _results(out)["overall"]
     assert 0 <= overall["point_iou"] <= 1
     assert overall["iou"] is None
+    assert len(list((out / PICTURES).iterdir())) == 2
 
 
 @pytest.mark.parametrize("name", ["paper", "paper-cosine", "sliding"])

@@ -11,7 +11,14 @@ from napari_gem.evaluation.datasets import Points
 from napari_gem.evaluation.metrics import IGNORED, OTHER
 from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.question import Question
-from napari_gem.evaluation.score import Found, Method, Scored, find, point_values
+from napari_gem.evaluation.score import (
+    Found,
+    Method,
+    Scored,
+    find,
+    point_values,
+    points_right,
+)
 from napari_gem.types import GemParameters
 
 if TYPE_CHECKING:
@@ -95,9 +102,12 @@ def test_points_read_the_heat_map_where_they_are(scored: Scored) -> None:
     )
     maps = score.upsample(scored.scores, scored.patch, 50, slice(0, 37))
     low, high = maps.min(axis=(1, 2)), maps.max(axis=(1, 2))
-    (first, at, positive), (second, other, _), _ = point_values(scored, points)
+    values = point_values(scored, points)
+    (first, at, positive), (second, other, _), _ = values
     assert (first, second) == NUMBERS[:2]
     expected = (maps[0, [0, -1], [0, -1]] - low[0]) / (high[0] - low[0])
     np.testing.assert_allclose(at, expected, atol=1e-5)
     assert positive.tolist() == [True, False]
     assert other == pytest.approx((maps[1, 18, 12] - low[1]) / (high[1] - low[1]))
+    expected_right = [at[0] > 0.5, at[1] <= 0.5, other[0] > 0.5]
+    assert points_right(points, values).tolist() == expected_right

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_gem.evaluation.datasets import Dataset
+    from napari_gem.evaluation.datasets import Dataset, Points
     from napari_gem.evaluation.score import Maps
     from napari_gem.evaluation.store import ImageResult, Store
 
@@ -25,6 +25,9 @@ KEPT = 4
 
 HEIGHT = 220
 """Pixels of a picture."""
+
+RIGHT, WRONG = (0.0, 0.8, 0.3), (0.9, 0.1, 0.1)
+"""Colours of points."""
 
 
 def extremes(
@@ -42,6 +45,10 @@ def extremes(
 def picture_path(folder: Path, name: str) -> Path:
     """Where the picture of a sample is kept."""
     return folder / PICTURES / f"{sha256(name.encode()).hexdigest()[:16]}.jpg"
+
+
+def _step(picture: Maps) -> int:
+    return max(1, int(picture.shape[0]) // HEIGHT)
 
 
 class Pictures:
@@ -68,29 +75,57 @@ class Pictures:
         predicted: NDArray[np.int16],
     ) -> None:
         """Keep the picture of an image if it is among the best or the worst."""
+        if self._keeps(result):
+            step = _step(picture)
+            small = picture[::step, ::step]
+            maps = (labels[::step, ::step] for labels in (truth, predicted))
+            panels = [small, *(self._paint(small, labels) for labels in maps)]
+            self._write(result, np.concatenate(panels, axis=1))
+
+    def offer_points(
+        self, result: ImageResult, picture: Maps, points: Points, right: NDArray[Any]
+    ) -> None:
+        """Likewise for point labels.
+
+        Parameters
+        ----------
+        result, picture
+            As for `offer`.
+        points
+            What was asked.
+        right
+            (points,) whether the answer was right.
+        """
+        if self._keeps(result):
+            step = _step(picture)
+            dotted = picture[::step, ::step].copy()
+            height, width = dotted.shape[:2]
+            for row, column, good in zip(
+                points.rows, points.columns, right, strict=True
+            ):
+                top, left = int(row * (height - 1)), int(column * (width - 1))
+                near = np.s_[max(0, top - 2) : top + 3, max(0, left - 2) : left + 3]
+                dotted[near] = RIGHT if good else WRONG
+            self._write(result, np.concatenate([picture[::step, ::step], dotted], 1))
+
+    def _keeps(self, result: ImageResult) -> bool:
+        """Tell whether an image is among the extremes now; drop those that are not."""
         if result.score is None:
-            return
+            return False
         before = self._scored
         best, worst = extremes([*before, result])
         self._scored = [*best, *worst]
-        folder = self._store.folder
         for dropped in before:
             if dropped not in self._scored:
-                picture_path(folder, dropped.name).unlink(missing_ok=True)
-        if result in self._scored:
-            path = picture_path(folder, result.name)
-            self._write(path, picture, [truth, predicted])
+                path = picture_path(self._store.folder, dropped.name)
+                path.unlink(missing_ok=True)
+        return result in self._scored
 
-    def _write(
-        self, path: Path, picture: Maps, labels: list[NDArray[np.int16]]
-    ) -> None:
+    def _write(self, result: ImageResult, picture: Maps) -> None:
         from PIL import Image
 
-        step = max(1, picture.shape[0] // HEIGHT)
-        small = picture[::step, ::step]
-        panels = [small, *(self._paint(small, map_[::step, ::step]) for map_ in labels)]
-        joined = np.concatenate(panels, axis=1)
-        Image.fromarray(np.rint(joined * 255).astype(np.uint8)).save(path, quality=85)
+        path = picture_path(self._store.folder, result.name)
+        Image.fromarray(np.rint(picture * 255).astype(np.uint8)).save(path, quality=85)
 
     def _paint(self, picture: Maps, labels: NDArray[np.int16]) -> Maps:
         painted = picture * np.float32(0.45)

@@ -17,6 +17,7 @@ from napari_gem.evaluation.score import (
     Method,
     find_scored,
     point_values,
+    points_right,
     read_picture,
     score_image,
 )
@@ -114,6 +115,13 @@ def prepare(
     )
     tally = Tally(len(dataset.classes))
     store = Store(folder, run, tally, resume=resume)
+    names = {sample.name for sample in dataset.samples}
+    beyond = [result.name for result in store.done if result.name not in names]
+    if beyond:
+        raise GemError(
+            f"{len(store.done)} images are measured in '{folder}', first beyond this "
+            f"part of the data set '{beyond[0]}'. Give a larger --limit, or none."
+        )
     return Measurement(model, dataset, method, question, store, tally, skip_bad)
 
 
@@ -193,8 +201,7 @@ def _measure(work: Measurement, sample: Sample, pictures: Pictures) -> ImageResu
             return ImageResult(sample.name, error=str(error))
         raise GemError(f"{error} Leave such pairs out with --skip-bad.") from error
     if truth is None:
-        score = _measure_points(work, sample, picture)
-        return ImageResult(sample.name, _known(score))
+        return _measure_points(work, sample, picture, pictures)
     if work.method.control.name == "absent":
         question = question.absent(set(np.unique(truth).tolist()))
     look = find_segmented if work.method.protocol.pipeline else find_scored
@@ -205,13 +212,20 @@ def _measure(work: Measurement, sample: Sample, pictures: Pictures) -> ImageResu
     return result
 
 
-def _measure_points(work: Measurement, sample: Sample, picture: Maps) -> float:
-    if sample.points is None:
+def _measure_points(
+    work: Measurement, sample: Sample, picture: Maps, pictures: Pictures
+) -> ImageResult:
+    points = sample.points
+    if points is None:
         raise ValueError("a sample without mask and points")
-    asked = set(sample.points.numbers.tolist())
+    asked = set(points.numbers.tolist())
     narrow = work.question.only(lambda number: number in asked)
     scored = score_image(work.model, picture, narrow, work.method, sample.name)
-    return work.tally.add_points(point_values(scored, sample.points))
+    values = point_values(scored, points)
+    result = ImageResult(sample.name, _known(work.tally.add_points(values)))
+    right = points_right(points, values)
+    pictures.offer_points(result, picture, points, right)
+    return result
 
 
 def _truth(dataset: Dataset, sample: Sample, picture: Maps) -> NDArray[np.int16] | None:

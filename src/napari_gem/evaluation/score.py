@@ -251,6 +251,16 @@ def point_values(scored: Scored, points: Points) -> list[tuple[int, Maps, Any]]:
     return found
 
 
+def points_right(
+    points: Points, values: list[tuple[int, Maps, Any]]
+) -> NDArray[np.bool_]:
+    """Tell for each point whether its answer is right, from `point_values`."""
+    right = np.zeros(len(points.rows), bool)
+    for number, at, positive in values:
+        right[points.numbers == number] = (at > POINT_THRESHOLD) == positive
+    return right
+
+
 def _strips(scored: Scored) -> Iterator[tuple[slice, Maps]]:
     height, width = scored.shape
     step = max(1, STRIP // (width * len(scored.scores)))
