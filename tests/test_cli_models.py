@@ -89,7 +89,7 @@ def test_the_table_of_the_documentation_is_the_catalogue(call: Call) -> None:
     assert status == 0
     text = DOCUMENT.read_text(encoding="utf-8")
     told = text.partition("<!-- napari-gem models table -->\n")[2]
-    assert told.strip() == said.strip()
+    assert told.strip().startswith(said.strip())
     assert said.count("\n| [") == len(list_models()) - 1
 
 

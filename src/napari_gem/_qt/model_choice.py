@@ -1,4 +1,4 @@
-"""Choice of model and device, and what can be done with models."""
+"""Choice of the model, and what can be done with models."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QComboBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -45,13 +44,6 @@ if TYPE_CHECKING:
 
     from napari_gem._qt.model_job import Steps
     from napari_gem.types import ModelCard
-
-DEVICES = {
-    "Automatic": "auto",
-    "CUDA (NVIDIA GPU)": "cuda",
-    "MPS (Apple GPU)": "mps",
-    "CPU": "cpu",
-}
 
 
 class ModelChoice(QWidget):
@@ -264,26 +256,6 @@ class ModelChoice(QWidget):
             )
         self._about.setText(text)
         self.combo.setToolTip(f"{card.id}\nLicence: {card.licence}\n{card.source}")
-
-
-class DeviceChoice(QComboBox):
-    """Where the model computes."""
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        for name, device in DEVICES.items():
-            self.addItem(name, device)
-        self.setToolTip("Automatic takes CUDA, else MPS, else the CPU")
-
-    def device(self) -> str:
-        """Device as in a `Request`."""
-        return str(self.currentData())
-
-    def set_device(self, device: str) -> None:
-        """Choose a device; one that is not offered is added."""
-        if self.findData(device) < 0:
-            self.addItem(device, device)
-        self.setCurrentIndex(self.findData(device))
 
 
 def _look_steps() -> Generator[Progress, None, list[str]]:

@@ -23,12 +23,13 @@ from qtpy.QtWidgets import (
 from napari_gem._qt.advanced_panel import PRECISIONS, AdvancedPanel
 from napari_gem._qt.ask import Ask
 from napari_gem._qt.controller import Controller
+from napari_gem._qt.device_choice import DeviceChoice
 from napari_gem._qt.example_bar import ExampleBar
 from napari_gem._qt.example_link import ExampleLink
 from napari_gem._qt.extras import Extras
 from napari_gem._qt.image_panel import ImagePanel
 from napari_gem._qt.keys import KeyBindings
-from napari_gem._qt.model_choice import DeviceChoice, ModelChoice
+from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import NamedModel, download_box
 from napari_gem._qt.policy_box import choose_policy
 from napari_gem._qt.prompt_table import PromptTable
