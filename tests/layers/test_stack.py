@@ -171,6 +171,22 @@ def test_undo_of_a_stack_is_one_step():
     assert np.array_equal(copy.data, painted)
 
 
+def test_old_strokes_do_not_come_back_into_a_stack():
+    scene = Scene()
+    scene.run(0, 1)
+    scene.labels.paint((1, 2, 2), 9)
+    scene.labels.undo()
+    before = scene.labels.data.copy()
+    _, planes = scene.run(0, 1, shift=1)
+    scene.labels.redo()
+    assert np.array_equal(scene.labels.data[1:2], planes[1])
+    scene.labels.paint((1, 2, 2), 9)
+    scene.labels.undo()
+    scene.results.undo()
+    scene.labels.redo()
+    assert np.array_equal(scene.labels.data, before)
+
+
 def test_undo_of_a_first_stack_removes_it():
     scene = Scene()
     scene.run(0, 1)

@@ -166,6 +166,17 @@ def test_painting_that_was_undone_is_none(scene):
     assert scene.results.painted(scene.image) is scene.labels
 
 
+def test_our_undo_leaves_napari_nothing_to_bring_back(scene):
+    scene.show()
+    before = scene.labels.data.copy()
+    scene.show(shift=1, policy="replace")
+    scene.labels.paint((2, 2), 9)
+    scene.labels.undo()
+    scene.results.undo()
+    scene.labels.redo()
+    assert np.array_equal(scene.labels.data, before)
+
+
 @pytest.mark.parametrize("policy", ["new", "ask"])
 def test_policy_new_keeps_the_painted_layer(scene, policy):
     scene.show()

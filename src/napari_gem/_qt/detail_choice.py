@@ -97,6 +97,8 @@ class DetailChoice(QWidget):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt)
         """Show the size of a patch while the pointer is on the slider."""
+        if not hasattr(self, "_linger"):  # Python took us apart before Qt did
+            return False
         if event.type() in (QEvent.Type.Enter, QEvent.Type.FocusIn):
             self._linger.stop()
             self.hinted.emit(self.patch())

@@ -10,6 +10,7 @@ from napari.layers import Layer
 
 from napari_gem import layers
 from napari_gem._qt.results import add_ours, set_rest
+from napari_gem._qt.strokes import forget_strokes
 from napari_gem.layers import fill, stack, update, written
 from napari_gem.types import GemError
 
@@ -203,5 +204,6 @@ class StackResult:
         if written.as_text(layer.features) != written.as_text(features):
             layer.features = features
         ledger[layer] = replace(then, features=written.as_text(layer.features))
+        forget_strokes(layer)
         layer.refresh(extent=False, thumbnail=False, highlight=False)
         return None

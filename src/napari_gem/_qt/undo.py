@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from napari.layers import Layer
 
+from napari_gem._qt.strokes import forget_strokes
 from napari_gem.layers import KEY, written
 
 if TYPE_CHECKING:
@@ -196,6 +197,7 @@ class Undo:
             # hidden maps of classes that are off were not written to
             if layer.data is not state.data:
                 layer.data = state.data
+                forget_strokes(layer)
             set_transform(layer, state.transform)
             if layer.colormap is not state.colormap:
                 layer.colormap = state.colormap
@@ -242,6 +244,7 @@ class Undo:
                     then.own[index] = False if own is None else _unpack(own)
             changed.add(layer)
         for layer in changed:
+            forget_strokes(layer)
             layer.refresh()
 
     def _save_copy(self, layer: Any) -> str:
