@@ -1,0 +1,188 @@
+"""Memory and time of images of any size with the embedded model, from end to end.
+
+For each SIDE this makes an RGB image of SIDE x SIDE pixels as zarr, segments it in a
+process of its own, and tells the time of a tile, the peak of memory over that of the
+loaded model, and the time of a second run, which finds the features. Several sides tell
+whether the time of a tile stays flat::
+
+    python -m tests.bench_large 64 256 1000 2000
+    python -m tests.bench_large 20000 --zoom 1
+
+``--no-tower`` puts the mean colours of patches in the place of the tower's features: all
+but the tower is measured, so that the memory of large images is known soon.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[1]
+LIMIT = 2.5 * 2**30
+WORDS = ["forest, trees", "water, lake", "building", "road"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("sides", type=int, nargs="*", default=[64, 256, 1000, 2000])
+    parser.add_argument("--zoom", type=float)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--no-tower", action="store_true")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="bench-large-", dir=given.folder))
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    print(f"{os.cpu_count()} processors, load {load:.1f}; {folder}", flush=True)
+    try:
+        measured = [bench(folder, side, given) for side in given.sides]
+    finally:
+        if not given.keep:
+            shutil.rmtree(folder)
+    if len(measured) > 1:
+        times = [one["tile"] for one in measured if one["tiles"] > 1]
+        print(f"slowest to median time of a tile: {max(times) / median(times):.2f}")
+    most = max(one["peak"] for one in measured)
+    verdict = "within" if most <= LIMIT else "ABOVE"
+    print(f"peak over the loaded model {most / 2**30:.2f} GiB: {verdict} 2.5 GiB")
+
+
+def bench(folder: Path, side: int, given: argparse.Namespace) -> dict[str, float]:
+    image = folder / f"{side}.zarr"
+    write_image(image, side)
+    found = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, __file__, "--worker", str(image)]
+            + [str(given.zoom or 0), str(int(given.no_tower))],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
+        )
+        found.append(json.loads(done.stdout))
+    first, again = found
+    print(
+        f"{side:6d} px, {first['tiles']:7.0f} tiles: "
+        f"{1000 * first['tile']:6.1f} ms a tile, {first['encoding']:7.1f} s to encode, "
+        f"{first['rest']:6.1f} s to score and write, "
+        f"peak {first['peak'] / 2**20:5.0f} MiB over {first['model'] / 2**20:.0f} MiB; "
+        f"again: {again['tiles']:.0f} tiles, {again['encoding']:.1f} s to find, "
+        f"{again['rest']:.1f} s",
+        flush=True,
+    )
+    return first
+
+
+def write_image(path: Path, side: int) -> None:
+    import zarr
+
+    from napari_gem.samples import read_sample
+
+    pixels = read_sample("aerial")[0].pixels[..., :3]
+    chunk = min(side, 512)
+    array = zarr.create_array(
+        store=str(path), shape=(side, side, 3), chunks=(chunk, chunk, 3), dtype="uint8"
+    )
+    times = -(-side // pixels.shape[1]) + 1
+    wide = np.tile(pixels, (-(-chunk // len(pixels)) + 1, times, 1))
+    for top in range(0, side, chunk):
+        rows = min(chunk, side - top)
+        shifted = np.roll(wide, 37 * top // chunk, axis=(0, 1))
+        array[top : top + rows] = shifted[:rows, :side]
+
+
+def worker(image: Path, zoom: float, tower: bool) -> None:
+    from dataclasses import replace
+
+    import zarr
+
+    from napari_gem import FeatureCache, encode, load_model, segment, segment_large
+
+    model = load_model("embedded")
+    warm = np.zeros((64, 64, 3), np.uint8)
+    segment(encode(warm, model), "forest", model)  # imports what a run imports
+    if not tower:
+        model = replace(model, backbone=NoTower(model.backbone))
+    before = peak()
+    told: list = []
+    moments: dict[str, float] = {}
+
+    def progress(step) -> None:
+        told.append((step.stage, step.done) if step.stage == "Encoding" else None)
+        moments[step.stage] = perf_counter()
+        if step.stage == "Encoding" and "first" not in moments:
+            moments["first"] = perf_counter()
+
+    parameters = replace(model.card.encode, zoom=zoom or model.card.encode.zoom)
+    start = perf_counter()
+    segment_large(
+        zarr.open_array(store=str(image), mode="r"),
+        WORDS,
+        image.with_suffix(".out"),
+        model,
+        encode=parameters,
+        cache=FeatureCache(image.parent / "cache", limit=1 << 40),
+        progress=progress,
+    )
+    end = perf_counter()
+    tiles = max((one[1] for one in told if one), default=0)
+    encoding = moments.get("Encoding", start) - moments.get("first", start)
+    found = moments.get("Reading words", start) - start
+    result = {
+        "tiles": tiles,
+        "tile": encoding / max(1, tiles),
+        "encoding": encoding if tiles else found,
+        "rest": end - moments["Reading words"],
+        "model": before,
+        "peak": peak() - before,
+    }
+    print(json.dumps(result))
+
+
+class NoTower:
+    """A backbone that looks at the colours of patches only."""
+
+    def __init__(self, backbone: Any) -> None:
+        import torch
+
+        self._backbone = backbone
+        rng = np.random.default_rng(0)
+        mixed = rng.normal(size=(3, backbone.channels)).astype(np.float32)
+        self._mixed = torch.from_numpy(mixed)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backbone, name)
+
+    def encode_patches(self, pixels: Any, parameters: Any) -> Any:
+        import torch
+
+        from napari_gem.backbones import PatchFeatures
+
+        means = torch.nn.functional.avg_pool2d(pixels, self._backbone.patch_size)
+        patches = means.movedim(1, -1) @ self._mixed
+        return PatchFeatures(patches, patches.mean(dim=(1, 2)))
+
+
+def peak() -> float:
+    """Bytes that this process took at most."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        worker(Path(sys.argv[2]), float(sys.argv[3]), sys.argv[4] == "0")
+    else:
+        main()
