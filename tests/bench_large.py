@@ -8,8 +8,8 @@ whether the time of a tile stays flat::
     python -m tests.bench_large 64 256 1000 2000
     python -m tests.bench_large 20000 --zoom 1
 
-``--no-tower`` puts the mean colours of patches in the place of the tower's features: all
-but the tower is measured, so that the memory of large images is known soon.
+``--no-tower`` puts the mean colours of patches in the place of the tower's features:
+all but the tower is measured, so that the memory of large images is known soon.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ def bench(folder: Path, side: int, given: argparse.Namespace) -> dict[str, float
     write_image(image, side)
     found = []
     for _ in range(2):
+        more = str(given.zoom or 0), str(int(given.no_tower))
         done = subprocess.run(
-            [sys.executable, __file__, "--worker", str(image)]
-            + [str(given.zoom or 0), str(int(given.no_tower))],
+            [sys.executable, __file__, "--worker", str(image), *more],
             stdout=subprocess.PIPE,
             check=True,
             text=True,

@@ -6,13 +6,14 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from napari_gem import cli_models
+from napari_gem import cli_cache, cli_models
 from napari_gem._version import __version__
 from napari_gem.bars import Bars
 from napari_gem.consent import with_consent
@@ -22,13 +23,12 @@ from napari_gem.types import GemError, label_ids
 if TYPE_CHECKING:
     from typing import Any
 
-    from numpy.typing import NDArray
-
     from napari_gem.files import ImageFile
     from napari_gem.models import Model
     from napari_gem.types import (
         Appearance,
         EncodeParameters,
+        LazyArray,
         Prompt,
         Region,
         Segmentation,
@@ -42,6 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_cache.app, name="cache")
 
 ModelName = Annotated[
     str,
@@ -62,6 +63,9 @@ Download = Annotated[
 Index = Annotated[str, typer.Option(help="Plane of a stack, such as 0 or 3,1.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 ImagePath = Annotated[Path, typer.Argument(help="TIFF, PNG or JPEG file.")]
+AnyImage = Annotated[
+    Path, typer.Argument(help="TIFF, PNG, JPEG or npy file, or zarr folder.")
+]
 
 SMALLEST = 1e-6
 """Of numbers that must be above 0."""
@@ -80,7 +84,7 @@ def _version(
 
 @app.command()
 def segment(
-    image: ImagePath,
+    image: AnyImage,
     output: Output,
     prompt: Annotated[
         list[str] | None,
@@ -163,15 +167,26 @@ def segment(
         list[str] | None,
         typer.Option(help="Words for what is no class; '' for none. Repeat."),
     ] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(help="Resolution of a pyramid; 0 is the finest.", min=0),
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option(help="Keep the encoded image for the next run.")
+    ] = True,
     download: Download = False,
 ) -> None:
     """Segment one image by words into a folder of files.
 
-    What is left out is taken from the prompt set, or as it suits the model.
+    What is left out is taken from the prompt set, or as it suits the model. Of large
+    images labels and probabilities are written as OME-Zarr, and only parts are read.
     """
-    from napari_gem import export, files, pipeline
+    from napari_gem import export, large, pipeline
     from napari_gem.checks import check_prompts, check_score
+    from napari_gem.cli_image import Opened, report_stored
+    from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import load_model
+    from napari_gem.steps import run
     from napari_gem.types import LabelParameters
 
     if detail is not None and zoom is not None:
@@ -181,9 +196,7 @@ def segment(
     if threshold is not None:
         prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
     check_prompts(prompts)
-    found = files.read_image(image, _parse_index(index))
-    appearance = _appearance(found.pixels, percentiles, limits, gamma)
-    pipeline.check_maps(len(prompts), found.pixels.shape[:2])
+    opened = Opened(image, _parse_index(index), len(prompts))
     export.check_folder(output)
     with Bars() as bars:
         loaded = with_consent(
@@ -198,7 +211,9 @@ def segment(
             bars,
             allowed=download,
         )
-        encode = _encode_parameters(loaded, detail, zoom)
+        view = opened.view(level, detail, loaded.backbone.patch_size)
+        appearance = _appearance(view.pixels, percentiles, limits, gamma)
+        encode = _encode_parameters(loaded, detail, zoom, view.factor)
         gem = _given(
             depth=depth,
             iterations=iterations,
@@ -213,23 +228,43 @@ def segment(
         )
         score = replace(loaded.card.score, **given)
         check_score(score)
-        features = pipeline.encode(
-            found.pixels,
+        encoding = partial(
+            FeatureCache().encode_steps
+            if cache or view.large
+            else pipeline.encode_steps,
             loaded,
-            appearance=appearance,
-            parameters=replace(encode, gem=replace(encode.gem, **gem)),
-            region=_region(region),
-            progress=bars.show,
+            view.pixels,
+            appearance,
+            replace(encode, gem=replace(encode.gem, **gem)),
+            region=view.place(_region(region)),
         )
-        result = pipeline.segment(
-            features,
-            prompts,
-            loaded,
-            parameters=score,
-            label=LabelParameters(minimum_size),
-            progress=bars.show,
-        )
-    _report(result, found, output)
+        features = run(encoding(), bars.show)
+        label = LabelParameters(minimum_size)
+        if view.large:
+            steps = large.segment_large_steps(
+                loaded,
+                features,
+                prompts,
+                output,
+                score,
+                label,
+                pixel_size=view.file.pixel_size or (1.0, 1.0),
+                unit=view.file.unit,
+            )
+            stored = run(steps, bars.show)
+        else:
+            result = pipeline.segment(
+                features,
+                prompts,
+                loaded,
+                parameters=score,
+                label=label,
+                progress=bars.show,
+            )
+    if view.large:
+        report_stored(stored, output)
+    else:
+        _report(result, view.file, output)
 
 
 @app.command()
@@ -395,7 +430,7 @@ def _templates(given: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _appearance(
-    pixels: NDArray[Any],
+    pixels: LazyArray,
     percentiles: tuple[float, float],
     limits: tuple[float, float] | None,
     gamma: float,
@@ -420,10 +455,10 @@ def _region(corners: tuple[int, int, int, int] | None) -> Region | None:
 
 
 def _encode_parameters(
-    model: Model, detail: float | None, zoom: float | None
+    model: Model, detail: float | None, zoom: float | None, factor: float
 ) -> EncodeParameters:
     if detail is not None:
-        zoom = model.backbone.patch_size / detail
+        zoom = model.backbone.patch_size * factor / detail
     return replace(model.card.encode, **_given(zoom=zoom))
 
 

@@ -146,7 +146,7 @@ def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
         if pixels.ndim != len(axes):
             raise GemError(f"'{path.name}' has axes that do not fit its shape.")
         page = tiff.pages.first
-        rgb = "S" in axes and _is_color(page)
+        rgb = "S" in axes and is_color(page)
         for name in "YXS" if rgb else "YX":
             if name in axes:
                 pixels = np.moveaxis(pixels, axes.index(name), -1)
@@ -159,7 +159,7 @@ def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
         mask = pixels.dtype == np.bool_ and (tiff.is_shaped or tiff.is_ome)
         if page.photometric == MINISWHITE and not mask:
             pixels = _invert(pixels, page.bitspersample)
-        size, unit = _pixel_size(tiff, page)
+        size, unit = pixel_size_of(tiff, page)
         geo = tuple(
             (code, letter, page.tags[code].value)
             for code, letter in GEO_TAGS.items()
@@ -168,7 +168,8 @@ def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
     return ImageFile(pixels, size, unit, geo), rgb
 
 
-def _is_color(page: TiffPage) -> bool:
+def is_color(page: TiffPage) -> bool:
+    """Tell whether the samples of a page are red, green, blue and perhaps alpha."""
     # tifffile decodes the YCbCr of JPEG to RGB
     return page.photometric in (RGB, YCBCR) and page.samplesperpixel in (3, 4)
 
@@ -189,9 +190,10 @@ def _invert(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
     return -1 - pixels
 
 
-def _pixel_size(
+def pixel_size_of(
     tiff: TiffFile, page: TiffPage
 ) -> tuple[tuple[float, float] | None, str]:
+    """Read the (height, width) of a pixel and its unit; None and empty if not told."""
     if tiff.is_ome and tiff.ome_metadata:
         from tifffile import xml2dict
 

@@ -17,15 +17,21 @@ def run(
     steps: Generator[Progress, None, Returned],
     progress: Callable[[Progress], object] | None = None,
 ) -> Returned:
-    """Run steps to their end and return their result."""
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            result: Returned = end.value
-            return result
-        if progress:
-            progress(step)
+    """Run steps to their end and return their result.
+
+    If the progress is answered by an exception, the steps are closed first.
+    """
+    try:
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                result: Returned = end.value
+                return result
+            if progress:
+                progress(step)
+    finally:
+        steps.close()
 
 
 class Clock:

@@ -1,0 +1,128 @@
+"""The command line's image: read at once, or opened to be read in parts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import typer
+
+from napari_gem.files import ImageFile, read_image
+from napari_gem.segmenting import LARGEST_MAPS
+from napari_gem.sources import LARGE, Source, open_source
+from napari_gem.types import GemError, label_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_gem.types import LazyArray, Region, StoredSegmentation
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One resolution of an image.
+
+    Attributes
+    ----------
+    pixels
+        (height, width) or (height, width, 3 or 4); a part is read when it is sliced.
+    large
+        Whether results are to be written in parts.
+    file
+        The image with what its file tells; without pixels if it is large.
+    factor
+        Pixels of the finest resolution for one of this.
+    level
+        Its number.
+    source
+        What was opened; None for a file that was read at once.
+    """
+
+    pixels: LazyArray
+    large: bool
+    file: ImageFile
+    factor: float = 1.0
+    level: int = 0
+    source: Source | None = None
+
+    def place(self, region: Region | None) -> Region | None:
+        """Turn a region of the finest resolution to one of this."""
+        if region is None or self.source is None:
+            return region
+        return self.source.place(region, self.level)
+
+
+class Opened:
+    """An image file.
+
+    Parameters
+    ----------
+    path, index
+        As of `napari_gem.sources.open_source`.
+    classes
+        How many maps there will be.
+    """
+
+    def __init__(self, path: Path, index: Sequence[int], classes: int) -> None:
+        self._name = path.name
+        self._classes = classes
+        self._source = open_source(path, index)
+        self._file = read_image(path, index) if self._source is None else None
+
+    def view(self, level: int | None, detail: float | None, patch: int) -> View:
+        """Choose a resolution, and read it if it is small.
+
+        Parameters
+        ----------
+        level
+            The one wanted; None takes the coarsest that shows the detail.
+        detail
+            Pixels of the finest resolution for a patch; None for no wish.
+        patch
+            Side of the model's patches in pixels.
+        """
+        source = self._source
+        count = 1 if source is None else len(source.levels)
+        if level is not None and level >= count:
+            raise GemError(
+                f"Level {level} came; '{self._name}' has levels 0 to {count - 1}."
+            )
+        if source is None:
+            assert self._file is not None  # noqa: S101 (for the type checker)
+            pixels: LazyArray = self._file.pixels
+            return View(pixels, self._is_large(pixels), self._file)
+        if level is None:
+            level = source.choose(detail / patch if detail else None)
+        pixels = source.levels[level]
+        factor = source.factor(level)
+        large = self._is_large(pixels)
+        if not large:
+            pixels = np.asarray(pixels[:, :])
+        size = source.pixel_size and tuple(n * factor for n in source.pixel_size)
+        file = ImageFile(
+            np.zeros((0, 0)) if large else np.asarray(pixels),
+            None if size is None else (size[0], size[1]),
+            source.unit,
+        )
+        if count > 1:
+            shape = " x ".join(map(str, pixels.shape[:2]))
+            typer.echo(f"Level {level} of 0 to {count - 1} is used: {shape} pixels.")
+        return View(pixels, large, file, factor, level, source)
+
+    def _is_large(self, pixels: LazyArray) -> bool:
+        count = pixels.shape[0] * pixels.shape[1]
+        return count > LARGE or 4 * count * self._classes > LARGEST_MAPS
+
+
+def report_stored(result: StoredSegmentation, folder: Path) -> None:
+    """Say what was found and where it is."""
+    for notice in result.notices:
+        typer.echo(notice, err=True)
+    prompts = result.recipe.prompts
+    ids = label_ids(prompts)
+    for number, prompt, share in zip(ids, prompts, result.shares, strict=True):
+        typer.echo(f"{number:4} {prompt.name}: {share:.1%} of the image")
+    names = "labels.zarr, probabilities.zarr, recipe.json"
+    typer.echo(f"Results in {folder.resolve()}: {names}")
