@@ -34,15 +34,9 @@ def test_no_grid_is_seen_on_a_calm_image(model, kind: str) -> None:
     pixels = np.dstack([255 * shown] * 3).astype(np.uint8)
     parameters = replace(model.card.encode, tile=16, overlap=4)
     features = encode(pixels, model, parameters=parameters).array.astype(np.float32)
-    one = replace(parameters, tile=28, overlap=0)
-    single = encode(pixels, model, parameters=one).array.astype(np.float32)
-    starts = plan_tiles(28, 28, 16, 4).right[1:]
-    seams = np.zeros(27, bool)
-    for start in starts:
-        seams[start - 1 : start + 4] = True  # where the weights of tiles change
-    edge = slice(2, -2)  # the border of the image is seen in one tile too
-    steps = [
-        np.linalg.norm(np.diff(array, axis=1), axis=-1)[edge].mean(axis=0)
-        for array in (features, single)
-    ]
-    assert steps[0][seams].max() <= max(0.02, 1.2 * steps[1].max())
+    inner = features[2:-2]  # the border of the image is seen in one tile too
+    steps = np.linalg.norm(np.diff(inner, axis=1), axis=-1).mean(axis=0)
+    start = plan_tiles(28, 28, 16, 4).right[1]
+    begins_and_ends = steps[[start - 1, start + 3]]
+    # twice the median, were tiles cut off and not blended
+    assert begins_and_ends.max() <= max(0.012, 1.5 * np.median(steps))
