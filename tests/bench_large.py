@@ -1,9 +1,10 @@
 """Memory and time of images of any size with the embedded model, from end to end.
 
-For each SIDE this makes an RGB image of SIDE x SIDE pixels as zarr, segments it in a
-process of its own, and tells the time of a tile, the peak of memory over that of the
-loaded model, and the time of a second run, which finds the features. Several sides tell
-whether the time of a tile stays flat::
+For each SIDE this makes an RGB image of SIDE x SIDE pixels as zarr (or of ``--rows``
+and SIDE columns, since memory grows with the width), segments it in a process of its
+own, and tells the time of a tile, the peak of memory over that of the loaded model, and
+the time of a second run, which finds the features. Several sides tell whether the time
+of a tile stays flat::
 
     python -m tests.bench_large 64 256 1000 2000
     python -m tests.bench_large 20000 --zoom 1
@@ -41,6 +42,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--keep", action="store_true")
     parser.add_argument("--no-tower", action="store_true")
+    parser.add_argument("--rows", type=int, help="height, if it is not SIDE")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-large-", dir=given.folder))
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
@@ -60,7 +62,7 @@ def main() -> None:
 
 def bench(folder: Path, side: int, given: argparse.Namespace) -> dict[str, float]:
     image = folder / f"{side}.zarr"
-    write_image(image, side)
+    write_image(image, given.rows or side, side)
     found = []
     for _ in range(2):
         more = str(given.zoom or 0), str(int(given.no_tower))
@@ -85,7 +87,7 @@ def bench(folder: Path, side: int, given: argparse.Namespace) -> dict[str, float
     return first
 
 
-def write_image(path: Path, side: int) -> None:
+def write_image(path: Path, height: int, side: int) -> None:
     import zarr
 
     from napari_gem.samples import read_sample
@@ -93,12 +95,15 @@ def write_image(path: Path, side: int) -> None:
     pixels = read_sample("aerial")[0].pixels[..., :3]
     chunk = min(side, 512)
     array = zarr.create_array(
-        store=str(path), shape=(side, side, 3), chunks=(chunk, chunk, 3), dtype="uint8"
+        store=str(path),
+        shape=(height, side, 3),
+        chunks=(chunk, chunk, 3),
+        dtype="uint8",
     )
     times = -(-side // pixels.shape[1]) + 1
     wide = np.tile(pixels, (-(-chunk // len(pixels)) + 1, times, 1))
-    for top in range(0, side, chunk):
-        rows = min(chunk, side - top)
+    for top in range(0, height, chunk):
+        rows = min(chunk, height - top)
         shifted = np.roll(wide, 37 * top // chunk, axis=(0, 1))
         array[top : top + rows] = shifted[:rows, :side]
 

@@ -202,9 +202,24 @@ def test_two_processes_make_the_same_entry(model: Model, tmp_path: Path) -> None
     next(slow)
     quick = encoded(two, model, told := [])
     assert tiles(told) > 10
+    one.clear()  # takes nothing from the one that is at work
     late = run(slow)
     assert (late.array == quick.array).all()
     assert len(one.entries()) == 1
+
+
+def test_locks_of_the_past_are_swept(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "LOCK_SECONDS", -1.0)
+    monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
+    cache = FeatureCache(tmp_path)
+    for rows in (40, 50, 60):
+        used = encoded(cache, model, pixels=PIXELS[:rows])
+    cache.trim()
+    assert len(list((tmp_path / "locks").iterdir())) == 1
+    assert cache.clear() > 0
+    segment(used, "cat", model)
 
 
 def test_a_full_disk_is_told(

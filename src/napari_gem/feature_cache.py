@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -51,6 +52,9 @@ LIMIT = 20 << 30
 
 IN_MEMORY = 1 << 29
 """Features of at most so many bytes are read into memory."""
+
+LOCK_SECONDS = 60.0
+"""Locks younger than this are not looked at: they may be about to be taken."""
 
 PART = ".part"
 
@@ -117,6 +121,7 @@ class FeatureCache:
 
     def trim(self) -> None:
         """Remove what was used longest ago until the limit holds."""
+        self._sweep()
         entries = self.entries()
         total = sum(entries.values())
         for name in list(entries)[:-1]:
@@ -201,16 +206,18 @@ class FeatureCache:
         lock.acquire()
         return lock
 
+    def _sweep(self) -> None:
+        """Remove locks that nobody holds any more, but none that is being taken."""
+        for path in (self.folder / "locks").iterdir():
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > LOCK_SECONDS:
+                    _drop(path)
+
     def _remove(self, name: str) -> bool:
         entry = name.removesuffix(PART)
         for path in (self.folder / "locks").glob(f"{entry}*.lock"):
-            with suppress(OSError):
-                try:
-                    with FileLock(path, timeout=0):
-                        pass
-                except Timeout:
-                    return False
-                path.unlink(missing_ok=True)
+            if not _drop(path):
+                return False
         gone = self.folder / f"{name}.gone-{uuid.uuid4().hex}"
         try:
             (self.folder / name).rename(gone)
@@ -233,7 +240,10 @@ class _Writing:
         try:
             self._lock.acquire(timeout=0)
         except Timeout:  # another process makes it: this one makes its own
-            self._part = self._part.with_suffix(f".{uuid.uuid4().hex}{PART}")
+            own = f"{self._target.name}.{uuid.uuid4().hex}"
+            self._part = self._part.with_name(own + PART)
+            self._lock = FileLock(Path(self._lock.lock_file).with_name(f"{own}.lock"))
+            self._lock.acquire()
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -324,6 +334,19 @@ class _Sink:
             return 0
         done = int(state.pop("done"))
         return done if state == self._state else 0
+
+
+def _drop(path: Path) -> bool:
+    """Remove a lock unless somebody holds it."""
+    try:
+        with FileLock(path, timeout=0):
+            pass
+        path.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    except OSError:  # gone, or the system does not let go of it yet
+        return not path.exists()
+    return True
 
 
 def _read(folder: Path, lock: FileLock) -> Features:

@@ -300,5 +300,6 @@ def check_maps(classes: int, shape: tuple[int, int]) -> None:
     if size > LARGEST_MAPS:
         raise GemError(
             f"{classes} maps of {height} x {width} pixels would take "
-            f"{size / 2**30:.0f} GiB. Ask for fewer classes or crop the image."
+            f"{size / 2**30:.0f} GiB. Ask for fewer classes, crop the image, or let "
+            "`napari-gem segment` or `segment_large` write them to disk."
         )
