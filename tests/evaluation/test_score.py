@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import torch
 
 from napari_gem.evaluation import score
 from napari_gem.evaluation.controls import Control
@@ -16,10 +18,12 @@ from napari_gem.evaluation.score import (
     Method,
     Scored,
     find,
+    find_scored,
     point_values,
     points_right,
 )
 from napari_gem.types import GemParameters
+from training.scenes import draw_scene
 
 if TYPE_CHECKING:
     from napari_gem.models import Model
@@ -83,6 +87,28 @@ def test_heat_maps_reach_from_nought_to_one(scored: Scored, model: Model) -> Non
     found = _find(scored, model, "paper", threshold=0)
     assert found.values.min() >= 0 and found.values.max() <= 1
     assert found.values.max(axis=1) == pytest.approx(1, abs=0.1)
+
+
+def test_heat_maps_are_made_as_in_the_released_code(model: Model) -> None:
+    protocol = replace(find_protocol("paper"), size=96)
+    method = Method("paper", protocol, Control(), model.card.encode.gem)
+    question = Question((("water",), ("forest",)), (0, 1), None, ("d",))
+    pixels = draw_scene("validation", 0, domain="aerial").image[:96, :96]
+    picture = pixels.astype(np.float32) / 255
+    truth = np.zeros((96, 96), np.int16)
+    found = find_scored(model, picture, truth, question, method, "a")
+    # the steps of gem_wrapper.py: features, cosine, bilinear, minimum to maximum
+    image = torch.from_numpy(picture.transpose(2, 0, 1))[None]
+    with torch.inference_mode():
+        patches = model.backbone.encode_patches(image, method.gem).patches[0]
+        sentences = ["a photo of a water.", "a photo of a forest."]
+        texts = model.backbone.encode_texts(sentences)
+    unit = torch.nn.functional.normalize
+    cosines = (unit(patches, dim=-1) @ unit(texts, dim=-1).T).movedim(-1, 0)[None]
+    maps = torch.nn.functional.interpolate(cosines, (96, 96), mode="bilinear")[0]
+    low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    expected = ((maps - low) / (high - low)).reshape(2, -1).numpy()
+    np.testing.assert_allclose(found.values, expected, atol=5e-3)  # stored in half
 
 
 def test_unsure_pixels_are_background(scored: Scored, model: Model) -> None:
