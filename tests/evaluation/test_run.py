@@ -48,6 +48,13 @@ def _results(folder: Path) -> dict[str, Any]:
     return found
 
 
+def _stop_after(images: int, work: Measurement) -> None:
+    steps = evaluate_steps(work)
+    for step in steps:
+        if step.stage == "Evaluating" and step.done == images:
+            steps.close()
+
+
 @pytest.fixture
 def dataset(scenes: Path) -> Dataset:
     return read_dataset("folder", scenes)
@@ -56,9 +63,11 @@ def dataset(scenes: Path) -> Dataset:
 def test_figures_are_those_of_segment_and_scikit_learn(
     model: Model, dataset: Dataset, tmp_path: Path
 ) -> None:
-    work = _work(model, dataset, tmp_path / "out")
-    steps = list(evaluate_steps(work))
-    assert [(s.done, s.total) for s in steps] == [(i, 4) for i in range(5)]
+    fresh = replace(model, texts={})
+    steps = list(evaluate_steps(_work(fresh, dataset, tmp_path / "out")))
+    measured = [(s.done, s.total) for s in steps if s.stage == "Evaluating"]
+    assert measured == [(i, 4) for i in range(5)]
+    assert steps[0].stage == "Reading words"
     prompts = [Prompt(entry.words) for entry in dataset.classes]
     nothing_else = replace(model.card.score, background=())
     truths, labels = [], []
@@ -84,14 +93,11 @@ def test_a_stopped_measurement_goes_on_to_the_same_figures(
     model: Model, dataset: Dataset, tmp_path: Path
 ) -> None:
     run(evaluate_steps(_work(model, dataset, tmp_path / "whole")))
-    stopped = evaluate_steps(_work(model, dataset, tmp_path / "parts"))
-    for _ in range(3):
-        next(stopped)
-    stopped.close()
+    _stop_after(2, _work(model, dataset, tmp_path / "parts"))
     assert _results(tmp_path / "parts")["measured"] == 2
     again = _work(model, dataset, tmp_path / "parts", resume=True)
     steps = list(evaluate_steps(again))
-    assert [step.done for step in steps] == [2, 3, 4]
+    assert [step.done for step in steps if step.stage == "Evaluating"] == [2, 3, 4]
     whole, parts = _results(tmp_path / "whole"), _results(tmp_path / "parts")
     assert parts["overall"] == whole["overall"]
     assert parts["classes"] == whole["classes"]
@@ -101,9 +107,7 @@ def test_images_behind_the_saved_counts_are_measured_again(
     model: Model, dataset: Dataset, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    steps = evaluate_steps(_work(model, dataset, out))
-    next(steps), next(steps)
-    steps.close()
+    _stop_after(1, _work(model, dataset, out))
     saved = (out / TALLY).read_bytes()
     run(evaluate_steps(_work(model, dataset, out, resume=True)))
     before = _results(out)

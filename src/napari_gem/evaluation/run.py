@@ -11,6 +11,7 @@ import numpy as np
 from napari_gem._version import __version__
 from napari_gem.evaluation.masks import check_size, read_mask
 from napari_gem.evaluation.pictures import Pictures
+from napari_gem.evaluation.protocols import templates_of
 from napari_gem.evaluation.question import ask
 from napari_gem.evaluation.report import write_report
 from napari_gem.evaluation.score import (
@@ -24,6 +25,7 @@ from napari_gem.evaluation.score import (
 from napari_gem.evaluation.segmented import find_segmented
 from napari_gem.evaluation.store import ImageResult, Run, Store, write_results
 from napari_gem.evaluation.tally import Tally
+from napari_gem.text import embed_steps
 from napari_gem.types import GemError, Progress
 
 if TYPE_CHECKING:
@@ -163,7 +165,7 @@ def evaluate_steps(work: Measurement) -> Generator[Progress, None, None]:
     Yields
     ------
     Progress
-        Before the first image and after each.
+        While words are read, before the first image and after each.
 
     Raises
     ------
@@ -176,6 +178,9 @@ def evaluate_steps(work: Measurement) -> Generator[Progress, None, None]:
     pictures = Pictures(work.store, work.dataset)
     started = saved = time.monotonic()
     try:
+        if left and work.dataset.format is not None:
+            yield from _read_words(work)
+            started = saved = time.monotonic()
         yield Progress("Evaluating", total - len(left), total)
         for number, sample in enumerate(left, start=1):
             work.store.add(_measure(work, sample, pictures))
@@ -189,6 +194,13 @@ def evaluate_steps(work: Measurement) -> Generator[Progress, None, None]:
         work.store.save()
         write_results(work.store, work.tally)
         write_report(work.store, work.tally)
+
+
+def _read_words(work: Measurement) -> Generator[Progress, None, None]:
+    """Read all words at once, since the first image would wait for them unseen."""
+    words = [word for group in work.question.words for word in group]
+    templates = templates_of(work.method.protocol, work.model)
+    yield from embed_steps(work.model.backbone, words, templates, work.model.texts)
 
 
 def _measure(work: Measurement, sample: Sample, pictures: Pictures) -> ImageResult:
