@@ -82,6 +82,16 @@ def test_a_second_run_encodes_nothing(model: Model, tmp_path: Path) -> None:
     assert next(iter(first.entries().values())) > 2 * one.array.size
 
 
+def test_the_library_takes_a_cache(model: Model, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    for _ in range(2):
+        told.clear()
+        cache = FeatureCache(tmp_path)
+        found = encode(PIXELS, model, cache=cache, progress=told.append)
+    assert tiles(told) == 0
+    assert (found.array == encode(PIXELS, model).array).all()
+
+
 @pytest.mark.parametrize(
     "change", ["pixels", "appearance", "parameters", "model", "precision"]
 )

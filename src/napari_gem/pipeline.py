@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import Model
     from napari_gem.types import LazyArray
 
@@ -61,6 +62,7 @@ def encode(
     appearance: Appearance | None = None,
     parameters: EncodeParameters | None = None,
     region: Region | None = None,
+    cache: FeatureCache | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Features:
     """Encode an image once, to segment it by any number of words.
@@ -79,6 +81,9 @@ def encode(
         None takes those of the model's card.
     region
         The part to encode; None for all.
+    cache
+        Where features are kept on disk, to be found by the next call with the same
+        pixels, model and parameters; None keeps them in memory only.
     progress
         Called with a `Progress` now and then.
 
@@ -95,7 +100,8 @@ def encode(
     pixels = as_pixels(image)
     loaded = load_model(model) if isinstance(model, str) else model
     shown = appearance or stretch(pixels)
-    steps = encode_steps(loaded, pixels, shown, parameters, region=region)
+    encoding = cache.encode_steps if cache else encode_steps
+    steps = encoding(loaded, pixels, shown, parameters, region=region)
     return run(steps, progress)
 
 
