@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tomli_w
 import torch
 
 import napari_gem
@@ -21,9 +22,11 @@ from napari_gem.catalogue import (
     configuration,
     group_models,
     hub_files,
+    is_own,
     list_models,
     make_card,
     open_clip_architectures,
+    own_errors,
 )
 from napari_gem.own_models import add_own, forget_own, own_path, read_own
 from napari_gem.types import (
@@ -210,24 +213,42 @@ def test_own_models_are_added_replaced_and_forgotten(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", ["no toml", "model = 3", '[[model]]\nid = "x"', "[[model]]\nid = 1\n"]
 )
-def test_a_damaged_own_catalogue_is_left_alone(
-    content: str, own_folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_damaged_own_catalogue_is_left_alone(content: str, own_folder: Path) -> None:
     own_folder.mkdir()
     own_path().write_text(content)
     assert list_models() == (list_models()[0], *CARDS)
-    assert "Your own models are left out" in caplog.text
+    assert [str(own_path()) in sentence for sentence in own_errors()] == [True]
+    assert not is_own(CARDS[0])
     with pytest.raises(GemError, match="cannot be read"):
         add_own(own(own_folder / "a.pt"))
     assert own_path().read_text() == content
 
 
-def test_a_wrong_entry_of_an_own_catalogue_is_told(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"licens": "MIT"}, "'licens'"),
+        ({"weights": 3}, "wrong kind"),
+        ({"encode": 3}, "wrong kind"),
+        ({"encode": {"gem": 3}}, "wrong kind"),
+        ({"score": {"templates": 3}}, ""),
+        ({"score": {"templates": "nonsense"}}, "nonsense"),
+        ({"size": "large"}, "size"),
+        ({"id": CARDS[0].id}, "two models"),
+        ({"id": "other"}, "two models"),
+    ],
+)
+def test_a_wrong_entry_is_told_and_leaves_the_others(
+    tmp_path: Path, own_folder: Path, wrong: dict[str, Any], message: str
 ) -> None:
-    add_own(own(tmp_path / "a.pt", licens="MIT"))
-    assert list_models()[-1].id == CARDS[-1].id
-    assert "'licens'" in caplog.text
+    entries = [own(tmp_path / "a.pt"), own(tmp_path / "b.pt", id="other")]
+    entries.append(own(tmp_path / "c.pt", id="third") | wrong)
+    own_folder.mkdir()
+    own_path().write_text(tomli_w.dumps({"model": entries}))
+    assert [card.id for card in list_models()[-2:]] == ["mine", "other"]
+    (sentence,) = own_errors()
+    assert message in sentence
+    assert str(own_path()) in sentence
 
 
 def test_an_own_catalogue_that_cannot_be_written_is_told(own_folder: Path) -> None:

@@ -161,6 +161,11 @@ def test_own_files_go_on_the_list_and_stay_on_disk(call: Call, tmp_path: Path) -
     assert (
         "is a model 'my-model' already" in call("models", "add", weights, *options)[2]
     )
+    weights.rename(tmp_path / "away.pt")
+    status, _, error = call("models", "download", "my-model")
+    assert status == 2
+    assert f"'{weights}', which is not there" in error
+    (tmp_path / "away.pt").rename(weights)
     assert "was not touched" in call("models", "remove", "my-model")[2]
     assert weights.read_bytes() == b"weights"
     assert "my-model" not in call("models")[1]

@@ -274,6 +274,12 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows quotes other
 
 
 @posix
+def test_a_script_names_the_architecture_of_a_weights_file(plain):
+    recipe = replace(plain.recipe, model="/a/b.pt", architecture="ViT-B-16")
+    script = recipes.as_python(recipe)
+    assert "'/a/b.pt', precision='float32', architecture='ViT-B-16')" in script
+
+
 def test_the_command_gives_the_same_labels(model, image, monkeypatch, tmp_path):
     score = replace(
         model.card.score,

@@ -6,7 +6,6 @@ Neither torch nor open_clip is imported, and no network is asked.
 from __future__ import annotations
 
 import json
-import logging
 import re
 import tomllib
 from functools import cache
@@ -16,12 +15,10 @@ from typing import Any
 
 from napari_gem import download as downloads
 from napari_gem.download import HubFiles
-from napari_gem.own_models import read_own
+from napari_gem.own_models import own_path, read_own
 from napari_gem.prompts import read_background, read_templates
 from napari_gem.records import from_json
 from napari_gem.types import GemError, ModelCard
-
-logger = logging.getLogger(__name__)
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 DOMAINS = (
@@ -41,14 +38,14 @@ _LARGE = re.compile(r"(vit|pe-core|eva0\d)[-_](so400m|l|h|g|bigg|e)[-_]", re.IGN
 def list_models() -> tuple[ModelCard, ...]:
     """Cards of the catalogue, the embedded model first, the user's own models last.
 
-    An own catalogue that cannot be read is left out and told in the log.
+    What is wrong in the own catalogue is left out: see `own_errors`.
     """
-    try:
-        own = read_own()
-        return _shipped() + tuple(make_card(**entry) for entry in own)
-    except (GemError, TypeError) as error:
-        logger.warning("Your own models are left out: %s", error)
-        return _shipped()
+    return _shipped() + _own()[0]
+
+
+def own_errors() -> tuple[str, ...]:
+    """Say what of the user's own catalogue cannot be read, a sentence each."""
+    return _own()[1]
 
 
 def group_models() -> dict[str, list[ModelCard]]:
@@ -61,7 +58,7 @@ def group_models() -> dict[str, list[ModelCard]]:
 
 def is_own(card: ModelCard) -> bool:
     """Tell whether a model stands in the user's own catalogue."""
-    return any(entry["id"] == card.id for entry in read_own())
+    return any(own.id == card.id for own in _own()[0])
 
 
 def make_card(id: str, name: str, **entry: Any) -> ModelCard:  # noqa: A002 (as in files)
@@ -72,20 +69,30 @@ def make_card(id: str, name: str, **entry: Any) -> ModelCard:  # noqa: A002 (as 
     GemError
         If a field is not known or its value does not fit.
     """
-    catalogue = _catalogue()
     unknown = entry.keys() - ModelCard.__dataclass_fields__.keys()
     if unknown:
         raise GemError(
             f"The model {id} has a field '{min(unknown)}', which no model has. "
             "Correct the catalogue."
         )
-    architecture, slash, tag = id.partition("/")
-    if ":" not in id and slash and "weights" not in entry:
+    try:
+        return _make_card(id, name, entry)
+    except (AttributeError, TypeError) as error:
+        raise GemError(
+            f"The model {id} has a field of the wrong kind ({error}). Correct the "
+            "catalogue."
+        ) from error
+
+
+def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
+    catalogue = _catalogue()
+    architecture, slash, tag = id_.partition("/")
+    if ":" not in id_ and slash and "weights" not in entry:
         entry |= {"architecture": architecture, "weights": f"open_clip:{tag}"}
     defaults = catalogue["defaults"]
-    if _LARGE.search(f"{entry.get('architecture', '')} {id}-"):
+    if _LARGE.search(f"{entry.get('architecture', '')} {id_}-"):
         defaults = _merge(defaults, catalogue["large"])
-    told = {"id": id, "name": name, "architecture": "", "weights": id}
+    told = {"id": id_, "name": name, "architecture": "", "weights": id_}
     entry = _merge(defaults, told | entry)
     score = entry["score"]
     entry["score"] = score | {
@@ -168,6 +175,26 @@ def activation_of(architecture: str) -> str:
     """Activation that an architecture of open_clip has."""
     quick = open_clip_architectures().get(architecture, {}).get("quick_gelu", False)
     return "QuickGELU" if quick else "GELU"
+
+
+def _own() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
+    """Cards of the user's own catalogue, and what is wrong with others."""
+    try:
+        entries = read_own()
+    except GemError as error:
+        return (), (str(error),)
+    cards, errors = [], []
+    taken = {card.id for card in _shipped()}
+    for entry in entries:
+        try:
+            card = make_card(**entry)
+            if card.id in taken:
+                raise GemError(f"There are two models '{card.id}'. Rename one.")
+            taken.add(card.id)
+            cards.append(card)
+        except GemError as error:
+            errors.append(f"Your list of models '{own_path()}': {error}")
+    return tuple(cards), tuple(errors)
 
 
 @cache

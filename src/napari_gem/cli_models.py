@@ -27,9 +27,8 @@ def _list(context: typer.Context) -> None:
     """List the models that can be used, by what they are good for."""
     if context.invoked_subcommand:
         return
-    from napari_gem.catalogue import group_models
+    from napari_gem.catalogue import group_models, own_errors
     from napari_gem.models import is_available
-    from napari_gem.own_models import read_own
 
     for domain, cards in group_models().items():
         typer.echo(f"\n{domain[0].upper()}{domain[1:]}")
@@ -41,7 +40,8 @@ def _list(context: typer.Context) -> None:
         "\n* on this computer. Also: ARCHITECTURE/TAG of open_clip, "
         "hf-hub:OWNER/REPOSITORY, or the path of a folder or weights file."
     )
-    read_own()  # says what is wrong with it
+    for sentence in own_errors():
+        tell(sentence)
 
 
 @app.command()

@@ -42,6 +42,7 @@ __all__ = [
     "DownloadNeeded",
     "Model",
     "add_file",
+    "check_there",
     "describe",
     "download_steps",
     "find_model",
@@ -143,6 +144,22 @@ def is_available(card: ModelCard) -> bool:
     return bool(files) and all(part.find() for part in files)
 
 
+def check_there(card: ModelCard) -> None:
+    """Refuse a model of the user's own whose file or folder is gone.
+
+    Raises
+    ------
+    GemError
+        With its place.
+    """
+    kind, _, place = card.weights.partition(":")
+    if kind in ("file", "folder") and not is_available(card):
+        raise GemError(
+            f"{card.name} is to be in '{place}', which is not there. Put it back, or "
+            "take the model off the list and add it again."
+        )
+
+
 def describe(card: ModelCard) -> ModelCard:
     """Say what a download of a model would bring, before anybody agrees to it.
 
@@ -164,8 +181,9 @@ def describe(card: ModelCard) -> ModelCard:
     ------
     GemError
         If open_clip or the hub knows no such model, if its image tower cannot be
-        read, or if the hub cannot be asked.
+        read, or if the hub cannot be asked. If a file of the user's own is gone.
     """
+    check_there(card)
     from napari_gem.loading import describe as ask
 
     return ask(card)

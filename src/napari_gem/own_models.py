@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
 import tomllib
@@ -14,8 +13,6 @@ import tomli_w
 from platformdirs import user_config_path
 
 from napari_gem.types import GemError
-
-logger = logging.getLogger(__name__)
 
 FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
 """Environment variable: folder for settings and the user's own catalogue."""

@@ -21,8 +21,8 @@ from napari_gem._qt.model_job import ModelJob
 from napari_gem._qt.model_list import DETAIL, NAMED, ON_DISK, SEARCH, ModelList
 from napari_gem.archive import export_steps
 from napari_gem.catalogue import list_models
-from napari_gem.models import find_model, is_available
-from napari_gem.own_models import add_own
+from napari_gem.models import add_file, find_model, is_available
+from napari_gem.own_models import add_own, own_path
 from napari_gem.steps import run
 from napari_gem.types import GemError, Progress
 from tests.test_archive import fill
@@ -157,6 +157,39 @@ def test_a_model_outside_the_catalogue_promises_its_size(choice):
     assert "its size is told first" in about(choice)
     assert "not known" not in about(choice)
     assert "https://huggingface.co/owner/repository" in choice.combo.toolTip()
+
+
+def test_an_own_model_is_chosen_with_its_architecture_or_without(choice, tmp_path):
+    path = tmp_path / "a.pt"
+    path.touch()
+    add_file(path, "ViT-B-32", name="mine")
+    choice.combo.reload()
+    count = choice.combo.count()
+    choice.add(NamedModel("mine", "ViT-B-32"), "mine")
+    assert choice.named() == NamedModel("mine")
+    assert choice.combo.count() == count
+
+
+def test_an_own_file_that_is_gone_is_no_download(choice, tmp_path):
+    path = tmp_path / "a.pt"
+    path.touch()
+    add_file(path, "ViT-B-32", name="mine")
+    choice.combo.reload()
+    choose(choice, "mine")
+    path.unlink()
+    choice._describe()
+    assert f"'{path}', which is not there" in about(choice)
+
+
+def test_a_damaged_list_of_own_models_is_told_and_the_rest_works(qtbot, choice):
+    own_path().parent.mkdir(exist_ok=True)
+    own_path().write_text("[[model]]\nid = 1")
+    with qtbot.waitSignal(choice.told) as told:
+        choice.show()
+    assert told.args[0] == "error"
+    assert str(own_path()) in told.args[1]
+    choice.menu.aboutToShow.emit()
+    assert not choice.remove.isEnabled()
 
 
 # --- the menu

@@ -31,9 +31,9 @@ from napari_gem._qt.model_list import ModelList
 from napari_gem._qt.prompt_table import BUTTON
 from napari_gem.archive import SUFFIX, import_steps
 from napari_gem.cached import remove_cached
-from napari_gem.catalogue import hub_files, is_own, list_models
+from napari_gem.catalogue import hub_files, is_own, list_models, own_errors
 from napari_gem.download import size_text
-from napari_gem.models import download_steps, find_model, is_available
+from napari_gem.models import check_there, download_steps, find_model, is_available
 from napari_gem.own_models import forget_own
 from napari_gem.types import GemError, Progress
 
@@ -132,6 +132,8 @@ class ModelChoice(QWidget):
         """Mark what is on this computer once there is something to see."""
         super().showEvent(event)
         self.look()
+        for sentence in own_errors():
+            self.told.emit("error", sentence)
 
     def _action(self, name: str, slot: object) -> QAction:
         action = self.menu.addAction(name)
@@ -244,6 +246,7 @@ class ModelChoice(QWidget):
     def _describe(self) -> None:
         try:
             card = self.card()
+            check_there(card)
         except GemError as error:
             self._about.setText(str(error))
             return

@@ -82,7 +82,9 @@ class ModelList(QComboBox):
 
     def add(self, named: NamedModel, name: str) -> int:
         """Add a model that no catalogue has, if it is not there; give its row."""
-        row = self._named_rows().get(named)
+        rows = self._named_rows()
+        # recipes tell the architecture of the user's own models too
+        row = rows.get(named, rows.get(NamedModel(named.model)))
         if row is None:
             if self.findText(OTHERS) < 0:
                 self._add_heading(OTHERS)

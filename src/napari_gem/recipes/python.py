@@ -47,6 +47,9 @@ def as_python(
     note = (
         f"  # pixels must be (height, width, {count}): channels last" if count else ""
     )
+    options = f"precision={recipe.precision!r}"
+    if recipe.architecture:
+        options += f", architecture={recipe.architecture!r}"
     listed = "\n".join(f"    {prompt}," for prompt in prompts)
     return f"""\
 # Made by napari-gem {recipe.version} with weights {recipe.revision}.
@@ -57,7 +60,7 @@ from napari_gem.types import (
 )
 
 image = read_image({source}){note}
-model = napari_gem.load_model({recipe.model!r}, precision={recipe.precision!r})
+model = napari_gem.load_model({recipe.model!r}, {options})
 features = napari_gem.encode(
     image.pixels,
     model,
