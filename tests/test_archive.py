@@ -114,6 +114,43 @@ def test_a_model_with_a_text_tower_of_another_repository(
     assert not list(other.glob("**/pytorch_model.bin"))
 
 
+def test_a_text_tower_that_the_repository_names_goes_along(
+    card: ModelCard, cache: Path, folder: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    config = json.loads((folder / "open_clip_config.json").read_text())
+    config["model_cfg"]["text_cfg"]["hf_model_name"] = "some/text"
+    snapshot = cache / "models--tiny--model/snapshots" / COMMIT
+    (snapshot / "open_clip_config.json").write_text(json.dumps(config))
+    fill(cache, "some/text", {"config.json": b"{}"})
+    run(export_steps(card, tmp_path / "a.zip"))
+    wrong = changed(
+        tmp_path / "a.zip", tmp_path / "b.zip", entries={0: {"repository": "a/victim"}}
+    )
+    other = use_cache(tmp_path / "other", monkeypatch)
+    with pytest.raises(GemError, match=r"'config.json', which .* does not need"):
+        run(import_steps(wrong))
+    assert not list(other.glob("*"))
+    run(import_steps(tmp_path / "a.zip"))
+    assert is_available(card)
+
+
+def test_import_leaves_what_the_cache_has_of_the_repository(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (find_model(name) for name in TWO)
+    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-L-14.pt": b"large"})
+    run(export_steps(second, tmp_path / "a.zip"))
+    entries = {0: {"revision": "b" * 40}}
+    newer = changed(tmp_path / "a.zip", tmp_path / "newer.zip", entries=entries)
+    other = use_cache(tmp_path / "other", monkeypatch)
+    folder = fill(other, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    run(import_steps(newer))
+    assert (folder / "refs/main").read_text() == COMMIT
+    assert is_available(first)
+    assert is_available(second)
+    assert [file.revision for file in cached_files(second)] == ["b" * 40]
+
+
 def test_export_refuses_what_it_cannot_do(
     card: ModelCard, archive: Path, tmp_path: Path
 ) -> None:
@@ -179,6 +216,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "newer": ({"manifest": {"napari_gem_model": 2}}, "newer version"),
     "unknown": ({"manifest": {"model": "nonsense"}}, "no model 'nonsense'"),
     "embedded": ({"manifest": {"model": "embedded"}}, "no model of the hub"),
+    "two commits": ({"entries": {0: {"revision": "a" * 40}}}, "several commits"),
     "empty": ({"manifest": {"files": []}}, "files of tiny/model are missing"),
 }
 

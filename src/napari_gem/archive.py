@@ -14,14 +14,16 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
-from napari_gem.cached import SNAPSHOTS, cached_files, repository_folder
-from napari_gem.catalogue import REPOSITORY, hub_files
+from napari_gem.cached import cached_files
+from napari_gem.catalogue import hub_files
+from napari_gem.download import CONFIG, parse_config
 from napari_gem.models import find_model, is_available
 from napari_gem.records import from_json, to_json
+from napari_gem.transfer import SNAPSHOTS, repository_folder
 from napari_gem.types import GemError, Progress
 
 if TYPE_CHECKING:
@@ -34,9 +36,7 @@ MANIFEST = "manifest.json"
 SCHEMA = 1
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _BLOCK = 1 << 22
-_LONGEST_MANIFEST = 1 << 20
-_TEXT_TOWER = "config.json"
-"""All that text towers of other repositories need."""
+_LONGEST_TEXT = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, Non
 
 
 def _read_manifest(archive: ZipFile) -> Manifest:
-    if archive.getinfo(MANIFEST).file_size > _LONGEST_MANIFEST:
+    if archive.getinfo(MANIFEST).file_size > _LONGEST_TEXT:
         raise GemError("its manifest is too long")
     manifest = from_json(Manifest, archive.read(MANIFEST))
     if manifest.napari_gem_model != SCHEMA:
@@ -219,13 +219,19 @@ def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
     parts = hub_files(card)
     if not parts:
         raise GemError(f"{card.name} is no model of the hub")
-    own = {name for group in parts[0].groups for name in group} | {*parts[0].extra}
+    if not card.architecture:
+        config = _read_config(manifest, parts[0].repository, archive)
+        parts = hub_files(card, config)
+    needed = {
+        part.repository: {
+            *part.extra,
+            *(name for group in part.groups for name in group),
+        }
+        for part in parts
+    }
     for number, file in enumerate(manifest.files):
-        needed = own if file.repository == parts[0].repository else {_TEXT_TOWER}
-        sound = REPOSITORY.fullmatch(file.repository) and _COMMIT.fullmatch(
-            file.revision
-        )
-        if not sound or ".." in file.repository or file.name not in needed:
+        known = file.name in needed.get(file.repository, ())
+        if not (known and _COMMIT.fullmatch(file.revision)):
             raise GemError(f"it holds '{file.name}', which {card.name} does not need")
         member = archive.getinfo(f"files/{number}")
         if member.compress_type != ZIP_STORED or member.file_size != file.size:
@@ -235,11 +241,26 @@ def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
         if not all(there & set(group) for group in part.groups):
             raise GemError(f"files of {part.repository} are missing")
         revisions = {
-            file.revision for file in manifest.files if file.name in (part.groups[0])
+            f.revision for f in manifest.files if f.repository == part.repository
         }
+        if len(revisions) > 1:
+            raise GemError(f"files of {part.repository} are of several commits")
         if part.revision and revisions != {part.revision}:
             raise GemError(f"{card.name} is pinned to another commit")
     return card
+
+
+def _read_config(
+    manifest: Manifest, repository: str, archive: ZipFile
+) -> dict[str, Any]:
+    """Read what a repository outside the catalogue says of its model."""
+    for number, file in enumerate(manifest.files):
+        if (file.repository, file.name) == (repository, CONFIG):
+            if archive.getinfo(f"files/{number}").file_size > _LONGEST_TEXT:
+                raise GemError(f"its {CONFIG} is too long")
+            content = archive.read(f"files/{number}")
+            return parse_config(content.decode(errors="replace"), CONFIG)
+    return {}
 
 
 def _place_steps(
@@ -281,14 +302,16 @@ def _copy_steps(
 
 
 def _put(path: Path, file: ArchivedFile) -> None:
-    """Move a file to where huggingface_hub looks for it."""
+    """Move a file to where huggingface_hub looks for it; what is there stays."""
     folder = repository_folder(file.repository)
     target = folder / SNAPSHOTS / file.revision / file.name
     target.parent.mkdir(parents=True, exist_ok=True)
-    path.replace(target)
+    if not target.exists():
+        path.replace(target)
     reference = folder / "refs" / "main"
     reference.parent.mkdir(parents=True, exist_ok=True)
-    reference.write_text(file.revision, encoding="utf-8")
+    if not reference.exists():
+        reference.write_text(file.revision, encoding="utf-8")
 
 
 def _unusable(source: Path, why: str) -> str:

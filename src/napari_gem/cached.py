@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 
 from napari_gem.catalogue import hub_files
 from napari_gem.download import find_cached
+from napari_gem.transfer import SNAPSHOTS, repository_folder
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from napari_gem.types import ModelCard
-
-SNAPSHOTS = "snapshots"
 
 
 @dataclass(frozen=True)
@@ -46,25 +45,19 @@ class CachedFile:
     path: Path
 
 
-def repository_folder(repository: str) -> Path:
-    """Where the hub's cache has a repository, or would have it."""
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE) / f"models--{repository.replace('/', '--')}"
-
-
 def cached_files(card: ModelCard) -> tuple[CachedFile, ...]:
     """Files of a model that are in the cache and that loading it takes.
 
     The configuration comes first, weights last; one file of alternative ones.
     """
-    found = []
+    files = []
     for part in reversed(hub_files(card)):
-        for names in [*([name] for name in part.extra), *part.groups]:
-            paths = find_cached(part.repository, [names], part.revision)
-            if paths:
-                found.append(_describe(part.repository, paths[0]))
-    return tuple(found)
+        found = [_describe(part.repository, path) for path in part.find() or ()]
+        for name in part.extra if found else ():
+            paths = find_cached(part.repository, [[name]], found[0].revision)
+            files += [_describe(part.repository, path) for path in paths or ()]
+        files += found
+    return tuple(files)
 
 
 def cached_bytes(card: ModelCard) -> int:

@@ -132,8 +132,17 @@ def configuration(card: ModelCard) -> dict[str, Any] | None:
     return carried.get(name) or open_clip_architectures().get(name)
 
 
-def hub_files(card: ModelCard) -> tuple[HubFiles, ...]:
+def hub_files(
+    card: ModelCard, stated: dict[str, Any] | None = None
+) -> tuple[HubFiles, ...]:
     """Say which files of the hub a model of the catalogue needs.
+
+    Parameters
+    ----------
+    card
+        The model.
+    stated
+        Configuration in its repository; None takes what the cache has of it.
 
     Returns
     -------
@@ -144,7 +153,8 @@ def hub_files(card: ModelCard) -> tuple[HubFiles, ...]:
     """
     kind, _, value = card.weights.partition(":")
     revision = card.revision or None
-    text = (configuration(card) or _cached_configuration(card)).get("text_cfg", {})
+    config = configuration(card) or stated or _cached_configuration(card)
+    text = config.get("text_cfg", {})
     whole = (downloads.MODEL, downloads.TOKENIZER, revision)
     # of the hub's address or a mirror's, as HF_ENDPOINT says
     page = "/".join(card.source.split("/")[-2:])

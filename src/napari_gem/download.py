@@ -108,14 +108,15 @@ def read_config(path: Path) -> dict[str, Any]:
         If it is no such file.
     """
     try:
-        return _model_config(path.read_text(encoding="utf-8"), str(path))
+        return parse_config(path.read_text(encoding="utf-8"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise GemError(
             f"'{path}' could not be read ({error}). Check its permissions."
         ) from error
 
 
-def _model_config(text: str, name: str) -> dict[str, Any]:
+def parse_config(text: str, name: str) -> dict[str, Any]:
+    """Read the text of such a file, which messages call by ``name``."""
     try:
         stated = json.loads(text)["model_cfg"]
         parts = stated["vision_cfg"], stated["text_cfg"]
@@ -145,13 +146,26 @@ def find_cached(
     groups
         One file of each is looked for; the first of a group that is there is taken.
     revision
-        Commit; None is the newest that was downloaded.
+        Commit; None is the newest that was downloaded, or another one that has all:
+        a repository may have grown between the downloads of two of its models.
 
     Returns
     -------
     tuple[Path, ...] or None
-        A file for each group; None if one is missing.
+        A file for each group, all of one commit; None if one is missing.
     """
+    found = _find_at(repository, groups, revision)
+    if found is not None or revision is not None:
+        return found
+    folder = transfer.repository_folder(repository) / transfer.SNAPSHOTS
+    commits = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
+    others = (_find_at(repository, groups, path.name) for path in reversed(commits))
+    return next((paths for paths in others if paths is not None), None)
+
+
+def _find_at(
+    repository: str, groups: Sequence[Sequence[str]], revision: str | None
+) -> tuple[Path, ...] | None:
     from huggingface_hub import try_to_load_from_cache
 
     found = []
@@ -220,7 +234,7 @@ def look_at_config(repository: str, revision: str | None = None) -> dict[str, An
         text = transfer.read_text(repository, CONFIG, revision)
     except failures() as error:
         raise GemError(explain(error, repository)) from error
-    return _model_config(text, f"{CONFIG} of {repository}")
+    return parse_config(text, f"{CONFIG} of {repository}")
 
 
 def fetch_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:

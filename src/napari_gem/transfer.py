@@ -29,6 +29,9 @@ TRIES = 4
 PAUSE_SECONDS = 1
 """Between two tries, and between two looks whether another process is ready."""
 
+SNAPSHOTS = "snapshots"
+"""Folder of a repository in the cache that has a folder for each commit."""
+
 _PIECE = 1 << 20
 _SHA256, _SHA1 = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{40}")
 
@@ -135,6 +138,15 @@ def fetch_steps(
         raise transfer.error
 
 
+def repository_folder(repository: str) -> Path:
+    """Where the hub's cache has a repository, or would have it."""
+    from huggingface_hub import constants
+    from huggingface_hub.file_download import repo_folder_name
+
+    name = repo_folder_name(repo_id=repository, repo_type="model")
+    return Path(constants.HF_HUB_CACHE, name)
+
+
 def read_text(repository: str, name: str, revision: str | None = None) -> str:
     """Read a small text file of a repository without keeping it."""
     from huggingface_hub import constants, hf_hub_url
@@ -173,19 +185,17 @@ def _bring(
 
 
 def _find(repository: str, name: str, revision: str | None) -> _File:
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
-    from huggingface_hub.file_download import repo_folder_name
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(repository, name, revision=revision)
     stated = get_hf_file_metadata(url, headers=_http().build_hf_headers())
-    folder = repo_folder_name(repo_id=repository, repo_type="model")
     return _File(
         repository,
         name,
         url,
         stated.etag or "",
         stated.size,
-        Path(constants.HF_HUB_CACHE, folder),
+        repository_folder(repository),
     )
 
 
