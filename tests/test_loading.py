@@ -138,6 +138,35 @@ def test_a_card_knows_activation_and_normalisation(
     assert "QuickGELU" in kinds[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "mean"),
+    [
+        ("PE-Core-B-16", (0.5,) * 3),
+        ("ViT-B-16-SigLIP2", (0.5,) * 3),
+        ("ViT-B-16", (0.48145466, 0.4578275, 0.40821073)),
+        ("ViT-L-14", None),  # OpenAI's and LAION's differ
+        ("no such one", None),
+    ],
+)
+def test_the_usual_colours_of_an_architecture(name: str, mean: Any) -> None:
+    found = loading._usual_colours(name).get("force_preprocess_cfg", {})
+    assert found.get("mean") == mean
+
+
+def test_a_file_is_normalised_as_others_of_its_architecture(
+    folder: Path, architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    table = {architecture: {"mine": usual}}
+    monkeypatch.setattr(import_open_clip().pretrained, "_PRETRAINED", table)
+    path = str(folder / "open_clip_model.safetensors")
+    model = load_model(path, architecture=architecture, device="cpu")
+    assert (model.backbone.mean, model.backbone.std) == ((0.5,) * 3, (0.25,) * 3)
+    told = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    model = load_model(replace(model.card, **told), device="cpu")
+    assert model.backbone.mean == told["mean"]
+
+
 def test_a_single_file_of_the_hub_loads(
     weights: Weights, folder: Path, architecture: str, tmp_path: Path
 ) -> None:

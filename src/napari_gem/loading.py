@@ -172,7 +172,8 @@ def _source_steps(
     if kind == "folder":
         return _folder_source(Path(value))
     if kind == "file":
-        return _Source(card.architecture, _there(Path(value)), _options(card))
+        options = _usual_colours(card.architecture) | _options(card)
+        return _Source(card.architecture, _there(Path(value)), options)
     files = _hub_files(card)
     if files is None:
         raise GemError(f"There is no place such as '{card.weights}' for weights.")
@@ -180,7 +181,8 @@ def _source_steps(
     if others:
         return _folder_source(others[0].parent, weights, _options(card))
     if kind == "hf-hub":
-        return _Source(card.architecture, weights, _options(card))
+        options = _usual_colours(card.architecture) | _options(card)
+        return _Source(card.architecture, weights, options)
     stated = import_open_clip().get_pretrained_cfg(card.architecture, value)
     keep = ("mean", "std", "interpolation", "resize_mode")
     options = {
@@ -237,6 +239,21 @@ def _tag_files(card: ModelCard, tag: str) -> HubFiles:
         )
     names = (Path(file).stem + ".safetensors", file) if file else downloads.WEIGHTS
     return HubFiles(repository, (names,), revision=card.revision or None)
+
+
+def _usual_colours(architecture: str) -> dict[str, Any]:
+    """Mean and deviation of all weights that open_clip knows for an architecture.
+
+    Configurations of architectures do not have them, and open_clip takes OpenAI's.
+    """
+    open_clip = import_open_clip()
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    known = [open_clip.get_pretrained_cfg(architecture, tag) for tag in tags]
+    found = {(tuple(tag["mean"]), tuple(tag["std"])) for tag in known if "mean" in tag}
+    if len(found) != 1:
+        return {}
+    ((mean, std),) = found
+    return {"force_preprocess_cfg": {"mean": mean, "std": std}}
 
 
 def _options(card: ModelCard) -> dict[str, Any]:
