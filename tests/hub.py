@@ -87,10 +87,12 @@ class Answer(BaseHTTPRequestHandler):
             self.reply(self.server.status, b"{}", error=self.server.error)
         elif self.server.token not in ("", token):
             self.reply(401, b"{}", error="GatedRepo")
-        elif path.startswith("/api/models/tiny/model"):
-            self.reply(200, self.info())
         elif name in self.server.files:
             self.send_file(name)
+        elif path.startswith(("/api/models/tiny/model/tree/", "/tiny/model/resolve/")):
+            self.reply(404, b"{}", error="EntryNotFound")
+        elif path.startswith("/api/models/tiny/model"):
+            self.reply(200, self.info())
         else:
             self.reply(404, b"{}", error="RepoNotFound")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from napari_gem import backbones, loading, models
@@ -183,6 +184,26 @@ def test_a_single_file_of_the_hub_loads(
         assert models.is_available(card)
     expected = see(load_model(str(folder), device="cpu"))
     assert torch.nn.functional.cosine_similarity(see(model), expected) > 0.999
+
+
+def test_a_tokenizer_of_the_hub_is_asked_for(
+    folder: Path, architecture: str, tmp_path: Path
+) -> None:
+    known = import_open_clip().factory._MODEL_CONFIGS
+    text = CONFIG["text_cfg"] | {"hf_tokenizer_name": "tiny/model"}
+    known[architecture] = {**CONFIG, "text_cfg": text}
+    path = str(folder / "open_clip_model.safetensors")
+    files = {"vocab.txt": b"[UNK]\n[CLS]\n[SEP]\n[PAD]\n[MASK]\na\n"}
+    files["tokenizer_config.json"] = b'{"tokenizer_class": "BertTokenizer"}'
+    files["config.json"] = b'{"model_type": "bert"}'
+    with serve(files) as hub, point_at(hub.address, tmp_path / "cache"):
+        with pytest.raises(models.DownloadNeeded) as caught:
+            load_model(path, architecture=architecture, device="cpu")
+        assert caught.value.card.size == sum(map(len, files.values())) - 22
+        assert not any("resolve" in line for line in hub.asked)
+        load_model(path, architecture=architecture, device="cpu", download=True)
+        constants.HF_HUB_OFFLINE = True  # point_at sets it back
+        load_model(path, architecture=architecture, device="cpu")
 
 
 def test_a_safetensors_file_loads(folder: Path, architecture: str) -> None:

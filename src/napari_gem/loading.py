@@ -34,6 +34,12 @@ PRECISIONS = {
 }
 
 _PACKAGE = Path(__file__).parent
+_FOLDER = "local-dir:"
+"""How open_clip calls a model that is a folder."""
+
+_TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+"""One of these makes a tokenizer."""
+
 _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 
 
@@ -86,7 +92,7 @@ def load_steps(
     kind = choose_precision(precision, where)
     yield Progress("Loading model", 0, 3)
     source = yield from _source_steps(card, download)
-    yield from _text_tower_steps(card, source, download)
+    yield from _text_steps(card, source, download)
     yield Progress("Loading model", 1, 3)
     revision = hash_file(source.weights)
     yield Progress("Loading model", 2, 3)
@@ -271,7 +277,7 @@ def _folder_source(
 ) -> _Source:
     downloads.read_config(_there(folder / downloads.CONFIG))
     found = weights or _weights_in(folder)
-    return _Source(f"local-dir:{folder}", found, options or {})
+    return _Source(f"{_FOLDER}{folder}", found, options or {})
 
 
 def _weights_in(folder: Path) -> Path:
@@ -287,19 +293,24 @@ def _weights_in(folder: Path) -> Path:
     )
 
 
-def _text_tower_steps(
+def _text_steps(
     card: ModelCard, source: _Source, download: bool
 ) -> Generator[Progress, None, None]:
-    """Get what a text tower of the transformers package needs besides weights."""
+    """Get what the transformers package needs to read texts, besides weights."""
     config = import_open_clip().get_model_config(source.name)
     check_text(card.name, config)
     tower = config["text_cfg"].get("hf_model_name")
-    files = HubFiles(str(tower), (("config.json",),))
-    if not tower or files.find():
-        return
-    if not download:
-        raise DownloadNeeded(downloads.describe(card, files))
-    yield from downloads.fetch_steps(files)
+    tokenizer = config["text_cfg"].get("hf_tokenizer_name")
+    needed = [HubFiles(tower, (("config.json",),))] if tower else []
+    if tokenizer and not source.name.startswith(_FOLDER):  # a folder has its own
+        groups, others = (_TOKENIZER,), downloads.TOKENIZER
+        needed.append(HubFiles(tokenizer, groups, others))
+    for files in needed:
+        if files.find():
+            continue
+        if not download:
+            raise DownloadNeeded(downloads.describe(card, files))
+        yield from downloads.fetch_steps(files)
 
 
 def _create(card: ModelCard, source: _Source, dtype: torch.dtype) -> tuple[Any, Any]:
