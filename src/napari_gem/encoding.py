@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from napari_gem.blending import Blending
 from napari_gem.checks import check_encode
 from napari_gem.memory import NO_MEMORY, free_memory, is_out_of_memory, rungs
 from napari_gem.models import load_model_steps
-from napari_gem.reading import ahead, read_tile, zoomed_length
+from napari_gem.scheduling import Here, TileWork
 from napari_gem.steps import Clock
-from napari_gem.tiles import grid_shape, plan_tiles, tiles_of, unit
+from napari_gem.tiles import plan_tiles, tiles_of, unit
 from napari_gem.types import (
     Appearance,
     EncodeParameters,
@@ -25,45 +26,19 @@ from napari_gem.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, MutableMapping
+    from collections.abc import Callable, Generator, MutableMapping
 
     from numpy.typing import NDArray
 
+    from napari_gem.batches import TileFeatures
     from napari_gem.models import Model
+    from napari_gem.scheduling import Schedule, Sink
     from napari_gem.types import LazyArray
 
-    TileFeatures = tuple[NDArray[np.float32], NDArray[np.float32]]
     Partial = MutableMapping[int, TileFeatures]
 
 LARGEST_FEATURES = 8 << 30
 """Bytes that features in memory may take at most."""
-
-MOST_BATCHED = 64
-"""Tiles of one batch at most."""
-
-BATCH_SHARE = 0.5
-"""Part of a GPU's free memory that a batch may take."""
-
-
-class Sink(Protocol):
-    """Takes the features of an image, from its first patch row to its last.
-
-    Attributes
-    ----------
-    done
-        Patch rows that an earlier run, which was stopped, has left here.
-    views
-        (tiles, channels) float32, to be filled.
-    """
-
-    done: int
-    views: NDArray[np.float32]
-
-    def write(self, rows: slice, features: NDArray[np.float32]) -> None:
-        """Take (those rows, columns, channels); rows left out are zero."""
-
-    def finish(self) -> LazyArray:
-        """Give all of it back: (rows, columns, channels)."""
 
 
 class InMemory:
@@ -77,7 +52,7 @@ class InMemory:
                 f"{size / 2**30:.0f} GiB of memory. Choose a smaller zoom (a coarser "
                 "detail), crop the image, or let them be kept on disk."
             )
-        self.done = 0
+        self.done, self.folder = 0, None
         self.views = np.zeros((tiles, shape[-1]), np.float32)
         self._array = np.zeros(shape, np.float16)
 
@@ -100,6 +75,7 @@ def encode_steps(
     partial: Partial | None = None,
     keep: Callable[[tuple[int, int, int], EncodeParameters], Sink] | None = None,
     batch: int | None = None,
+    schedule: Schedule | None = None,
 ) -> Generator[Progress, None, Features]:
     """Encode an image tile by tile.
 
@@ -130,6 +106,8 @@ def encode_steps(
     batch
         Tiles that are encoded together; None takes one on a processor and as many as
         fit on a GPU.
+    schedule
+        Has the tiles encoded; None encodes them in this process.
 
     Yields
     ------
@@ -158,7 +136,8 @@ def encode_steps(
                 )
             same = rung.parameters == asked and used is model
             encoding = _Encoding(used, pixels, appearance, rung.parameters, region)
-            features = yield from encoding.steps(partial if same else None, keep, batch)
+            who = schedule if schedule and used is model else Here(used, batch)
+            features = yield from encoding.steps(partial if same else None, keep, who)
             return replace(features, notices=(rung.notice,) if rung.notice else ())
         except GemError:
             if not rung.notice or rung.device == "cpu":
@@ -182,25 +161,20 @@ class _Encoding:
         region: Region | None,
     ) -> None:
         self._model = model
-        self._pixels = pixels
-        self._appearance = appearance
-        self._parameters = parameters
+        self._work = TileWork(pixels, appearance, parameters, model.backbone.patch_size)
         self._region = region
-        self._patch = model.backbone.patch_size
-        height, width = (zoomed_length(n, parameters.zoom) for n in pixels.shape[:2])
-        self._grid = grid_shape(height, width, self._patch)
-        self._tiles = plan_tiles(*self._grid, parameters.tile, parameters.overlap)
-        scale = self._patch / parameters.zoom
-        self._wanted = tiles_of(region, pixels.shape, scale, self._tiles)
+        scale = self._work.patch / parameters.zoom
+        self._wanted = tiles_of(region, pixels.shape, scale, self._work.tiles)
 
     def steps(
         self,
         partial: Partial | None,
         keep: Callable[[tuple[int, int, int], EncodeParameters], Sink] | None,
-        batch: int | None,
+        schedule: Schedule,
     ) -> Generator[Progress, None, Features]:
-        model, tiles, parameters = self._model, self._tiles, self._parameters
-        shape = *self._grid, model.backbone.channels
+        model, work = self._model, self._work
+        tiles, parameters = work.tiles, work.parameters
+        shape = *work.grid, model.backbone.channels
         sink = keep(shape, parameters) if keep else InMemory(shape, len(tiles))
         finished = {} if partial is None else partial
         needed = [n for n in self._wanted if tiles[n].row + tiles.rows > sink.done]
@@ -208,39 +182,37 @@ class _Encoding:
         skipped = done = len(self._wanted) - len(missing)
         clock = Clock(len(self._wanted), skipped)
         yield clock.progress("Encoding", done)
-        blending = Blending(self._grid, parameters.overlap, sink.write)
-        encoded = _encode(model, ahead(self._read, missing), parameters, batch)
-        for number in needed:
-            known = finished.get(number)
-            found = next(encoded) if known is None else known
-            blending.add(tiles[number], found[0])
-            sink.views[number] = unit(found[1])
-            if known is None:
-                done += 1
-                if partial is not None:
-                    partial[number] = found
-                yield clock.progress("Encoding", done)
+        blending = Blending(work.grid, parameters.overlap, sink.write)
+        with closing(schedule(work, missing, sink)) as encoded:
+            for number in needed:
+                known = finished.get(number)
+                found = next(encoded) if known is None else known
+                while isinstance(found, str):
+                    yield clock.progress(found, done)
+                    found = next(encoded)
+                blending.add(tiles[number], found[0])
+                sink.views[number] = unit(found[1])
+                if known is None:
+                    done += 1
+                    if partial is not None:
+                        partial[number] = found
+                    yield clock.progress("Encoding", done)
         blending.close()
         views = sink.views
         return Features(
             array=sink.finish(),
             image_embedding=unit(views[self._wanted].mean(axis=0)),
-            image_shape=(int(self._pixels.shape[0]), int(self._pixels.shape[1])),
-            patch=self._patch / parameters.zoom,
+            image_shape=(int(work.pixels.shape[0]), int(work.pixels.shape[1])),
+            patch=work.patch / parameters.zoom,
             model=model.card.id,
             revision=model.revision,
             parameters=parameters,
-            appearance=self._appearance,
+            appearance=work.appearance,
             region=self._region,
             views=views,
             device=model.device,
             precision=model.precision,
         )
-
-    def _read(self, number: int) -> NDArray[np.float32]:
-        where = self._tiles[number].pixels(self._patch)
-        zoom = self._parameters.zoom
-        return read_tile(self._pixels, self._appearance, zoom, self._patch, where)
 
 
 def restrict(features: Features, region: Region | None) -> Features:
@@ -259,77 +231,3 @@ def restrict(features: Features, region: Region | None) -> Features:
     wanted = tiles_of(region, features.image_shape, features.patch, every)
     embedding = unit(features.views[wanted].mean(axis=0))
     return replace(features, region=region, image_embedding=embedding)
-
-
-def _encode(
-    model: Model,
-    images: Iterable[NDArray[np.float32]],
-    parameters: EncodeParameters,
-    batch: int | None,
-) -> Iterator[TileFeatures]:
-    """Encode images of one size in batches; those that do not fit are halved."""
-    probed = batch is None and model.device.startswith("cuda")
-    size = 1 if batch is None else batch
-    waiting: list[NDArray[np.float32]] = []
-    for image in images:
-        waiting.append(image)
-        if len(waiting) < size:
-            continue
-        if probed:
-            size, probed = _fitting(model, waiting[0], parameters), False
-            continue
-        found, size = _encode_halving(model, waiting, parameters, size)
-        yield from found
-        waiting = []
-    yield from _encode_halving(model, waiting, parameters, size)[0]
-
-
-def _encode_halving(
-    model: Model,
-    images: list[NDArray[np.float32]],
-    parameters: EncodeParameters,
-    size: int,
-) -> tuple[list[TileFeatures], int]:
-    found: list[TileFeatures] = []
-    while len(found) < len(images):
-        some = images[len(found) : len(found) + size]
-        try:
-            found += _encode_batch(model, some, parameters)
-            continue
-        except (MemoryError, RuntimeError) as error:
-            if size == 1 or not is_out_of_memory(error):
-                raise
-        size = max(1, min(size, len(some)) // 2)
-        free_memory()
-    return found, size
-
-
-def _fitting(
-    model: Model, image: NDArray[np.float32], parameters: EncodeParameters
-) -> int:
-    """Tell how many images of this size fit a GPU at once, by encoding one."""
-    import torch
-
-    before = torch.cuda.memory_allocated(model.device)
-    torch.cuda.reset_peak_memory_stats(model.device)
-    _encode_batch(model, [image], parameters)
-    taken = torch.cuda.max_memory_allocated(model.device) - before
-    free = torch.cuda.mem_get_info(model.device)[0]
-    return int(np.clip(BATCH_SHARE * free / max(1, taken), 1, MOST_BATCHED))
-
-
-def _encode_batch(
-    model: Model, images: list[NDArray[np.float32]], parameters: EncodeParameters
-) -> list[TileFeatures]:
-    import torch
-
-    pixels = torch.from_numpy(np.stack(images)).movedim(-1, 1)
-    with torch.inference_mode():
-        found = model.backbone.encode_patches(pixels, parameters.gem)
-        patches, views = found.patches.float().cpu(), found.image.float().cpu()
-    if not bool(torch.isfinite(patches).all()):
-        raise GemError(
-            f"The model {model.card.name} gave no finite numbers in "
-            f"{model.precision}. Choose precision float32."
-        )
-    return list(zip(patches.numpy(), views.numpy(), strict=True))

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.models import Model
+    from napari_gem.scheduling import Schedule
     from napari_gem.types import LazyArray
 
 FOLDER_VARIABLE = "NAPARI_GEM_CACHE"
@@ -57,6 +58,7 @@ LOCK_SECONDS = 60.0
 """Locks younger than this are not looked at: they may be about to be taken."""
 
 PART = ".part"
+TILES = "tiles"
 
 
 def default_folder() -> Path:
@@ -138,6 +140,7 @@ class FeatureCache:
         parameters: EncodeParameters | None = None,
         *,
         region: Region | None = None,
+        schedule: Schedule | None = None,
     ) -> Generator[Progress, None, Features]:
         """Encode an image, or find it encoded; parameters as `encoding.encode_steps`.
 
@@ -165,6 +168,7 @@ class FeatureCache:
                 parameters,
                 region=region,
                 keep=writing.begin,
+                schedule=schedule,
             )
             writing.seal(features)
         found = yield from self._find_steps(name, check=False)
@@ -273,6 +277,7 @@ class _Writing:
         )
         (self._part / "entry.json").write_text(to_json(entry), encoding="utf-8")
         (self._part / "state.json").unlink(missing_ok=True)
+        shutil.rmtree(self._part / TILES, ignore_errors=True)
         try:
             self._part.rename(self._target)
         except OSError:  # somebody else was faster
@@ -285,12 +290,12 @@ class _Sink:
     def __init__(
         self, folder: Path, shape: tuple[int, int, int], parameters: EncodeParameters
     ) -> None:
-        self._folder = folder
+        self.folder = folder
         self._state = {"shape": list(shape), "parameters": to_json(parameters)}
-        self.done = self._resume()
+        known = self._resume()
         tiles = len(plan_tiles(*shape[:2], parameters.tile, parameters.overlap))
         views = folder / "views.npy"
-        if not self.done:
+        if known is None:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             _check_room(folder, 2 * shape[0] * shape[1] * shape[2])
@@ -301,39 +306,43 @@ class _Sink:
 
             array = zarr.open_array(store=str(folder / "features"), mode="r+")
         self.views: NDArray[np.float32] = np.load(views)
-        self._writer = RowWriter(array, done=self.done)
+        self._writer = RowWriter(array, done=known or 0)
+        if known is None:
+            self._save()
+
+    @property
+    def done(self) -> int:
+        return self._writer.done
 
     def write(self, rows: slice, features: NDArray[np.float32]) -> None:
         try:
             if self._writer.write(rows, features.astype(np.float16)):
                 self._save()
         except OSError as error:
-            raise _full(self._folder, error) from error
+            raise _full(self.folder, error) from error
 
     def finish(self) -> StoredFeatures:
         try:
             self._writer.close()
             self._save()
         except OSError as error:
-            raise _full(self._folder, error) from error
-        return StoredFeatures(self._folder / "features")
+            raise _full(self.folder, error) from error
+        return StoredFeatures(self.folder / "features")
 
     def _save(self) -> None:
-        np.save(self._folder / "views.new.npy", self.views)
-        (self._folder / "views.new.npy").replace(self._folder / "views.npy")
+        np.save(self.folder / "views.new.npy", self.views)
+        (self.folder / "views.new.npy").replace(self.folder / "views.npy")
         state = json.dumps(self._state | {"done": self._writer.done})
-        (self._folder / "state.new").write_text(state)
-        (self._folder / "state.new").replace(self._folder / "state.json")
+        (self.folder / "state.new").write_text(state)
+        (self.folder / "state.new").replace(self.folder / "state.json")
 
-    def _resume(self) -> int:
+    def _resume(self) -> int | None:
         try:
-            state: dict[str, Any] = json.loads(
-                (self._folder / "state.json").read_text()
-            )
+            state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
         except (OSError, ValueError):
-            return 0
+            return None
         done = int(state.pop("done"))
-        return done if state == self._state else 0
+        return done if state == self._state else None
 
 
 def _drop(path: Path) -> bool:
