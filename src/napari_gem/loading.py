@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
+from napari_gem import describing
 from napari_gem import download as downloads
-from napari_gem.backbones import build_backbone, check_text, check_tower
+from napari_gem.backbones import build_backbone, check_text
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.building import build_empty, fill
+from napari_gem.catalogue import hub_files
 from napari_gem.download import DownloadNeeded, HubFiles
 from napari_gem.types import GemError, Progress
 from napari_gem.weights import hash_file, misfit, read_weights, shapes
@@ -153,20 +155,9 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def describe(card: ModelCard) -> ModelCard:
-    """Fill up a model's card: see `napari_gem.models.describe`."""
+    """Fill up the card of an open_clip tag: see `napari_gem.models.describe`."""
     files = _hub_files(card)
-    return card if files is None else _describe(card, files)
-
-
-def _describe(card: ModelCard, files: HubFiles) -> ModelCard:
-    if card.size is not None:
-        return card  # the catalogue tells it without the hub
-    described = downloads.describe(card, files)
-    if not card.architecture:
-        config = downloads.look_at_config(files.repository, files.revision)
-        check_tower(card.name, config)
-        check_text(card.name, config)
-    return described
+    return card if files is None else describing.describe(card, files)
 
 
 def _source_steps(
@@ -207,7 +198,7 @@ def _get_steps(
     if found:
         return found
     yield Progress("Asking the hub")
-    described = _describe(card, files)
+    described = describing.describe(card, files)
     if not download:
         raise DownloadNeeded(described)
     return (yield from downloads.fetch_steps(files))
@@ -216,11 +207,9 @@ def _get_steps(
 def _hub_files(card: ModelCard) -> HubFiles | None:
     """Say what a model needs from the hub; None for models on this computer."""
     kind, _, value = card.weights.partition(":")
-    if kind == "hf-hub":
-        owner, name, *file = value.split("/", maxsplit=2)
-        groups = (tuple(file),) if file else downloads.MODEL
-        extra = () if file else downloads.TOKENIZER
-        return HubFiles(f"{owner}/{name}", groups, extra, card.revision or None)
+    known = hub_files(card)
+    if known:
+        return known[0]
     return _tag_files(card, value) if kind == "open_clip" else None
 
 
@@ -235,7 +224,6 @@ def _tag_files(card: ModelCard, tag: str) -> HubFiles:
             f"It has: {', '.join(near) or 'none'}."
         )
     config = open_clip.get_model_config(card.architecture)
-    check_text(card.name, config)
     # OWNER/REPOSITORY/FILE, where an empty FILE means open_clip's usual names
     repository, _, file = stated["hf_hub"].rpartition("/")
     if "hf_tokenizer_name" in config["text_cfg"]:

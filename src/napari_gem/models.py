@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_gem import describing
 from napari_gem import download as downloads
 from napari_gem.backbones import check_tower
 from napari_gem.catalogue import (
@@ -27,7 +28,7 @@ from napari_gem.catalogue import open_clip_architectures as _architectures
 from napari_gem.download import DownloadNeeded
 from napari_gem.own_models import add_own
 from napari_gem.steps import run
-from napari_gem.types import GemError, ModelCard
+from napari_gem.types import GemError, ModelCard, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.backbones import Backbone
-    from napari_gem.types import Progress
 
 __all__ = [
     "DownloadNeeded",
@@ -163,8 +163,8 @@ def check_there(card: ModelCard) -> None:
 def describe(card: ModelCard) -> ModelCard:
     """Say what a download of a model would bring, before anybody agrees to it.
 
-    The hub is asked for models outside the catalogue. This imports torch and
-    open_clip and may take seconds: for the worker and the command line.
+    The hub is asked for models outside the catalogue. Torch and open_clip are imported
+    for tags of open_clip outside the catalogue.
 
     Parameters
     ----------
@@ -184,6 +184,9 @@ def describe(card: ModelCard) -> ModelCard:
         read, or if the hub cannot be asked. If a file of the user's own is gone.
     """
     check_there(card)
+    files = hub_files(card)
+    if files:
+        return describing.describe(card, files[0])
     from napari_gem.loading import describe as ask
 
     return ask(card)
@@ -262,12 +265,14 @@ def download_steps(card: ModelCard) -> Generator[Progress, None, None]:
     Raises
     ------
     GemError
-        If the download fails.
+        If the download fails, or if what comes could not be loaded.
     """
     parts = hub_files(card)
     if not parts:
         yield from load_model_steps(card, device="cpu", download=True)
         return
+    yield Progress("Asking the hub")
+    describing.check_readable(card, parts[0])
     yield from downloads.fetch_steps(parts[0])
     # its configuration, which is here now, may name more
     for part in hub_files(card)[1:]:

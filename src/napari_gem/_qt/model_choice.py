@@ -29,11 +29,18 @@ from napari_gem._qt.model_dialog import (
 from napari_gem._qt.model_job import ModelJob
 from napari_gem._qt.model_list import ModelList
 from napari_gem._qt.prompt_table import BUTTON
+from napari_gem._qt.run_bar import progress_text
 from napari_gem.archive import SUFFIX, import_steps
 from napari_gem.cached import remove_cached
 from napari_gem.catalogue import hub_files, is_own, list_models, own_errors
 from napari_gem.download import size_text
-from napari_gem.models import check_there, download_steps, find_model, is_available
+from napari_gem.models import (
+    check_there,
+    describe,
+    download_steps,
+    find_model,
+    is_available,
+)
 from napari_gem.own_models import forget_own
 from napari_gem.types import GemError, Progress
 
@@ -162,11 +169,17 @@ class ModelChoice(QWidget):
 
     def _on_download(self) -> None:
         card = self.card()
-        if download_box(card, self).exec() != QMessageBox.StandardButton.Ok:
+        if card.size is not None:
+            self._ask_download(card)
             return
-        self._start(
-            lambda: download_steps(card), f"{card.name} is on this computer now."
-        )
+        self._show_job(True)
+        self.job.run(lambda: _describe_steps(card), self._ask_download)
+
+    def _ask_download(self, card: ModelCard) -> None:
+        if download_box(card, self).exec() == QMessageBox.StandardButton.Ok:
+            self._start(
+                lambda: download_steps(card), f"{card.name} is on this computer now."
+            )
 
     def _on_remove(self) -> None:
         card = self.card()
@@ -232,7 +245,7 @@ class ModelChoice(QWidget):
         # Qt counts in 32 bits
         self.bar.setRange(0, 1000 if progress.total else 0)
         self.bar.setValue(int(1000 * progress.done / max(progress.total, 1)))
-        self.bar.setFormat(f"{progress.stage}: %p%")
+        self.bar.setFormat(progress_text(progress))
 
     def _on_ended(self) -> None:
         self._show_job(False)
@@ -250,7 +263,7 @@ class ModelChoice(QWidget):
         except GemError as error:
             self._about.setText(str(error))
             return
-        text = f"For {card.good_for}." if card.good_for else card.id
+        text = f"For {card.good_for}." if card.good_for else f"{card.id}."
         if not is_available(card) and card.size is None:
             text += " To be downloaded if it is not here; its size is told first."
         elif not is_available(card):
@@ -259,6 +272,11 @@ class ModelChoice(QWidget):
             )
         self._about.setText(text)
         self.combo.setToolTip(f"{card.id}\nLicence: {card.licence}\n{card.source}")
+
+
+def _describe_steps(card: ModelCard) -> Generator[Progress, None, ModelCard]:
+    yield Progress("Asking the hub")
+    return describe(card)
 
 
 def _look_steps() -> Generator[Progress, None, list[str]]:

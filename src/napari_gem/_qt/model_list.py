@@ -117,7 +117,9 @@ class ModelList(QComboBox):
         words = [name, named.model]
         if card is not None:
             words += [card.domain, card.good_for]
-            licence = card.licence.partition(",")[0].partition(":")[0]
+            licence = card.licence.partition(":")[0]
+            if licence == "not found":
+                licence = "licence not found"
             size = size_text(card.size).removeprefix("about ")
             item.setData(f"{size}, {licence}" if card.size else "", DETAIL)
             item.setToolTip(

@@ -1,0 +1,41 @@
+"""What a download would bring, and whether it could be read: asked before it begins.
+
+Neither torch nor open_clip is imported.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_gem import download as downloads
+from napari_gem.backbones import check_text, check_tower
+from napari_gem.catalogue import configuration
+
+if TYPE_CHECKING:
+    from napari_gem.download import HubFiles
+    from napari_gem.types import ModelCard
+
+
+def check_readable(card: ModelCard, files: HubFiles) -> None:
+    """Refuse a model of the hub that could not be loaded once it is here.
+
+    The hub is asked for the configuration where the catalogue has none.
+
+    Raises
+    ------
+    GemError
+        If its image tower cannot be read, or a package for its texts is missing.
+    """
+    config = configuration(card)
+    if config is None:
+        config = downloads.look_at_config(files.repository, files.revision)
+    check_tower(card.name, config)
+    check_text(card.name, config)
+
+
+def describe(card: ModelCard, files: HubFiles) -> ModelCard:
+    """Fill up the card of a model of the hub: see `napari_gem.models.describe`."""
+    # the catalogue tells it without the hub
+    told = card if card.size is not None else downloads.describe(card, files)
+    check_readable(card, files)
+    return told
