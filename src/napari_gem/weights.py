@@ -7,6 +7,7 @@ import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     Weights = dict[str, torch.Tensor]
 
 _AT_ONCE = 16
-"""Tensors of a safetensors file that are read before it is opened anew."""
+"""Tensors that are read of a file before it is opened anew."""
 
 
 def hash_file(path: Path) -> str:
@@ -56,9 +57,16 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> Weights:
         If the file is damaged, holds more than that, or holds no tensors.
     """
     if path.suffix == ".safetensors":
-        content: Any = _read_safetensors(path, dtype)
+        content = _table(_read_safetensors(path, dtype), path)
     else:
-        content = _unpickle(path)
+        content = _read_pickled(path, dtype)
+    wrapped = all(name.startswith("module.") for name in content)
+    prefix = "module." if wrapped else ""
+    return {name.removeprefix(prefix): value for name, value in content.items()}
+
+
+def _table(content: Any, path: Path) -> Weights:
+    """Give the named weights of what a file holds."""
     if isinstance(content, dict):
         content = content.get("state_dict", content)
     if not _is_table(content):
@@ -66,9 +74,8 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> Weights:
             f"'{path}' holds no table of named weights. Choose a checkpoint of an "
             "open_clip model."
         )
-    wrapped = all(name.startswith("module.") for name in content)
-    prefix = "module." if wrapped else ""
-    return {name.removeprefix(prefix): value for name, value in content.items()}
+    table: Weights = content
+    return table
 
 
 def _copied(name: str, value: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
@@ -123,12 +130,29 @@ def _read_safetensors(path: Path, dtype: torch.dtype | None) -> Weights:
     return weights
 
 
-def _unpickle(path: Path) -> Any:
+def _read_pickled(path: Path, dtype: torch.dtype | None) -> Weights:
+    """Copy tensors out of the file as from safetensors; an optimizer's stay there.
+
+    Files of torch before 1.6 are no zip and cannot be mapped.
+    """
+    table = _table(_unpickle(path, mapped=is_zipfile(path)), path)
+    if not is_zipfile(path):
+        return table
+    weights: Weights = {}
+    names = list(table)
+    for start in range(0, len(names), _AT_ONCE):
+        table = _table(_unpickle(path, mapped=True), path)
+        for name in names[start : start + _AT_ONCE]:
+            weights[name] = _copied(name, table[name], dtype)
+    return weights
+
+
+def _unpickle(path: Path, *, mapped: bool) -> Any:
     try:
         with warnings.catch_warnings():
             # TorchScript archives and odd pickle protocols; they fail below
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # bytes that are no pickle raise anything
         text = str(error)
         if "TorchScript" in text or "Unsupported global" in text:
