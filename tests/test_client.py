@@ -381,6 +381,7 @@ def test_a_worker_that_does_not_start_is_told(
         failed = listener.end(listener.submit(SMALL))
         assert isinstance(failed, Failed)
         assert "ended unexpectedly" in failed.message
+        assert failed.lost
 
 
 def test_a_frozen_application_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

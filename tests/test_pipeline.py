@@ -173,6 +173,21 @@ def test_background_words_that_are_prompts_are_left_out(model: Model) -> None:
         segment(features, ["sky"], model, parameters=only)
 
 
+def test_a_background_that_looks_like_the_prompts_is_not_all_left_out(
+    model: Model,
+) -> None:
+    features = encode(picture(64, 64), model)
+    near = replace(SCORE, near=-1.0, background=("sky", "soil", "sea"))
+    found = segment(features, "cat, dog", model, parameters=near).probabilities
+    alone = [
+        segment(
+            features, "cat, dog", model, parameters=replace(near, background=(word,))
+        ).probabilities
+        for word in near.background
+    ]
+    assert sum(np.allclose(found, each) for each in alone) == 1
+
+
 def test_background_words_of_other_images_do_not_count(model: Model) -> None:
     features = encode(picture(64, 64), model)
     every = replace(SCORE, background=("sky", "soil", "sea"))

@@ -29,6 +29,7 @@ from napari_gem.types import (
 )
 from napari_gem.worker import (
     ImageCache,
+    LostImageError,
     Session,
     Worker,
     _remove_folder,
@@ -185,9 +186,9 @@ def test_an_encoded_image_is_scored_without_its_pixels(
     assert len(again.shares) == 2
     assert set(np.unique(load_array(Path(again.labels)))) <= {0, 1, 7}
     session.forget()
-    with pytest.raises(GemError, match="Press Run"):
+    with pytest.raises(LostImageError, match="Press Run"):
         run(session.steps(asked))
-    with pytest.raises(GemError, match="Press Run"):
+    with pytest.raises(LostImageError, match="Press Run"):
         run(session.steps(replace(asked, image="other")))
 
 

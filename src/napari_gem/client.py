@@ -333,7 +333,8 @@ class WorkerClient:
         busy = self._busy
         self._drop_process()
         if busy:
-            self._deliver(Failed(busy.run, _gone(process.popen.returncode), error))
+            sentence = _gone(process.popen.returncode)
+            self._deliver(Failed(busy.run, sentence, error, lost=True))
         self._send_waiting()
 
     def _drop_process(self) -> None:

@@ -642,11 +642,14 @@ class Failed:
         One sentence for the user.
     details
         Traceback for the log; empty for bad input.
+    lost
+        Whether the encoded image that was to be scored is not there any more.
     """
 
     run: int
     message: str
     details: str = ""
+    lost: bool = False
 
 
 @dataclass(frozen=True)

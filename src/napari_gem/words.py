@@ -68,7 +68,8 @@ def word_steps(
     Raises
     ------
     GemError
-        If every background word means one of the classes.
+        If every background word is one of the classes' words. If each only means the
+        same to the model, the one that is least like them is kept.
     """
     typed = [word for prompt in prompts for word in prompt.words]
     known = {word.casefold() for word in typed}
@@ -87,11 +88,14 @@ def word_steps(
         groups, background, features.image_embedding, parameters.present
     )
     if len(background) and typed:
-        same = near_duplicates(background, np.concatenate(groups), parameters.near)
+        classes = np.concatenate(groups)
+        same = near_duplicates(background, classes, parameters.near)
+        if same.all():  # a model that does not tell these words apart
+            same[np.argmin((background @ classes.T).max(axis=1))] = False
         background = background[~same]
     if parameters.background and not len(background):
         raise GemError(
-            "Every background word means one of the prompts, so there is nothing to "
+            "Every background word is a word of a prompt, so there is nothing to "
             "tell them from. Give other background words."
         )
     if len(background):

@@ -65,6 +65,10 @@ class Stopped(Exception):  # noqa: N818 (no error: the user wants it)
     """The run is wanted no more."""
 
 
+class LostImageError(GemError):
+    """The encoded image that was asked for is not there any more."""
+
+
 @dataclass(eq=False)
 class Part:
     """Features of an image or of a region of it, with what was computed from them."""
@@ -169,7 +173,7 @@ class Session:
         else:
             name, part, encoded = yield from self._encode_steps(request)
         if self._model is None:
-            raise GemError(AGAIN)
+            raise LostImageError(AGAIN)
         features = part.features
         side = max(features.image_shape)
         step = -(-side // PREVIEW_SIDE) if request.preview else 1
@@ -244,7 +248,7 @@ class Session:
     def _encoded(self, name: str) -> Part:
         key, region = self._names.get(name, ("", None))
         if key not in self.images or region not in self.images.get(key).parts:
-            raise GemError(AGAIN)
+            raise LostImageError(AGAIN)
         return self.images.get(key).parts[region]
 
     def forget(self) -> None:
@@ -337,7 +341,8 @@ class Worker:
         except DownloadNeeded as error:
             return NeedsDownload(request.run, error.card)
         except GemError as error:
-            return Failed(request.run, str(error))
+            lost = isinstance(error, LostImageError)
+            return Failed(request.run, str(error), lost=lost)
         except Exception as error:  # noqa: BLE001 (told to the user; the worker goes on)
             failed = _failed(request, error)
             short = is_out_of_memory(error)

@@ -524,10 +524,27 @@ def test_an_image_that_the_worker_forgot_needs_a_run(stage):
     stage.run(layer)
     stage.finish(1)
     stage.controller.refresh(stage.ask(layer, "cell"))
-    stage.send(Failed(2, "The image is no longer encoded. Press Run."))
+    stage.send(Failed(2, "The image is no longer encoded.", lost=True))
     assert stage.told[-1][0] == "error"
     assert stage.current[-1] is False
     assert stage.busy == [True, False]
+
+
+def test_words_that_the_worker_refuses_leave_the_image_encoded(stage):
+    layer = stage.image()
+    stage.run(layer, "nuclei")
+    stage.finish(1)
+    stage.controller.refresh(stage.ask(layer, "refused"))
+    stage.controller.refresh(stage.ask(layer, "refused too"))
+    stage.send(Failed(2, "Give other background words."))
+    assert stage.told[-1] == ("error", "Give other background words.")
+    assert len(stage.client.requests) == 3, "what was changed meanwhile is asked"
+    stage.send(Failed(3, "Give other background words."))
+    assert not stage.failed
+    assert stage.controller.is_current(stage.ask(layer, "nuclei"))
+    stage.controller.refresh(stage.ask(layer, "nuclei"))
+    stage.send(stage.client.finished(4))
+    assert stage.told[-1] == ("info", "")
 
 
 def test_pixels_replaced_during_a_run_are_told(stage):
@@ -658,7 +675,7 @@ def test_only_what_is_broken_is_announced(stage):
     stage.finish(2)
     stage.controller.refresh(stage.ask(layer, "a\na"))
     stage.controller.refresh(stage.ask(layer, "cell"))
-    stage.send(Failed(3, "The image is no longer encoded. Press Run."))
+    stage.send(Failed(3, "The image is no longer encoded.", lost=True))
     assert len(stage.failed) == 1
     stage.run(layer)
     stage.finish(4)
@@ -750,6 +767,7 @@ def test_a_switched_off_table_is_told_and_taken_back(stage):
     stage.controller.refresh(replace(ask, prompts=off))
     assert stage.told[-1] == ("error", "Every class is switched off. Switch one on.")
     stage.controller.refresh(ask)
+    stage.send(stage.client.finished(2))
     assert stage.told[-1] == ("info", "")
 
 
@@ -810,7 +828,7 @@ def test_a_slice_that_the_worker_forgot_leaves_the_others(stage):
     layer = run_stack(stage)
     stage.viewer.dims.set_point(0, 1)
     stage.controller.refresh(stage.ask(layer, "ship"))
-    stage.send(Failed(4, "The image is no longer encoded. Press Run."))
+    stage.send(Failed(4, "The image is no longer encoded.", lost=True))
     assert not stage.controller.is_current(stage.ask(layer))
     stage.viewer.dims.set_point(0, 2)
     assert stage.controller.is_current(stage.ask(layer))

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from huggingface_hub import constants
 from qtpy.QtCore import Qt, QTimer
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from napari_gem._qt.model_choice import ModelChoice
@@ -359,3 +360,15 @@ def test_a_failed_job_tells_its_sentence(qtbot):
         job.run(steps, done.append)
     assert signals.all_signals_and_args[0].args == ("No network.",)
     assert done == []
+
+
+def test_a_long_name_is_shown_from_its_start(choice):
+    combo = choice.combo
+    combo.resize(80, combo.height())
+    combo.mark([choice.named().model])
+    assert combo.lineEdit().cursorPosition() == 0
+    choose(choice, REMOTE)
+    assert combo.lineEdit().cursorPosition() == 0
+    combo.lineEdit().clear()
+    QTest.keyClicks(combo.lineEdit(), "histology")
+    assert combo.lineEdit().cursorPosition() == len("histology")

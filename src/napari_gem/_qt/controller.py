@@ -285,7 +285,6 @@ class Controller(QObject):
         except GemError as error:
             self._complain(str(error))
             return
-        self._complain("")
         of.shown = ask.question
         self._job = _Job(ask, of=of, preview=preview)
         request = replace(request, image=of.name, preview=preview)
@@ -343,7 +342,7 @@ class Controller(QObject):
             self._end(job, "info", "")
             self.download_requested.emit(event.card, job.ask)
         elif isinstance(event, Failed):
-            self._fail(job, event.message, event.details)
+            self._fail(job, event.message, event.details, lost=event.lost)
         elif isinstance(event, Finished) and results is not None:
             self._show(job, event, results)
         else:
@@ -357,9 +356,14 @@ class Controller(QObject):
             self.undo_changed.emit("")
         self._end(job, "info", "Cancelled.")
 
-    def _fail(self, job: _Job, sentence: str, details: str = "") -> None:
+    def _fail(
+        self, job: _Job, sentence: str, details: str = "", lost: bool = False
+    ) -> None:
         if details:
             logger.error("%s\n%s", sentence, details)
+        if job.of is not None and not details and not lost:
+            self._refuse(job.of, sentence)
+            return
         if job.live:
             self._live.forget(job.of)
             self.current_changed.emit(False)
@@ -372,7 +376,7 @@ class Controller(QObject):
         try:
             self._keep(self._write(job, results))
         except GemError as error:
-            self._fail(job, str(error))
+            self._fail(job, str(error), lost=True)
             return
         except Exception as error:  # noqa: BLE001 (told to the user with details)
             message = f"The layers could not be shown ({error}). Run again."
@@ -382,6 +386,7 @@ class Controller(QObject):
         self.undo_changed.emit(f"Bring back what was before the last run on '{name}'")
         self.scored.emit(event)
         if job.of is not None:
+            self._complain("")
             self._end_live(job, job.of, event)
             return
         self._note_encoded(job, event)
@@ -399,6 +404,13 @@ class Controller(QObject):
         results = layers.move_results(job.ask.layers[0], image, results)
         policy = _policy(job.ask) if job.of is None else _live_policy(job.ask, job.of)
         return self._results.show(image, results, policy, live=job.live)
+
+    def _refuse(self, of: Encoded, sentence: str) -> None:
+        """Say what is wrong with words or settings; the image stays encoded."""
+        of.shown = None  # what was shown before can be asked for again
+        self._job = None
+        self._complain(sentence)
+        self._score(self._live.take(), preview=True)
 
     def _note_encoded(self, job: _Job, event: Finished) -> None:
         """Note what can be scored at once when the run has ended."""

@@ -52,6 +52,7 @@ class ModelList(QComboBox):
         search.activated[QModelIndex].connect(self._on_found)
         self.setCompleter(search)
         self.lineEdit().textEdited.connect(self._dress)
+        self.lineEdit().textChanged.connect(self._show_start)
         self.lineEdit().editingFinished.connect(self._show_chosen)
         self.lineEdit().setPlaceholderText("Type to search")
         self.reload()
@@ -99,6 +100,7 @@ class ModelList(QComboBox):
             item = self._items.item(row)
             found = named.model in here
             item.setData(ON_DISK if found else item.data(USUAL), DETAIL)
+        self._show_start()  # Qt writes the name once more
 
     def showPopup(self) -> None:  # noqa: N802 (Qt's name)
         """Open the list wide enough for names and what stands beside them."""
@@ -164,6 +166,11 @@ class ModelList(QComboBox):
         if row is not None:
             self.setCurrentIndex(row)
         self._show_chosen()
+
+    def _show_start(self) -> None:
+        """Show how a long name begins, not how it ends, unless somebody types it."""
+        if not self.lineEdit().isModified():
+            self.lineEdit().setCursorPosition(0)
 
     def _show_chosen(self) -> None:
         """Show what is chosen: what was typed was a search."""
