@@ -11,6 +11,7 @@ from napari.layers import Points
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import QSignalThrottler
 
+from napari_gem._qt.undo import TRANSFORM
 from napari_gem.colors import class_color
 from napari_gem.examples import spread_out
 from napari_gem.layers import KEY, is_result
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 ROLE = "examples"
 COLUMNS = ("label", "class", "positive")
 SYMBOLS = {True: "disc", False: "x"}
-TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
 WAIT = 80
 """Milliseconds between two `ExamplePoints.changed` while points are dragged."""
 SCREEN_SIZE = (12, 24)

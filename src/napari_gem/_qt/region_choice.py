@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gem._qt.example_points import TRANSFORM
+from napari_gem._qt.undo import TRANSFORM
 from napari_gem.layers import shapes_region, visible_region
 from napari_gem.types import GemError
 
