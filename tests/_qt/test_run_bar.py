@@ -127,3 +127,15 @@ def test_errors_of_the_worker_are_announced(wired, qtbot):
         ("error", "The GPU has not enough memory.")
     ]
     assert "The GPU has not enough memory." in widget.run_bar.status.text()
+
+
+def test_a_very_long_sentence_leaves_room_for_the_rest(qtbot):
+    bar = RunBar()
+    qtbot.addWidget(bar)
+    sentence = "This model was not trained on " + ", ".join(["'word'"] * 400)
+    bar.tell("warning", sentence)
+    assert len(bar.status.text()) < 700
+    assert bar.status.toolTip() == sentence
+    bar.tell("info", "Done.")
+    assert bar.status.text() == "Done."
+    assert not bar.status.toolTip()

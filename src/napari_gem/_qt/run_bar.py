@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 CURRENT = "● Encoded: words and sliders show at once."
 NOT_CURRENT = "○ Not encoded as chosen: press Run."
+LONGEST = 600
+"""Characters that are shown at most; else the sentence would push all else away."""
 MARKS = {"info": "", "warning": "⚠ ", "error": "✖ "}
 
 
@@ -144,7 +146,11 @@ class RunBar(QWidget):
 
     def tell(self, kind: str, sentence: str, details: str = "") -> None:
         """Say something; an empty sentence takes back what was said."""
-        self.status.setText(MARKS[kind] + sentence if sentence else "")
+        short = sentence
+        if len(sentence) > LONGEST:
+            short = f"{sentence[:LONGEST]}… (rest the pointer here to read all)"
+        self.status.setText(MARKS[kind] + short if sentence else "")
+        self.status.setToolTip(sentence if short != sentence else "")
         self._details = f"{sentence}\n\n{details}"
         self.copy_button.setVisible(bool(details))
 
