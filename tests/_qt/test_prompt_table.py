@@ -100,8 +100,8 @@ def test_what_is_there_already_is_refused_with_one_sentence(model):
     assert told == [
         (
             "warning",
-            "'Cells' is in the table already. Keep it in one class only. 1 more of "
-            "what came was left out, too.",
+            "'Cells' is in the table already. Keep it in one class only. 1 more "
+            "left out, too.",
         )
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractTableModel, QMimeData, QModelIndex, Qt, Signal
@@ -187,7 +188,7 @@ class PromptModel(QAbstractTableModel):
             return (), tuple(lines)
         if refused:
             more = len(refused) - 1
-            others = f" {more} more of what came was left out, too." if more else ""
+            others = f" {more} more left out, too." if more else ""
             self.told.emit("warning", reason + others)
         return self._state.prompts[before:], tuple(refused)
 
@@ -655,7 +656,8 @@ def _look(prompt: Prompt, column: Column, role: int) -> Any:
 def _new_class(line: str, taken: set[str], there: int) -> Prompt:
     if there >= MOST_CLASSES:
         raise GemError(
-            f"There are {MOST_CLASSES} classes; more cannot be looked for in one run."
+            f"There are {MOST_CLASSES} classes, the most of one run, so "
+            f"'{shorten(line, 40)}' was left out. Delete others first."
         )
     prompt = parse_prompts(line)[0]
     for word in prompt.words:
