@@ -25,6 +25,9 @@ ZOOMS = (1 / 64, 64.0)
 LARGEST_SMOOTHING = 10_000.0
 """Image pixels."""
 
+MOST_ROUNDS = 100
+"""Of refinement."""
+
 
 def check_encode(parameters: EncodeParameters) -> None:
     """Refuse parameters with which an image cannot be encoded.
@@ -67,6 +70,11 @@ def check_score(parameters: ScoreParameters) -> None:
     _check_above_zero("scale", p.scale)
     _check_above_zero("background weight", p.background_weight)
     _check_between("smoothing", p.smoothing, 0, LARGEST_SMOOTHING)
+    if not (_is_whole(p.refinement) and 0 <= p.refinement <= MOST_ROUNDS):
+        raise GemError(
+            f"A refinement of {p.refinement} came; expected a whole number of rounds "
+            f"from 0 to {MOST_ROUNDS}."
+        )
     _check_between("cosine 'near'", p.near, -1, inf)
     _check_between("cosine 'present'", p.present, -1, 1)
     _check_filled("templates", p.templates)

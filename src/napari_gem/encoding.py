@@ -13,6 +13,7 @@ from napari_gem.blending import Blending
 from napari_gem.checks import check_encode
 from napari_gem.memory import NO_MEMORY, free_memory, is_out_of_memory, rungs
 from napari_gem.models import load_model_steps
+from napari_gem.reading import Picture
 from napari_gem.scheduling import Here, TileWork
 from napari_gem.steps import Clock
 from napari_gem.tiles import plan_tiles, tiles_of, unit
@@ -212,6 +213,7 @@ class _Encoding:
             views=views,
             device=model.device,
             precision=model.precision,
+            picture=Picture(work.pixels, work.appearance),
         )
 
 

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
 from napari_gem.encoding import encode_steps, restrict
-from napari_gem.reading import hash_steps
+from napari_gem.reading import Picture, hash_steps
 from napari_gem.records import from_json, to_json
 from napari_gem.stored_array import RowWriter, StoredFeatures, create_features
 from napari_gem.tiles import bands, plan_tiles
@@ -152,13 +152,14 @@ class FeatureCache:
             As `encoding.encode_steps`, or if the disk is full.
         """
         parameters = parameters or model.card.encode
+        picture = Picture(pixels, appearance)
         digest = yield from hash_steps(pixels)
         made_by = model.card.id, model.revision, model.device, model.precision
         key = _digest(digest, appearance, made_by, parameters)
         for area in dict.fromkeys((region, None)):
             found = yield from self._find_steps(_digest(key, area))
             if found is not None:
-                return restrict(found, region)
+                return restrict(replace(found, picture=picture), region)
         name = _digest(key, region)
         with _Writing(self.folder, name) as writing:
             features = yield from encode_steps(
@@ -175,7 +176,7 @@ class FeatureCache:
         self.trim()
         if found is None:
             raise GemError("The encoded image was removed meanwhile. Run again.")
-        return found
+        return replace(found, picture=picture)
 
     def _find_steps(
         self, name: str, *, check: bool = True

@@ -35,6 +35,12 @@ BAND = 1 << 22
 HASHED_BYTES = 1 << 26
 """Pixels are hashed in pieces of about this size, so that it can be cancelled."""
 
+HELD_PIXELS = 1 << 24
+"""Pictures of at most so many pixels are kept in memory for refinement."""
+
+HELD_BAND = 1 << 20
+"""Pixels of a picture that are shown at a time."""
+
 SHARPER, SMOOTHER = -0.75, -0.5
 """Parameter of the cubic when enlarging and when shrinking, as in torch."""
 
@@ -108,6 +114,40 @@ def read_tile(
         wide = (right @ turned).reshape(shape[1], -1, 3).transpose(1, 0, 2)
         total += down[:, band] @ wide.reshape(len(shown), -1)
     return total.reshape(shape).clip(0, 1)
+
+
+class Picture:
+    """An image as the model sees it, of which only what is sliced is read.
+
+    Parameters
+    ----------
+    pixels
+        (height, width) or (height, width, channels).
+    appearance
+        How values are shown.
+    """
+
+    def __init__(self, pixels: LazyArray, appearance: Appearance) -> None:
+        self._pixels = pixels
+        self._appearance = appearance
+        self.shape = int(pixels.shape[0]), int(pixels.shape[1]), 3
+        self.dtype = np.dtype(np.uint8)
+        self.ndim = 3
+
+    def __getitem__(self, index: Any) -> NDArray[np.uint8]:
+        shown = render(np.asarray(self._pixels[index]), self._appearance)
+        return (shown * 255).round().astype(np.uint8)
+
+
+def held_picture(picture: LazyArray | None) -> NDArray[np.uint8] | None:
+    """Read a picture into memory; None if it has more than `HELD_PIXELS`."""
+    if picture is None or picture.shape[0] * picture.shape[1] > HELD_PIXELS:
+        return None
+    held = np.empty(picture.shape, np.uint8)
+    rows = max(1, HELD_BAND // picture.shape[1])
+    for start in range(0, picture.shape[0], rows):
+        held[start : start + rows] = picture[start : start + rows]
+    return held
 
 
 def ahead(

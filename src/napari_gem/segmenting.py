@@ -13,6 +13,7 @@ from napari_gem.examples import usable, with_vectors
 from napari_gem.patch_scores import patch_scores, probability_strips
 from napari_gem.postprocess.largest import label_type, largest
 from napari_gem.postprocess.small import remove_small
+from napari_gem.refinement import refine_strips
 from napari_gem.regions import inside_rows
 from napari_gem.scores import ScoreCache
 from napari_gem.steps import Clock
@@ -227,9 +228,11 @@ def label_strips(
     features = scored.features
     shape = _shape(features, step)
     thresholds = [prompt.threshold for prompt in scored.prompts]
-    for rows, strip in probability_strips(
-        scored.scores, features.patch / step, shape, scored.parameters.scale, on_patches
-    ):
+    parameters = scored.parameters
+    strips = probability_strips(
+        scored.scores, features.patch / step, shape, parameters.scale, on_patches
+    )
+    for rows, strip in refine_strips(strips, features, parameters.refinement, step):
         inside = inside_rows(features.region, step, rows, shape[1])
         if inside is not None:
             strip[:, ~inside] = 0

@@ -207,6 +207,9 @@ class ScoreParameters:
         Factor on the background's share: below 1 classes grow, above 1 they shrink.
     smoothing
         Standard deviation, in image pixels, of a Gaussian over the scores.
+    refinement
+        Rounds in which probabilities are drawn to the edges of the image
+        (`napari_gem.refinement`); 0 leaves them as they are.
     """
 
     scale: float = 40.0
@@ -216,6 +219,7 @@ class ScoreParameters:
     present: float = -1.0
     background_weight: float = 1.0
     smoothing: float = 0.0
+    refinement: int = 0
 
 
 @dataclass(frozen=True)
@@ -402,6 +406,9 @@ class Features:
         Where and how they were computed; empty if not known.
     notices
         Sentences for the user.
+    picture
+        (height, width, 3) uint8: the image as the model saw it; in memory, or read when
+        it is sliced. Refinement looks at it; None if it is not known.
     """
 
     array: LazyArray
@@ -417,6 +424,7 @@ class Features:
     device: str = ""
     precision: str = ""
     notices: tuple[str, ...] = ()
+    picture: LazyArray | None = None
 
 
 @dataclass(frozen=True)

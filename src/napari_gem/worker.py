@@ -90,8 +90,9 @@ class EncodedImage:
     def nbytes(self) -> int:
         """Memory that it takes."""
         arrays = [array for pair in self.partial.values() for array in pair]
-        features = [part.features.array for part in self.parts.values()]
-        arrays += [array for array in features if isinstance(array, np.ndarray)]
+        for part in self.parts.values():
+            held = part.features.array, part.features.picture
+            arrays += [array for array in held if isinstance(array, np.ndarray)]
         kept = sum(part.scores.nbytes for part in self.parts.values())
         return kept + sum(array.nbytes for array in arrays)
 
@@ -210,7 +211,7 @@ class Session:
     ) -> Generator[Progress, None, tuple[str, Part, bool]]:
         """Encode what is asked, unless it is encoded already."""
         from napari_gem.pipeline import encode_steps, restrict
-        from napari_gem.reading import hash_steps
+        from napari_gem.reading import hash_steps, held_picture
 
         pixels = load_array(Path(request.pixels), mapped=True)
         check_image(pixels, request.appearance)
@@ -239,6 +240,8 @@ class Session:
                 region=region,
                 partial=image.partial,
             )
+            # the file of the pixels goes away
+            features = replace(features, picture=held_picture(features.picture))
             image.add(region, Part(features, ScoreCache()))
         self._names = {name: at for name, at in self._names.items() if at[0] != key}
         name = _digest(key, region)
