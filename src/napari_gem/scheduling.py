@@ -114,7 +114,7 @@ class Here:
 
     def __call__(
         self, work: TileWork, numbers: Sequence[int], _: object = None, /
-    ) -> Generator[TileFeatures | str, None, None]:
+    ) -> Generator[TileFeatures, None, None]:
         """Read one tile ahead, and encode."""
         images = ahead(work.read, numbers)
         yield from encode_tiles(self._model, images, work.parameters, self._batch)

@@ -1,0 +1,259 @@
+"""Tiles encoded by the workers of a dask cluster.
+
+Whoever reaches a dask scheduler can run any code on its workers: a cluster is for
+networks that are trusted, or for TLS.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import CancelledError
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from napari_gem._version import __version__
+from napari_gem.memory import is_out_of_memory
+from napari_gem.types import GemError, Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Sequence
+    from pathlib import Path
+
+    from napari_gem.cluster_worker import Order, WorkerReport
+    from napari_gem.models import Model
+    from napari_gem.types import ModelCard
+
+DEVICE = "dask"
+"""Device of features that a cluster made."""
+
+WAITING = "Waiting for workers of the cluster"
+
+LONGEST = 120.0
+"""Seconds that a result which is ready may take to come over."""
+
+
+class Cluster:
+    """A connection to a dask cluster.
+
+    Parameters
+    ----------
+    address
+        Of the scheduler: ``tcp://host:port`` or ``tls://host:port``.
+    tls
+        Files of the authority's certificate, of the own one and of its key; None for
+        a connection without TLS.
+    seconds
+        How long to wait for the scheduler's answer.
+
+    Raises
+    ------
+    GemError
+        If dask.distributed is missing or no scheduler answers.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        tls: tuple[Path, Path, Path] | None = None,
+        *,
+        seconds: float = 10.0,
+    ) -> None:
+        try:
+            from distributed import Client, Security
+        except ImportError as error:
+            raise GemError(
+                "A cluster needs dask.distributed. Install it with "
+                "'pip install napari-gem[distributed]'."
+            ) from error
+        self.address = address
+        self._gpus = False
+        try:
+            security = tls and Security(
+                require_encryption=True,
+                tls_ca_file=str(tls[0]),
+                tls_client_cert=str(tls[1]),
+                tls_client_key=str(tls[2]),
+            )
+            self._client = Client(
+                address,
+                security=security or None,
+                timeout=seconds,
+                set_as_default=False,
+            )
+        except (OSError, ValueError, RuntimeError, TypeError) as error:
+            raise GemError(
+                f"No dask scheduler answers at '{address}' ({error}). Look whether "
+                "'dask scheduler' runs there, and give its address as tcp://host:port."
+            ) from error
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the cluster; what it still does for us is cancelled."""
+        with suppress(Exception):  # the scheduler may be gone
+            self._client.close(timeout=2)
+
+    def workers(self) -> dict[str, dict[str, Any]]:
+        """Find the workers that may encode: those with GPUs, if any says it has one.
+
+        Raises
+        ------
+        GemError
+            If the scheduler is lost.
+        """
+        with self._told():
+            everyone = dict(self._client.scheduler_info()["workers"])
+        with_gpu = {k: w for k, w in everyone.items() if w["resources"].get("GPU")}
+        self._gpus = self._gpus or bool(with_gpu)
+        return with_gpu if self._gpus else everyone
+
+    @property
+    def gpus(self) -> bool:
+        """Whether only workers with GPUs encode."""
+        return self._gpus
+
+    def check(self) -> None:
+        """Compare the versions of napari-gem.
+
+        Raises
+        ------
+        GemError
+            If a worker has another one than this process, or none.
+        """
+        with self._told():
+            found = self._client.get_versions(packages=["napari-gem"])
+        for address, told in found["workers"].items():
+            version = told["packages"]["napari-gem"]
+            if version != __version__:
+                has = f"napari-gem {version}" if version else "no napari-gem"
+                raise GemError(
+                    f"The worker {address} has {has}, this computer has "
+                    f"{__version__}. Install the same version on both."
+                )
+
+    def report_steps(
+        self, card: ModelCard | None = None, precision: str = "auto"
+    ) -> Generator[Progress, None, list[WorkerReport]]:
+        """Ask each worker what it has, and whether a model loads there.
+
+        Yields
+        ------
+        Progress
+            While there is no worker, and for each that answers.
+
+        Raises
+        ------
+        GemError
+            As `check`, or if the scheduler is lost.
+        """
+        while not self.workers():
+            yield Progress(WAITING)
+            time.sleep(0.3)
+        self.check()
+        from napari_gem.cluster_worker import Encoder, report
+
+        with self._told():
+            self._client.register_plugin(Encoder())
+            asked = [
+                self._client.submit(
+                    report, card, precision, workers=[address], pure=False
+                )
+                for address in self.workers()
+            ]
+        found: list[WorkerReport] = []
+        for future in asked:
+            while not future.done():
+                yield Progress("Asking workers", len(found), len(asked))
+                time.sleep(0.1)
+            found.append(self.result(future))
+        return found
+
+    def model_steps(
+        self, model: Model, precision: str = "auto"
+    ) -> Generator[Progress, None, Model]:
+        """Say how the workers will compute with a model.
+
+        Parameters
+        ----------
+        model
+            Loaded here, for its texts.
+        precision
+            All workers compute with the same one; ``auto`` is float16 if all have
+            GPUs, else float32.
+
+        Returns
+        -------
+        Model
+            To be given to `encode_steps`, together with `schedule`.
+        """
+        reports = yield from self.report_steps()
+        if precision == "auto":
+            gpus = all(one.devices for one in reports)
+            precision = "float16" if gpus else "float32"
+        return replace(model, device=DEVICE, precision=precision)
+
+    def submit(self, order: Order, numbers: Sequence[int], images: Any = None) -> Any:
+        """Have tiles encoded: `napari_gem.cluster_worker.encode`; gives a future."""
+        from napari_gem.cluster_worker import encode
+
+        with self._told():
+            return self._client.submit(
+                encode,
+                order,
+                list(numbers),
+                images,
+                pure=False,
+                resources={"GPU": 1} if self._gpus else None,
+            )
+
+    def result(self, future: Any, seconds: float = LONGEST) -> Any:
+        """Give what a future that is done has found.
+
+        Raises
+        ------
+        GemError
+            If it failed, or if the scheduler is lost.
+        TimeoutError
+            If the result did not come over in so many seconds.
+        """
+        if future.status != "error":
+            with self._told(timeout=False):
+                return future.result(timeout=seconds)
+        with self._told(timeout=False):
+            error = future.exception(timeout=seconds)
+        if isinstance(error, GemError) or is_out_of_memory(error):
+            raise error
+        if type(error).__name__ == "KilledWorker":
+            raise GemError(
+                "Several workers ended while they encoded the same tiles; their memory "
+                "may not suffice. Look at their logs, or choose smaller tiles."
+            ) from error
+        raise GemError(
+            f"A worker of the cluster failed ({type(error).__name__}: {error}). Look "
+            "at its log."
+        ) from error
+
+    def cancel(self, futures: list[Any]) -> None:
+        """Forget what was asked for."""
+        with suppress(Exception):  # the scheduler may be gone
+            self._client.cancel(futures)
+
+    @contextmanager
+    def _told(self, *, timeout: bool = True) -> Iterator[None]:
+        """Tell in a sentence that the scheduler is lost; of timeouts only if wanted."""
+        try:
+            if self._client.status != "running":
+                raise OSError(self._client.status)
+            yield
+        except (OSError, CancelledError, RuntimeError) as error:
+            if isinstance(error, TimeoutError) and not timeout:
+                raise
+            raise GemError(
+                f"The dask scheduler at '{self.address}' is lost. What is encoded is "
+                "kept where the cache is used: start the cluster and run again."
+            ) from error

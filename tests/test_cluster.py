@@ -1,0 +1,296 @@
+"""Tiles encoded by a dask cluster: scheduler and workers are processes of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import zarr
+
+import napari_gem
+from napari_gem import cluster_schedule
+from napari_gem.cluster import WAITING, Cluster
+from napari_gem.cluster_schedule import OnCluster
+from napari_gem.encoding import encode_steps
+from napari_gem.feature_cache import FeatureCache
+from napari_gem.image import stretch
+from napari_gem.references import refer_zarr
+from napari_gem.steps import run
+from napari_gem.types import EncodeParameters, GemError, GemParameters
+from tests.tiny import write_tiny_model
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+
+    from napari_gem.models import Model
+    from napari_gem.types import Features, Progress
+
+    Steps = Generator[Progress, None, Features]
+
+ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
+PIXELS = np.random.default_rng(0).integers(0, 255, (300, 130, 3)).astype(np.uint8)
+SHOWN = stretch(PIXELS)
+
+
+class Processes:
+    """A scheduler and its workers."""
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self._folder = folder
+        self._file = folder / "scheduler.json"
+        self.workers: list[subprocess.Popen] = []
+        self.scheduler = self._start("scheduler", "--port", "0", "--host", "127.0.0.1")
+        for _ in range(workers):
+            self.add()
+
+    @property
+    def address(self) -> str:
+        until = time.monotonic() + 120
+        while not self._file.is_file() and time.monotonic() < until:
+            time.sleep(0.05)
+        return json.loads(self._file.read_text())["address"]
+
+    def add(self, path: str = "") -> subprocess.Popen:
+        """Start a worker, with one more place that Python looks at first."""
+        options = "--nthreads", "1", "--no-nanny", "--memory-limit", "0"
+        self.workers.append(self._start("worker", *options, path=path))
+        return self.workers[-1]
+
+    def end(self) -> None:
+        for process in (*self.workers, self.scheduler):
+            process.kill()
+            process.wait()
+
+    def _start(self, kind: str, *options: str, path: str = "") -> subprocess.Popen:
+        source = str(Path(napari_gem.__file__).parents[1])
+        more = {
+            "PYTHONPATH": os.pathsep.join([path, source] if path else [source]),
+            "OMP_NUM_THREADS": "1",
+        }
+        command = [sys.executable, "-m", "dask", kind, *options, "--no-dashboard"]
+        command += ["--scheduler-file", str(self._file)]
+        with (self._folder / "log.txt").open("a") as log:
+            return subprocess.Popen(
+                command, stdout=log, stderr=log, env=os.environ | more
+            )
+
+
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    started = Processes(tmp_path_factory.mktemp("cluster"), 2)
+    yield started
+    started.end()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    folder = write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+    loaded = napari_gem.load_model(str(folder))
+    return replace(loaded, card=replace(loaded.card, encode=ENCODE))
+
+
+@pytest.fixture
+def cluster(processes: Processes) -> Iterator[Cluster]:
+    with Cluster(processes.address) as connected:
+        yield connected
+
+
+@pytest.fixture(scope="module")
+def expected(model: Model) -> Features:
+    return run(encode_steps(model, PIXELS, SHOWN))
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> zarr.Array:
+    return zarr.save_array(str(tmp_path / "scene.zarr"), PIXELS) or zarr.open_array(
+        str(tmp_path / "scene.zarr"), mode="r"
+    )
+
+
+def on_cluster(
+    cluster: Cluster, model: Model, pixels: object, cache: Path | None = None
+) -> Steps:
+    there = run(cluster.model_steps(model))
+    schedule = OnCluster(cluster, there, refer_zarr(pixels))
+    encode = FeatureCache(cache).encode_steps if cache else encode_steps
+    return encode(there, pixels, SHOWN, schedule=schedule)
+
+
+def wait_for(cluster: Cluster, workers: int) -> None:
+    end = time.monotonic() + 120
+    while len(cluster.workers()) != workers and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def until(steps: Steps, done: int) -> None:
+    """Go on until so many tiles are encoded."""
+    while next(steps).done < done:
+        pass
+
+
+def same(found: Features, expected: Features) -> bool:
+    near = np.abs(found.array[:].astype(np.float32) - expected.array[:]).max() < 2e-3
+    return bool(near) and np.allclose(found.views, expected.views, atol=1e-4)
+
+
+def test_each_worker_tells_what_it_has(cluster: Cluster, model: Model) -> None:
+    wait_for(cluster, 2)
+    reports = run(cluster.report_steps(model.card))
+    assert len({one.address for one in reports}) == 2
+    assert {one.model for one in reports} <= {"cpu, float32", "cuda:0, float16"}
+    assert {one.revision for one in reports} == {model.revision}
+    assert not any(one.problem for one in reports)
+
+
+def test_places_and_pixels_give_what_this_process_gives(
+    cluster: Cluster,
+    model: Model,
+    expected: Features,
+    scene: zarr.Array,
+    tmp_path: Path,
+) -> None:
+    told = []
+    found = run(on_cluster(cluster, model, scene, tmp_path / "cache"), told.append)
+    assert same(found, expected)
+    assert (found.device, found.precision) == ("dask", "float32")
+    encoding = [one.done for one in told if one.stage == "Encoding"]
+    assert encoding == sorted(encoding)
+    assert encoding[-1] == told[-1].total > 20
+    assert same(run(on_cluster(cluster, model, PIXELS)), expected)
+    assert not list(tmp_path.glob("cache/*/tiles"))
+
+
+def test_an_image_that_workers_do_not_see_is_sent(
+    cluster: Cluster, model: Model, expected: Features, scene: zarr.Array
+) -> None:
+    there = run(cluster.model_steps(model))
+    elsewhere = replace(refer_zarr(scene), piece="of another image")
+    schedule = OnCluster(cluster, there, elsewhere)
+    assert same(run(encode_steps(there, scene, SHOWN, schedule=schedule)), expected)
+
+
+def test_tiles_that_cannot_be_read_here_are_sent_back(
+    cluster: Cluster,
+    model: Model,
+    expected: Features,
+    scene: zarr.Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read = cluster_schedule.make_tiles
+
+    def lame(*arguments):
+        stored = read(*arguments)
+        monkeypatch.setattr(stored, "get", lambda _: None)
+        return stored
+
+    monkeypatch.setattr(cluster_schedule, "make_tiles", lame)
+    found = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
+    assert same(found, expected)
+
+
+def test_a_client_that_was_gone_goes_on(
+    cluster: Cluster,
+    processes: Processes,
+    model: Model,
+    expected: Features,
+    scene: zarr.Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with Cluster(processes.address) as other:
+        steps = on_cluster(other, model, scene, tmp_path / "cache")
+        until(steps, 9)
+        steps.close()
+    sent = []
+    submit = cluster.submit
+    monkeypatch.setattr(
+        cluster, "submit", lambda o, n, *m: sent.extend(n) or submit(o, n, *m)
+    )
+    told = []
+    found = run(on_cluster(cluster, model, scene, tmp_path / "cache"), told.append)
+    assert same(found, expected)
+    assert not set(range(9)) & set(sent)
+    assert len(sent) == len(set(sent)) < told[-1].total
+
+
+def test_a_worker_of_another_version_is_named(
+    cluster: Cluster, processes: Processes, model: Model, tmp_path: Path
+) -> None:
+    old = tmp_path / "napari_gem-0.0.0.dist-info"
+    old.mkdir()
+    (old / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: napari-gem\nVersion: 0.0.0\n"
+    )
+    worker = processes.add(path=str(tmp_path))
+    wait_for(cluster, 3)
+    try:
+        with pytest.raises(GemError, match=r"has napari-gem 0\.0\.0, this computer"):
+            run(cluster.model_steps(model))
+    finally:
+        worker.kill()
+    wait_for(cluster, 2)
+
+
+def test_a_worker_that_is_killed_changes_nothing(
+    cluster: Cluster,
+    processes: Processes,
+    model: Model,
+    expected: Features,
+    scene: zarr.Array,
+    tmp_path: Path,
+) -> None:
+    steps = on_cluster(cluster, model, scene, tmp_path / "cache")
+    until(steps, 3)
+    processes.workers[0].kill()
+    assert same(run(steps), expected)
+
+
+def test_without_workers_it_waits_and_can_be_cancelled(
+    cluster: Cluster,
+    processes: Processes,
+    model: Model,
+    expected: Features,
+    scene: zarr.Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cluster_schedule, "LOOK_SECONDS", 0.1)
+    steps = on_cluster(cluster, model, scene, tmp_path / "cache")
+    until(steps, 3)
+    for worker in processes.workers:
+        worker.kill()
+    while (step := next(steps)).stage != WAITING:
+        pass
+    assert 3 <= step.done < step.total
+    assert next(steps).stage == WAITING
+    before = time.monotonic()
+    steps.close()
+    assert time.monotonic() - before < 5
+    processes.add()  # and all goes on with a new one
+    steps = on_cluster(cluster, model, scene, tmp_path / "cache")
+    assert same(run(steps), expected)
+
+
+def test_a_scheduler_that_is_lost_ends_it(
+    processes: Processes, model: Model, scene: zarr.Array, tmp_path: Path
+) -> None:
+    address = processes.address  # its file goes with the scheduler
+    with Cluster(address) as cluster:
+        steps = on_cluster(cluster, model, scene, tmp_path / "cache")
+        until(steps, 3)
+        processes.scheduler.send_signal(signal.SIGTERM)
+        with pytest.raises(GemError, match=r"scheduler at .* is lost"):
+            run(steps)
+    assert not list(tmp_path.glob("cache/*/entry.json"))
+    with pytest.raises(GemError, match="No dask scheduler answers"):
+        Cluster(address, seconds=1)
