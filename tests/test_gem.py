@@ -18,9 +18,13 @@ from napari_gem.gem import (
     patch_stream,
     self_self_attention,
 )
+from napari_gem.ingredients.outliers import repair
 from napari_gem.types import METHODS, GemError, GemParameters
 
 HEADS, WIDTH = 2, 12
+GRID = (2, 3)
+MIDDLE = (1, 2)
+"""Of four blocks."""
 
 
 class LinearBlock:
@@ -57,12 +61,14 @@ def split(x: Tensor) -> Tensor:
     return x.unflatten(2, (HEADS, -1)).transpose(1, 2)
 
 
-def loop_attention(p: np.ndarray, v: np.ndarray, beta: float) -> np.ndarray:
-    """softmax(beta n n^T) v of one head, token by token."""
+def loop_attention(
+    p: np.ndarray, v: np.ndarray, beta: float, bias: np.ndarray
+) -> np.ndarray:
+    """softmax(beta n n^T + bias) v of one head, token by token."""
     n = [row / np.sqrt(sum(x * x for x in row)) for row in p]
     out = np.zeros_like(v)
     for i in range(len(p)):
-        weights = [np.exp(beta * sum(n[i] * n[j])) for j in range(len(p))]
+        weights = [np.exp(beta * sum(n[i] * n[j]) + bias[i, j]) for j in range(len(p))]
         for j in range(len(p)):
             out[i] += weights[j] / sum(weights) * v[j]
     return out
@@ -72,10 +78,13 @@ def loop_gem(blocks, tokens: np.ndarray, parameters: GemParameters) -> np.ndarra
     """One image through all blocks by the steps of the paper: (N, C) to (N, C)."""
     x, stream = tokens, None
     size = WIDTH // HEADS
+    bias = loop_bias(parameters, len(tokens))
+    guides = []
     for number, block in enumerate(blocks):
         y = 1.5 * x
         q, k, v = (y @ w.numpy() for w in (block.q, block.k, block.v))
-        own, gem = np.zeros_like(x), np.zeros_like(x)
+        own, gem, guided = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
+        attentions = []
         beta = parameters.inverse_temperature
         if beta is None:
             lengths = [np.sqrt(sum(row * row)) for row in y]
@@ -83,19 +92,35 @@ def loop_gem(blocks, tokens: np.ndarray, parameters: GemParameters) -> np.ndarra
         for head in range(HEADS):
             part = slice(head * size, (head + 1) * size)
             scores = np.exp(q[:, part] @ k[:, part].T / np.sqrt(size))
-            own[:, part] = scores / scores.sum(1, keepdims=True) @ v[:, part]
+            attentions.append(scores / scores.sum(1, keepdims=True))
+            own[:, part] = attentions[-1] @ v[:, part]
+            guided[:, part] = sum(guide[head] @ v[:, part] for guide in guides)
             for p in (q[:, part], k[:, part], v[:, part]):
                 for _ in range(parameters.iterations):
                     unit = p / np.linalg.norm(p, axis=1, keepdims=True)
-                    p = loop_attention(p, unit, beta)
-                gem[:, part] += loop_attention(p, v[:, part], beta) / 3
+                    p = loop_attention(p, unit, beta, bias)
+                gem[:, part] += loop_attention(p, v[:, part], beta, bias) / 3
         if number >= len(blocks) - (parameters.depth - 1):
-            if stream is None:
-                stream = x if parameters.residual else np.zeros_like(x)
+            stream = parameters.residual * x if stream is None else stream
+            if guides:
+                share = parameters.middle
+                gem = (1 - share) * gem + share * guided / len(guides)
             stream = stream + gem @ block.out.numpy()
         x = x + own @ block.out.numpy()
         x = x + np.tanh(x @ block.hidden.numpy())
+        guides += [attentions] if parameters.middle and number in MIDDLE else []
     return stream
+
+
+def loop_bias(parameters: GemParameters, count: int) -> np.ndarray:
+    """Gaussian over the distance on the grid; 0 for the first token."""
+    bias = np.zeros((count, count))
+    for i in range(1, count):
+        for j in range(1, count):
+            (a, b), (c, d) = divmod(i - 1, GRID[1]), divmod(j - 1, GRID[1])
+            squared = ((a - c) ** 2 + (b - d) ** 2) / parameters.neighbour_width**2
+            bias[i, j] = parameters.neighbours * np.exp(-squared / 2)
+    return bias
 
 
 @pytest.fixture
@@ -118,12 +143,16 @@ CASES = {
     "last block": GemParameters(depth=2),
     "all blocks": GemParameters(depth=5),
     "deeper than the model": GemParameters(depth=40),
+    "neighbours": GemParameters(depth=3, neighbours=2.0, neighbour_width=0.8),
+    "middle": GemParameters(depth=3, middle=0.3),
+    "middle before the first": GemParameters(depth=5, middle=0.3),
+    "no outlier": GemParameters(depth=3, repair=20.0),
 }
 
 
 @pytest.mark.parametrize("parameters", CASES.values(), ids=CASES.keys())
 def test_equals_loops(parameters: GemParameters, blocks, tokens: Tensor) -> None:
-    _, stream = patch_stream(blocks, tokens, parameters)
+    _, stream = patch_stream(blocks, tokens, parameters, grid=GRID)
     for image, found in zip(tokens, stream, strict=True):
         expected = loop_gem(blocks, image.numpy(), parameters)
         np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
@@ -150,6 +179,18 @@ def test_nothing_is_computed_twice_or_for_nobody(blocks, tokens: Tensor) -> None
     count = tokens.shape[1]
     assert [block.calls["qkv"] for block in blocks] == [1, 1, 1, 1]
     assert [block.calls["mlp"] for block in blocks] == [count, count, count, 1]
+
+
+def test_outliers_are_mended_beside_the_own_stream(blocks, tokens: Tensor) -> None:
+    tokens = tokens.clone()
+    tokens[0, 5] *= 1000
+    plain = GemParameters(depth=2)
+    mended = replace(plain, repair=20.0)
+    own, stream = patch_stream(blocks[-1:], tokens, mended, grid=GRID)
+    same, _ = patch_stream(blocks[-1:], tokens, plain)
+    torch.testing.assert_close(own, same)
+    _, expected = patch_stream(blocks[-1:], repair(tokens, GRID, 20.0), plain)
+    torch.testing.assert_close(stream, expected)
 
 
 def test_vv_is_attention_of_values(blocks, tokens: Tensor) -> None:
@@ -232,12 +273,18 @@ BAD = {
     "Inverse temperature": {"inverse_temperature": 0.0},
     "Inverse temperature is nan": {"inverse_temperature": float("nan")},
     "Temperature scale": {"temperature_scale": float("inf")},
+    "Neighbours": {"neighbours": float("nan")},
+    "Neighbour width": {"neighbour_width": 0.0},
+    "Middle": {"middle": 1.5},
+    "Repair": {"repair": 0.5},
+    "without places": {"repair": 5.0},
+    "without places too": {"neighbours": 1.0},
 }
 
 
 @pytest.mark.parametrize(("said", "changes"), BAD.items(), ids=BAD.keys())
 def test_bad_parameters_are_told(said: str, changes, blocks, tokens: Tensor) -> None:
-    with pytest.raises(GemError, match=said):
+    with pytest.raises(GemError, match=said.removesuffix(" too")):
         patch_stream(blocks, tokens, replace(GemParameters(), **changes))
 
 

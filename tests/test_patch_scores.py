@@ -88,7 +88,10 @@ def test_scores_of_features_on_disk_are_those_of_features_in_memory(
         Prompt(("b", "c"), examples=(Example(None, kept, "m", positive=False),)),
     )
     parameters = ScoreParameters(
-        background=background, background_weight=2.0, smoothing=smoothing
+        background=background,
+        background_weight=2.0,
+        smoothing=smoothing,
+        synonyms="mean" if smoothing else "max",
     )
     features = Features(
         array=array,
@@ -103,7 +106,7 @@ def test_scores_of_features_on_disk_are_those_of_features_in_memory(
     made = [
         patch_scores(
             replace(features, array=source),
-            Words(groups, [False, False]),
+            Words(groups, [False, False], np.array([0.1, 0.2, -0.3], np.float32)),
             prompts,
             parameters,
             ScoreCache(),

@@ -383,6 +383,21 @@ def test_weight_and_threshold_move_the_border_to_the_background(model: Model) ->
         )
 
 
+def test_the_whole_image_may_weigh_the_classes(model: Model) -> None:
+    features = encode(picture(40, 40), model)
+    words = ["cat", "dog"]
+    plain, weighted = (
+        segment(features, words, model, parameters=replace(SCORE, image_weight=weight))
+        for weight in (0.0, -0.3)
+    )
+    vectors = embed_words(model.backbone, words, SCORE.templates, model.texts)
+    cat, dog = vectors @ features.image_embedding
+    change = [np.log(found.probabilities) for found in (plain, weighted)]
+    moved = change[1] - change[0]
+    expected = -0.3 * SCORE.scale * (cat - dog)
+    np.testing.assert_allclose(moved[0] - moved[1], expected, atol=1e-3)
+
+
 def test_smoothing_and_minimum_size_calm_the_labels(model: Model) -> None:
     features = encode(picture(120, 120), model)
     prompts = ["cat", "dog", "house"]

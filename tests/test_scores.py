@@ -3,7 +3,9 @@ from __future__ import annotations
 import numpy as np
 
 from napari_gem.scores import (
+    ScoreCache,
     group_scores,
+    image_offsets,
     in_image,
     min_max,
     near_duplicates,
@@ -22,6 +24,26 @@ def test_a_class_scores_as_its_best_synonym() -> None:
     assert scores.shape == (2, 4, 5)
     expected = np.einsum("ijc,wc->ijw", features, second).max(axis=-1)
     assert np.allclose(scores[1], expected, atol=1e-6)
+
+
+def test_or_as_the_mean_of_its_synonyms() -> None:
+    features = vectors(4, 5, 8)
+    words, none = vectors(3, 8, seed=2), np.empty((0, 8), np.float32)
+    cache = ScoreCache()
+    group_scores(features, [words], cache)  # not to be taken for the mean
+    scores = group_scores(features, [words, none], cache, "mean")
+    expected = np.einsum("ijc,wc->ijw", features, words).mean(axis=-1)
+    assert np.allclose(scores[0], expected, atol=1e-6)
+    assert (scores[1] == -1).all()
+
+
+def test_what_the_whole_image_adds() -> None:
+    image, words = vectors(8), vectors(3, 8, seed=1)
+    none = np.empty((0, 8), np.float32)
+    found = image_offsets([words, words[:1], none], image, -0.3)
+    cosines = [float(word @ image) for word in words]
+    expected = [-0.3 * max(cosines), -0.3 * cosines[0], 0]
+    assert np.allclose(found, expected, atol=1e-6)
 
 
 def test_half_precision_features_score_the_same() -> None:

@@ -6,7 +6,7 @@ from math import inf, isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.types import GemError, label_ids
+from napari_gem.types import SYNONYMS, GemError, label_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,9 @@ ZOOMS = (1 / 64, 64.0)
 
 LARGEST_SMOOTHING = 10_000.0
 """Image pixels."""
+
+LARGEST_WEIGHT = 10.0
+"""Of the image embedding, either way."""
 
 MOST_ROUNDS = 100
 """Of refinement."""
@@ -75,6 +78,11 @@ def check_score(parameters: ScoreParameters) -> None:
             f"A refinement of {p.refinement} came; expected a whole number of rounds "
             f"from 0 to {MOST_ROUNDS}."
         )
+    if p.synonyms not in SYNONYMS:
+        raise GemError(
+            f"'{p.synonyms}' came for synonyms; expected {' or '.join(SYNONYMS)}."
+        )
+    _check_between("image weight", p.image_weight, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     _check_between("cosine 'near'", p.near, -1, inf)
     _check_between("cosine 'present'", p.present, -1, 1)
     _check_filled("templates", p.templates)

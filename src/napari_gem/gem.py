@@ -9,6 +9,8 @@ Letters: B images, N tokens (CLS and patches), C channels, H heads, D = C / H.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Protocol
 
@@ -16,11 +18,11 @@ import torch
 from torch.nn.functional import normalize as _unit_length
 from torch.nn.functional import scaled_dot_product_attention
 
+from napari_gem.ingredients.neighbours import neighbour_bias
+from napari_gem.ingredients.outliers import repair
 from napari_gem.types import METHODS, GemError, GemParameters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from torch import Tensor
 
 
@@ -52,6 +54,7 @@ def patch_stream(
     tokens: Tensor,
     parameters: GemParameters,
     kept: slice = slice(None),
+    grid: tuple[int, int] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Run a vision transformer's blocks with a second stream beside its own.
 
@@ -70,6 +73,11 @@ def patch_stream(
     ``plain``
         No mixture: the stream is the model's own.
 
+    What was found later is off by default and may be added: a bias to neighbours and
+    a share of the middle blocks' own attention (``gem`` and ``vv``), and mended
+    outliers (all but ``plain``); see `GemParameters`. None of it changes the model's
+    own stream.
+
     Parameters
     ----------
     blocks
@@ -80,6 +88,9 @@ def patch_stream(
         Method and its settings.
     kept
         Tokens of the model's own stream wanted after the last block.
+    grid
+        (rows, columns) of the patches, which are the last tokens; None if the
+        parameters need no places.
 
     Returns
     -------
@@ -94,42 +105,84 @@ def patch_stream(
         If a parameter is out of range.
     """
     check_parameters(parameters)
-    first = max(0, len(blocks) - _taking_part(parameters, len(blocks)))
+    p = parameters
+    first = max(0, len(blocks) - _taking_part(p, len(blocks)))
+    middle = _middle(len(blocks)) if p.middle else range(0)
+    guides: list[_Guide] = []
+    mix = _Mixing(p, guides, _bias(p, tokens, grid))
     x = tokens
-    for block in blocks[:first]:
-        q, k, v = block.qkv(block.norm(x))
+    stream = tokens
+    for i, block in enumerate(blocks):
+        y = block.norm(x)
+        q, k, v = block.qkv(y)
+        if i >= first:
+            source = repair(x, _known(grid), p.repair) if p.repair else x
+            if i == first:
+                stream = source if p.residual else torch.zeros_like(x)
+            taken = (q, k, v, y)
+            if source is not x:
+                mended = block.norm(source)
+                taken = (*block.qkv(mended), mended)
+            stream = stream + block.project(mix(*taken))
+        if i in middle:
+            guides.append((block, q, k))
+        if i == len(blocks) - 1 and first < len(blocks):
+            q, x = q[:, :, kept], x[:, kept]
         x = x + block.project(block.attend(q, k, v))
         x = x + block.mlp(x)
     if first == len(blocks):
         return x[:, kept], x
-
-    stream = x if parameters.residual else torch.zeros_like(x)
-    for i, block in enumerate(blocks[first:], start=first + 1):
-        y = block.norm(x)
-        q, k, v = block.qkv(y)
-        stream = stream + block.project(_mixture(q, k, v, y, parameters))
-        if i == len(blocks):
-            q, x = q[:, :, kept], x[:, kept]
-        x = x + block.project(block.attend(q, k, v))
-        x = x + block.mlp(x)
     return x, stream
 
 
-def _mixture(
-    q: Tensor, k: Tensor, v: Tensor, y: Tensor, parameters: GemParameters
-) -> Tensor:
-    if parameters.method == "maskclip":
-        return v
-    if parameters.method == "vv":
-        return scaled_dot_product_attention(v, v, v)
-    beta: Tensor | float
-    if parameters.inverse_temperature is None:
-        beta = parameters.temperature_scale * adaptive_inverse_temperature(
-            y, q.shape[-1]
-        )
-    else:
-        beta = parameters.inverse_temperature
-    return ensemble(q, k, v, beta, parameters.iterations)
+_Guide = tuple[Block, "Tensor", "Tensor"]
+"""A block, with its queries and keys."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Mixing:
+    """What a block's values become in the stream beside the model's own."""
+
+    parameters: GemParameters
+    guides: Sequence[_Guide]
+    bias: Tensor | None
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, y: Tensor) -> Tensor:
+        p = self.parameters
+        if p.method == "maskclip":
+            return v
+        if p.method == "vv":
+            mixed = scaled_dot_product_attention(v, v, v, attn_mask=self.bias)
+        else:
+            beta: Tensor | float | None = p.inverse_temperature
+            if beta is None:
+                adaptive = adaptive_inverse_temperature(y, q.shape[-1])
+                beta = p.temperature_scale * adaptive
+            mixed = ensemble(q, k, v, beta, p.iterations, self.bias)
+        if not self.guides:
+            return mixed
+        return (1 - p.middle) * mixed + p.middle * guided(self.guides, v)
+
+
+def guided(guides: Sequence[_Guide], v: Tensor) -> Tensor:
+    """Mix values as other blocks attend, on average (ResCLIP, arXiv 2411.15851).
+
+    Parameters
+    ----------
+    guides
+        Blocks, each with its queries and keys, (B, H, N, D).
+    v
+        (B, H, N, D): values of another block.
+
+    Returns
+    -------
+    Tensor
+        (B, H, N, D).
+    """
+    total = torch.zeros_like(v)
+    for block, q, k in guides:
+        total = total + block.attend(q, k, v)
+    return total / len(guides)
 
 
 def ensemble(
@@ -138,6 +191,7 @@ def ensemble(
     v: Tensor,
     inverse_temperature: Tensor | float,
     iterations: int,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Average what q-q, k-k and v-v attention make of the values (section 3.3).
 
@@ -149,6 +203,8 @@ def ensemble(
         A number, or one per image: (B, 1, 1, 1).
     iterations
         Rounds of `self_self_attention` before the assignment to the values.
+    bias
+        (N, N), added to the logits of every attention; None for the paper.
 
     Returns
     -------
@@ -157,13 +213,16 @@ def ensemble(
     """
     total = torch.zeros_like(v)
     for p in (q, k, v):
-        p = normalize(self_self_attention(p, inverse_temperature, iterations))
-        total = total + _attend(p, p, v, inverse_temperature)
+        p = normalize(self_self_attention(p, inverse_temperature, iterations, bias))
+        total = total + _attend(p, p, v, inverse_temperature, bias)
     return total / 3
 
 
 def self_self_attention(
-    p: Tensor, inverse_temperature: Tensor | float, iterations: int
+    p: Tensor,
+    inverse_temperature: Tensor | float,
+    iterations: int,
+    bias: Tensor | None = None,
 ) -> Tensor:
     """Let each token gather those like it (section 3.2).
 
@@ -178,6 +237,8 @@ def self_self_attention(
         beta: a number, or one per image: (B, 1, 1, 1). Large keeps groups small.
     iterations
         Rounds, 0 or more; 0 returns ``p``.
+    bias
+        As of `ensemble`.
 
     Returns
     -------
@@ -186,7 +247,7 @@ def self_self_attention(
     """
     for _ in range(iterations):
         p = normalize(p)
-        p = _attend(p, p, p, inverse_temperature)
+        p = _attend(p, p, p, inverse_temperature, bias)
     return p
 
 
@@ -222,11 +283,15 @@ def normalize(p: Tensor) -> Tensor:
 
 
 def _attend(
-    a: Tensor, b: Tensor, v: Tensor, inverse_temperature: Tensor | float
+    a: Tensor,
+    b: Tensor,
+    v: Tensor,
+    inverse_temperature: Tensor | float,
+    bias: Tensor | None,
 ) -> Tensor:
     # The fused kernels know one scale for all; one per image goes into the query.
     query = (a * inverse_temperature).to(v.dtype)
-    return scaled_dot_product_attention(query, b, v, scale=1.0)
+    return scaled_dot_product_attention(query, b, v, attn_mask=bias, scale=1.0)
 
 
 def check_parameters(parameters: GemParameters) -> None:
@@ -251,6 +316,19 @@ def check_parameters(parameters: GemParameters) -> None:
         raise GemError(
             f"Temperature scale is {p.temperature_scale}; give a number above 0."
         )
+    if not isfinite(p.neighbours):
+        raise GemError(
+            f"Neighbours is {p.neighbours}; give a finite number, 0 for no bias."
+        )
+    if not (isfinite(p.neighbour_width) and p.neighbour_width > 0):
+        raise GemError(f"Neighbour width is {p.neighbour_width}; give patches above 0.")
+    if not 0 <= p.middle <= 1:
+        raise GemError(f"Middle is {p.middle}; give a share from 0 to 1.")
+    if p.repair != 0 and not (isfinite(p.repair) and p.repair >= 1):
+        raise GemError(
+            f"Repair is {p.repair}; give how many times longer than the median an "
+            "outlier is, 1 or more, or 0 to leave all tokens as they are."
+        )
 
 
 def _taking_part(parameters: GemParameters, count: int) -> int:
@@ -259,3 +337,30 @@ def _taking_part(parameters: GemParameters, count: int) -> int:
     if parameters.method == "maskclip":
         return 1
     return min(parameters.depth - 1, count)
+
+
+def _middle(count: int) -> range:
+    """Blocks whose attention keeps to things: as ResCLIP, 6 to 9 of 12."""
+    return range(5 * count // 12, max(5 * count // 12 + 1, 9 * count // 12))
+
+
+def _bias(
+    parameters: GemParameters, tokens: Tensor, grid: tuple[int, int] | None
+) -> Tensor | None:
+    p = parameters
+    if not p.neighbours:
+        return None
+    rows, columns = _known(grid)
+    others = tokens.shape[1] - rows * columns
+    return neighbour_bias(
+        (rows, columns), others, p.neighbours, p.neighbour_width, tokens
+    )
+
+
+def _known(grid: tuple[int, int] | None) -> tuple[int, int]:
+    if grid is None:
+        raise GemError(
+            "A bias to neighbours, or a repair, came for tokens without places; "
+            "expected the grid of patches beside them."
+        )
+    return grid

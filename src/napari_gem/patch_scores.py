@@ -89,10 +89,10 @@ class _Held:
         parameters: ScoreParameters,
         cache: ScoreCache,
     ) -> None:
-        scores = group_scores(array, words.groups, cache)
+        scores = _score(array, words, parameters, cache)
         if cache.centred and any(prompt.examples for prompt in prompts):
             scores = prototype_scores(features, prompts, scores, cache.centred)
-        self._scores = _finish(scores, parameters, features.patch)
+        self._scores = _finish(scores, words, parameters, features.patch)
         self.bands = bands(array)
 
     def rows(self, first: int, end: int) -> NDArray[np.float32]:
@@ -109,7 +109,7 @@ class _Streamed:
         cache: ScoreCache,
     ) -> None:
         self._array = features.array
-        self._groups = words.groups
+        self._words = words
         self._parameters = parameters
         self._patch = features.patch
         self._reach = smoothing_reach(parameters.smoothing / features.patch)
@@ -117,7 +117,7 @@ class _Streamed:
         self.bands = bands(features.array)
         self._directions = []
         if cache.centred and any(prompt.examples for prompt in prompts):
-            text = group_scores(cache.centred.vectors[None], words.groups)[:, 0]
+            text = _score(cache.centred.vectors[None], words, parameters)[:, 0]
             found = directions(features, prompts, text, cache.centred)
             self._directions = found
 
@@ -136,20 +136,39 @@ class _Streamed:
         start = self.bands[wanted[0]].start
         joined = np.concatenate([self._made[number] for number in wanted], axis=1)
         window = joined[:, top - start : bottom - start]
-        finished = _finish(window, self._parameters, self._patch)
+        finished = _finish(window, self._words, self._parameters, self._patch)
         return finished[:, first - top : end - top]
 
     def _score(self, band: slice) -> NDArray[np.float32]:
         features = np.asarray(self._array[band])
-        scores = group_scores(features, self._groups)
+        scores = _score(features, self._words, self._parameters)
         join(scores, features, self._directions)
         return scores
 
 
+def _score(
+    array: NDArray[np.floating[Any]],
+    words: Words,
+    parameters: ScoreParameters,
+    cache: ScoreCache | None = None,
+) -> NDArray[np.float32]:
+    classes, background = words.groups[:-1], words.groups[-1:]
+    return np.concatenate(
+        [
+            group_scores(array, classes, cache, parameters.synonyms),
+            group_scores(array, background, cache),
+        ]
+    )
+
+
 def _finish(
-    scores: NDArray[np.float32], parameters: ScoreParameters, patch: float
+    scores: NDArray[np.float32],
+    words: Words,
+    parameters: ScoreParameters,
+    patch: float,
 ) -> NDArray[np.float32]:
     scores = smooth(scores, parameters.smoothing / patch)
+    scores = scores + words.offsets[:, None, None]
     if parameters.background:
         scores[-1] += np.log(parameters.background_weight) / parameters.scale
     else:

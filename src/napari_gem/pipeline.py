@@ -190,6 +190,6 @@ def heat_maps(
     check_features(loaded, features, classes)
     chosen = replace(parameters or loaded.card.score, background=())
     words = run(word_steps(loaded, features, classes, chosen))
-    scores = group_scores(features.array, words.groups[:-1])
+    scores = group_scores(features.array, words.groups[:-1], synonyms=chosen.synonyms)
     height, width = features.image_shape
     return min_max(upsample(scores, features.patch, width, slice(0, height)))

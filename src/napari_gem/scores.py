@@ -1,8 +1,8 @@
 """Cosines of patch features and words to probabilities.
 
-A class's score is the largest cosine over its words, the background's the largest over
-its own. The probability is the softmax over all classes and the background, so adding
-a class changes the probabilities of the others.
+A class's score is the largest cosine over its words (or the mean), the background's the
+largest over its own. The probability is the softmax over all classes and the
+background, so adding a class changes the probabilities of the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.examples import Centred
-    from napari_gem.types import LazyArray
+    from napari_gem.types import LazyArray, Synonyms
 
 TRUNCATED = 4.0
 """Standard deviations after which a Gaussian ends."""
@@ -68,8 +68,9 @@ def group_scores(
     features: LazyArray,
     groups: Sequence[NDArray[np.float32]],
     cache: ScoreCache | None = None,
+    synonyms: Synonyms = "max",
 ) -> NDArray[np.float32]:
-    """Score each group of words by its best one.
+    """Score each group of words by its best one, or by their mean.
 
     Parameters
     ----------
@@ -80,6 +81,8 @@ def group_scores(
         without words gets -1 everywhere.
     cache
         Scores of these features made so far; new ones are added.
+    synonyms
+        ``max`` or ``mean`` over the words of a group.
 
     Returns
     -------
@@ -87,12 +90,20 @@ def group_scores(
         (groups, rows, columns), cosines from -1 to 1.
     """
     cache = ScoreCache() if cache is None else cache
+    make = _best if synonyms == "max" else _mean
     return np.stack(
         [
-            cache.get(group.tobytes(), partial(_best, features, group))
-            for group in groups
+            cache.get(synonyms.encode() + g.tobytes(), partial(make, features, g))
+            for g in groups
         ]
     )
+
+
+def _mean(features: LazyArray, words: NDArray[np.float32]) -> NDArray[np.float32]:
+    if len(words) == 0:
+        return _best(features, words)
+    # not of unit length, so that the cosines are averaged
+    return _best(features, words.mean(axis=0, keepdims=True))
 
 
 def _best(features: LazyArray, words: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -103,6 +114,32 @@ def _best(features: LazyArray, words: NDArray[np.float32]) -> NDArray[np.float32
         for row, vectors in enumerate(np.asarray(features[band]), band.start):
             np.max(vectors.astype(np.float32) @ words.T, axis=-1, out=best[row])
     return best
+
+
+def image_offsets(
+    groups: Sequence[NDArray[np.float32]],
+    image_embedding: NDArray[np.float32],
+    weight: float,
+) -> NDArray[np.float32]:
+    """Tell what the whole image adds to the scores of each group.
+
+    Parameters
+    ----------
+    groups
+        Text embeddings of each class, (words, channels), unit length; a group without
+        words gets 0.
+    image_embedding
+        (channels,), unit length.
+    weight
+        Factor on the cosine of a group's best word with it; may be below 0.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (groups,)
+    """
+    best = [(group @ image_embedding).max() if len(group) else 0.0 for group in groups]
+    return np.float32(weight) * np.array(best, np.float32)
 
 
 def smooth(scores: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:

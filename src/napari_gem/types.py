@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 Method = Literal["gem", "vv", "maskclip", "plain"]
 METHODS: tuple[Method, ...] = ("gem", "vv", "maskclip", "plain")
 
+Synonyms = Literal["max", "mean"]
+SYNONYMS: tuple[Synonyms, ...] = ("max", "mean")
+
 PREVIEW_SIDE = 512
 """Pixels along each axis of a preview at most."""
 
@@ -149,6 +152,18 @@ class GemParameters:
     residual
         Whether the GEM stream starts from the model's own stream (the paper) or from
         zero (arXiv 2407.12442 reports gains, most on large models).
+    neighbours
+        Height of a Gaussian over the distance of patches that is added to the logits
+        of self-self attention (NACLIP, arXiv 2404.08181); 0 adds nothing.
+    neighbour_width
+        Its standard deviation in patches.
+    middle
+        Share of what the middle blocks' own attention would make of the values
+        (ResCLIP, arXiv 2411.15851), 0 to 1.
+    repair
+        Patch tokens that are so many times longer than the median take the mean of
+        their neighbours in the stream beside the model's own (SC-CLIP,
+        arXiv 2411.15869); 0 leaves all as they are.
     """
 
     method: Method = "gem"
@@ -157,6 +172,10 @@ class GemParameters:
     inverse_temperature: float | None = None
     temperature_scale: float = 1.0
     residual: bool = True
+    neighbours: float = 0.0
+    neighbour_width: float = 5.0
+    middle: float = 0.0
+    repair: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -207,6 +226,14 @@ class ScoreParameters:
         Factor on the background's share: below 1 classes grow, above 1 they shrink.
     smoothing
         Standard deviation, in image pixels, of a Gaussian over the scores.
+    synonyms
+        What a class's score is of the cosines of its words: ``max`` or ``mean``.
+        The background's is always the maximum.
+    image_weight
+        Factor on the cosine of a class's best word, or the background's, with the
+        image embedding, which is added to its scores: above 0 what is probably in the
+        image counts more (SC-CLIP, arXiv 2411.15869), below 0 it counts less
+        (SegEarth-OV, arXiv 2410.01768, for remote sensing).
     refinement
         Rounds in which probabilities are drawn to the edges of the image
         (`napari_gem.refinement`); 0 leaves them as they are.
@@ -219,6 +246,8 @@ class ScoreParameters:
     present: float = -1.0
     background_weight: float = 1.0
     smoothing: float = 0.0
+    synonyms: Synonyms = "max"
+    image_weight: float = 0.0
     refinement: int = 0
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.scores import in_image, near_duplicates, probably_absent
+from napari_gem.scores import image_offsets, in_image, near_duplicates, probably_absent
 from napari_gem.text import embed_steps, embed_words
 from napari_gem.types import Features, GemError, Progress, Prompt, ScoreParameters
 
@@ -30,10 +30,13 @@ class Words:
         unit length.
     absent
         For each class whether it is probably nowhere in the image.
+    offsets
+        (classes + 1,): what is added to the scores of each group.
     """
 
     groups: list[NDArray[np.float32]]
     absent: list[bool]
+    offsets: NDArray[np.float32]
 
 
 def word_steps(
@@ -101,7 +104,9 @@ def word_steps(
     if len(background):
         there = in_image(background, features.image_embedding, parameters.present)
         background = background[there]
-    return Words([*groups, background], absent)
+    groups.append(background)
+    offsets = image_offsets(groups, features.image_embedding, parameters.image_weight)
+    return Words(groups, absent, offsets)
 
 
 def _embed(

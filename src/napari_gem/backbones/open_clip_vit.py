@@ -142,7 +142,8 @@ class OpenClipVit(OpenClipText):
             kept = slice(None)
         elif self._tower.pool_type == "tok":
             kept = slice(0, 1)
-        original, stream = patch_stream(self._blocks, tokens, parameters, kept)
+        grid = (rows, columns)
+        original, stream = patch_stream(self._blocks, tokens, parameters, kept, grid)
         patches = stream[:, 1:]
         if self._tower.attn_pool is not None:
             patches = _alone(self._tower.attn_pool, patches)

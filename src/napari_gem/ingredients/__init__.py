@@ -1,0 +1,1 @@
+"""Training-free additions to GEM, one file each, all off by default."""

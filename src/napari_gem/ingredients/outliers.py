@@ -1,0 +1,49 @@
+"""Outlier tokens take the mean of their neighbours.
+
+Large vision transformers keep what concerns the whole image in a few patch tokens of
+great length (arXiv 2309.16588), which then look like nothing that is there. SC-CLIP
+(arXiv 2411.15869) and others mend them by the 3 x 3 patches around. What is an outlier
+is told here by its length alone.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import avg_pool2d
+
+
+def repair(tokens: torch.Tensor, grid: tuple[int, int], limit: float) -> torch.Tensor:
+    """Replace patch tokens that are much longer than is usual in their image.
+
+    Parameters
+    ----------
+    tokens
+        (B, N, C): the patches, row by row, are the last of the N.
+    grid
+        (rows, columns) of patches.
+    limit
+        A token is an outlier if it is so many times longer than the median.
+
+    Returns
+    -------
+    Tensor
+        (B, N, C): outliers are the mean of those of the 3 x 3 patches around that are
+        none; if all are, they stay. The same tensor if there is no outlier.
+    """
+    rows, columns = grid
+    others = tokens.shape[1] - rows * columns
+    patches = tokens[:, others:].float()
+    length = torch.linalg.vector_norm(patches, dim=-1)
+    usual = (length <= limit * length.median(dim=1, keepdim=True).values).float()
+    if bool(usual.all()):
+        return tokens
+    kept = (patches * usual[..., None]).transpose(1, 2).unflatten(2, grid)
+    share = _around(usual.unflatten(1, grid)[:, None])
+    mean = (_around(kept) / share.clamp_min(1e-6)).flatten(2).transpose(1, 2)
+    replaced = (usual == 0) & (share.flatten(1) > 0)
+    mended = torch.where(replaced[..., None], mean, patches).to(tokens.dtype)
+    return torch.cat([tokens[:, :others], mended], dim=1)
+
+
+def _around(maps: torch.Tensor) -> torch.Tensor:
+    return avg_pool2d(maps, 3, stride=1, padding=1)
