@@ -7,6 +7,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 
 from napari_gem.patch_scores import patch_scores, probability_strips
 from napari_gem.scores import ScoreCache
@@ -64,6 +65,43 @@ def test_bands_and_strips_join_to_the_whole(
     assert (np.concatenate([strip for _, strip in parts], axis=1) == whole).all()
     assert [rows.start for rows, _ in parts[1:]] == [r.stop for r, _ in parts[:-1]]
     assert np.concatenate([v for _, v in patches], axis=1).shape == shape
+
+
+class Away:
+    """Random shifts, so far at most."""
+
+    def __init__(self, shape: tuple[int, int], reach: float) -> None:
+        self.reach = reach
+        random = np.random.default_rng(1)
+        self.shifts = random.uniform(-reach, reach, (2, *shape)).astype(np.float32)
+
+    def rows(self, rows: slice) -> np.ndarray:
+        return self.shifts[:, rows]
+
+
+@given(
+    st.integers(1, 50),
+    st.integers(1, 50),
+    st.sampled_from([8, 0.4, 2.5]),
+    st.integers(1, 9),
+    st.sampled_from([0.5, 12.0]),
+)
+def test_shifted_pixels_are_read_elsewhere(
+    height: int, width: int, patch: float, band: int, reach: float
+) -> None:
+    shape = 3, *(int(-(-n // patch)) for n in (height, width))
+    scores = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+    away = Away((height, width), reach)
+    parts = probability_strips(
+        Given(scores, band), patch, (height, width), 4, shifted=away
+    )
+    found = np.concatenate([strip for _, strip in parts], axis=1)
+    at = (np.mgrid[:height, :width] + away.shifts + 0.5) / patch - 0.5
+    logits = 4 * np.stack(
+        [map_coordinates(one, at, order=1, mode="nearest") for one in scores]
+    )
+    expected = np.exp(logits) / np.exp(logits).sum(axis=0)
+    assert np.allclose(found, expected, atol=1e-4)
 
 
 def test_strips_are_small(monkeypatch: pytest.MonkeyPatch) -> None:

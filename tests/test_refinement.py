@@ -10,34 +10,48 @@ from hypothesis import strategies as st
 from napari_gem.models import load_model
 from napari_gem.pipeline import encode, segment
 from napari_gem.reading import Picture, held_picture
-from napari_gem.refinement import DISTANCES, SHARPNESS, refine, refine_strips
-from napari_gem.types import Appearance, EncodeParameters, Features, GemError
+from napari_gem.refinement import (
+    DISTANCES,
+    SHARPNESS,
+    SMALLEST_DEVIATION,
+    shift_steps,
+    shifts,
+)
+from napari_gem.scores import ScoreCache
+from napari_gem.steps import run
+from napari_gem.types import (
+    Appearance,
+    EncodeParameters,
+    Features,
+    GemError,
+    Region,
+)
 
 RGB = Appearance(rgb=True, limits=(0, 255))
 
 
-def slow(maps: np.ndarray, picture: np.ndarray, rounds: int) -> np.ndarray:
-    """Refine pixel by pixel, as the method is told."""
-    _, height, width = maps.shape
+def slow(picture: np.ndarray, rounds: int) -> np.ndarray:
+    """Follow the walk from each pixel, as the method is told."""
+    height, width = picture.shape[:2]
     steps = [(d * i, d * j) for d in DISTANCES for i in (-1, 0, 1) for j in (-1, 0, 1)]
     steps = [step for step in steps if step != (0, 0)]
-    colours = picture.astype(np.float64)
-    for _ in range(rounds):
-        new = np.empty_like(maps)
-        for y in range(height):
-            for x in range(width):
-                at = [
-                    (min(max(y + i, 0), height - 1), min(max(x + j, 0), width - 1))
-                    for i, j in steps
-                ]
-                around = np.stack([colours[place] for place in at])
-                share = np.abs(around - colours[y, x]) / (around.std(axis=0) + 1e-6)
-                weight = np.exp(-SHARPNESS * share.mean(axis=1))
-                weight /= weight.sum()
-                values = np.stack([maps[:, i, j] for i, j in at])
-                new[:, y, x] = weight @ values
-        maps = new
-    return maps
+    colours = picture.reshape(height * width, -1).astype(np.float64)
+    chances = np.zeros((height * width, height * width))
+    for pixel in range(height * width):
+        y, x = divmod(pixel, width)
+        places = [
+            min(max(y + i, 0), height - 1) * width + min(max(x + j, 0), width - 1)
+            for i, j in steps
+        ]
+        around = colours[places]
+        away = around - colours[pixel]
+        share = np.abs(away) / (around.std(axis=0) + SMALLEST_DEVIATION)
+        weight = np.exp(-SHARPNESS * share.mean(axis=1))
+        for place, one in zip(places, weight / weight.sum(), strict=True):
+            chances[pixel, place] += one
+    at = np.stack(np.divmod(np.arange(height * width), width), axis=1)
+    ends = np.linalg.matrix_power(chances, rounds) @ at
+    return (ends - at).T.reshape(2, height, width)
 
 
 def features_of(picture: np.ndarray | None, shape: tuple[int, int]) -> Features:
@@ -54,74 +68,100 @@ def features_of(picture: np.ndarray | None, shape: tuple[int, int]) -> Features:
     )
 
 
-def drawn(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+def drawn(height: int, width: int) -> np.ndarray:
     random = np.random.default_rng(height * 1000 + width)
-    maps = random.dirichlet((1, 1, 1), (height, width)).astype(np.float32)
-    return np.moveaxis(maps, -1, 0), random.integers(
-        0, 256, (height, width, 3), np.uint8
-    )
+    return random.integers(0, 256, (height, width, 3), np.uint8)
 
 
-def test_is_what_the_method_tells() -> None:
-    maps, picture = drawn(9, 11)
-    shown = picture.astype(np.float32) / 255
-    found = refine(maps, shown, 2)
-    assert found == pytest.approx(slow(maps.astype(np.float64), shown, 2), abs=1e-4)
-    assert found.sum(axis=0) == pytest.approx(1, abs=1e-4)
+def all_rows(features: Features, rounds: int, portion: int, step: int = 1) -> list:
+    found = run(shift_steps(features, rounds, ScoreCache(), step))
+    assert found is not None
+    height = -(-features.image_shape[0] // step)
+    parts = [
+        found.rows(slice(at, min(at + portion, height)))
+        for at in range(0, height, portion)
+    ]
+    assert max(np.abs(part).max() for part in parts) <= found.reach
+    return np.concatenate(parts, axis=1)
 
 
-def test_a_blurred_edge_goes_to_the_edge_of_the_image() -> None:
+@pytest.mark.parametrize("shape", [(9, 11), (1, 7), (2, 2)])
+def test_is_where_a_walk_among_like_colours_leads(shape: tuple[int, int]) -> None:
+    picture = drawn(*shape)[..., :2].astype(np.float32) / 255
+    picture[:, :2] = 0.5  # a flat part
+    assert shifts(picture, 3) == pytest.approx(slow(picture, 3), abs=2e-4)
+
+
+def test_it_leads_away_from_edges() -> None:
     picture = np.zeros((16, 32, 3), np.float32)
     picture[:, 16:] = 1
-    first = np.tile(np.linspace(1, 0, 32, dtype=np.float32) ** 2, (16, 1))
-    found = refine(np.stack([first, 1 - first]), picture, 10)
-    assert found[0, :, 15].min() - found[0, :, 16].max() > 0.1
-    assert first[0, 15] - first[0, 16] < 0.05
+    down, right = shifts(picture, 5)
+    assert np.abs(down[6:10, 10:22]).max() < 0.5
+    assert (right[:, 15] < -2).all()
+    assert (right[:, 16] > 2).all()
 
 
-@settings(max_examples=20, deadline=None)
-@given(st.integers(1, 90), st.integers(1, 12), st.integers(1, 20), st.integers(0, 3))
+@settings(max_examples=15, deadline=None)
+@given(st.integers(1, 90), st.integers(1, 12), st.integers(1, 20), st.integers(1, 3))
 def test_strips_join_to_the_whole(
-    height: int, width: int, step: int, rounds: int
+    height: int, width: int, portion: int, rounds: int
 ) -> None:
-    maps, picture = drawn(height, width)
-    strips = [
-        (slice(at, min(at + step, height)), maps[:, at : at + step])
-        for at in range(0, height, step)
-    ]
-    parts = list(refine_strips(strips, features_of(picture, (height, width)), rounds))
-    assert [part.start for part, _ in parts] == [
-        0,
-        *(part.stop for part, _ in parts[:-1]),
-    ]
-    whole = refine(maps, picture.astype(np.float32) / 255, rounds)
-    assert np.concatenate([strip for _, strip in parts], axis=1) == pytest.approx(
-        whole, abs=1e-5
-    )
+    picture = drawn(height, width)
+    whole = shifts(picture.astype(np.float32) / 255, rounds)
+    features = features_of(picture, (height, width))
+    kept = all_rows(features, rounds, portion)
+    assert kept == pytest.approx(whole, abs=0.01)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("napari_gem.refinement.HELD_PIXELS", 0)
+        assert all_rows(features, rounds, portion) == pytest.approx(whole, abs=1e-4)
+    third = all_rows(features, rounds, portion, step=3)
+    rows, columns = (np.minimum(np.arange(0, n, 3) + 1, n - 1) for n in (height, width))
+    assert third == pytest.approx(kept[:, rows][:, :, columns] / 3, abs=1e-4)
+
+
+def test_outside_of_the_region_nothing_is_read() -> None:
+    picture = drawn(40, 30)
+    region = Region((7, 31), (5, 22))
+    features = replace(features_of(picture, (40, 30)), region=region)
+    found = all_rows(features, 5, portion=9)
+    free = all_rows(features_of(picture, (40, 30)), 5, portion=9)
+    at = (np.mgrid[:40, :30] + found)[:, 7:31, 5:22]
+    assert (at[0].min(), at[0].max()) >= (7, 0)
+    assert at[0].max() <= 30
+    assert (at[1].min(), at[1].max()) >= (5, 0)
+    assert at[1].max() <= 21
+    middle = np.s_[:, 22, 15]
+    assert (found[middle] == free[middle]).all()
 
 
 def test_features_without_a_picture_are_refused() -> None:
-    maps, _ = drawn(4, 4)
     with pytest.raises(GemError, match="without its picture"):
-        list(refine_strips([(slice(0, 4), maps)], features_of(None, (4, 4)), 1))
+        run(shift_steps(features_of(None, (4, 4)), 1, ScoreCache()))
+
+
+def test_an_image_is_walked_once() -> None:
+    features, cache = features_of(drawn(20, 20), (20, 20)), ScoreCache()
+    stages = [step.stage for step in shift_steps(features, 2, cache)]
+    assert stages == ["Finding edges"]
+    assert not list(shift_steps(features, 2, cache))
+    assert cache.nbytes == 2 * 2 * 20 * 20
+    assert list(shift_steps(features, 3, cache))
 
 
 def test_a_picture_is_what_the_model_sees() -> None:
-    _, pixels = drawn(7, 5)
+    pixels = drawn(7, 5)
     assert (held_picture(Picture(pixels, RGB)) == pixels).all()
 
 
 def test_words_are_refined_when_it_is_asked_for() -> None:
     model = load_model("embedded", device="cpu", precision="float32")
-    _, pixels = drawn(40, 48)
+    pixels = drawn(40, 48)
     features = encode(pixels, model, appearance=RGB)
     score = model.card.score
-    plain = segment(features, ["nucleus", "spot"], model)
     off = replace(score, refinement=0)
     on = replace(score, refinement=2)
-    same = segment(features, ["nucleus", "spot"], model, parameters=off)
+    plain = segment(features, ["nucleus", "spot"], model, parameters=off)
     found = segment(features, ["nucleus", "spot"], model, parameters=on)
-    assert (same.probabilities == plain.probabilities).all()
     assert not np.allclose(found.probabilities, plain.probabilities, atol=1e-3)
     assert found.recipe.score.refinement == 2
     with pytest.raises(GemError, match="whole number of rounds"):

@@ -7,12 +7,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.ndimage import map_coordinates
 
 from napari_gem.blending import blend
 from napari_gem.tiles import (
     grid_shape,
     pad_to_grid,
     plan_tiles,
+    sample,
     unit,
     upsample,
 )
@@ -115,3 +117,15 @@ def test_patches_of_unlike_sides_are_interpolated_as_torch_does(
         torch.from_numpy(maps)[None], size=shape, mode="bilinear"
     )
     assert np.allclose(found, expected[0].numpy(), atol=1e-5)
+
+
+def test_sampled_at_any_places() -> None:
+    random = np.random.default_rng(0)
+    maps = random.normal(size=(3, 5, 7)).astype(np.float32)
+    rows, columns = random.uniform(-3, 9, (2, 20, 30)).astype(np.float32)
+    found = sample(maps, rows, columns)
+    for one, expected in zip(found, maps, strict=True):
+        there = map_coordinates(expected, (rows, columns), order=1, mode="nearest")
+        np.testing.assert_allclose(one, there, atol=1e-5)
+    single = sample(maps[:, :1, :1], rows, columns)
+    np.testing.assert_allclose(single, np.broadcast_to(maps[:, :1, :1], single.shape))

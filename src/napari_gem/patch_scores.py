@@ -18,7 +18,7 @@ from napari_gem.scores import (
     smoothing_reach,
     softmax,
 )
-from napari_gem.tiles import bands, upsample
+from napari_gem.tiles import bands, sample, upsample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,6 +48,21 @@ class PatchScores(Protocol):
 
     def rows(self, first: int, end: int) -> NDArray[np.float32]:
         """Give (classes + 1, end - first, columns), the background last."""
+
+
+class Shifted(Protocol):
+    """Where the scores of pixels are read.
+
+    Attributes
+    ----------
+    reach
+        Pixels away from a pixel at most, along each axis.
+    """
+
+    reach: float
+
+    def rows(self, rows: slice) -> NDArray[np.float32]:
+        """Give (2, those rows, width): rows and columns away, in pixels."""
 
 
 def patch_scores(
@@ -182,6 +197,7 @@ def probability_strips(
     shape: tuple[int, int],
     scale: float,
     on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
+    shifted: Shifted | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Upsample scores to pixels and take the softmax there, strip by strip.
 
@@ -198,6 +214,8 @@ def probability_strips(
     on_patches
         Called with rows of the patch grid and the probabilities there, (classes + 1,
         those rows, columns), first to last.
+    shifted
+        Where the scores of pixels are read; None reads them where the pixels are.
 
     Yields
     ------
@@ -207,24 +225,45 @@ def probability_strips(
     height, width = shape
     count = scores.bands[-1].stop
     step = max(1, STRIP // width)
+    reach = shifted.reach if shifted else 0.0
     top = 0
     for band in scores.bands:
         bottom = height
         if band.stop < count:
             bottom = min(height, int(np.ceil(band.stop * patch)))
-        first = min(band.start, _patch_below(top, patch, count))
-        end = max(band.stop, min(count, _patch_below(bottom, patch, count) + 2))
+        first = min(band.start, _patch_below(top - reach, patch, count))
+        below = _patch_below(bottom + reach, patch, count)
+        end = max(band.stop, min(count, below + 2))
         window = scores.rows(first, end)
         if on_patches is not None:
             here = window[:, band.start - first : band.stop - first]
             on_patches(band, softmax(here.copy(), scale))
         for start in range(top, bottom, step):
             rows = slice(start, min(start + step, bottom))
-            fine = upsample(window, patch, width, rows, (first, count))
+            if shifted is None:
+                fine = upsample(window, patch, width, rows, (first, count))
+            else:
+                fine = _read(window, patch, rows, first, shifted.rows(rows))
             yield rows, softmax(fine, scale)
         top = bottom
 
 
-def _patch_below(row: int, patch: float, count: int) -> int:
+def _read(
+    window: NDArray[np.float32],
+    patch: float,
+    rows: slice,
+    first: int,
+    shifts: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Interpolate scores at shifted pixels."""
+    height, width = shifts.shape[1:]
+    down = np.arange(rows.start, rows.start + height, dtype=np.float32)[:, None]
+    right = np.arange(width, dtype=np.float32)
+    at = np.float32(1 / patch)
+    down = (shifts[0] + down + 0.5) * at - np.float32(0.5 + first)
+    return sample(window, down, (shifts[1] + right + 0.5) * at - np.float32(0.5))
+
+
+def _patch_below(row: float, patch: float, count: int) -> int:
     """Row of patches whose middle is at or above a row of pixels."""
     return int(np.clip((row + 0.5) / patch - 0.5, 0, max(0, count - 2)))

@@ -1,83 +1,154 @@
-"""Probabilities drawn to the edges of the image: pixel-adaptive refinement.
+"""Scores read where the pixel's own thing is, so that labels end at the image's edges.
 
-After PAMR (arXiv 2005.08104): in each round a pixel takes the mean of its neighbours'
-probabilities, weighted by how alike their colours are. No training, and no model.
+A map has one value a patch, so what it says near an edge is a mixture of both sides.
+The image tells which side a pixel is on. Therefore its score is read a little away from
+it: where a walk among neighbours leads on average that goes to those of its colour.
+That depends on the image alone, is computed once, and new words cost nothing more.
+
+The walk's weights are those of PAMR (arXiv 2005.08104), which averages scores instead;
+reading them elsewhere is what SegFix (arXiv 2007.04269) trains a network for.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.reading import HELD_PIXELS
+from napari_gem.steps import Clock
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Generator
 
+    import torch
     from numpy.typing import NDArray
 
-    from napari_gem.types import Features
+    from napari_gem.scores import ScoreCache
+    from napari_gem.types import Features, LazyArray, Progress
 
-    Strip = tuple[slice, NDArray[np.float32]]
+DISTANCES = (1, 3)
+"""Pixels of a step along each axis; each has eight neighbours."""
 
-DISTANCES = (1, 2, 4)
-"""Pixels from a pixel to its eight neighbours, of each ring."""
-
-SHARPNESS = 10.0
+SHARPNESS = 5.0
 """A neighbour that differs by the local deviation weighs exp(-this) of an equal one."""
 
 SMALLEST_DEVIATION = 1e-6
 """Where the image is flat all neighbours weigh alike."""
 
+STRIP = 1 << 19
+"""Pixels whose shifts are computed at a time, about."""
 
-def refine(
-    probabilities: NDArray[np.float32], picture: NDArray[np.float32], rounds: int
-) -> NDArray[np.float32]:
-    """Mix each pixel's probabilities with those of neighbours of its colour.
 
-    Beyond the image's border its outermost pixels are repeated.
+def shifts(picture: NDArray[np.float32], rounds: int) -> NDArray[np.float32]:
+    """Tell for each pixel where its score is to be read.
+
+    In each round a walk goes to one of the neighbours at `DISTANCES`, the sooner the
+    more alike their colour is. It does not leave the image.
 
     Parameters
     ----------
-    probabilities
-        (classes, height, width); what sums to 1 at each pixel still does.
     picture
         (height, width, channels), 0 to 1.
     rounds
-        Each reaches as far as the largest of `DISTANCES`.
+        Steps of the walk, 1 or more.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (2, height, width): rows and columns, in pixels, from a pixel to where the walk
+        ends on average.
     """
-    weights = _weights(np.moveaxis(picture, -1, 0))
-    moved = np.empty_like(probabilities)
-    for _ in range(rounds):
-        padded = _pad(probabilities)
-        probabilities = np.zeros_like(probabilities)
+    import torch
+
+    colours = torch.from_numpy(np.moveaxis(picture, -1, 0).copy())
+    weights, first = _steps(colours)
+    total = first
+    for _ in range(rounds - 1):
+        padded = _pad(total)
+        total = first.clone()
         for weight, offset in zip(weights, _OFFSETS, strict=True):
-            np.multiply(_shifted(padded, offset), weight, out=moved)
-            probabilities += moved
-    return probabilities
+            total.addcmul_(weight, _shifted(padded, offset))
+    found: NDArray[np.float32] = total.numpy()
+    return found
 
 
-def refine_strips(
-    strips: Iterable[Strip], features: Features, rounds: int, step: int = 1
-) -> Iterator[Strip]:
-    """Refine an image that comes in strips; the result is that of the whole.
+class Shifts:
+    """Where the scores of an image's pixels are read, strip by strip.
 
     Parameters
     ----------
-    strips
-        Rows, and their (classes, those rows, width), first to last without a gap.
+    made
+        Gives the shifts of rows of the image, (2, those rows, width), in its pixels.
+    features
+        The encoded image; outside of its region nothing is read.
+    rounds
+        As of `shifts`.
+    step
+        Image pixels per pixel of the result along each axis.
+
+    Attributes
+    ----------
+    reach
+        Pixels of the result away from a pixel at most, along each axis.
+    """
+
+    def __init__(
+        self,
+        made: Callable[[slice], NDArray[np.floating[Any]]],
+        features: Features,
+        rounds: int,
+        step: int,
+    ) -> None:
+        self._made = made
+        self._shape = features.image_shape
+        self._region = features.region
+        self._step = step
+        self.reach = rounds * max(DISTANCES) / step
+
+    def rows(self, rows: slice) -> NDArray[np.float32]:
+        """Give (2, those rows, width) of the result, in its pixels."""
+        step, (height, width) = self._step, self._shape
+        first = rows.start * step
+        made = self._made(slice(first, min(rows.stop * step, height)))
+        down = np.arange(0, made.shape[1], step) + step // 2
+        down = np.minimum(down, made.shape[1] - 1)
+        right = np.minimum(np.arange(0, width, step) + step // 2, width - 1)
+        if step > 1:
+            made = made[:, down][:, :, right]
+        found = made.astype(np.float32)
+        if self._region is not None:
+            _keep_inside(found[0], down[:, None] + first, self._region.rows)
+            _keep_inside(found[1], right, self._region.columns)
+        return found / np.float32(step) if step > 1 else found
+
+
+def shift_steps(
+    features: Features, rounds: int, cache: ScoreCache, step: int = 1
+) -> Generator[Progress, None, Shifts | None]:
+    """Find where the scores of an image are read, or how that is found strip by strip.
+
+    Parameters
+    ----------
     features
         The encoded image, with its picture.
     rounds
-        As of `refine`; 0 gives the strips as they are.
+        As of `shifts`; 0 for none.
+    cache
+        Of these features; keeps the shifts if the image has at most `HELD_PIXELS`.
     step
-        Image pixels per pixel of the strips along each axis.
+        Image pixels per pixel of the result along each axis.
 
     Yields
     ------
-    tuple
-        Rows and probabilities as before, in other portions.
+    Progress
+        Before each strip of what is kept.
+
+    Returns
+    -------
+    Shifts or None
+        None for no rounds.
 
     Raises
     ------
@@ -85,30 +156,46 @@ def refine_strips(
         If the features do not know their picture.
     """
     if rounds == 0:
-        yield from strips
-        return
+        return None
     picture = features.picture
     if picture is None:
         raise GemError(
             "Refinement came for an encoded image without its picture; encode the "
             "image again, or a smaller part of it, or set refinement to 0."
         )
-    height = -(-features.image_shape[0] // step)
-    reach = rounds * max(DISTANCES)
-    done = top = 0
-    held: NDArray[np.float32] | None = None
-    for rows, strip in strips:
-        held = strip if held is None else np.concatenate([held, strip], axis=1)
-        ready = height if rows.stop == height else rows.stop - reach
-        if ready <= done:
-            continue
-        seen = np.asarray(picture[top * step : rows.stop * step])[::step, ::step]
-        shown = seen.astype(np.float32) / np.float32(255)
-        refined = refine(held, shown, rounds)
-        yield slice(done, ready), refined[:, done - top : ready - top]
-        done = ready
-        kept = max(top, done - reach)
-        held, top = held[:, kept - top :], kept
+    height, width = features.image_shape
+
+    def strip(rows: slice) -> NDArray[np.float32]:
+        return _strip(picture, rows, rounds)
+
+    if height * width > HELD_PIXELS:
+        return Shifts(strip, features, rounds, step)
+    if cache.shifts is None or cache.shifts[0] != rounds:
+        made = np.empty((2, height, width), np.float16)
+        portion = max(1, STRIP // width)
+        clock = Clock(height)
+        for start in range(0, height, portion):
+            yield clock.progress("Finding edges", start)
+            rows = slice(start, min(start + portion, height))
+            made[:, rows] = strip(rows)
+        cache.shifts = rounds, made
+    kept = cache.shifts[1]
+    return Shifts(lambda rows: kept[:, rows], features, rounds, step)
+
+
+def _strip(picture: LazyArray, rows: slice, rounds: int) -> NDArray[np.float32]:
+    """Shifts of some rows: those of the whole, since a walk goes no further."""
+    margin = rounds * max(DISTANCES)
+    top = max(0, rows.start - margin)
+    seen = np.asarray(picture[top : rows.stop + margin])
+    shown = seen.astype(np.float32) / np.float32(255)
+    return shifts(shown, rounds)[:, rows.start - top : rows.stop - top]
+
+
+def _keep_inside(
+    shifts: NDArray[np.float32], at: NDArray[np.intp], span: tuple[int, int]
+) -> None:
+    np.clip(shifts, span[0] - at, span[1] - 1 - at, out=shifts)
 
 
 _OFFSETS = [
@@ -120,36 +207,49 @@ _OFFSETS = [
 ]
 
 
-def _weights(colours: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Weigh the neighbours of each pixel: (neighbours, height, width), sum 1."""
+def _steps(colours: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
+    """Weigh the neighbours of each pixel, sum 1; and tell where they are on average."""
+    import torch
+
     padded = _pad(colours)
-    total, squares = np.zeros_like(colours), np.zeros_like(colours)
+    total, squares = torch.zeros_like(colours), torch.zeros_like(colours)
     for offset in _OFFSETS:
         away = _shifted(padded, offset) - colours  # small numbers, exact squares
         total += away
-        squares += away * away
+        squares.addcmul_(away, away)
     count = len(_OFFSETS)
-    variance = np.maximum(squares / count - (total / count) ** 2, 0)
-    share = SHARPNESS / (len(colours) * (np.sqrt(variance) + SMALLEST_DEVIATION))
-    weights = np.empty((count, *colours.shape[1:]), np.float32)
-    for weight, offset in zip(weights, _OFFSETS, strict=True):
-        away = np.abs(_shifted(padded, offset) - colours)
-        np.sum(away * -share, axis=0, out=weight)
-    weights -= weights.max(axis=0)
-    np.exp(weights, out=weights)
-    weights /= weights.sum(axis=0)
-    return weights
+    variance = (squares / count - (total / count) ** 2).clamp_min_(0)
+    share = -SHARPNESS / (len(colours) * (variance.sqrt_() + SMALLEST_DEVIATION))
+    weights = [
+        ((_shifted(padded, offset) - colours).abs_() * share).sum(dim=0)
+        for offset in _OFFSETS
+    ]
+    largest = weights[0].clone()
+    for weight in weights[1:]:
+        torch.maximum(largest, weight, out=largest)
+    whole = torch.zeros_like(largest)
+    for weight in weights:
+        whole += weight.sub_(largest).exp_()
+    height, width = colours.shape[1:]
+    rows, columns = torch.arange(height), torch.arange(width)
+    mean = torch.zeros((2, height, width))
+    for weight, (down, right) in zip(weights, _OFFSETS, strict=True):
+        weight.div_(whole)
+        # at the border the outermost pixel is its own neighbour
+        mean[0] += weight * ((rows + down).clamp(0, height - 1) - rows)[:, None]
+        mean[1] += weight * ((columns + right).clamp(0, width - 1) - columns)
+    return weights, mean
 
 
-def _pad(maps: NDArray[np.float32]) -> NDArray[np.float32]:
-    reach = max(DISTANCES)
-    return np.pad(maps, ((0, 0), (reach, reach), (reach, reach)), mode="edge")
+def _pad(maps: torch.Tensor) -> torch.Tensor:
+    from torch.nn.functional import pad
+
+    most = max(DISTANCES)
+    return pad(maps[None], (most, most, most, most), mode="replicate")[0]
 
 
-def _shifted(
-    padded: NDArray[np.float32], offset: tuple[int, int]
-) -> NDArray[np.float32]:
-    reach = max(DISTANCES)
-    height, width = (length - 2 * reach for length in padded.shape[1:])
-    top, left = reach + offset[0], reach + offset[1]
+def _shifted(padded: torch.Tensor, offset: tuple[int, int]) -> torch.Tensor:
+    most = max(DISTANCES)
+    height, width = (length - 2 * most for length in padded.shape[1:])
+    top, left = most + offset[0], most + offset[1]
     return padded[:, top : top + height, left : left + width]

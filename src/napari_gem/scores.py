@@ -39,18 +39,23 @@ class ScoreCache:
     ----------
     centred
         What scoring examples needs, made when there first are some.
+    shifts
+        Rounds of refinement, and (2, height, width) float16: where the scores of pixels
+        are read; made when it is first asked for.
     """
 
     def __init__(self, limit: int = 1 << 28) -> None:
         self._limit = limit
         self._maps: dict[bytes, NDArray[np.float32]] = {}
         self.centred: Centred | None = None
+        self.shifts: tuple[int, NDArray[np.float16]] | None = None
 
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
         size = sum(kept.nbytes for kept in self._maps.values())
         centred = self.centred.array if self.centred else None
+        size += self.shifts[1].nbytes if self.shifts else 0
         return size + (centred.nbytes if isinstance(centred, np.ndarray) else 0)
 
     def get(

@@ -13,7 +13,7 @@ from napari_gem.examples import usable, with_vectors
 from napari_gem.patch_scores import patch_scores, probability_strips
 from napari_gem.postprocess.largest import label_type, largest
 from napari_gem.postprocess.small import remove_small
-from napari_gem.refinement import refine_strips
+from napari_gem.refinement import Shifts, shift_steps
 from napari_gem.regions import inside_rows
 from napari_gem.scores import ScoreCache
 from napari_gem.steps import Clock
@@ -125,6 +125,8 @@ class Scored:
         Their labels.
     scores
         On the patch grid.
+    shifts
+        Where they are read; None for no refinement.
     parameters, label
         What was used.
     recipe, notices, absent
@@ -135,6 +137,7 @@ class Scored:
     prompts: tuple[Prompt, ...]
     ids: tuple[int, ...]
     scores: PatchScores
+    shifts: Shifts | None
     parameters: ScoreParameters
     label: LabelParameters
     recipe: Recipe
@@ -166,12 +169,15 @@ def score_steps(
     check_prompts(prompts)
     words = yield from word_steps(model, features, prompts, parameters)
     scores = patch_scores(features, words, prompts, parameters, cache)
+    rounds = parameters.refinement
+    shifts = yield from shift_steps(features, rounds, cache, step or 1)
     from_file = model.card.weights.startswith("file:")
     return Scored(
         features=features,
         prompts=prompts,
         ids=label_ids(prompts),
         scores=scores,
+        shifts=shifts,
         parameters=parameters,
         label=label,
         recipe=Recipe(
@@ -228,11 +234,15 @@ def label_strips(
     features = scored.features
     shape = _shape(features, step)
     thresholds = [prompt.threshold for prompt in scored.prompts]
-    parameters = scored.parameters
     strips = probability_strips(
-        scored.scores, features.patch / step, shape, parameters.scale, on_patches
+        scored.scores,
+        features.patch / step,
+        shape,
+        scored.parameters.scale,
+        on_patches,
+        scored.shifts,
     )
-    for rows, strip in refine_strips(strips, features, parameters.refinement, step):
+    for rows, strip in strips:
         inside = inside_rows(features.region, step, rows, shape[1])
         if inside is not None:
             strip[:, ~inside] = 0

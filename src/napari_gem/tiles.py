@@ -270,6 +270,41 @@ def upsample(
     return _interpolate(along_rows, 2, np.arange(width), across, 0, maps.shape[2])
 
 
+def sample(
+    maps: NDArray[np.float32],
+    rows: NDArray[np.float32],
+    columns: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Interpolate maps linearly at any places; beyond the outermost the edge holds.
+
+    Parameters
+    ----------
+    maps
+        (maps, rows, columns).
+    rows, columns
+        (height, width) each: places, where (0, 0) is the middle of the first value.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (maps, height, width).
+    """
+    import torch
+
+    height, width = maps.shape[1:]
+    # the middles of the outermost values are not at -1 and 1, but half a value inside
+    right = torch.from_numpy(columns).add(0.5).mul_(2 / width).sub_(1)
+    down = torch.from_numpy(rows).add(0.5).mul_(2 / height).sub_(1)
+    found: NDArray[np.float32] = torch.nn.functional.grid_sample(
+        torch.from_numpy(np.ascontiguousarray(maps))[None],
+        torch.stack([right, down], dim=-1)[None],
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=False,
+    )[0].numpy()
+    return found
+
+
 def _interpolate(
     maps: NDArray[np.float32],
     axis: int,

@@ -235,8 +235,9 @@ class ScoreParameters:
         image counts more (SC-CLIP, arXiv 2411.15869), below 0 it counts less
         (SegEarth-OV, arXiv 2410.01768, for remote sensing).
     refinement
-        Rounds in which probabilities are drawn to the edges of the image
-        (`napari_gem.refinement`); 0 leaves them as they are.
+        Steps of a walk among pixels of like colour, at whose end scores are read, so
+        that labels end at the edges of the image (`napari_gem.refinement`); 0 reads
+        them where the pixels are.
     """
 
     scale: float = 40.0
