@@ -366,3 +366,23 @@ def test_a_score_that_options_cannot_say_is_seen(plain):
     for name, value in (("scale", 50.0), ("near", 0.5), ("present", 0.5)):
         score = replace(plain.recipe.score, **{name: value})
         assert needs_file(replace(plain.recipe, score=score))
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "expected"),
+    [
+        (((0.5, 0.5), "µm"), ((0.25, 0.25), "µm"), 2),
+        (((0.5, 0.5), "um"), ((2000, 2000), "nm"), 0.25),
+        (((0.5, 0.5), "µm"), ((0.5, 0.502), "µm"), 1),
+        (((0.4, 0.9), "m"), ((0.2, 0.45), "m"), 2),
+        ((None, ""), ((2, 2), "µm"), 1),
+        (((0.5, 0.5), "µm"), (None, ""), 1),
+        (((0.5, 0.5), "µm"), ((3, 3), "furlong"), 1),
+        (((0.5, 0.5), "µm"), ((0.353, 0.353), "mm"), 1),  # 72 dpi of a screen
+        (((0.5, 0.5), "µm"), ((0, 0), "µm"), 1),
+    ],
+)
+def test_how_much_larger_a_recipes_pixels_were(plain, then, now, expected):
+    size, unit = then
+    recipe = replace(plain.recipe, pixel_size=size, unit=unit)
+    assert recipes.enlargement(recipe, *now) == pytest.approx(expected)

@@ -484,6 +484,8 @@ class Recipe:
     index
         Slice of a stack, as positions along the leading axes; empty for an image of
         one plane, and where it is not known.
+    pixel_size, unit
+        (height, width) of a pixel in this unit; None and empty if not known.
     """
 
     version: str
@@ -500,6 +502,8 @@ class Recipe:
     architecture: str = ""
     patch: float = 0.0
     index: tuple[int, ...] = ()
+    pixel_size: tuple[float, float] | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -771,6 +771,34 @@ def test_a_switched_off_table_is_told_and_taken_back(stage):
     assert stage.told[-1] == ("info", "")
 
 
+def test_why_there_is_no_run_is_said_until_there_can_be_one(stage):
+    layer = stage.image()
+    stage.controller.run(stage.ask(layer, ""))
+    assert "There is no prompt" in stage.told[-1][1]
+    stage.controller.refresh(stage.ask(layer, ""))
+    assert "There is no prompt" in stage.told[-1][1]
+    stage.controller.refresh(stage.ask(layer))
+    assert stage.told[-1] == ("info", "")
+    stage.controller.run(stage.ask(layer, ""))
+    stage.run(layer)
+    stage.finish(1)
+    stage.controller.refresh(stage.ask(layer, "nuclei"))
+    assert stage.told[-1][1].startswith("Done"), "what was said since stays"
+
+
+def test_a_recipe_tells_the_size_of_a_pixel(stage):
+    layer = stage.image(scale=(0.5, 0.25), units="µm")
+    heard = []
+    stage.controller.scored.connect(heard.append)
+    stage.run(layer)
+    stage.finish(1)
+    assert (heard[0].recipe.pixel_size, heard[0].recipe.unit) == ((0.5, 0.25), "µm")
+    kept = stage.results()[-1].metadata[layers.KEY]["recipe"]
+    assert (tuple(kept["pixel_size"]), kept["unit"]) == ((0.5, 0.25), "µm")
+    layer.units = "pixel"
+    assert layers.read_layer(layer, stage.viewer.dims).pixel_size == (None, "")
+
+
 def run_stack(stage, text="nuclei\nfilament", **kwargs):
     """Segment three slices."""
     layer = stage.image(3, 12, 10)

@@ -123,6 +123,28 @@ def test_everything_that_a_recipe_holds_is_shown(widget):
     assert widget.image_panel.region_choice.where.currentText() == WHOLE
 
 
+@pytest.mark.parametrize(
+    ("now", "patch", "zoom"),
+    [
+        ({"scale": (0.25, 0.25), "units": "µm"}, 16, 1.25),
+        ({"scale": (0.25, 0.25), "units": "µm"}, 16, CARD.encode.zoom),
+        ({"scale": (1000, 1000), "units": "nm"}, 4, 1.25),
+        ({"scale": (0.5, 0.5), "units": "µm"}, 8, 1.25),
+        ({"scale": (0.5, 0.5), "units": "µm"}, None, CARD.encode.zoom),
+        ({}, 8, 1.25),
+        ({}, None, CARD.encode.zoom),
+    ],
+)
+def test_detail_carries_over_to_another_magnification(widget, now, patch, zoom):
+    """A patch stays as large in the world: 8 px of 0.5 µm are 16 px of 0.25 µm."""
+    add_image(widget, **now)
+    encode = replace(CARD.encode, zoom=zoom)
+    recipe = replace(RECIPE, encode=encode, patch=8.0, pixel_size=(0.5, 0.5), unit="µm")
+    widget.recipe_menu.opened.emit(recipe)
+    (ask,) = widget.asks
+    assert ask.detail == (patch if patch is None else pytest.approx(patch))
+
+
 def test_the_architecture_of_a_weights_file_is_kept(widget, tmp_path):
     add_image(widget)
     path = tmp_path / "weights.safetensors"

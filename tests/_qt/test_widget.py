@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
     QPushButton,
     QScrollArea,
 )
+from superqt import QCollapsible
 
 from napari_gem import layers, samples
 from napari_gem._qt import controller as controller_module
@@ -30,6 +31,7 @@ from napari_gem._qt.controller import Controller
 from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import ModelDialog, NamedModel
 from napari_gem._qt.policy_box import CHOICES, choose_policy
+from napari_gem._qt.region_choice import RANGE, SHAPE
 from napari_gem._qt.run_bar import RunBar, progress_text
 from napari_gem._qt.widget import GemWidget
 from napari_gem.image import render
@@ -221,6 +223,10 @@ def test_the_widget_fits_a_narrow_dock(dock, qtbot):
     widget.run_bar.show_progress(Progress("Downloading", 1234, 6_050_000_000, 4000.0))
     assert layer is widget.image_panel.layer()
     assert widget.minimumSizeHint().width() <= NARROW
+    _unfold_all(viewer, widget)
+    area = widget.findChild(QScrollArea)
+    qtbot.waitUntil(lambda: area.widget().minimumSizeHint().width() > 0)
+    assert widget.minimumSizeHint().width() <= NARROW
     widget.setParent(None, Qt.WindowType.Window)
     widget.resize(NARROW, 800)
     widget.show()
@@ -230,6 +236,26 @@ def test_the_widget_fits_a_narrow_dock(dock, qtbot):
             assert part.width() <= NARROW
             needed = part.heightForWidth(part.width())
             assert part.height() >= min(needed, part.sizeHint().height())
+
+
+def _unfold_all(viewer, widget):
+    """Show every control there is, with the longest texts."""
+    panel = widget.image_panel
+    viewer.add_image(
+        np.zeros((3, 4, 12, 8, 8)),
+        name="another name that is far too long " * 4,
+        axis_labels=("time", "fluorescence channel", "z", "y", "x"),
+        units=("s", "px", "µm", "µm", "nm"),
+        scale=(1, 1, 2, 0.3251234, 325.1234),
+    )
+    panel.slice_choice.choose(RANGE)
+    panel.region_choice.choose(SHAPE)
+    panel.set_detail(6.3712)
+    panel._on_rest()
+    assert "µm x" in panel.detail_choice.value.text()
+    for fold in widget.findChildren(QCollapsible):
+        fold.expand(animate=False)
+    QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
 
 
 def test_all_of_it_is_seen_in_a_window_of_960_pixels(dock, qtbot):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_gem import layers
@@ -47,6 +48,9 @@ def make_results(
     """
     try:
         maps, labels = load_maps(event)
+        size, unit = ask.image.pixel_size  # the worker gets pixels without a size
+        recipe = replace(event.recipe, pixel_size=size, unit=unit)
+        event = replace(event, recipe=recipe)
         results = layers.result_layers(
             maps,
             labels,

@@ -177,7 +177,7 @@ class Controller(QObject):
         try:
             request = self._check(ask)
         except GemError as error:
-            self._tell("error", str(error))
+            self.refuse(str(error))
             return
         if request is None:
             return
@@ -213,9 +213,14 @@ class Controller(QObject):
         if self._closed:
             return
         if not self._live.want(ask):
-            self._complain("")
+            if _can_be_asked(ask):
+                self._complain("")
         elif self._job is None or not self._job.preview:
             self._score(self._live.take(), preview=True)
+
+    def refuse(self, sentence: str) -> None:
+        """Say why there is no run; taken back when what is asked can be."""
+        self._complain(sentence)
 
     def mark(self, ask: Ask) -> None:
         """Tell whether this is current; see `is_current`."""
@@ -291,7 +296,7 @@ class Controller(QObject):
         self._job.number = self._client.submit(None, request)
 
     def _complain(self, sentence: str) -> None:
-        """Say what is wrong with a change, or take that back."""
+        """Say what is wrong with what is asked, or take that back."""
         if sentence or self._complained:
             self._tell("error" if sentence else "info", sentence)
         self._complained = bool(sentence)
@@ -462,6 +467,7 @@ class Controller(QObject):
         self._tell(kind, sentence, details)
 
     def _tell(self, kind: str, sentence: str, details: str = "") -> None:
+        self._complained = False  # something else is read now
         self.told.emit(kind, sentence, details)
 
     # ---------------------------------------------------------------- the viewer
@@ -498,6 +504,14 @@ class Controller(QObject):
             self._drop_live()
             self._live.encoded()
             self.current_changed.emit(False)
+
+
+def _can_be_asked(ask: Ask) -> bool:
+    try:
+        make_request(ask)
+    except GemError:
+        return False
+    return True
 
 
 def _policy(ask: Ask) -> Policy:

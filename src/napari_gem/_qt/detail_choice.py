@@ -60,6 +60,7 @@ class DetailChoice(QWidget):
         self.reset_button.setToolTip("Take the detail that the model suggests")
         self.value = QLabel()
         self.value.setToolTip(TOOLTIP)
+        self.value.setWordWrap(True)
         row = QHBoxLayout()
         for part in (QLabel("coarse"), self.slider, QLabel("fine"), self.reset_button):
             row.addWidget(part, 1 if part is self.slider else 0)

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_gem.layers import read_appearance
 from napari_gem.layers.source import LUT_SIZE
+from napari_gem.recipes import enlargement
 from napari_gem.types import label_ids
 
 if TYPE_CHECKING:
@@ -111,8 +112,10 @@ def _different(one: Any, other: Any) -> list[str]:
 
 
 def _show_detail(panel: ImagePanel, recipe: Recipe, card: ModelCard) -> str:
-    usual = recipe.encode.zoom == card.encode.zoom
-    panel.set_detail(None if usual else recipe.patch or None)
+    """Set a patch that is as large in the world as the recipe's."""
+    larger = enlargement(recipe, *panel.read().pixel_size)
+    usual = recipe.encode.zoom == card.encode.zoom and larger == 1
+    panel.set_detail(None if usual else recipe.patch * larger or None)
     if usual or recipe.patch:
         return ""
     return "The recipe is of an earlier version and does not tell its detail."

@@ -235,6 +235,11 @@ class SliceChoice(QWidget):
         self.which.setToolTip("Slices of the stack that are segmented")
         self.axis = QComboBox()
         self.axis.setToolTip("Axis along which the range runs")
+        for combo in (self.which, self.axis):  # long names of axes take no room
+            combo.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            combo.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.first, self.last = QSpinBox(), QSpinBox()
         self.first.setToolTip("First slice of the range")
         self.last.setToolTip("Last slice of the range")
@@ -242,13 +247,14 @@ class SliceChoice(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
         self._dash = QLabel("to")
-        for part in (self.axis, self.first, self._dash, self.last):
+        for part in (self.first, self._dash, self.last):
             row.addWidget(part)
         row.addStretch(1)
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         top = QHBoxLayout()
         top.addWidget(self.which, 1)
+        top.addWidget(self.axis, 1)
         top.addWidget(self._count)
         form.addRow(top)
         form.addRow(row)

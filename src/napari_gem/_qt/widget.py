@@ -175,7 +175,7 @@ class GemWidget(QWidget):
             positions = self.image_panel.positions() or []
             more = tuple(self.image_panel.read_at(p) for p in positions[1:])
         except GemError as error:
-            self.run_bar.tell("error", str(error))
+            self.controller.refuse(str(error))
             return
         self._asked = [ask.image, *more]
         self.controller.run(replace(ask, more=more))

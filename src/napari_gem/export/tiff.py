@@ -8,21 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from napari_gem.files import CENTIMETRES
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_gem.files import ImageFile
     from napari_gem.types import Segmentation
-
-CENTIMETRES = {
-    "m": 100.0,
-    "cm": 1.0,
-    "mm": 0.1,
-    "µm": 1e-4,
-    "μm": 1e-4,
-    "um": 1e-4,
-    "nm": 1e-7,
-}
 
 CLASSIC_BYTES = 2**32 - 2**25
 """Larger arrays are written as BigTIFF; tifffile chooses so only if uncompressed."""

@@ -167,6 +167,15 @@ class LayerImage:
         read = [plane.read(step) for plane in self.planes]
         return np.stack(read, axis=-1) if self.appearance.channels else read[0]
 
+    @property
+    def pixel_size(self) -> tuple[tuple[float, float] | None, str]:
+        """(height, width) of a pixel and its unit; None and empty without a unit."""
+        of_axes = self.geometry.transform["units"]
+        units = [f"{of_axes[axis]:~P}" for axis in self.geometry.displayed]
+        if units[0] != units[1] or units[0] in ("", "px", "pixel"):
+            return None, ""
+        return self.patch_extent(1), units[0]
+
     def patch_extent(self, patch: float) -> tuple[float, float]:
         """Height and width of so many pixels in the units of the layer."""
         scale = self.geometry.transform["scale"]
