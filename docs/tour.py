@@ -406,7 +406,7 @@ def hover(tour: Tour) -> None:
 
 
 def results(tour: Tour) -> None:
-    """Instances, boxes, peaks and uncertainty are layers; the table is a file."""
+    """Instances, boxes, peaks, uncertainty, merged labels; the table is a file."""
     panel, extras = tour.widget.results_panel, tour.widget.extras
     panel.fold.expand(animate=False)
     tour.settle()
@@ -426,9 +426,28 @@ def results(tour: Tour) -> None:
     tour.find("uncertainty")[0].visible = False
     tour.find("instances")[0].visible = False
     tour.canvas("results")
-    panel.fold.collapse(animate=False)
     for kind in ("instances", "boxes", "peaks", "uncertainty"):
         tour.viewer.layers.remove(tour.find(kind)[0])
+    merge(tour)
+    panel.fold.collapse(animate=False)
+
+
+def merge(tour: Tour) -> None:
+    """Merge the result into a copy of the user's labels."""
+    own = np.zeros_like(tour.labels.data)
+    own[:20] = 50
+    mine = tour.viewer.add_labels(own.copy(), name="mine")
+    menu = tour.widget.results_panel.merge_button.menu()
+    menu.aboutToShow.emit()
+    into = next(x for x in menu.actions() if "'mine'" in x.text())
+    into.menu().actions()[0].trigger()
+    tour.until(lambda: not tour.widget.extras.busy, "the merged labels")
+    merged = tour.viewer.layers["mine · merged"]
+    assert np.array_equal(merged.data[20:], tour.labels.data[20:])
+    assert (merged.data[:20] == 50).all()
+    assert np.array_equal(mine.data, own)
+    for layer in (merged, mine):
+        tour.viewer.layers.remove(layer)
 
 
 def toggle_map(tour: Tour) -> None:

@@ -13,7 +13,13 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_gem import layers
 from napari_gem._qt import extras as extras_module
-from napari_gem._qt.extras import BUSY, Extras, choose_labels
+from napari_gem._qt.extras import (
+    BUSY,
+    NO_RESULT,
+    Extras,
+    choose_labels,
+    merge_targets,
+)
 from napari_gem._qt.image_choice import ImageChoice
 from napari_gem._qt.results_panel import ResultsPanel
 from napari_gem._qt.widget import TABLE
@@ -111,6 +117,24 @@ def test_it_fits_a_narrow_dock_and_is_folded_at_first(panel):
     assert not panel.fold.isExpanded()
     panel.fold.expand(animate=False)
     assert panel.minimumSizeHint().width() <= NARROW
+
+
+def test_merging_asks_which_layer_and_how(qtbot):
+    targets = []
+    panel = ResultsPanel(merge_targets=lambda: targets)
+    qtbot.addWidget(panel)
+    menu = panel.merge_button.menu()
+    menu.aboutToShow.emit()
+    (none,) = menu.actions()
+    assert not none.isEnabled()
+    targets.append(ViewerModel().add_labels(np.eye(4, dtype=int), name="mine"))
+    menu.aboutToShow.emit()
+    (into,) = menu.actions()
+    assert into.text() == "Copy of 'mine'"
+    for action, policy in zip(into.menu().actions(), ("fill", "replace"), strict=True):
+        with qtbot.waitSignal(panel.merge_button.requested) as asked:
+            action.trigger()
+        assert asked.args == [targets[0], policy]
 
 
 # --- into the viewer
@@ -326,6 +350,34 @@ def test_the_table_of_instances_is_napari_s_own(make_napari_viewer, qtbot):
     qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
     assert len([name for name in viewer.window.dock_widgets if TABLE in name]) == 1
     widget.controller.close()
+
+
+def test_a_result_is_merged_into_a_copy(viewer, labels, extras, wait):
+    own = np.zeros((20, 30), np.uint8)
+    own[:4] = 9
+    mine = viewer.add_labels(own.copy(), name="mine", scale=(2, 2))
+    viewer.add_labels(np.eye(4, dtype=int), name="another shape")
+    before = labels.data.copy()
+    assert merge_targets(viewer) == [mine]
+    extras.merge(mine)
+    wait()
+    copy = viewer.layers[-1]
+    assert copy.name == "mine · merged"
+    assert (copy.data[:4] == 9).all()
+    assert np.array_equal(copy.data[4:], before[4:])
+    assert np.array_equal(mine.data, own)
+    assert np.array_equal(labels.data, before)
+    assert not layers.is_result(copy)
+    assert extras.heard[-1] == (
+        "info",
+        "Added 'mine · merged'; 'mine' stays as it was.",
+    )
+    viewer.layers.selection.active = copy
+    assert choose_labels(viewer) is copy
+    viewer.layers.remove(labels)
+    extras.merge(mine)
+    assert extras.heard[-1] == ("error", NO_RESULT)
+    assert merge_targets(viewer) == []
 
 
 def test_labels_that_are_chosen(viewer, labels, extras, wait):

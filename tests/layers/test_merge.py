@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from napari.layers import Image, Labels
+from napari.layers import Image, Labels, Layer
 
-from napari_gem._qt.results import merge_into
+from napari_gem.layers import KEY
+from napari_gem.layers.merge import merged_layer
 from napari_gem.types import GemError
 
 
@@ -32,6 +33,10 @@ def pair(ours=None, target=None, **kwargs):
     return ViewerModel(), mine, theirs
 
 
+def merge_into(viewer, ours, target, policy="fill"):
+    return viewer.add_layer(Layer.create(*merged_layer(ours, target, policy)))
+
+
 def frozen(layer):
     return layer.data.copy(), str(layer.as_layer_data_tuple()[1])
 
@@ -39,6 +44,7 @@ def frozen(layer):
 def test_ids_that_clash_get_new_ones():
     viewer, ours, target = pair()
     viewer.layers.extend([ours, target])
+    ours.metadata = {KEY: {"role": "labels", "recipe": {"model": "m"}}}
     before = frozen(ours), frozen(target)
     copy = merge_into(viewer, ours, target)
     assert copy in viewer.layers
@@ -47,6 +53,7 @@ def test_ids_that_clash_get_new_ones():
     assert list(copy.features["class"]) == ["background", "a", "b"]
     assert np.array_equal(copy.scale, (2, 3))
     assert copy.name == "theirs · merged"
+    assert copy.metadata[KEY] == {"role": "merged", "recipe": {"model": "m"}}
     for (data, told), layer in zip(before, (ours, target), strict=True):
         assert np.array_equal(layer.data, data)
         assert str(layer.as_layer_data_tuple()[1]) == told

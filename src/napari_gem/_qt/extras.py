@@ -25,6 +25,7 @@ from napari_gem.layers.extras import (
     read_source,
     transform_of,
 )
+from napari_gem.layers.merge import MERGED, merged_layer
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_gem.layers.extras import ExtraKind, ExtraLayer
+    from napari_gem.layers.merge import MergePolicy
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,7 @@ LOOK = 400
 """Milliseconds without a change of labels until what is made of them is checked."""
 
 BUSY = "Something is being made of a result already. Wait until it is done."
+NO_RESULT = "There is no result to merge. Run first."
 NO_LABELS = (
     "There are no labels. Run first, or choose a labels layer in the layer list."
 )
@@ -222,6 +225,34 @@ class Extras(QObject):
 
         self._start(labels, start)
 
+    def merge(self, target: Any, policy: MergePolicy = "fill") -> None:
+        """Add a copy of a labels layer with the labels of a result merged in.
+
+        Parameters
+        ----------
+        target
+            A labels layer; neither it nor the result is changed.
+        policy
+            ``fill`` writes where the target is 0, ``replace`` also elsewhere.
+        """
+
+        def start(labels: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+            def work() -> Layer:
+                return Layer.create(*merged_layer(labels, target, policy))
+
+            def show(layer: Layer) -> None:
+                self._viewer.add_layer(layer)
+                told = f"Added '{layer.name}'; '{target.name}' stays as it was."
+                self.told.emit("info", told)
+
+            return work, show
+
+        labels = result_labels(self._viewer)
+        if labels is None:
+            self.told.emit("error", NO_RESULT)
+        else:
+            self._start(labels, start)
+
     def look(self, _event: Any = None) -> None:
         """Look in a moment for layers that do not fit their labels any more."""
         if not self._closed:
@@ -342,12 +373,33 @@ def choose_labels(viewer: ViewerModel) -> Any:
     labels of a result; None if there are none.
     """
     active = viewer.layers.selection.active
-    if active is not None and _is_labels(active) and _role(active) in ("labels", None):
+    own = ("labels", MERGED, None)
+    if active is not None and _is_labels(active) and _role(active) in own:
         return active
-    for layer in reversed(viewer.layers):
-        if _is_labels(layer) and _role(layer) == "labels":
+    return result_labels(viewer)
+
+
+def result_labels(viewer: ViewerModel) -> Any:
+    """Labels of a result: the selected ones, else the uppermost; None without any."""
+    active = viewer.layers.selection.active
+    for layer in (active, *reversed(viewer.layers)):
+        if layer is not None and _is_labels(layer) and _role(layer) == "labels":
             return layer
     return None
+
+
+def merge_targets(viewer: ViewerModel) -> list[Any]:
+    """List the labels layers into a copy of which a result can be merged."""
+    ours = result_labels(viewer)
+    return [
+        layer
+        for layer in reversed(viewer.layers)
+        if ours is not None
+        and layer is not ours
+        and _is_labels(layer)
+        and not layer.multiscale
+        and tuple(layer.data.shape) == tuple(ours.data.shape)
+    ]
 
 
 def _role(layer: Any) -> Any:

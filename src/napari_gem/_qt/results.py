@@ -13,14 +13,12 @@ from napari_gem import layers
 from napari_gem._qt.strokes import forget_strokes
 from napari_gem._qt.undo import TRANSFORM, Undo, set_transform
 from napari_gem.layers import fill, update, written
-from napari_gem.layers.merge import merged_layer
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_gem.layers import LayerData, LayerImage, Policy
-    from napari_gem.layers.merge import MergePolicy
 
 LARGEST_HASH = 1 << 24
 """Bytes of labels that are hashed on the main thread at most (about 30 ms)."""
@@ -171,10 +169,6 @@ class ResultLayers:
         undo, self._undo, self._preview_of = self._undo, None, None
         return undo.restore(self.ledger)
 
-    def merge_into(self, ours: Any, target: Any, policy: MergePolicy = "fill") -> Any:
-        """As `merge_into`."""
-        return merge_into(self.viewer, ours, target, policy)
-
     def begin(self, preview_of: object = None) -> Undo:
         """Begin a step for `undo`, or go on with that of the previews of the same."""
         if self._undo is None or preview_of is None or self._preview_of != preview_of:
@@ -245,34 +239,6 @@ def _warm_layers() -> None:
     for kind in (np.uint8, np.uint16):
         Labels(np.zeros((2, 2), kind), colormap=table, features=features)
     Image(np.zeros((2, 2), np.float32), contrast_limits=(0, 1), visible=False)
-
-
-def merge_into(
-    viewer: ViewerModel, ours: Any, target: Any, policy: MergePolicy = "fill"
-) -> Any:
-    """Add a copy of the user's labels layer with our labels merged in.
-
-    Parameters
-    ----------
-    viewer
-        Where the copy appears.
-    ours, target
-        Labels layers; neither is changed.
-    policy
-        ``fill`` writes where the target is 0, ``replace`` also elsewhere.
-
-    Returns
-    -------
-    Labels
-        The copy.
-
-    Raises
-    ------
-    GemError
-        As `napari_gem.layers.merge.merged_layer`.
-    """
-    data, kwargs, kind = merged_layer(ours, target, policy)
-    return viewer.add_layer(Layer.create(data, kwargs, kind))
 
 
 def _update_map(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QComboBox,
@@ -17,13 +19,25 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem._qt.fold import Fold
+from napari_gem._qt.merge_button import MergeButton
 from napari_gem.layers.extras import ExtraOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 METHODS = {"Connected regions": "components", "Watershed": "watershed"}
 
 
 class ResultsPanel(QWidget):
-    """Buttons that make something of the labels and maps; folded away at first."""
+    """Buttons that make something of the labels and maps; folded away at first.
+
+    Parameters
+    ----------
+    parent
+        Widget that it is part of.
+    merge_targets
+        As in `MergeButton`.
+    """
 
     instances_requested = Signal(object)
     """`ExtraOptions`, as of all signals here."""
@@ -34,7 +48,11 @@ class ResultsPanel(QWidget):
     """`ExtraOptions` and the path of the CSV file to be written."""
     table_shown = Signal(object)
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        merge_targets: Callable[[], Sequence[Any]] = tuple,
+    ) -> None:
         super().__init__(parent)
         self.method = QComboBox()
         self.method.addItems(METHODS)
@@ -81,6 +99,7 @@ class ResultsPanel(QWidget):
             "Make instances and open napari's table of them: click a column to sort,\n"
             "click a row to select its object"
         )
+        self.merge_button = MergeButton(merge_targets)
         self.stale = QLabel()
         self.stale.setWordWrap(True)
         self.stale.setTextFormat(Qt.TextFormat.PlainText)
@@ -118,6 +137,7 @@ class ResultsPanel(QWidget):
 
     def _buttons(self) -> list[QPushButton]:
         return [
+            self.merge_button,
             self.instances_button,
             self.boxes_button,
             self.show_button,
@@ -152,6 +172,7 @@ class ResultsPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         for layout in (objects, grid, peaks, more):
             column.addLayout(layout)
+        column.addWidget(self.merge_button)
         column.addWidget(self.stale)
         self.fold = Fold("Results")
         self.fold.hold(content)

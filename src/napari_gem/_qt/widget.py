@@ -26,7 +26,7 @@ from napari_gem._qt.controller import Controller
 from napari_gem._qt.device_choice import DeviceChoice
 from napari_gem._qt.example_bar import ExampleBar
 from napari_gem._qt.example_link import ExampleLink
-from napari_gem._qt.extras import Extras
+from napari_gem._qt.extras import Extras, merge_targets
 from napari_gem._qt.image_panel import ImagePanel
 from napari_gem._qt.keys import KeyBindings
 from napari_gem._qt.model_choice import ModelChoice
@@ -96,7 +96,7 @@ class GemWidget(QWidget):
         self.model_choice = ModelChoice()
         self.device_choice = DeviceChoice()
         self.advanced_panel = AdvancedPanel()
-        self.results_panel = ResultsPanel()
+        self.results_panel = ResultsPanel(merge_targets=lambda: merge_targets(viewer))
         self.recipe_menu = RecipeMenu()
         self.run_bar = RunBar()
         self.extras = Extras(viewer, self)
@@ -265,6 +265,7 @@ class GemWidget(QWidget):
         self.results_panel.table_shown.connect(
             lambda options: self.extras.make(None, "instances", options, table=True)
         )
+        self.results_panel.merge_button.requested.connect(self.extras.merge)
         self.extras.instances_made.connect(self._show_table)
         self.extras.stale_changed.connect(self.results_panel.show_stale)
         controller.scored.connect(self.extras.look)

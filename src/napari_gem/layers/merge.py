@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_gem.layers.fill import filled_features
-from napari_gem.layers.results import LayerData, labels_colors
+from napari_gem.layers.results import KEY, LayerData, labels_colors
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 MergePolicy = Literal["fill", "replace"]
 """Whether our labels go only where the target is 0, or wherever we have one."""
+
+
+MERGED = "merged"
+"""Role of a merged layer; it is the user's own and never updated."""
 
 
 def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerData:
@@ -35,7 +39,8 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
     Returns
     -------
     LayerData
-        With the target's place and settings, and features of both.
+        With the target's place and settings, features of both, and the recipe of
+        ours.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
         **kwargs,
         "name": f"{target.name} · merged",
         "features": _joined_features(ours.features, target.features, ids),
-        "metadata": {},
+        "metadata": _told(ours),
         "multiscale": False,
     }
     shown = getattr(target.colormap, "color_dict", None)
@@ -78,6 +83,13 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
             **shown,
         }
     return LayerData(data, kwargs, "labels")
+
+
+def _told(ours: Any) -> dict[str, Any]:
+    entry = ours.metadata.get(KEY)
+    if not isinstance(entry, dict) or "recipe" not in entry:
+        return {}
+    return {KEY: {"role": MERGED, "recipe": entry["recipe"]}}
 
 
 def _new_ids(
