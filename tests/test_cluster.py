@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,10 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 import napari_gem
-from napari_gem import cluster_schedule
+from napari_gem import cli, cluster_schedule
+from napari_gem import cluster as clusters
 from napari_gem.cluster import WAITING, Cluster
 from napari_gem.cluster_schedule import OnCluster
 from napari_gem.encoding import encode_steps
@@ -29,16 +32,18 @@ from napari_gem.types import EncodeParameters, GemError, GemParameters
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from napari_gem.models import Model
     from napari_gem.types import Features, Progress
 
+    Call = Callable[..., tuple[int, str, str]]
     Steps = Generator[Progress, None, Features]
 
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 130, 3)).astype(np.uint8)
 SHOWN = stretch(PIXELS)
+WORKERS = 3
 
 
 class Processes:
@@ -86,7 +91,7 @@ class Processes:
 
 @pytest.fixture(scope="module")
 def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    started = Processes(tmp_path_factory.mktemp("cluster"), 2)
+    started = Processes(tmp_path_factory.mktemp("cluster"), WORKERS)
     yield started
     started.end()
 
@@ -96,6 +101,28 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
     loaded = napari_gem.load_model(str(folder))
     return replace(loaded, card=replace(loaded.card, encode=ENCODE))
+
+
+@pytest.fixture
+def call(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    model: Model,
+    tmp_path: Path,
+) -> Call:
+    """Run the command line in this process: (status, output, errors)."""
+    monkeypatch.setenv("NAPARI_GEM_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        place = model.card.weights.partition(":")[2]
+        words = ["napari-gem", *map(str, arguments), "-m", place]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
 
 
 @pytest.fixture
@@ -143,9 +170,9 @@ def same(found: Features, expected: Features) -> bool:
 
 
 def test_each_worker_tells_what_it_has(cluster: Cluster, model: Model) -> None:
-    wait_for(cluster, 2)
+    wait_for(cluster, WORKERS)
     reports = run(cluster.report_steps(model.card))
-    assert len({one.address for one in reports}) == 2
+    assert len({one.address for one in reports}) == WORKERS
     assert {one.model for one in reports} <= {"cpu, float32", "cuda:0, float16"}
     assert {one.revision for one in reports} == {model.revision}
     assert not any(one.problem for one in reports)
@@ -223,6 +250,46 @@ def test_a_client_that_was_gone_goes_on(
     assert len(sent) == len(set(sent)) < told[-1].total
 
 
+def test_the_command_line_has_a_cluster_encode(
+    call: Call, processes: Processes, scene: zarr.Array, tmp_path: Path
+) -> None:
+    asked = "segment", scene.store.root, "-p", "cat", "-p", "dog"
+    there = "--scheduler", processes.address
+    assert call(*asked, "-o", tmp_path / "here", "--zoom", 1)[0] == 0
+    status, _, said = call(*asked, "-o", tmp_path / "there", "--zoom", 1, *there)
+    assert (status, said) == (0, "")
+    here, cluster = (
+        tifffile.imread(tmp_path / name / "labels.tif") for name in ("here", "there")
+    )
+    assert (here == cluster).mean() > 0.999
+    assert len(np.unique(here)) > 1
+    recipe = json.loads((tmp_path / "there/recipe.json").read_text())
+    assert (recipe["device"], recipe["precision"]) == ("dask", "float32")
+
+
+def test_the_command_line_tells_what_is_missing(
+    call: Call, scene: zarr.Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "segment", scene.store.root, "-p", "cat", "-o", tmp_path / "out"
+    monkeypatch.setattr(clusters, "ANSWER_SECONDS", 0.3)
+    status, _, said = call(*asked, "--scheduler", "tcp://127.0.0.1:9")
+    assert status == 2
+    assert "No dask scheduler answers at 'tcp://127.0.0.1:9'" in said
+    status, _, said = call(*asked, "--scheduler", "nonsense")
+    assert status == 2
+    assert "tcp://host:port" in said
+    with socket.socket() as there:
+        there.bind(("127.0.0.1", 0))
+        there.listen()
+        address = f"tls://127.0.0.1:{there.getsockname()[1]}"
+        assert "no certificate" in call(*asked, "--scheduler", address)[2]
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    status, _, said = call(*asked, "--scheduler", "tcp://127.0.0.1:9")
+    assert status == 2
+    assert "pip install napari-gem[distributed]" in said
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_worker_of_another_version_is_named(
     cluster: Cluster, processes: Processes, model: Model, tmp_path: Path
 ) -> None:
@@ -232,13 +299,13 @@ def test_a_worker_of_another_version_is_named(
         "Metadata-Version: 2.1\nName: napari-gem\nVersion: 0.0.0\n"
     )
     worker = processes.add(path=str(tmp_path))
-    wait_for(cluster, 3)
+    wait_for(cluster, WORKERS + 1)
     try:
         with pytest.raises(GemError, match=r"has napari-gem 0\.0\.0, this computer"):
             run(cluster.model_steps(model))
     finally:
         worker.kill()
-    wait_for(cluster, 2)
+    wait_for(cluster, WORKERS)
 
 
 def test_a_worker_that_is_killed_changes_nothing(

@@ -20,7 +20,7 @@ def imported(statement: str) -> set[str]:
     "statement",
     [
         "import napari_gem",
-        "import napari_gem.cli",
+        "import napari_gem.cli, napari_gem.cli_cluster",
         "import napari_gem.client",
         "import napari_gem.layers",
         "import napari_gem.models; napari_gem.models.list_models()",
@@ -28,7 +28,16 @@ def imported(statement: str) -> set[str]:
     ],
 )
 def test_light_parts_load_nothing_heavy(statement: str) -> None:
-    heavy = {"torch", "torchvision", "open_clip", "napari", "qtpy", "PyQt6", "skimage"}
+    heavy = {
+        "distributed",
+        "torch",
+        "torchvision",
+        "open_clip",
+        "napari",
+        "qtpy",
+        "PyQt6",
+        "skimage",
+    }
     assert not imported(statement) & heavy
 
 

@@ -174,6 +174,13 @@ def segment(
     cache: Annotated[
         bool, typer.Option(help="Keep the encoded image for the next run.")
     ] = True,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            help="Address of a dask scheduler, such as tcp://host:8786: its workers "
+            "encode the image, and --device reads the words."
+        ),
+    ] = "",
     download: Download = False,
 ) -> None:
     """Segment one image by words into a folder of files.
@@ -183,6 +190,7 @@ def segment(
     """
     from napari_gem import export, large, pipeline
     from napari_gem.checks import check_prompts, check_score
+    from napari_gem.cli_cluster import places
     from napari_gem.cli_image import Opened, report_stored
     from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import load_model
@@ -198,12 +206,12 @@ def segment(
     check_prompts(prompts)
     opened = Opened(image, _parse_index(index), len(prompts))
     export.check_folder(output)
-    with Bars() as bars:
+    with Bars() as bars, places(scheduler, bars.show) as place:
         loaded = with_consent(
             lambda allowed: load_model(
                 model,
                 device=device,
-                precision=precision,
+                precision="auto" if scheduler else precision,
                 architecture=architecture,
                 download=allowed,
                 progress=bars.show,
@@ -228,17 +236,19 @@ def segment(
         )
         score = replace(loaded.card.score, **given)
         check_score(score)
+        used, schedule = place.prepare(loaded, precision, view)
         encoding = partial(
             FeatureCache().encode_steps
             if cache or view.large
             else pipeline.encode_steps,
-            loaded,
+            used,
             view.pixels,
             appearance,
             replace(encode, gem=replace(encode.gem, **gem)),
             region=view.place(_region(region)),
+            schedule=schedule,
         )
-        features = run(encoding(), bars.show)
+        features = run(encoding(), place.show)
         label = LabelParameters(minimum_size)
         if view.large:
             steps = large.segment_large_steps(

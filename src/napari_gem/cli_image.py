@@ -9,6 +9,7 @@ import numpy as np
 import typer
 
 from napari_gem.files import ImageFile, read_image
+from napari_gem.references import ImageReference, refer
 from napari_gem.segmenting import LARGEST_MAPS
 from napari_gem.sources import LARGE, Source, open_source
 from napari_gem.types import GemError, label_ids
@@ -38,6 +39,8 @@ class View:
         Its number.
     source
         What was opened; None for a file that was read at once.
+    path, index
+        As of `napari_gem.sources.open_source`.
     """
 
     pixels: LazyArray
@@ -46,6 +49,15 @@ class View:
     factor: float = 1.0
     level: int = 0
     source: Source | None = None
+    path: Path | None = None
+    index: tuple[int, ...] = ()
+
+    @property
+    def reference(self) -> ImageReference | None:
+        """Where other processes may find the same pixels; None if it was read."""
+        if self.path is None or self.source is None:
+            return None
+        return refer(self.pixels, self.path, self.index, self.level)
 
     def place(self, region: Region | None) -> Region | None:
         """Turn a region of the finest resolution to one of this."""
@@ -66,6 +78,7 @@ class Opened:
     """
 
     def __init__(self, path: Path, index: Sequence[int], classes: int) -> None:
+        self._path, self._index = path, tuple(index)
         self._name = path.name
         self._classes = classes
         self._source = open_source(path, index)
@@ -109,7 +122,8 @@ class Opened:
         if count > 1:
             shape = " x ".join(map(str, pixels.shape[:2]))
             typer.echo(f"Level {level} of 0 to {count - 1} is used: {shape} pixels.")
-        return View(pixels, large, file, factor, level, source)
+        place = self._path, self._index
+        return View(pixels, large, file, factor, level, source, *place)
 
     def _is_large(self, pixels: LazyArray) -> bool:
         count = pixels.shape[0] * pixels.shape[1]

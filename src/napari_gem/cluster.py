@@ -6,6 +6,7 @@ networks that are trusted, or for TLS.
 
 from __future__ import annotations
 
+import socket
 import time
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
@@ -29,6 +30,9 @@ DEVICE = "dask"
 
 WAITING = "Waiting for workers of the cluster"
 
+ANSWER_SECONDS = 10.0
+"""The scheduler is waited for this long."""
+
 LONGEST = 120.0
 """Seconds that a result which is ready may take to come over."""
 
@@ -44,7 +48,7 @@ class Cluster:
         Files of the authority's certificate, of the own one and of its key; None for
         a connection without TLS.
     seconds
-        How long to wait for the scheduler's answer.
+        How long to wait for the scheduler's answer; None for `ANSWER_SECONDS`.
 
     Raises
     ------
@@ -57,10 +61,11 @@ class Cluster:
         address: str,
         tls: tuple[Path, Path, Path] | None = None,
         *,
-        seconds: float = 10.0,
+        seconds: float | None = None,
     ) -> None:
         try:
             from distributed import Client, Security
+            from distributed.comm import get_address_host_port
         except ImportError as error:
             raise GemError(
                 "A cluster needs dask.distributed. Install it with "
@@ -68,16 +73,25 @@ class Cluster:
             ) from error
         self.address = address
         self._gpus = False
+        seconds = seconds or ANSWER_SECONDS
         try:
-            security = tls and Security(
-                require_encryption=True,
-                tls_ca_file=str(tls[0]),
-                tls_client_cert=str(tls[1]),
-                tls_client_key=str(tls[2]),
-            )
+            # dask would try again and again where nobody listens
+            place = get_address_host_port(address, strict=True)
+            socket.create_connection(place, timeout=seconds).close()
+            security = Security()  # of dask's configuration
+            if tls:
+                security = Security(
+                    require_encryption=True,
+                    tls_ca_file=str(tls[0]),
+                    tls_client_cert=str(tls[1]),
+                    tls_client_key=str(tls[2]),
+                )
+            encrypted = security.get_connection_args("client")["ssl_context"]
+            if address.startswith("tls:") and encrypted is None:
+                raise ValueError("no certificate is set in dask's configuration")
             self._client = Client(
                 address,
-                security=security or None,
+                security=security,
                 timeout=seconds,
                 set_as_default=False,
             )
@@ -107,7 +121,9 @@ class Cluster:
             If the scheduler is lost.
         """
         with self._told():
-            everyone = dict(self._client.scheduler_info()["workers"])
+            # else some releases of dask tell of five
+            told = self._client.scheduler_info(n_workers=-1)
+        everyone: dict[str, dict[str, Any]] = dict(told["workers"])
         with_gpu = {k: w for k, w in everyone.items() if w["resources"].get("GPU")}
         self._gpus = self._gpus or bool(with_gpu)
         return with_gpu if self._gpus else everyone

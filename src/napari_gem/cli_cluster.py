@@ -1,0 +1,87 @@
+"""The command line's cluster: who encodes the tiles of ``segment``."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from napari_gem.cluster import WAITING, Cluster
+from napari_gem.steps import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_gem.cli_image import View
+    from napari_gem.cluster_schedule import OnCluster
+    from napari_gem.models import Model
+    from napari_gem.types import Progress
+
+
+class Places:
+    """Where an image is encoded: here, or by the workers of a cluster.
+
+    Parameters
+    ----------
+    cluster
+        A connection; None for here.
+    show
+        Shows progress.
+    """
+
+    def __init__(
+        self, cluster: Cluster | None, show: Callable[[Progress], object]
+    ) -> None:
+        self._cluster = cluster
+        self._show = show
+        self._waits = False
+
+    def show(self, progress: Progress) -> None:
+        """Show progress; that there are no workers is said in a line of its own."""
+        waits = progress.stage == WAITING
+        if waits and not self._waits and self._cluster:
+            typer.echo(
+                "The cluster has no workers; waiting for some. Start them with 'dask "
+                f"worker {self._cluster.address}', or stop with Ctrl-C.",
+                err=True,
+            )
+        self._waits = waits
+        self._show(progress)
+
+    def prepare(
+        self, model: Model, precision: str, view: View
+    ) -> tuple[Model, OnCluster | None]:
+        """Give the model and the schedule for `napari_gem.encoding.encode_steps`.
+
+        Parameters
+        ----------
+        model
+            Loaded here.
+        precision
+            As of `Cluster.model_steps`.
+        view
+            The image, which workers may see.
+        """
+        if self._cluster is None:
+            return model, None
+        from napari_gem.cluster_schedule import OnCluster  # needs dask
+
+        there = run(self._cluster.model_steps(model, precision), self.show)
+        return there, OnCluster(self._cluster, there, view.reference)
+
+
+@contextmanager
+def places(address: str, show: Callable[[Progress], object]) -> Iterator[Places]:
+    """Connect to a cluster; an empty address stays here.
+
+    Raises
+    ------
+    GemError
+        As `Cluster`.
+    """
+    if not address:
+        yield Places(None, show)
+        return
+    with Cluster(address) as cluster:
+        yield Places(cluster, show)
