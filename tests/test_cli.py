@@ -14,6 +14,7 @@ from PIL import Image
 
 from napari_gem import __version__, cli
 from napari_gem.models import find_model
+from napari_gem.presets import with_preset
 from napari_gem.prompts import read_templates
 from napari_gem.recipes import read_recipe
 from napari_gem.types import (
@@ -107,6 +108,9 @@ def test_plane_and_percentiles_are_chosen(
         ({"--template": "no-such-list"}, "openai-7"),
         ({"--threshold": "2"}, "threshold"),
         ({"--background-weight": "0"}, "background-weight"),
+        ({"--preset": "best"}, "expected microscopy, paper"),
+        ({"--preset": "paper", "--zoom": "2"}, "leave out --detail"),
+        ({"--refinement": "-1"}, "refinement"),
     ],
     ids=lambda value: str(value)[:30],
 )
@@ -170,6 +174,25 @@ def test_options_reach_the_recipe(
     assert usual.region is None
     plain = replace(card.encode, gem=replace(card.encode.gem, residual=False))
     assert usual.encode == plain
+
+
+def test_a_preset_is_laid_over_the_card(
+    call: Call, image: Path, tiny: Path, tmp_path: Path
+) -> None:
+    common = ["segment", image, "-m", tiny, "-p", "cat", "--preset"]
+    assert call(*common, "photo", "--refinement", "3", "-o", tmp_path / "a")[0] == 0
+    photo, recipe = (
+        with_preset(find_model(str(tiny)), "photo"),
+        read_recipe(tmp_path / "a"),
+    )
+    assert recipe.encode == photo.encode
+    assert recipe.score == replace(photo.score, refinement=3)
+    assert call(*common, "paper", "-o", tmp_path / "b")[0] == 0
+    assert read_recipe(tmp_path / "b").squash == 448
+    first = tifffile.imread(tmp_path / "b/labels.tif")
+    assert first.shape == (40, 56)
+    assert call("replay", tmp_path / "b", image, "-o", tmp_path / "c")[0] == 0
+    assert (tifffile.imread(tmp_path / "c/labels.tif") == first).all()
 
 
 def test_no_background_is_an_empty_word(

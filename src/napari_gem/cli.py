@@ -18,6 +18,7 @@ from napari_gem._version import __version__
 from napari_gem.bars import Bars
 from napari_gem.consent import with_consent
 from napari_gem.evaluation.command import evaluate
+from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.types import GemError, label_ids
 
 if TYPE_CHECKING:
@@ -135,9 +136,22 @@ def segment(
     smoothing: Annotated[
         float | None, typer.Option(help="Of the scores, in image pixels.", min=0)
     ] = None,
+    refinement: Annotated[
+        int | None,
+        typer.Option(
+            help="How far labels are drawn to the edges of the image; 0 for not.", min=0
+        ),
+    ] = None,
     minimum_size: Annotated[
         int, typer.Option(help="Pixels of a region that is kept.", min=0)
     ] = 0,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Parameters for a kind of images, over the model's own: "
+            f"{', '.join(list_presets())}."
+        ),
+    ] = "",
     detail: Annotated[
         float | None, typer.Option(help="Image pixels per patch.", min=SMALLEST)
     ] = None,
@@ -191,14 +205,21 @@ def segment(
     from napari_gem import export, large, pipeline
     from napari_gem.checks import check_prompts, check_score
     from napari_gem.cli_cluster import places
-    from napari_gem.cli_image import Opened, report_stored
+    from napari_gem.cli_image import Opened, check_small, report_stored
     from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import load_model
+    from napari_gem.squashed import squashed_steps
     from napari_gem.steps import run
     from napari_gem.types import LabelParameters
 
     if detail is not None and zoom is not None:
         raise GemError("Both --detail and --zoom came. Give one of them.")
+    squash = read_preset(preset).squash if preset else 0
+    if squash and (scheduler or (detail, zoom, region) != (None, None, None)):
+        raise GemError(
+            f"The preset {preset} squashes the whole image: leave out --detail, "
+            "--zoom, --region and --scheduler, or take another preset."
+        )
     words = _words(prompt, prompt_set, background, template)
     prompts = words.prompts
     if threshold is not None:
@@ -219,6 +240,7 @@ def segment(
             bars,
             allowed=download,
         )
+        loaded = replace(loaded, card=with_preset(loaded.card, preset))
         view = opened.view(level, detail, loaded.backbone.patch_size)
         appearance = _appearance(view.pixels, percentiles, limits, gamma)
         encode = _encode_parameters(loaded, detail, zoom, view.factor)
@@ -231,11 +253,31 @@ def segment(
         given = _given(
             background_weight=background_weight,
             smoothing=smoothing,
+            refinement=refinement,
             background=words.background,
             templates=words.templates,
         )
         score = replace(loaded.card.score, **given)
         check_score(score)
+        encode = replace(encode, gem=replace(encode.gem, **gem))
+        label = LabelParameters(minimum_size)
+        if squash:
+            check_small(view, preset)
+            result = run(
+                squashed_steps(
+                    loaded,
+                    view.pixels,
+                    appearance,
+                    prompts,
+                    encode,
+                    score,
+                    label,
+                    squash,
+                ),
+                bars.show,
+            )
+            _report(result, view.file, output)
+            return
         used, schedule = place.prepare(loaded, precision, view)
         encoding = partial(
             FeatureCache().encode_steps
@@ -244,12 +286,11 @@ def segment(
             used,
             view.pixels,
             appearance,
-            replace(encode, gem=replace(encode.gem, **gem)),
+            encode,
             region=view.place(_region(region)),
             schedule=schedule,
         )
         features = run(encoding(), place.show)
-        label = LabelParameters(minimum_size)
         if view.large:
             steps = large.segment_large_steps(
                 loaded,

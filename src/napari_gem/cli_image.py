@@ -66,6 +66,15 @@ class View:
         return self.source.place(region, self.level)
 
 
+def check_small(view: View, preset: str) -> None:
+    """Refuse a large image for a preset that looks at the whole at once."""
+    if view.large:
+        raise GemError(
+            f"The preset {preset} squashes the whole image, which is too large for it. "
+            "Take another preset."
+        )
+
+
 class Opened:
     """An image file.
 

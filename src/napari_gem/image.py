@@ -267,3 +267,27 @@ def _alpha(pixels: NDArray[Any]) -> NDArray[np.float32]:
     if pixels.dtype.kind in "ui":
         alpha /= np.iinfo(pixels.dtype).max
     return np.clip(np.nan_to_num(alpha), 0, 1)
+
+
+def squash(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Resize a shown image to a square, bicubic.
+
+    In 8 bit and by Pillow, as torchvision resizes what was read from a file.
+
+    Parameters
+    ----------
+    image
+        (height, width, 3), 0 to 1.
+    size
+        Side of the square.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (size, size, 3), 0 to 1.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(np.rint(image * 255).astype(np.uint8))
+    squashed = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(squashed, np.float32) / np.float32(255)

@@ -486,6 +486,9 @@ class Recipe:
         one plane, and where it is not known.
     pixel_size, unit
         (height, width) of a pixel in this unit; None and empty if not known.
+    squash
+        Side of the square that the image was squashed to (`napari_gem.squashed`); 0
+        for none.
     """
 
     version: str
@@ -504,6 +507,7 @@ class Recipe:
     index: tuple[int, ...] = ()
     pixel_size: tuple[float, float] | None = None
     unit: str = ""
+    squash: int = 0
 
 
 @dataclass(frozen=True, eq=False)

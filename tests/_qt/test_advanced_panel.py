@@ -13,6 +13,7 @@ from napari_gem._qt.advanced_panel import GEM, PREFERRED, SUGGESTED, AdvancedPan
 from napari_gem._qt.recipe_menu import RecipeMenu
 from napari_gem._qt.settings import Advanced
 from napari_gem.models import find_model
+from napari_gem.presets import with_preset
 from napari_gem.prompts import read_templates
 from napari_gem.recipes import read_recipe
 from napari_gem.types import Appearance, LabelParameters, Prompt, Recipe
@@ -55,7 +56,7 @@ def test_as_the_card_says_nothing_is_changed(panel, said):
 
 
 def test_values_reach_the_parameters_and_come_back(panel, said, qtbot):
-    state = Advanced(0.5, 2.5, 40, 3, 2, 1.5, True, "bare", "bfloat16")
+    state = Advanced(0.5, 2.5, 40, 3, 2, 1.5, True, "bare", "bfloat16", 7)
     panel.set_state(state)
     assert said == []
     assert panel.state() == state
@@ -64,6 +65,7 @@ def test_values_reach_the_parameters_and_come_back(panel, said, qtbot):
         base,
         background_weight=0.5,
         smoothing=2.5,
+        refinement=7,
         templates=read_templates("bare"),
     )
     gem = panel.encode(replace(EMBEDDED.encode, zoom=3.0))
@@ -75,6 +77,33 @@ def test_values_reach_the_parameters_and_come_back(panel, said, qtbot):
     assert said == ["encode"]
     assert panel.state() == Advanced()
     assert panel.score(base) == base
+
+
+def test_a_preset_is_laid_over_the_card(panel, said):
+    heard = []
+    panel.preset_changed.connect(lambda: heard.append(panel.suggested(EMBEDDED)))
+    field(panel, "smoothing").setValue(4)
+    field(panel, "depth").setValue(4)
+    said.clear()
+    names = [field(panel, "preset").itemText(i) for i in range(4)]
+    assert names == [SUGGESTED, "microscopy", "photo", "remote-sensing"]
+    field(panel, "preset").setCurrentText("photo")
+    photo = with_preset(EMBEDDED, "photo")
+    assert (heard, said) == ([photo], ["encode"])
+    # what was changed of the method goes, of the labels it stays
+    assert panel.state() == Advanced(smoothing=4.0, preset="photo")
+    assert panel.encode(photo.encode) == photo.encode
+    assert panel.score(photo.score) == replace(photo.score, smoothing=4.0)
+    assert field(panel, "refinement").value() == photo.score.refinement
+    assert panel.summary.text() == "Changed: preset, smoothing"
+    kept = panel.state()
+    panel.reset()
+    assert panel.suggested(EMBEDDED) == EMBEDDED
+    assert panel.state() == Advanced()
+    panel.set_state(kept)
+    assert panel.suggested(EMBEDDED) == photo
+    panel.set_state(Advanced(preset="gone"))
+    assert panel.suggested(EMBEDDED) == EMBEDDED
 
 
 def test_what_differs_from_the_card_is_shown(panel):

@@ -16,6 +16,7 @@ from napari_gem._qt.controller import Controller
 from napari_gem._qt.region_choice import ALL, SHAPE, WHOLE
 from napari_gem._qt.widget import GemWidget
 from napari_gem.models import find_model
+from napari_gem.presets import with_preset
 from napari_gem.recipes import read_recipe, write_recipe
 from napari_gem.samples import read_sample
 from napari_gem.types import (
@@ -143,6 +144,29 @@ def test_detail_carries_over_to_another_magnification(widget, now, patch, zoom):
     widget.recipe_menu.opened.emit(recipe)
     (ask,) = widget.asks
     assert ask.detail == (patch if patch is None else pytest.approx(patch))
+
+
+def test_a_preset_is_found_again(widget):
+    add_image(widget)
+    aerial = with_preset(CARD, "remote-sensing")
+    gem = replace(aerial.encode.gem, depth=4)
+    recipe = replace(
+        RECIPE,
+        encode=replace(aerial.encode, gem=gem),
+        score=replace(aerial.score, smoothing=2.0, background=("dust",)),
+    )
+    widget.recipe_menu.opened.emit(recipe)
+    assert widget.advanced_panel.state().preset == "remote-sensing"
+    assert (widget.asks[-1].encode, widget.asks[-1].score) == (
+        recipe.encode,
+        recipe.score,
+    )
+    widget.recipe_menu.opened.emit(RECIPE)
+    assert widget.advanced_panel.state().preset is None
+    count = len(widget.asks)
+    widget.recipe_menu.opened.emit(replace(RECIPE, squash=448))
+    assert len(widget.asks) == count
+    assert "cannot set the recipe's squash" in told(widget)
 
 
 def test_the_architecture_of_a_weights_file_is_kept(widget, tmp_path):

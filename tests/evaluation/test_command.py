@@ -15,6 +15,10 @@ import pytest
 from napari_gem import cli
 from napari_gem.evaluation.datasets import list_kinds
 from napari_gem.evaluation.store import IMAGES, REPORT, RESULTS
+from napari_gem.models import find_model
+from napari_gem.presets import with_preset
+from napari_gem.records import to_dict
+from tests.tiny import write_tiny_model
 from training.make_folder import write_folder
 
 if TYPE_CHECKING:
@@ -57,6 +61,21 @@ def test_a_table_results_and_a_report(call: Call, scenes: Path, tmp_path: Path) 
     assert (status, again) == (0, said)
 
 
+def test_a_preset_and_its_protocol(call: Call, scenes: Path, tmp_path: Path) -> None:
+    tiny = write_tiny_model(tmp_path / "tiny")
+    asked = ("folder", scenes, "-m", tiny, "--limit", 1, "--preset")
+    for name, protocol in (("paper", "paper"), ("photo", "model")):
+        assert call(*asked, name, "--out", tmp_path / name)[0] == 0
+        run = json.loads((tmp_path / name / RESULTS).read_text())["run"]
+        gem = with_preset(find_model(str(tiny)), name).encode.gem
+        assert (run["preset"], run["protocol"]) == (name, protocol)
+        assert run["gem"] == to_dict(gem)
+    other = (*asked, "microscopy", "--out", tmp_path / "photo", "--resume")
+    status, _, error = call(*other)
+    assert status == 2
+    assert "another preset: photo there" in error
+
+
 def test_kinds_are_listed(call: Call) -> None:
     status, said, _ = call("?")
     assert status == 0
@@ -70,6 +89,7 @@ def test_kinds_are_listed(call: Call) -> None:
         (("folder", "nowhere"), "no folder 'nowhere'"),
         (("folder", ".", "--protocol", "fast"), "protocol 'fast'"),
         (("folder", ".", "--control", "luck"), "control 'luck'"),
+        (("folder", ".", "--preset", "best"), "preset 'best'"),
     ],
 )
 def test_bad_input_is_answered_in_a_sentence(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
@@ -22,6 +23,8 @@ from superqt import QLabeledDoubleSlider, QLabeledSlider
 
 from napari_gem._qt.fold import Fold
 from napari_gem._qt.settings import Advanced
+from napari_gem.checks import MOST_ROUNDS
+from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.prompts import list_templates, read_templates
 from napari_gem.types import (
     EncodeParameters,
@@ -41,9 +44,11 @@ PREFERRED = "As in Preferences"
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 LABELS = ("background_weight", "smoothing", "minimum_size")
+SCORE = ("background_weight", "smoothing", "refinement")
 GEM = ("depth", "iterations", "temperature_scale", "residual")
 
 NAMES = {
+    "preset": "Preset",
     "background_weight": "Background",
     "smoothing": "Smoothing",
     "minimum_size": "Minimum size",
@@ -51,11 +56,13 @@ NAMES = {
     "iterations": "Iterations",
     "temperature_scale": "Temperature",
     "residual": "Residual",
+    "refinement": "Refinement",
     "templates": "Templates",
     "precision": "Precision",
 }
 
 TIPS = {
+    "preset": "Values for a kind of images, in place of the model's own.",
     "background_weight": "Weight of the background: below 1 classes grow, above 1 "
     "they shrink.",
     "smoothing": "Smooths the scores before labels are made: standard deviation of "
@@ -68,6 +75,8 @@ TIPS = {
     "image: above 1 only patches that are much alike are joined.",
     "residual": "Whether the method starts from the model's own features (the paper) "
     "or from zero, which suits large models.",
+    "refinement": "How far labels are drawn to the edges of the image: steps among "
+    "pixels of like colour; 0 for not. 10 suit patches of 4 pixels, 20 those of 16.",
     "templates": "Sentences that each word is put into; their text embeddings are "
     "averaged.",
     "precision": "Numbers that the model computes with. Half precision is faster on "
@@ -85,15 +94,19 @@ class AdvancedPanel(QWidget):
     """Other labels from the same encoding; True while a slider still moves."""
     encode_changed = Signal()
     """The model must run again."""
+    preset_changed = Signal()
+    """Other values are the usual ones; said before the others."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._card_id = ""
+        self._card: ModelCard | None = None
+        self._preset: str | None = None
         self._moving = False
         self._usual: dict[str, Any] = _values(
             ScoreParameters(), GemParameters(), LabelParameters()
         )
         self._fields = {
+            "preset": _combo((SUGGESTED, *panel_presets())),
             "background_weight": _slider(QLabeledDoubleSlider, 0.05, 5, 0.05, 2),
             "smoothing": _slider(QLabeledDoubleSlider, 0, 50, 0.5, 1),
             "minimum_size": _slider(QLabeledSlider, 0, 5000, 10),
@@ -101,6 +114,7 @@ class AdvancedPanel(QWidget):
             "iterations": _spin(QSpinBox, 0, 20, 1),
             "temperature_scale": _spin(QDoubleSpinBox, 0.1, 64, 0.5),
             "residual": QCheckBox(),
+            "refinement": _spin(QSpinBox, 0, MOST_ROUNDS, 5),
             "templates": _combo((SUGGESTED, *list_templates())),
             "precision": _combo((PREFERRED, *PRECISIONS)),
         }
@@ -121,22 +135,27 @@ class AdvancedPanel(QWidget):
         the model does. Says nothing: whoever changes the model runs it anyway.
         """
         changed = self._changed()
-        if card.id != self._card_id:
+        if self._card is None or card.id != self._card.id:
             changed = {n: v for n, v in changed.items() if n not in GEM}
-        self._card_id = card.id
-        self._usual = _values(card.score, card.encode.gem, LabelParameters())
+        self._card = card
+        self._suggest(self._preset)
         self._show_values(self._usual | changed)
+
+    def suggested(self, card: ModelCard) -> ModelCard:
+        """Lay the chosen preset over a model's card."""
+        return with_preset(card, self._preset or "")
 
     def reset(self) -> None:
         """Go back to the model's card."""
         changed = self._changed()
+        self._suggest(None)
         self._show_values(self._usual)
         self._report(changed)
 
     def score(self, base: ScoreParameters) -> ScoreParameters:
         """Lay what the user changed over other parameters."""
         changed = self._changed()
-        values = {n: changed[n] for n in LABELS[:2] if n in changed}
+        values = {n: changed[n] for n in SCORE if n in changed}
         if "templates" in changed:
             values["templates"] = read_templates(changed["templates"])
         return replace(base, **values)
@@ -166,7 +185,15 @@ class AdvancedPanel(QWidget):
         """
         told = {f.name: getattr(state, f.name) for f in fields(state)}
         changed = {name: value for name, value in told.items() if value is not None}
+        self._suggest(state.preset if state.preset in panel_presets() else None)
         self._show_values(self._usual | changed)
+
+    def _suggest(self, preset: str | None) -> None:
+        """Take the values of the model's card, with a preset, as the usual ones."""
+        self._preset = preset
+        if self._card is not None:
+            card = self.suggested(self._card)
+            self._usual = _values(card.score, card.encode.gem, LabelParameters())
 
     def _lay_out(self) -> None:
         self.labels_group = Fold("Labels")
@@ -208,7 +235,9 @@ class AdvancedPanel(QWidget):
             self._fields[name].valueChanged.connect(self._on_encode)
         self._fields["residual"].toggled.connect(self._on_encode)
         self._fields["precision"].currentIndexChanged.connect(self._on_encode)
-        self._fields["templates"].currentIndexChanged.connect(self._on_templates)
+        self._fields["templates"].currentIndexChanged.connect(self._on_score)
+        self._fields["refinement"].valueChanged.connect(self._on_score)
+        self._fields["preset"].currentIndexChanged.connect(self._on_preset)
         self._rest.timeout.connect(self._on_rest)
         self.reset_button.clicked.connect(self.reset)
 
@@ -228,12 +257,21 @@ class AdvancedPanel(QWidget):
         self._mark()
         self.encode_changed.emit()
 
-    def _on_templates(self) -> None:
+    def _on_score(self) -> None:
         self._mark()
         self.score_changed.emit(False)
 
+    def _on_preset(self) -> None:
+        kept = {n: v for n, v in self._changed().items() if n not in GEM}
+        self._suggest(self._value("preset"))
+        self._show_values(self._usual | kept)
+        self.preset_changed.emit()
+        self.encode_changed.emit()
+
     def _report(self, changed: dict[str, Any]) -> None:
-        if {*GEM, "precision"} & changed.keys():
+        if "preset" in changed:
+            self.preset_changed.emit()
+        if {*GEM, "precision", "preset"} & changed.keys():
             self.encode_changed.emit()
         elif changed:
             self.score_changed.emit(False)
@@ -284,14 +322,22 @@ class AdvancedPanel(QWidget):
         self.reset_button.setEnabled(bool(changed))
 
 
+@cache
+def panel_presets() -> tuple[str, ...]:
+    """Names of the presets for layers: all but those that squash the image."""
+    return tuple(name for name in list_presets() if not read_preset(name).squash)
+
+
 def _values(
     score: ScoreParameters, gem: GemParameters, label: LabelParameters
 ) -> dict[str, Any]:
     return {
+        "preset": None,
         "background_weight": score.background_weight,
         "smoothing": score.smoothing,
         "minimum_size": label.minimum_size,
         **{name: getattr(gem, name) for name in GEM},
+        "refinement": score.refinement,
         "templates": None,
         "precision": None,
     }

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem._qt.advanced_panel import GEM, SCORE
 from napari_gem.layers import read_appearance
 from napari_gem.layers.source import LUT_SIZE
+from napari_gem.presets import with_preset
 from napari_gem.recipes import enlargement
 from napari_gem.types import label_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
     from napari_gem._qt.ask import Ask
@@ -78,6 +82,32 @@ def prompts_for(recipe: Recipe, shape: tuple[int, int]) -> tuple[Prompt, ...]:
     )
 
 
+def preset_of(recipe: Recipe, card: ModelCard, presets: Sequence[str]) -> str:
+    """Find the preset that a recipe was made with; empty for none.
+
+    Parameters
+    ----------
+    recipe
+        Its detail, words, sentences and what the advanced panel shows may be others.
+    card
+        Of its model.
+    presets
+        Names to choose from.
+    """
+    for name in ("", *presets):
+        preset = with_preset(card, name)
+        gem, score = preset.encode.gem, recipe.score
+        shown = {key: getattr(recipe.encode.gem, key) for key in GEM}
+        encode = replace(
+            preset.encode, zoom=recipe.encode.zoom, gem=replace(gem, **shown)
+        )
+        keys = (*SCORE, "background", "templates")
+        values: dict[str, Any] = {key: getattr(score, key) for key in keys}
+        if (encode, replace(preset.score, **values)) == (recipe.encode, score):
+            return name
+    return ""
+
+
 def not_shown(ask: Ask, recipe: Recipe) -> str:
     """Name what the views cannot show of a recipe; empty if that is nothing.
 
@@ -88,7 +118,7 @@ def not_shown(ask: Ask, recipe: Recipe) -> str:
     recipe
         The recipe.
     """
-    names = []
+    names = ["squash"] if recipe.squash else []
     if ask.score is not None:
         names += _different(ask.score, recipe.score)
     if ask.encode is not None:

@@ -57,10 +57,12 @@ class Advanced:
         Name of a list of templates.
     precision
         As in `Request`; None takes the one of the Preferences.
-    background_weight, smoothing
+    background_weight, smoothing, refinement
         As in `ScoreParameters`.
     minimum_size
         As in `LabelParameters`.
+    preset
+        Name of one; what else is None is as it says.
     """
 
     background_weight: float | None = None
@@ -72,6 +74,8 @@ class Advanced:
     residual: bool | None = None
     templates: str | None = None
     precision: str | None = None
+    refinement: int | None = None
+    preset: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ def advanced_of(recipe: Recipe) -> Advanced:
         iterations=gem.iterations,
         temperature_scale=gem.temperature_scale,
         residual=gem.residual,
+        refinement=recipe.score.refinement,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gem._qt.advanced_panel import PRECISIONS, AdvancedPanel
+from napari_gem._qt.advanced_panel import (
+    PRECISIONS,
+    AdvancedPanel,
+    panel_presets,
+)
 from napari_gem._qt.ask import Ask
 from napari_gem._qt.controller import Controller
 from napari_gem._qt.device_choice import DeviceChoice
@@ -34,7 +39,12 @@ from napari_gem._qt.model_dialog import NamedModel, download_box
 from napari_gem._qt.policy_box import choose_policy
 from napari_gem._qt.prompt_table import PromptTable
 from napari_gem._qt.recipe_menu import RecipeMenu
-from napari_gem._qt.recipe_view import not_shown, prompts_for, show_image_part
+from napari_gem._qt.recipe_view import (
+    not_shown,
+    preset_of,
+    prompts_for,
+    show_image_part,
+)
 from napari_gem._qt.results_panel import ResultsPanel
 from napari_gem._qt.run_bar import RunBar
 from napari_gem._qt.settings import (
@@ -142,7 +152,7 @@ class GemWidget(QWidget):
         GemError
             If there is no such image, region or model.
         """
-        card = self.card()
+        card = self.advanced_panel.suggested(self.card())
         named = self.model_choice.named()
         settings = read_settings()
         device = self.device_choice.device()
@@ -239,6 +249,7 @@ class GemWidget(QWidget):
         self.model_choice.combo.currentIndexChanged.connect(self._on_model)
         self.model_choice.told.connect(bar.tell)
         self.device_choice.currentIndexChanged.connect(self.refresh)
+        self.advanced_panel.preset_changed.connect(self._on_preset)
         self.advanced_panel.score_changed.connect(self.refresh)
         self.advanced_panel.encode_changed.connect(self.refresh)
         bar.run_requested.connect(self.run)
@@ -352,8 +363,16 @@ class GemWidget(QWidget):
 
     def _show_card(self, card: ModelCard) -> None:
         self.advanced_panel.set_card(card)
-        self.prompt_table.set_default_background(card.score.background)
+        self._show_background(card)
         self.image_panel.set_model_patch(0)
+
+    def _show_background(self, card: ModelCard) -> None:
+        suggested = self.advanced_panel.suggested(card)
+        self.prompt_table.set_default_background(suggested.score.background)
+
+    def _on_preset(self) -> None:
+        with suppress(GemError):  # a model that is not there is told by Run
+            self._show_background(self.card())
 
     def _on_scored(self, event: Finished) -> None:
         recipe = event.recipe
@@ -429,7 +448,13 @@ class GemWidget(QWidget):
         if not taken:
             misfits.append("The recipe's classes cannot be in one table.")
         precision = recipe.precision if recipe.precision in PRECISIONS else None
-        self.advanced_panel.set_state(replace(advanced_of(recipe), precision=precision))
+        state = replace(
+            advanced_of(recipe),
+            precision=precision,
+            preset=preset_of(recipe, card, panel_presets()) or None,
+        )
+        self.advanced_panel.set_state(state)
+        self._show_background(card)
         return misfits
 
     def _toggle_map(self) -> None:
@@ -459,6 +484,7 @@ class GemWidget(QWidget):
             self.prompt_table.set_background(last.background)
         self.image_panel.set_detail(last.detail)
         self.advanced_panel.set_state(last.advanced)
+        self._show_background(self.card())
 
     def _last_used(self) -> LastUsed:
         named = self.model_choice.named()

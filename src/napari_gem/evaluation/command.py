@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_gem.bars import Bars
+from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.types import METHODS, GemError
 
 if TYPE_CHECKING:
@@ -33,9 +34,19 @@ def evaluate(
     architecture: Annotated[
         str, typer.Option(help="open_clip architecture of a bare weights file.")
     ] = "",
+    preset: Annotated[
+        str,
+        typer.Option(
+            help=f"Parameters over the model's own: {', '.join(list_presets())}."
+        ),
+    ] = "",
     protocol: Annotated[
-        str, typer.Option(help="paper, paper-cosine, sliding or model.")
-    ] = "model",
+        str,
+        typer.Option(
+            help="paper, paper-cosine, sliding or model; left out: the preset's, "
+            "or model."
+        ),
+    ] = "",
     control: Annotated[
         str,
         typer.Option(
@@ -103,6 +114,8 @@ def evaluate(
         for name, about in list_kinds().items():
             typer.echo(f"{name}: {about}")
         return
+    own = read_preset(preset).protocol if preset else ""
+    protocol = protocol or own or "model"
     chosen = find_protocol(protocol, scale=scale, threshold=threshold)
     changed = parse_control(control)
     dataset = choose(read_dataset(kind, path, split), limit)
@@ -115,11 +128,13 @@ def evaluate(
             download=download,
             progress=bars.show,
         )
+        loaded = replace(loaded, card=with_preset(loaded.card, preset))
         gem = replace(
             _method(loaded.card.encode.gem, method),
             **_given(depth=depth, iterations=iterations, residual=residual),
         )
-        how = Method(protocol, chosen, changed, gem, short_side or dataset.short_side)
+        side = short_side or dataset.short_side
+        how = Method(protocol, chosen, changed, gem, side, preset)
         work = prepare(loaded, dataset, how, out, resume=resume, skip_bad=skip_bad)
         stopped = _run(work, bars)
     _report(work, stopped)

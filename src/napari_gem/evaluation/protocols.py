@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_gem.image import squash
 from napari_gem.prompts import read_templates
 from napari_gem.records import from_dict
 from napari_gem.types import EncodeParameters, GemError
@@ -170,7 +171,7 @@ def resize(
         (new height, new width, 3), 0 to 1.
     """
     if protocol.resize == "squash":
-        return _squash(image, protocol.size)
+        return squash(image, protocol.size)
     if protocol.resize == "short":
         factor = short_side / min(image.shape[:2])
         if protocol.long_side:
@@ -179,15 +180,6 @@ def resize(
         height, width = (max(1, int(side * factor + 0.5)) for side in image.shape[:2])
         return _bilinear(image, (height, width))
     return image
-
-
-def _squash(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    from PIL import Image
-
-    # in 8 bit and by Pillow, as torchvision resizes what was read from a file
-    picture = Image.fromarray(np.rint(image * 255).astype(np.uint8))
-    squashed = picture.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(squashed, np.float32) / np.float32(255)
 
 
 def _bilinear(

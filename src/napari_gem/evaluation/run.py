@@ -114,6 +114,7 @@ def prepare(
         version=__version__,
         device=model.device,
         precision=model.precision,
+        preset=method.preset,
     )
     tally = Tally(len(dataset.classes))
     store = Store(folder, run, tally, resume=resume)

@@ -64,6 +64,8 @@ class Method:
         How features are taken from the model.
     short_side
         Pixels, for protocols that resize by it.
+    preset
+        Laid over the model's own parameters; empty for none.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Method:
     control: Control
     gem: GemParameters
     short_side: int = 336
+    preset: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -53,6 +53,8 @@ class Run:
         How features are taken from the model.
     control
         What is changed before.
+    preset
+        Laid over the model's own parameters; empty for none.
     version, device, precision
         Of napari-gem; where and how it was computed.
     """
@@ -73,6 +75,7 @@ class Run:
     version: str
     device: str
     precision: str
+    preset: str = ""
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,8 @@ def needs_file(recipe: Recipe) -> bool:
 
 
 def _options(recipe: Recipe) -> list[str] | None:
+    if recipe.squash:
+        return None
     try:
         card = find_model(recipe.model)
     except GemError:  # a weights file, or a model of another computer
@@ -157,6 +159,8 @@ def _score(recipe: Recipe, card: ModelCard) -> list[str] | None:
         said += ["--background-weight", _number(asked.background_weight)]
     if asked.smoothing != usual.smoothing:
         said += ["--smoothing", _number(asked.smoothing)]
+    if asked.refinement != usual.refinement:
+        said += ["--refinement", str(asked.refinement)]
     if asked.templates != usual.templates:
         for template in asked.templates:
             said += ["--template", template]
@@ -167,6 +171,7 @@ def _score(recipe: Recipe, card: ModelCard) -> list[str] | None:
         usual,
         background_weight=asked.background_weight,
         smoothing=asked.smoothing,
+        refinement=asked.refinement,
         templates=asked.templates,
         background=asked.background,
     )

@@ -35,6 +35,9 @@ def as_python(
     output
         The folder that it writes.
     """
+    source = repr(str(image)) + (f", {tuple(index)!r}" if index else "")
+    if recipe.squash:
+        return _SQUASHED.format(source=source, output=output)
     code = _Code()
     appearance = code.write(recipe.appearance)
     encode = code.write(recipe.encode)
@@ -42,7 +45,6 @@ def as_python(
     prompts = [code.write(prompt) for prompt in recipe.prompts]
     score = code.write(recipe.score)
     label = code.write(recipe.label)
-    source = repr(str(image)) + (f", {tuple(index)!r}" if index else "")
     count = len(recipe.appearance.channels)
     note = (
         f"  # pixels must be (height, width, {count}): channels last" if count else ""
@@ -78,6 +80,17 @@ result = napari_gem.segment(
     parameters={score},
     label={label},
 )
+napari_gem.save(result, image, {output!r})
+"""
+
+
+_SQUASHED = """\
+import napari_gem
+from napari_gem.files import read_image
+from napari_gem.recipes import read_recipe, replay
+
+image = read_image({source})
+result = replay(read_recipe("recipe.json"), image.pixels)
 napari_gem.save(result, image, {output!r})
 """
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from napari_gem import pipeline
 from napari_gem.checks import check_label, check_prompts, check_score
 from napari_gem.models import load_model
+from napari_gem.squashed import squashed_steps
 from napari_gem.steps import run
 from napari_gem.types import GemError
 
@@ -94,6 +95,18 @@ def replay(
             f"but here {model.card.id} has {model.revision}: get the recipe's "
             "weights, or allow other weights and expect other labels."
         )
+    if recipe.squash:
+        squashed = squashed_steps(
+            model,
+            pixels,
+            recipe.appearance,
+            recipe.prompts,
+            recipe.encode,
+            recipe.score,
+            recipe.label,
+            recipe.squash,
+        )
+        return run(squashed, progress)
     encoding = pipeline.encode_steps(
         model, pixels, recipe.appearance, recipe.encode, region=recipe.region
     )
