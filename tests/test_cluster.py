@@ -19,15 +19,26 @@ import tifffile
 import zarr
 
 import napari_gem
-from napari_gem import cli, cluster_schedule
+from napari_gem import (
+    cli,
+    cli_image,
+    cluster_filling,
+    cluster_schedule,
+    feature_cache,
+    zarr_results,
+)
 from napari_gem import cluster as clusters
 from napari_gem.cluster import WAITING, Cluster
+from napari_gem.cluster_filling import FillOnCluster
 from napari_gem.cluster_schedule import OnCluster
+from napari_gem.cluster_worker import fill_part
 from napari_gem.encoding import encode_steps
 from napari_gem.feature_cache import FeatureCache
 from napari_gem.image import stretch
+from napari_gem.large import segment_large_steps
 from napari_gem.references import refer_zarr
 from napari_gem.steps import run
+from napari_gem.text import parse_prompts
 from napari_gem.types import EncodeParameters, GemError, GemParameters
 from tests.tiny import write_tiny_model
 
@@ -241,7 +252,7 @@ def test_a_client_that_was_gone_goes_on(
     sent = []
     submit = cluster.submit
     monkeypatch.setattr(
-        cluster, "submit", lambda o, n, *m: sent.extend(n) or submit(o, n, *m)
+        cluster, "submit", lambda f, o, n, *m: sent.extend(n) or submit(f, o, n, *m)
     )
     told = []
     found = run(on_cluster(cluster, model, scene, tmp_path / "cache"), told.append)
@@ -265,6 +276,72 @@ def test_the_command_line_has_a_cluster_encode(
     assert len(np.unique(here)) > 1
     recipe = json.loads((tmp_path / "there/recipe.json").read_text())
     assert (recipe["device"], recipe["precision"]) == ("dask", "float32")
+
+
+def test_workers_write_large_results(
+    call: Call,
+    processes: Processes,
+    scene: zarr.Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(cli_image, "LARGE", 1000)
+    monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
+    monkeypatch.setattr(zarr_results, "CHUNK", 64)
+    there = "--scheduler", processes.address
+    asked = "segment", scene.store.root, "-p", "cat", "-p", "dog", "--zoom", 1
+    sent = []
+    submit = Cluster.submit
+
+    def note(self: Cluster, function: object, *arguments: object) -> object:
+        sent.append(function)
+        return submit(self, function, *arguments)
+
+    monkeypatch.setattr(Cluster, "submit", note)
+    assert call(*asked, "-o", tmp_path / "here")[0] == 0
+    assert call(*asked, "-o", tmp_path / "there", *there)[0] == 0
+    assert sent.count(fill_part) > 5
+    found = [
+        zarr.open_group(tmp_path / name / "labels.zarr")["0"][:]
+        for name in ("here", "there")
+    ]
+    assert (found[0] == found[1]).mean() > 0.999
+    maps = [
+        zarr.open_group(tmp_path / name / "probabilities.zarr")["0"][:]
+        for name in ("here", "there")
+    ]
+    assert np.allclose(*maps, atol=2e-3)
+    names = sorted(path.name for path in (tmp_path / "there").iterdir())
+    assert names == ["labels.zarr", "probabilities.zarr", "recipe.json"]
+
+    # no worker finds the mark that is left in the folder
+    monkeypatch.setattr(cluster_filling, "MARK", "another")
+    assert call(*asked, "-o", tmp_path / "sent", *there)[0] == 0
+    last = zarr.open_group(tmp_path / "sent/labels.zarr")["0"][:]
+    assert (last == found[1]).all()
+
+
+def test_results_that_are_not_wanted_any_more_are_not_written(
+    cluster: Cluster,
+    processes: Processes,
+    model: Model,
+    scene: zarr.Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
+    monkeypatch.setattr(zarr_results, "CHUNK", 16)
+    features = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
+    prompts = parse_prompts(["cat", "dog"])
+    steps = segment_large_steps(
+        model, features, prompts, tmp_path / "out", filling=FillOnCluster(cluster)
+    )
+    while (step := next(steps)).stage != "Scoring" or not step.done:
+        pass
+    steps.close()
+    assert not (tmp_path / "out").exists()
+    run(cluster.report_steps())  # after what the workers had still to do
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_line_tells_what_is_missing(

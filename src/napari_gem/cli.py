@@ -301,8 +301,9 @@ def segment(
                 label,
                 pixel_size=view.file.pixel_size or (1.0, 1.0),
                 unit=view.file.unit,
+                filling=place.filling(),
             )
-            stored = run(steps, bars.show)
+            stored = run(steps, place.show)
         else:
             result = pipeline.segment(
                 features,

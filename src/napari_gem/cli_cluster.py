@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_gem.cluster import WAITING, Cluster
+from napari_gem.filling import fill_here
 from napari_gem.steps import run
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari_gem.cli_image import View
     from napari_gem.cluster_schedule import OnCluster
+    from napari_gem.filling import Filling
     from napari_gem.models import Model
     from napari_gem.types import Progress
 
@@ -69,6 +71,14 @@ class Places:
 
         there = run(self._cluster.model_steps(model, precision), self.show)
         return there, OnCluster(self._cluster, there, view.reference)
+
+    def filling(self) -> Filling:
+        """Say who writes the results of large images."""
+        if self._cluster is None:
+            return fill_here
+        from napari_gem.cluster_filling import FillOnCluster  # needs dask
+
+        return FillOnCluster(self._cluster)
 
 
 @contextmanager

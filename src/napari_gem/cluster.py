@@ -18,10 +18,10 @@ from napari_gem.memory import is_out_of_memory
 from napari_gem.types import GemError, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
 
-    from napari_gem.cluster_worker import Order, WorkerReport
+    from napari_gem.cluster_worker import WorkerReport
     from napari_gem.models import Model
     from napari_gem.types import ModelCard
 
@@ -213,16 +213,12 @@ class Cluster:
             precision = "float16" if gpus else "float32"
         return replace(model, device=DEVICE, precision=precision)
 
-    def submit(self, order: Order, numbers: Sequence[int], images: Any = None) -> Any:
-        """Have tiles encoded: `napari_gem.cluster_worker.encode`; gives a future."""
-        from napari_gem.cluster_worker import encode
-
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Have a function of `napari_gem.cluster_worker` called; gives a future."""
         with self._told():
             return self._client.submit(
-                encode,
-                order,
-                list(numbers),
-                images,
+                function,
+                *arguments,
                 pure=False,
                 resources={"GPU": 1} if self._gpus else None,
             )

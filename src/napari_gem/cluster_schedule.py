@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from napari_gem._version import __version__
 from napari_gem.cluster import LONGEST, WAITING
-from napari_gem.cluster_worker import Order
+from napari_gem.cluster_worker import Order, encode
 from napari_gem.feature_cache import TILES
 from napari_gem.stored_tiles import make_tiles
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from napari_gem.batches import TileFeatures
     from napari_gem.cluster import Cluster
@@ -36,13 +36,79 @@ LOOK_SECONDS = 2.0
 """The workers are counted this often."""
 
 
+class Tasks:
+    """What the workers were asked for and have not given yet.
+
+    Parameters
+    ----------
+    cluster
+        A connection.
+    stage
+        What is being done.
+    """
+
+    def __init__(self, cluster: Cluster, stage: str) -> None:
+        self._cluster = cluster
+        self._stage = stage
+        self._sent: dict[Event, Any] = {}
+        self._slots = 0
+        self._looked = float("-inf")
+
+    def send(self, function: Callable[..., Any], *arguments: Any) -> Event:
+        """Ask for something; what comes back is set when it is done."""
+        future, ready = self._cluster.submit(function, *arguments), Event()
+        self._sent[ready] = future
+        future.add_done_callback(lambda _: ready.set())
+        return ready
+
+    def receive(self, ready: Event) -> Generator[str, None, Any]:
+        """Wait for what was asked for, with a text now and then.
+
+        Raises
+        ------
+        GemError
+            As `Cluster.result`.
+        """
+        seconds = 1.0
+        while True:
+            if ready.wait(0.3):
+                try:
+                    found = self._cluster.result(self._sent[ready], seconds)
+                except TimeoutError:  # a slow network, or its worker is gone
+                    seconds = min(2 * seconds, LONGEST)
+                else:
+                    del self._sent[ready]
+                    return found
+            if self.slots():
+                yield self._stage
+            else:
+                seconds = 1.0
+                yield WAITING
+
+    def slots(self) -> int:
+        """Count what can be done at once; the workers are asked now and then."""
+        now = time.monotonic()
+        if now - self._looked > LOOK_SECONDS:
+            self._looked = now
+            workers = self._cluster.workers().values()
+            slots = (w["resources"].get("GPU", w["nthreads"]) for w in workers)
+            self._slots = int(sum(slots))
+        return self._slots
+
+    def cancel(self, seconds: float = 0.0) -> None:
+        """Forget what was asked for; first it gets so many seconds to end by itself."""
+        until = time.monotonic() + seconds
+        for ready in self._sent:
+            ready.wait(max(0.0, until - time.monotonic()))
+        self._cluster.cancel(list(self._sent.values()))
+
+
 @dataclass(frozen=True, eq=False)
 class _Sent:
-    """Tiles that a worker encodes; without a future if they are on disk already."""
+    """Tiles that a worker encodes; nothing to wait for if they are on disk already."""
 
     numbers: Sequence[int]
-    future: Any = None
-    ready: Event = field(default_factory=Event)
+    ready: Event | None = None
 
 
 class OnCluster:
@@ -115,9 +181,7 @@ class _Run:
         self._work = work
         self._order = order
         self._stored = stored
-        self._sent: dict[Event, Any] = {}
-        self._slots = 0
-        self._looked = float("-inf")
+        self._tasks = Tasks(cluster, "Encoding")
 
     def encode(self, numbers: Sequence[int]) -> Iterator[TileFeatures | str]:
         """Yield features in the order of the numbers, with texts while it waits."""
@@ -125,7 +189,7 @@ class _Run:
         next_one = 0
         while waiting or next_one < len(numbers):
             # two for each that works, so that none waits for the next
-            while len(waiting) <= 2 * self._look() and next_one < len(numbers):
+            while len(waiting) <= 2 * self._tasks.slots() and next_one < len(numbers):
                 some = self._group(numbers, next_one)
                 next_one += len(some)
                 known = self._stored is not None and self._stored.has(some[0])
@@ -136,7 +200,7 @@ class _Run:
 
     def cancel(self) -> None:
         """Forget what is on its way."""
-        self._cluster.cancel(list(self._sent.values()))
+        self._tasks.cancel()
 
     def _group(self, numbers: Sequence[int], first: int) -> Sequence[int]:
         """Choose tiles for one worker: all are on disk, or none is."""
@@ -155,16 +219,12 @@ class _Run:
     def _send(self, numbers: Sequence[int], *, back: bool = False) -> _Sent:
         order = replace(self._order, tiles="", token="") if back else self._order
         images = None if order.image else [self._work.read(n) for n in numbers]
-        sent = _Sent(numbers, self._cluster.submit(order, numbers, images))
-        self._sent[sent.ready] = sent.future
-        sent.future.add_done_callback(lambda _: sent.ready.set())
-        return sent
+        return _Sent(numbers, self._tasks.send(encode, order, list(numbers), images))
 
     def _receive(self, sent: _Sent) -> Generator[str, None, list[TileFeatures]]:
         found: Found = [None] * len(sent.numbers)
-        if sent.future is not None:
-            found = yield from self._wait(sent)
-            del self._sent[sent.ready]
+        if sent.ready is not None:
+            found = yield from self._tasks.receive(sent.ready)
         received: list[TileFeatures] = []
         if found is None:  # that worker does not see the image
             self._order = replace(self._order, image=None)
@@ -181,28 +241,3 @@ class _Run:
             else:
                 received.append(one)
         return received
-
-    def _wait(self, sent: _Sent) -> Generator[str, None, Found]:
-        seconds = 1.0
-        while True:
-            if sent.ready.wait(0.3):
-                try:
-                    found: Found = self._cluster.result(sent.future, seconds)
-                    return found
-                except TimeoutError:  # a slow network, or its worker is gone
-                    seconds = min(2 * seconds, LONGEST)
-            if self._look():
-                yield "Encoding"
-            else:
-                seconds = 1.0
-                yield WAITING
-
-    def _look(self) -> int:
-        """Count the tiles that can be encoded at once, now and then."""
-        now = time.monotonic()
-        if now - self._looked > LOOK_SECONDS:
-            self._looked = now
-            workers = self._cluster.workers().values()
-            slots = (w["resources"].get("GPU", w["nthreads"]) for w in workers)
-            self._slots = int(sum(slots))
-        return self._slots

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from distributed import WorkerPlugin, get_worker
 
 from napari_gem._version import __version__
 from napari_gem.batches import encode_tiles
+from napari_gem.filling import Filled, fill
 from napari_gem.memory import free_memory
 from napari_gem.models import DownloadNeeded, load_model
 from napari_gem.references import ImageReference, find
@@ -27,6 +29,11 @@ if TYPE_CHECKING:
 
     from napari_gem.batches import TileFeatures
     from napari_gem.models import Model
+    from napari_gem.patch_scores import Part
+    from napari_gem.segmenting import Scored
+
+MARK = "being-filled"
+"""File in a folder that workers write to."""
 
 NAME = "napari-gem"
 """Of the plugin of workers."""
@@ -61,6 +68,33 @@ class Order:
     image: ImageReference | None = None
     tiles: str = ""
     token: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class FillOrder:
+    """What is to be written, and where.
+
+    Attributes
+    ----------
+    version
+        Of napari-gem, where the order comes from.
+    scored
+        As of `napari_gem.filling.fill`, with features on disk.
+    features, folder
+        Folders of the features, and of all that is written.
+    labels, maps
+        The arrays in that folder.
+    token
+        What the file `MARK` there says as long as it is to be filled.
+    """
+
+    version: str
+    scored: Scored
+    features: str
+    folder: str
+    labels: str
+    maps: str
+    token: str
 
 
 @dataclass(frozen=True)
@@ -179,11 +213,7 @@ def encode(
         If the worker has another version, another model or none.
     """
     worker = get_worker()
-    if order.version != __version__:
-        raise GemError(
-            f"The worker {worker.address} has napari-gem {__version__}, this computer "
-            f"{order.version}. Install the same version on both."
-        )
+    _check_version(worker, order.version)
     encoder: Encoder = worker.plugins[NAME]
     pixels = encoder.pixels(order.image) if order.image else None
     if pixels is None and images is None:
@@ -205,6 +235,52 @@ def encode(
     for number, features in zip(numbers, found, strict=True):
         stored.put(number, features)
     return [None] * len(found)
+
+
+def fill_part(order: FillOrder, part: Part) -> list[Filled] | None:
+    """Write a part of the labels and probabilities on a worker.
+
+    Returns
+    -------
+    list[Filled] | None
+        What was written; None if the worker does not see the folders.
+
+    Raises
+    ------
+    GemError
+        If the worker has another version, or the features are damaged.
+    """
+    import zarr
+
+    _check_version(get_worker(), order.version)
+    folder = Path(order.folder)
+    if not (Path(order.features).is_dir() and _is_wanted(folder, order.token)):
+        return None
+    arrays = (zarr.open_array(at, mode="r+") for at in (order.labels, order.maps))
+    done = []
+    for filled in fill(order.scored, part, *arrays):
+        done.append(filled)
+        if not _is_wanted(folder, order.token):
+            break
+    if not _is_wanted(folder, order.token):
+        # the run has ended: what was written since must not be left there
+        shutil.rmtree(folder, ignore_errors=True)
+    return done
+
+
+def _is_wanted(folder: Path, token: str) -> bool:
+    try:
+        return (folder / MARK).read_text() == token
+    except OSError:
+        return False
+
+
+def _check_version(worker: Any, version: str) -> None:
+    if version != __version__:
+        raise GemError(
+            f"The worker {worker.address} has napari-gem {__version__}, this computer "
+            f"{version}. Install the same version on both."
+        )
 
 
 def report(card: ModelCard | None = None, precision: str = "auto") -> WorkerReport:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +11,14 @@ import numpy as np
 from napari_gem.export import move_up, unfinished
 from napari_gem.export.recipe import write_recipe
 from napari_gem.feature_cache import FeatureCache
+from napari_gem.filling import fill_here
 from napari_gem.image import check_image, stretch
 from napari_gem.models import load_model
 from napari_gem.postprocess.largest import label_type
 from napari_gem.postprocess.small import remove_small_steps
 from napari_gem.reading import as_pixels
-from napari_gem.regions import inside_rows
-from napari_gem.segmenting import label_strips, score_steps
+from napari_gem.segmenting import score_steps
 from napari_gem.steps import Clock, run
-from napari_gem.stored_array import RowWriter
 from napari_gem.text import parse_prompts
 from napari_gem.types import Progress, StoredSegmentation
 from napari_gem.zarr_results import Pyramid, describe_labels, describe_probabilities
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_gem.filling import Filling
     from napari_gem.models import Model
     from napari_gem.segmenting import Scored
     from napari_gem.types import (
@@ -113,6 +113,7 @@ def segment_large_steps(
     *,
     pixel_size: tuple[float, float] = (1.0, 1.0),
     unit: str = "",
+    filling: Filling = fill_here,
 ) -> Generator[Progress, None, StoredSegmentation]:
     """Score an encoded image and write the results; if it is closed, nothing is left.
 
@@ -124,6 +125,8 @@ def segment_large_steps(
         As for `segment_large`.
     pixel_size, unit
         Height and width of a pixel, and their unit.
+    filling
+        Writes the finest levels.
 
     Yields
     ------
@@ -137,7 +140,7 @@ def segment_large_steps(
         )
         grid = len(scored.prompts), *features.array.shape[:2]
         maps = Pyramid(made / PROBABILITIES, grid, np.float16, chunk=256)
-        inside = yield from _fill_steps(scored, labels, maps)
+        inside = yield from _fill_steps(scored, labels, maps, made, filling)
         counts = yield from _coarser_steps(labels, maps, max(scored.ids))
         describe_labels(labels, scored.recipe, pixel_size, unit)
         describe_probabilities(maps, scored.recipe, features.patch, pixel_size, unit)
@@ -156,57 +159,22 @@ def segment_large_steps(
 
 
 def _fill_steps(
-    scored: Scored, labels: Pyramid, maps: Pyramid
+    scored: Scored, labels: Pyramid, maps: Pyramid, folder: Path, filling: Filling
 ) -> Generator[Progress, None, int]:
     """Write the finest levels, and count the pixels inside of the region."""
-    features = scored.features
-    height, width = features.image_shape
-    rows_of_labels = RowWriter(labels.finest)
-    rows_of_maps = RowWriter(maps.finest, axis=1)
-    clock, inside = Clock(height), 0
-    on_patches = partial(_write_patches, rows_of_maps, features)
-    for rows, _, strip in label_strips(scored, 1, on_patches):
-        rows_of_labels.write(rows, strip)
-        mask = inside_rows(features.region, 1, rows, width)
-        inside += strip.size if mask is None else int(mask.sum())
-        yield clock.progress("Scoring", rows.stop)
-    rows_of_labels.close()
-    rows_of_maps.close()
+    clock, done, inside = Clock(labels.finest.shape[0]), 0, 0
+    with closing(filling(scored, labels.finest, maps.finest, folder)) as filled:
+        for found in filled:
+            stage = found if isinstance(found, str) else "Scoring"
+            if not isinstance(found, str):
+                done += found.rows
+                inside += found.inside
+            yield clock.progress(stage, done)
     bands = labels.bands()
     size = scored.label.minimum_size
-    for done in remove_small_steps(labels.finest, bands, size):
-        yield Progress("Removing small regions", done, 2 * len(bands))
+    for step in remove_small_steps(labels.finest, bands, size):
+        yield Progress("Removing small regions", step, 2 * len(bands))
     return inside
-
-
-def _write_patches(
-    writer: RowWriter, features: Features, rows: slice, values: NDArray[np.float32]
-) -> None:
-    """Write probabilities on the patch grid; they are zero outside of the region."""
-    values[:, ~_middles_inside(features, rows)] = 0
-    writer.write(rows, values[:-1].astype(np.float16))
-
-
-def _middles_inside(features: Features, rows: slice) -> NDArray[np.bool_]:
-    """Tell which patches of some rows have their middle in the region."""
-    columns = int(features.array.shape[1])
-    found = np.ones((rows.stop - rows.start, columns), bool)
-    region = features.region
-    if region is None:
-        return found
-    down, right = (
-        (np.arange(first, end) + 0.5) * features.patch - 0.5
-        for first, end in ((rows.start, rows.stop), (0, columns))
-    )
-    found &= ((region.rows[0] <= down) & (down < region.rows[1]))[:, None]
-    found &= (region.columns[0] <= right) & (right < region.columns[1])
-    if region.polygon and found.any():
-        from skimage.measure import points_in_poly
-
-        at = np.argwhere(found)
-        points = np.stack([down[at[:, 0]], right[at[:, 1]]], axis=1)
-        found[found] = points_in_poly(points, region.polygon)
-    return found
 
 
 def _coarser_steps(

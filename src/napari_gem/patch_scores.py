@@ -6,6 +6,7 @@ on disk are read band by band, and only the maps of the bands in work are in mem
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -33,6 +34,22 @@ STRIP = 1 << 20
 
 NOWHERE = -1e4
 """Score of a background that there are no words for."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of what is made of the scores.
+
+    Attributes
+    ----------
+    rows
+        Of pixels of the result.
+    patches
+        Rows of the patch grid.
+    """
+
+    rows: slice
+    patches: slice
 
 
 class PatchScores(Protocol):
@@ -136,6 +153,10 @@ class _Streamed:
             found = directions(features, prompts, text, cache.centred)
             self._directions = found
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be made again, for another process."""
+        return vars(self) | {"_made": {}}
+
     def rows(self, first: int, end: int) -> NDArray[np.float32]:
         top = max(0, first - self._reach)
         bottom = min(self.bands[-1].stop, end + self._reach)
@@ -198,6 +219,7 @@ def probability_strips(
     scale: float,
     on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
     shifted: Shifted | None = None,
+    part: Part | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Upsample scores to pixels and take the softmax there, strip by strip.
 
@@ -216,6 +238,8 @@ def probability_strips(
         those rows, columns), first to last.
     shifted
         Where the scores of pixels are read; None reads them where the pixels are.
+    part
+        What is wanted; None for all.
 
     Yields
     ------
@@ -224,28 +248,49 @@ def probability_strips(
     """
     height, width = shape
     count = scores.bands[-1].stop
+    wanted = part or Part(slice(0, height), slice(0, count))
     step = max(1, STRIP // width)
     reach = shifted.reach if shifted else 0.0
-    top = 0
+    end = 0
     for band in scores.bands:
-        bottom = height
+        start, end = end, height
         if band.stop < count:
-            bottom = min(height, int(np.ceil(band.stop * patch)))
-        first = min(band.start, _patch_below(top - reach, patch, count))
-        below = _patch_below(bottom + reach, patch, count)
-        end = max(band.stop, min(count, below + 2))
-        window = scores.rows(first, end)
-        if on_patches is not None:
-            here = window[:, band.start - first : band.stop - first]
-            on_patches(band, softmax(here.copy(), scale))
-        for start in range(top, bottom, step):
-            rows = slice(start, min(start + step, bottom))
+            end = min(height, int(np.ceil(band.stop * patch)))
+        pixels = _both(slice(start, end), wanted.rows)
+        patches = _both(band, wanted.patches) if on_patches else slice(0, 0)
+        if pixels.start == pixels.stop and patches.start == patches.stop:
+            continue
+        needed = _needed(pixels, patches, patch, count, reach)
+        window, first = scores.rows(needed.start, needed.stop), needed.start
+        if on_patches is not None and patches.start < patches.stop:
+            here = window[:, patches.start - first : patches.stop - first]
+            on_patches(patches, softmax(here.copy(), scale))
+        for row in range(pixels.start, pixels.stop, step):
+            rows = slice(row, min(row + step, pixels.stop))
             if shifted is None:
                 fine = upsample(window, patch, width, rows, (first, count))
             else:
                 fine = _read(window, patch, rows, first, shifted.rows(rows))
             yield rows, softmax(fine, scale)
-        top = bottom
+
+
+def _both(one: slice, other: slice) -> slice:
+    """Rows that are in both, empty if there is none."""
+    start = max(one.start, other.start)
+    return slice(start, max(start, min(one.stop, other.stop)))
+
+
+def _needed(
+    pixels: slice, patches: slice, patch: float, count: int, reach: float
+) -> slice:
+    """Rows of patches that some rows of pixels, and of patches, need."""
+    if pixels.start == pixels.stop:
+        return patches
+    first = _patch_below(pixels.start - reach, patch, count)
+    end = min(count, _patch_below(pixels.stop + reach, patch, count) + 2)
+    if patches.start == patches.stop:
+        return slice(first, end)
+    return slice(min(first, patches.start), max(end, patches.stop))
 
 
 def _read(

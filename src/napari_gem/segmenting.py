@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.models import Model
-    from napari_gem.patch_scores import PatchScores
+    from napari_gem.patch_scores import Part, PatchScores
 
 LARGEST_MAPS = 8 << 30
 """Bytes that the probability maps of one run may take at most."""
@@ -214,6 +214,7 @@ def label_strips(
     scored: Scored,
     step: int = 1,
     on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
+    part: Part | None = None,
 ) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]]:
     """Make probabilities and labels, strip by strip.
 
@@ -223,7 +224,7 @@ def label_strips(
         From `score_steps`.
     step
         Image pixels per pixel of the result along each axis.
-    on_patches
+    on_patches, part
         As of `napari_gem.patch_scores.probability_strips`.
 
     Yields
@@ -241,6 +242,7 @@ def label_strips(
         scored.parameters.scale,
         on_patches,
         scored.shifts,
+        part,
     )
     for rows, strip in strips:
         inside = inside_rows(features.region, step, rows, shape[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,13 +35,21 @@ class RowWriter:
         Its axis of rows.
     done
         Rows that are written already, a multiple of the chunks' rows; they are skipped.
+    end
+        Row behind the last that is to be written, where chunks end; None for all.
     """
 
-    def __init__(self, array: zarr.Array[Any], axis: int = 0, done: int = 0) -> None:
+    def __init__(
+        self,
+        array: zarr.Array[Any],
+        axis: int = 0,
+        done: int = 0,
+        end: int | None = None,
+    ) -> None:
         self.done = done
         self._array = array
         self._axis = axis
-        self._rows = int(array.shape[axis])
+        self._rows = int(array.shape[axis]) if end is None else end
         self._step = int(array.chunks[axis])
         self._next = done
         self._full = np.zeros(self._shape(), array.dtype)
@@ -121,14 +130,23 @@ class StoredFeatures:
     """
 
     def __init__(self, path: Path, keep: object = None) -> None:
-        import zarr
-
-        self._array = zarr.open_array(store=str(path), mode="r")
+        self.path = path
         self._keep = keep
         self.shape: tuple[int, ...] = tuple(self._array.shape)
         self.chunks: tuple[int, ...] = tuple(self._array.chunks)
         self.dtype: np.dtype[Any] = np.dtype(self._array.dtype)
         self.ndim = len(self.shape)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Let another process open it, when it first reads."""
+        left = {"_array", "_keep"}
+        return {name: it for name, it in vars(self).items() if name not in left}
+
+    @cached_property
+    def _array(self) -> zarr.Array[Any]:
+        import zarr
+
+        return zarr.open_array(store=str(self.path), mode="r")
 
     def __getitem__(self, index: Any, /) -> NDArray[np.float16]:
         """Read a part.

@@ -53,11 +53,15 @@ class Pyramid:
     dtype
         Of all levels.
     chunk
-        Rows and columns of a chunk.
+        Rows and columns of a chunk; None for `CHUNK`.
     """
 
     def __init__(
-        self, path: Path, shape: Sequence[int], dtype: DTypeLike, chunk: int = CHUNK
+        self,
+        path: Path,
+        shape: Sequence[int],
+        dtype: DTypeLike,
+        chunk: int | None = None,
     ) -> None:
         import zarr
 
@@ -65,7 +69,7 @@ class Pyramid:
         self._lead = (slice(None),) * (len(shape) - 2)
         self.levels: list[zarr.Array[Any]] = []
         self._dtype = np.dtype(dtype)
-        self._chunk = chunk
+        self._chunk = chunk or CHUNK
         self._add(tuple(shape))
 
     @property

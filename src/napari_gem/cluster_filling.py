@@ -1,0 +1,92 @@
+"""Who writes labels and probabilities: the workers of a dask cluster."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_gem._version import __version__
+from napari_gem.cluster_schedule import Tasks
+from napari_gem.cluster_worker import MARK, FillOrder, fill_part
+from napari_gem.filling import fill, fill_here, parts
+from napari_gem.stored_array import StoredFeatures
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from threading import Event
+
+    import zarr
+
+    from napari_gem.cluster import Cluster
+    from napari_gem.filling import Filled
+    from napari_gem.patch_scores import Part
+    from napari_gem.segmenting import Scored
+
+END_SECONDS = 2.0
+"""Workers get this long to end what they write; they look after each strip."""
+
+
+class FillOnCluster:
+    """Has parts written by a cluster; see `napari_gem.filling.Filling`.
+
+    Workers need to see the features on disk and the folder of the results. What they
+    do not see is written here, as are features in memory and refined scores, which
+    need the image.
+
+    Parameters
+    ----------
+    cluster
+        A connection.
+    """
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def __call__(
+        self,
+        scored: Scored,
+        labels: zarr.Array[Any],
+        maps: zarr.Array[Any],
+        folder: Path,
+        /,
+    ) -> Generator[Filled | str, None, None]:
+        """Keep the workers busy, and tell what they have written."""
+        features = scored.features
+        if not isinstance(features.array, StoredFeatures) or scored.shifts:
+            yield from fill_here(scored, labels, maps)
+            return
+        order = FillOrder(
+            version=__version__,
+            scored=replace(
+                scored, features=replace(features, views=None, picture=None)
+            ),
+            features=str(features.array.path.absolute()),
+            folder=str(folder.absolute()),
+            labels=_place(labels),
+            maps=_place(maps),
+            token=uuid.uuid4().hex,
+        )
+        (folder / MARK).write_text(order.token)
+        tasks = Tasks(self._cluster, "Scoring")
+        waiting: deque[tuple[Part, Event]] = deque()
+        left = deque(parts(labels, maps))
+        try:
+            while waiting or left:
+                while left and len(waiting) <= 2 * tasks.slots():
+                    part = left.popleft()
+                    waiting.append((part, tasks.send(fill_part, order, part)))
+                part, ready = waiting.popleft()
+                found = yield from tasks.receive(ready)
+                if found is None:  # that worker does not see the folders
+                    found = fill(scored, part, labels, maps)
+                yield from found
+        finally:
+            (folder / MARK).unlink(missing_ok=True)
+            tasks.cancel(END_SECONDS)
+
+
+def _place(array: zarr.Array[Any]) -> str:
+    return str(Path(array.store.root).absolute() / array.path)
