@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from tests.screen import start_xvfb
+
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
 
@@ -15,6 +17,16 @@ def pytest_configure(config):
         raise pytest.UsageError(
             "There is no screen. Run: python tests/screen.py --always python -m pytest"
         )
+    virtual = "NAPARI_GEM_VIRTUAL_SCREEN" in os.environ
+    if virtual and hasattr(config, "workerinput"):
+        # tests that run side by side would take the focus from each other
+        server, os.environ["DISPLAY"] = start_xvfb()
+
+        def stop():
+            server.terminate()
+            server.wait()
+
+        config.add_cleanup(stop)
 
 
 @pytest.fixture(autouse=True)
