@@ -26,6 +26,7 @@ from napari_gem.types import (
     Region,
     Request,
     ScoreParameters,
+    Storage,
 )
 from napari_gem.worker import (
     ImageCache,
@@ -192,12 +193,12 @@ def test_an_encoded_image_is_scored_without_its_pixels(
         run(session.steps(replace(asked, image="other")))
 
 
-@pytest.mark.parametrize(("memory", "again"), [(1 << 20, False), (1, True)])
+@pytest.mark.parametrize(("memory", "again"), [(1, False), (0, True)])
 def test_slices_of_a_stack_are_encoded_once_if_they_fit(
     tmp_path: Path, request_of_tiny: Request, memory: int, again: bool
 ) -> None:
     rng = np.random.default_rng(0)
-    session, asked = Session(tmp_path, memory), []
+    session, asked = Session(tmp_path, Storage(memory)), []
     for number in range(3):
         path = tmp_path / f"slice-{number}.npy"
         save_array(path, rng.integers(0, 255, (40, 40, 3)).astype(np.uint8))
@@ -340,3 +341,32 @@ def test_the_process_keeps_the_pipe_clean_and_ends_with_it(tmp_path: Path) -> No
     assert done.returncode == 0
     assert b"noise" not in done.stdout
     assert not folder.exists()
+
+
+def test_a_later_session_finds_the_image_on_disk(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    storage = Storage(disk=1, folder=str(tmp_path / "encoded"))
+    first = run(Session(tmp_path, storage).steps(request_of_tiny))
+    assert first.encoded
+    maps = load_array(Path(first.probabilities))
+    stages: list[str] = []
+    later = run(
+        Session(tmp_path, storage).steps(request_of_tiny),
+        lambda progress: stages.append(progress.stage),
+    )
+    assert not later.encoded
+    assert "Encoding" not in stages
+    np.testing.assert_array_equal(load_array(Path(later.probabilities)), maps)
+    kept_none = run(Session(tmp_path).steps(request_of_tiny))
+    np.testing.assert_array_equal(load_array(Path(kept_none.probabilities)), maps)
+
+
+def test_a_folder_that_cannot_be_used_is_told_and_the_run_goes_on(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    (tmp_path / "file").touch()
+    storage = Storage(disk=1, folder=str(tmp_path / "file" / "encoded"))
+    finished = run(Session(tmp_path, storage).steps(request_of_tiny))
+    assert finished.encoded
+    assert any("kept in memory only" in notice for notice in finished.notices)

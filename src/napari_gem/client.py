@@ -39,6 +39,7 @@ from napari_gem.protocol import (
     save_array,
     to_line,
 )
+from napari_gem.records import to_json
 from napari_gem.types import (
     Cancelled,
     Event,
@@ -48,6 +49,7 @@ from napari_gem.types import (
     Progress,
     Progressed,
     Request,
+    Storage,
 )
 
 if TYPE_CHECKING:
@@ -86,13 +88,15 @@ class WorkerClient:
         Called with each event from one private thread, never from the caller's.
         Events of runs that a newer one replaced are dropped. ``run`` 0 tells that the
         worker process is ready.
-    memory
-        MB that encoded images may take in the worker process.
+    storage
+        Room that encoded images may take; None takes the defaults of `Storage`.
     """
 
-    def __init__(self, on_event: Callable[[Event], object], memory: int = 1024) -> None:
+    def __init__(
+        self, on_event: Callable[[Event], object], storage: Storage | None = None
+    ) -> None:
         self._on_event = on_event
-        self._memory = memory
+        self._storage = storage or Storage()
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = Lock()
         self._runs = 0
@@ -388,7 +392,7 @@ class WorkerClient:
         if not self._process:
             self._process = _Process(
                 folder,
-                self._memory,
+                self._storage,
                 on_event=lambda *said: self._jobs.put(partial(self._hear, *said)),
                 on_end=lambda *said: self._jobs.put(partial(self._process_gone, *said)),
             )
@@ -449,7 +453,7 @@ class _Process:
     def __init__(
         self,
         folder: Path,
-        memory: int,
+        storage: Storage,
         on_event: Callable[[_Process, Event], None],
         on_end: Callable[[_Process, str], None],
     ) -> None:
@@ -459,7 +463,7 @@ class _Process:
         self._outbox: SimpleQueue[Message | None] = SimpleQueue()
         with self._log.open("wb") as log:
             self.popen = subprocess.Popen(
-                _command(folder, memory),
+                _command(folder, storage),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -528,7 +532,7 @@ def remove_leftovers() -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _command(folder: Path, memory: int) -> list[str]:
+def _command(folder: Path, storage: Storage) -> list[str]:
     # what an application that embeds Python gave to multiprocessing.set_executable
     python = Path(os.fsdecode(multiprocessing.spawn.get_executable()))
     if getattr(sys, "frozen", False) and str(python) == sys.executable:
@@ -541,7 +545,7 @@ def _command(folder: Path, memory: int) -> list[str]:
         python = console
     # -P: files in the folder where the viewer was started are no modules
     module = ("-P", "-m", "napari_gem.worker")
-    return [str(python), *module, str(folder), str(memory)]
+    return [str(python), *module, str(folder), to_json(storage)]
 
 
 def _not_started(error: Exception) -> str:

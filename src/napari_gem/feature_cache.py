@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.encoding import Partial
     from napari_gem.models import Model
     from napari_gem.scheduling import Schedule
     from napari_gem.types import LazyArray
@@ -56,6 +57,11 @@ IN_MEMORY = 1 << 29
 
 LOCK_SECONDS = 60.0
 """Locks younger than this are not looked at: they may be about to be taken."""
+
+
+class CacheError(GemError):
+    """The folder cannot be used; the image can be encoded without it."""
+
 
 PART = ".part"
 TILES = "tiles"
@@ -102,7 +108,7 @@ class FeatureCache:
         try:
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise GemError(
+            raise CacheError(
                 f"The folder '{self.folder}' for encoded images cannot be made "
                 f"({error.strerror}). Set {FOLDER_VARIABLE} to another one."
             ) from error
@@ -140,26 +146,28 @@ class FeatureCache:
         parameters: EncodeParameters | None = None,
         *,
         region: Region | None = None,
+        partial: Partial | None = None,
         schedule: Schedule | None = None,
+        digest: str = "",
     ) -> Generator[Progress, None, Features]:
         """Encode an image, or find it encoded; parameters as `encoding.encode_steps`.
 
-        An image that was stopped half-way goes on where it was.
+        An image that was stopped half-way goes on where it was. The digest is what
+        `reading.hash_steps` gives; empty: it is computed.
 
         Raises
         ------
+        CacheError
+            If the disk is full, or the folder cannot be written.
         GemError
-            As `encoding.encode_steps`, or if the disk is full.
+            As `encoding.encode_steps`.
         """
         parameters = parameters or model.card.encode
         picture = Picture(pixels, appearance)
-        digest = yield from hash_steps(pixels)
-        made_by = model.card.id, model.revision, model.device, model.precision
-        key = _digest(digest, appearance, made_by, parameters)
-        for area in dict.fromkeys((region, None)):
-            found = yield from self._find_steps(_digest(key, area))
-            if found is not None:
-                return restrict(replace(found, picture=picture), region)
+        key = yield from _key_steps(model, pixels, appearance, parameters, digest)
+        found = yield from self._find_any_steps(key, region, picture)
+        if found is not None:
+            return found
         name = _digest(key, region)
         with _Writing(self.folder, name) as writing:
             features = yield from encode_steps(
@@ -168,6 +176,7 @@ class FeatureCache:
                 appearance,
                 parameters,
                 region=region,
+                partial=partial,
                 keep=writing.begin,
                 schedule=schedule,
             )
@@ -175,8 +184,33 @@ class FeatureCache:
         found = yield from self._find_steps(name, check=False)
         self.trim()
         if found is None:
-            raise GemError("The encoded image was removed meanwhile. Run again.")
+            raise CacheError("The encoded image was removed meanwhile. Run again.")
         return replace(found, picture=picture)
+
+    def find_steps(
+        self,
+        model: Model,
+        pixels: LazyArray,
+        appearance: Appearance,
+        parameters: EncodeParameters,
+        *,
+        region: Region | None = None,
+        digest: str = "",
+    ) -> Generator[Progress, None, Features | None]:
+        """Find an encoded image, or the whole of which it is a region; None if not."""
+        picture = Picture(pixels, appearance)
+        key = yield from _key_steps(model, pixels, appearance, parameters, digest)
+        found = yield from self._find_any_steps(key, region, picture)
+        return found
+
+    def _find_any_steps(
+        self, key: str, region: Region | None, picture: Picture
+    ) -> Generator[Progress, None, Features | None]:
+        for area in dict.fromkeys((region, None)):
+            found = yield from self._find_steps(_digest(key, area))
+            if found is not None:
+                return restrict(replace(found, picture=picture), region)
+        return None
 
     def _find_steps(
         self, name: str, *, check: bool = True
@@ -346,6 +380,20 @@ class _Sink:
         return done if state == self._state else None
 
 
+def _key_steps(
+    model: Model,
+    pixels: LazyArray,
+    appearance: Appearance,
+    parameters: EncodeParameters,
+    digest: str,
+) -> Generator[Progress, None, str]:
+    """Tell what decides the features, whatever the region."""
+    if not digest:
+        digest = yield from hash_steps(pixels)
+    made_by = model.card.id, model.revision, model.device, model.precision
+    return _digest(digest, appearance, made_by, parameters)
+
+
 def _drop(path: Path) -> bool:
     """Remove a lock unless somebody holds it."""
     try:
@@ -383,15 +431,15 @@ def _read(folder: Path, lock: FileLock) -> Features:
 def _check_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
-        raise GemError(
+        raise CacheError(
             f"The features take {size / 2**30:.1f} GiB in '{folder.parent}', where "
             f"{free / 2**30:.1f} GiB are free. Make room, choose a coarser detail, or "
             f"set {FOLDER_VARIABLE} to a folder on another disk."
         )
 
 
-def _full(folder: Path, error: OSError) -> GemError:
-    return GemError(
+def _full(folder: Path, error: OSError) -> CacheError:
+    return CacheError(
         f"'{folder}' cannot be written ({error.strerror or error}). Look whether the "
         f"disk is full, or set {FOLDER_VARIABLE} to a folder on another one."
     )

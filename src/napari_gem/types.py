@@ -630,6 +630,25 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Storage:
+    """Room that encoded images may take.
+
+    Attributes
+    ----------
+    memory
+        MB in the worker process.
+    disk
+        GB on disk, where later sessions find them; 0 keeps none there.
+    folder
+        Where on disk; empty takes the usual place (`feature_cache.default_folder`).
+    """
+
+    memory: int = 1024
+    disk: int = 0
+    folder: str = ""
+
+
+@dataclass(frozen=True)
 class Progressed:
     """Event: the run got on."""
 

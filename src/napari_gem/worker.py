@@ -1,9 +1,9 @@
 """The process that runs the pipeline for the dock widget.
 
-``python -m napari_gem.worker FOLDER [MB]`` reads requests from its standard input and
-writes events to its standard output (see `napari_gem.protocol`). It keeps the last
-model and the images encoded so far, so that new words cost a matrix product, and it
-ends when its input ends: then the viewer is gone.
+``python -m napari_gem.worker FOLDER [STORAGE]`` reads requests from its standard input
+and writes events to its standard output (see `napari_gem.protocol`); `Storage` is told
+as JSON. It keeps the last model and the images encoded so far, so that new words cost a
+matrix product, and it ends when its input ends: then the viewer is gone.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from napari_gem.download import DownloadNeeded
 from napari_gem.image import check_image
 from napari_gem.memory import NO_MEMORY, free_memory, is_out_of_memory
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
+from napari_gem.records import from_json
 from napari_gem.scores import ScoreCache
 from napari_gem.types import (
     PREVIEW_SIDE,
@@ -41,6 +42,7 @@ from napari_gem.types import (
     Progressed,
     Region,
     Request,
+    Storage,
 )
 
 if TYPE_CHECKING:
@@ -49,11 +51,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import Model
-    from napari_gem.types import Event, Features, ModelCard
-
-CACHE_BYTES = 1 << 30
-"""Encoded images are kept up to this size; the last one always is."""
+    from napari_gem.types import (
+        Appearance,
+        EncodeParameters,
+        Event,
+        Features,
+        LazyArray,
+        ModelCard,
+    )
 
 EVENT_SECONDS = 0.05
 """Progress of one stage is told at most this often."""
@@ -105,6 +112,17 @@ class EncodedImage:
             self.partial.clear()
 
 
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What is to be encoded; the digest is that of all pixels."""
+
+    pixels: LazyArray
+    appearance: Appearance
+    parameters: EncodeParameters
+    region: Region | None
+    digest: str
+
+
 class ImageCache:
     """Encoded images by what decides their features; the least used go first.
 
@@ -114,7 +132,7 @@ class ImageCache:
         Bytes to keep; the last image is kept whatever its size.
     """
 
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
+    def __init__(self, limit: int) -> None:
         self._limit = limit
         self._images: dict[str, EncodedImage] = {}
 
@@ -147,12 +165,13 @@ class Session:
     ----------
     folder
         Where the maps are written.
-    memory
-        Bytes that encoded images may take.
+    storage
+        Room that encoded images may take.
     """
 
-    def __init__(self, folder: Path, memory: int = CACHE_BYTES) -> None:
-        self.images = ImageCache(memory)
+    def __init__(self, folder: Path, storage: Storage | None = None) -> None:
+        self._storage = storage or Storage()
+        self.images = ImageCache(self._storage.memory << 20)
         self._folder = folder
         self._model: Model | None = None
         self._model_key: object = None
@@ -210,7 +229,7 @@ class Session:
         self, request: Request
     ) -> Generator[Progress, None, tuple[str, Part, bool]]:
         """Encode what is asked, unless it is encoded already."""
-        from napari_gem.pipeline import encode_steps, restrict
+        from napari_gem.pipeline import restrict
         from napari_gem.reading import hash_steps, held_picture
 
         pixels = load_array(Path(request.pixels), mapped=True)
@@ -227,19 +246,13 @@ class Session:
         region = request.region
         if region == Region((0, pixels.shape[0]), (0, pixels.shape[1])):
             region = None
-        new = not {region, None} & image.parts.keys()
-        if region not in image.parts and not new:
+        new = False
+        if region not in image.parts and None in image.parts:
             whole = image.parts[None]
             image.add(region, Part(restrict(whole.features, region), whole.scores))
-        if new:
-            features = yield from encode_steps(
-                model,
-                pixels,
-                request.appearance,
-                parameters,
-                region=region,
-                partial=image.partial,
-            )
+        elif region not in image.parts:
+            what = _Wanted(pixels, request.appearance, parameters, region, found)
+            features, new = yield from self._features_steps(model, what, image)
             # the file of the pixels goes away
             features = replace(features, picture=held_picture(features.picture))
             image.add(region, Part(features, ScoreCache()))
@@ -247,6 +260,48 @@ class Session:
         name = _digest(key, region)
         self._names[name] = key, region
         return name, image.parts[region], new
+
+    def _features_steps(
+        self, model: Model, wanted: _Wanted, image: EncodedImage
+    ) -> Generator[Progress, None, tuple[Features, bool]]:
+        """Find features on disk or encode; tell whether they are new."""
+        from napari_gem.feature_cache import CacheError
+        from napari_gem.pipeline import encode_steps
+
+        what = wanted.pixels, wanted.appearance, wanted.parameters
+        notice = ""
+        try:
+            stored = self._stored()
+            if stored is not None:
+                features = yield from stored.find_steps(
+                    model, *what, region=wanted.region, digest=wanted.digest
+                )
+                if features is not None:
+                    return features, False
+                features = yield from stored.encode_steps(
+                    model,
+                    *what,
+                    region=wanted.region,
+                    partial=image.partial,
+                    digest=wanted.digest,
+                )
+                return features, True
+        except CacheError as error:
+            notice = f"{error} The encoded image is kept in memory only."
+        features = yield from encode_steps(
+            model, *what, region=wanted.region, partial=image.partial
+        )
+        if notice:
+            features = replace(features, notices=(*features.notices, notice))
+        return features, True
+
+    def _stored(self) -> FeatureCache | None:
+        """Images that were encoded earlier, if they are to be kept."""
+        from napari_gem.feature_cache import FeatureCache
+
+        if not self._storage.disk:
+            return None
+        return FeatureCache(self._storage.folder or None, self._storage.disk << 30)
 
     def _encoded(self, name: str) -> Part:
         key, region = self._names.get(name, ("", None))
@@ -291,8 +346,8 @@ class Worker:
         The private folder of the viewer's process and this one.
     requests, events
         The two ends of the pipe.
-    memory
-        Bytes that encoded images may take.
+    storage
+        Room that encoded images may take.
     """
 
     def __init__(
@@ -300,12 +355,12 @@ class Worker:
         folder: Path,
         requests: BinaryIO,
         events: BinaryIO,
-        memory: int = CACHE_BYTES,
+        storage: Storage | None = None,
     ) -> None:
         self._folder = folder
         self._requests = requests
         self._events = events
-        self._session = Session(folder, memory)
+        self._session = Session(folder, storage)
         self._inbox: SimpleQueue[Request] = SimpleQueue()
         self._wanted = 0
         self._told = (0.0, "")
@@ -446,8 +501,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     nothing = os.open(os.devnull, os.O_RDONLY)
     requests, events = _take(0, "rb", nothing), _take(1, "wb", 2)
-    memory = int(sys.argv[2]) << 20 if len(sys.argv) > 2 else CACHE_BYTES
-    Worker(Path(sys.argv[1]), requests, events, memory).serve()
+    storage = from_json(Storage, sys.argv[2]) if len(sys.argv) > 2 else Storage()
+    Worker(Path(sys.argv[1]), requests, events, storage).serve()
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from napari_gem._qt.settings import (
     read_settings,
     save_last,
 )
-from napari_gem.types import Example, Prompt
+from napari_gem.types import Example, Prompt, Storage
 
 
 @pytest.fixture
@@ -62,7 +62,10 @@ def test_preferences_are_read(preferences):
     preferences.gemcompute.device = "cuda:1"
     preferences.gemcompute.precision = "bfloat16"
     preferences.gemcompute.memory = 512
-    assert read_settings() == Settings("cuda:1", "bfloat16", 512)
+    preferences.gemcompute.disk = 0
+    preferences.gemcompute.cache_folder = " /a/b "
+    storage = Storage(512, 0, "/a/b")
+    assert read_settings() == Settings("cuda:1", "bfloat16", storage)
     with pytest.raises(ValueError, match="enum"):
         preferences.gemcompute.precision = "float8"
     with pytest.raises(ValueError, match="greater"):

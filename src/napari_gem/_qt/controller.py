@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from napari_gem._qt.answer import Maps
     from napari_gem.layers import LayerData, Policy
+    from napari_gem.types import Storage
 
 logger = logging.getLogger(__name__)
 
@@ -99,8 +100,8 @@ class Controller(QObject):
         Where results appear.
     make_client
         Called once with the function that takes events; None starts a worker process.
-    memory
-        MB that encoded images may take in the worker process.
+    storage
+        Room that encoded images may take; None takes the defaults of `Storage`.
     """
 
     busy_changed = Signal(bool)
@@ -129,7 +130,7 @@ class Controller(QObject):
         self,
         viewer: ViewerModel,
         make_client: Callable[[Callable[[Event], object]], Client] | None = None,
-        memory: int = 1024,
+        storage: Storage | None = None,
     ) -> None:
         super().__init__()
         self._viewer = viewer
@@ -144,7 +145,7 @@ class Controller(QObject):
         self._allowed: set[str] = set()  # models that the user let us download
         self._live.rested.connect(self._on_rested)
         self._event_came.connect(self._on_event)
-        make_client = make_client or partial(WorkerClient, memory=memory)
+        make_client = make_client or partial(WorkerClient, storage=storage)
         self._client = make_client(self._receive)
         viewer.layers.events.removed.connect(self._on_layer_removed)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from napari_gem.own_models import config_folder
 from napari_gem.records import from_json, to_dict
-from napari_gem.types import GemError, Prompt
+from napari_gem.types import GemError, Prompt, Storage
 
 if TYPE_CHECKING:
     from napari_gem.types import Recipe
@@ -36,13 +36,13 @@ class Settings:
     ----------
     device, precision
         As in `Request`.
-    memory
-        MB that encoded images may take in the worker.
+    storage
+        Room that encoded images may take.
     """
 
     device: str = "auto"
     precision: str = "auto"
-    memory: int = 1024
+    storage: Storage = field(default_factory=lambda: Storage(disk=5))
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,8 @@ def read_settings() -> Settings:
 
     try:
         chosen = getattr(get_plugin_settings(PLUGIN), CATEGORY)
-        return Settings(chosen.device, chosen.precision, chosen.memory)
+        storage = Storage(chosen.memory, chosen.disk, chosen.cache_folder.strip())
+        return Settings(chosen.device, chosen.precision, storage)
     # a file that the user edited may raise what pydantic or YAML raise
     except Exception:  # logged
         logger.warning("The settings of GEM could not be read", exc_info=True)

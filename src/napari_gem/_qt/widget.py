@@ -27,6 +27,7 @@ from napari_gem._qt.advanced_panel import (
     panel_presets,
 )
 from napari_gem._qt.ask import Ask
+from napari_gem._qt.cache_row import CacheRow
 from napari_gem._qt.controller import Controller
 from napari_gem._qt.device_choice import DeviceChoice
 from napari_gem._qt.example_bar import ExampleBar
@@ -97,7 +98,7 @@ class GemWidget(QWidget):
         super().__init__()
         self._viewer = viewer
         self.controller = controller or Controller(
-            viewer, memory=read_settings().memory
+            viewer, storage=read_settings().storage
         )
         self.image_panel = ImagePanel(viewer)
         self.prompt_table = PromptTable(known=lambda: named_ids(viewer.layers))
@@ -106,6 +107,7 @@ class GemWidget(QWidget):
         self.model_choice = ModelChoice()
         self.device_choice = DeviceChoice()
         self.advanced_panel = AdvancedPanel()
+        self.cache_row = CacheRow(lambda: read_settings().storage)
         self.results_panel = ResultsPanel(merge_targets=lambda: merge_targets(viewer))
         self.recipe_menu = RecipeMenu()
         self.run_bar = RunBar()
@@ -226,6 +228,7 @@ class GemWidget(QWidget):
         column.addWidget(self.prompt_table)
         column.addWidget(self.example_bar)
         column.addLayout(settings)
+        self.advanced_panel.method_group.addWidget(self.cache_row)
         column.addWidget(self.advanced_panel)
         column.addWidget(self.results_panel)
         column.addWidget(self.recipe_menu)
@@ -266,6 +269,7 @@ class GemWidget(QWidget):
         )
         controller.current_changed.connect(bar.set_current)
         controller.scored.connect(self._on_scored)
+        controller.scored.connect(self._measure_cache)
         controller.download_requested.connect(self._on_download_requested)
         controller.policy_requested.connect(self._on_policy_requested)
         for kind in ("instances", "boxes", "uncertainty", "peaks"):
@@ -282,6 +286,7 @@ class GemWidget(QWidget):
         controller.scored.connect(self.extras.look)
         controller.undo_changed.connect(self.extras.look)
         self.extras.told.connect(bar.tell)
+        self.cache_row.told.connect(bar.tell)
         self.extras.busy_changed.connect(self.results_panel.set_busy)
         self.recipe_menu.told.connect(bar.tell)
         self.recipe_menu.opened.connect(self._on_recipe)
@@ -319,6 +324,10 @@ class GemWidget(QWidget):
             self.example_bar.set_image(self.image_panel.layer(), view)
         self._examples.follow_view()  # points of the slice that is shown now
         self.refresh()
+
+    def _measure_cache(self) -> None:
+        if self.cache_row.isVisible():
+            self.cache_row.refresh()
 
     def _on_image_told(self, kind: str, sentence: str) -> None:
         shown = self.run_bar.status.text()
