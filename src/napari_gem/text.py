@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 MOST_CLASSES = 200
 """Classes of one run at most: each brings a map as large as the image."""
 
-TEXTS = 256
-"""Texts that are embedded between two points at which it can be cancelled."""
+TOKENS = {"cpu": 1024}
+MOST_TOKENS = 256 * 77
+"""Tokens read between two points at which it can be cancelled, by device and else.
+
+On a processor so many take about as long as a tile of an image.
+"""
 
 
 def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt, ...]:
@@ -129,14 +133,8 @@ def embed_words(
     NDArray[np.float32]
         (words, channels), unit length.
     """
-    if not templates:
-        raise GemError("There is no template; expected at least one, such as '{}'.")
-    missing = [w for w in dict.fromkeys(words) if (w, templates) not in cache]
-    if missing:
-        texts = [text for word in missing for text in fill(templates, word)]
-        vectors = unit(backbone.encode_texts(texts).float().cpu().numpy())
-        means = unit(vectors.reshape(len(missing), len(templates), -1).mean(axis=1))
-        cache.update({(w, templates): m for w, m in zip(missing, means, strict=True)})
+    for _ in embed_steps(backbone, words, templates, cache):
+        pass
     return np.stack([cache[word, templates] for word in words])
 
 
@@ -156,17 +154,36 @@ def embed_steps(
     Yields
     ------
     Progress
-        Before each batch and at the end; nothing if the cache has all words. What was
-        embedded before the generator is closed stays in the cache.
+        Before each batch and at the end; nothing if the cache has all words. Words that
+        were embedded before the generator is closed stay in the cache.
+
+    Raises
+    ------
+    GemError
+        If there is no template.
     """
+    count = len(templates)
+    if not count:
+        raise GemError("There is no template; expected at least one, such as '{}'.")
     missing = [w for w in dict.fromkeys(words) if (w, templates) not in cache]
-    at_once = max(1, TEXTS // max(1, len(templates)))
-    clock = Clock(len(missing))
-    for start in range(0, len(missing), at_once):
-        yield clock.progress("Reading words", start)
-        embed_words(backbone, missing[start : start + at_once], templates, cache)
+    texts = [text for word in missing for text in fill(templates, word)]
+    tokens = TOKENS.get(backbone.device.type, MOST_TOKENS)
+    at_once = max(1, tokens // backbone.context_length)
+    clock, done = Clock(len(missing)), 0
+    waiting: list[NDArray[np.float32]] = []  # for the other templates of their word
+    for start in range(0, len(texts), at_once):
+        yield clock.progress("Reading words", done)
+        batch = texts[start : start + at_once]
+        waiting.append(unit(backbone.encode_texts(batch).float().cpu().numpy()))
+        whole = missing[done : (start + len(batch)) // count]
+        if whole:
+            read = np.concatenate(waiting)
+            of_whole, waiting = read[: len(whole) * count], [read[len(whole) * count :]]
+            means = unit(of_whole.reshape(len(whole), count, -1).mean(axis=1))
+            cache.update({(w, templates): m for w, m in zip(whole, means, strict=True)})
+            done += len(whole)
     if missing:
-        yield clock.progress("Reading words", len(missing))
+        yield clock.progress("Reading words", done)
 
 
 def notices(
