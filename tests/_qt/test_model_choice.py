@@ -20,11 +20,9 @@ from napari_gem._qt.model_dialog import (
 )
 from napari_gem._qt.model_job import ModelJob
 from napari_gem._qt.model_list import DETAIL, NAMED, ON_DISK, SEARCH, ModelList
-from napari_gem.archive import export_steps
 from napari_gem.catalogue import list_models
 from napari_gem.models import add_file, find_model, is_available
 from napari_gem.own_models import add_own, own_path
-from napari_gem.steps import run
 from napari_gem.types import GemError, Progress
 from tests.test_archive import fill
 
@@ -203,6 +201,7 @@ def test_a_damaged_list_of_own_models_is_told_and_the_rest_works(qtbot, choice):
 def test_the_menu_offers_what_can_be_done(choice, cache):
     def offered():
         choice.menu.aboutToShow.emit()
+        assert choice.export_file.isEnabled() == choice.remove.isEnabled()
         return choice.download.isEnabled(), choice.remove.isEnabled()
 
     assert offered() == (False, False)
@@ -245,14 +244,28 @@ def test_download_asks_and_tells_what_fails(qtbot, choice, agreed):
         qtbot.waitUntil(lambda: choice.bar.isHidden())
 
 
-def test_import_brings_a_model_and_chooses_it(
+def test_a_model_is_exported_imported_and_chosen(
     qtbot, choice, cache, tmp_path, monkeypatch
 ):
-    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
-    run(export_steps(find_model(REMOTE), tmp_path / "a.zip"))
-    shutil.rmtree(cache)
     path = [""]
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (path[0], ""))
+    for ask in ("getSaveFileName", "getOpenFileName"):
+        monkeypatch.setattr(QFileDialog, ask, lambda *a, **k: (path[0], ""))
+    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    choose(choice, REMOTE)
+    choice.menu.aboutToShow.emit()
+    assert choice.export_file.text() == "Export RemoteCLIP B/32…"
+    choice.export_file.trigger()
+    assert not choice.job.busy
+    path[0] = str(tmp_path / "a.zip")
+    with qtbot.waitSignal(choice.told) as told:
+        choice.export_file.trigger()
+    assert told.args[0] == "info"
+    assert told.args[1].startswith(f"RemoteCLIP B/32 is in {path[0]}. Its licence")
+    qtbot.waitUntil(lambda: not choice.job.busy)
+    choose(choice, "embedded")
+    shutil.rmtree(cache)
+
+    path[0] = ""
     choice.import_file.trigger()
     assert not choice.job.busy
     path[0] = str(tmp_path / "a.zip")
@@ -261,10 +274,13 @@ def test_import_brings_a_model_and_chooses_it(
     assert told.args == ["info", "The model is imported."]
     assert choice.named() == NamedModel(REMOTE)
     assert is_available(choice.card())
-    path[0] = str(tmp_path)
-    with qtbot.waitSignal(choice.told) as told:
-        choice.import_file.trigger()
-    assert told.args[0] == "error"
+    qtbot.waitUntil(lambda: not choice.job.busy)
+    path[0] = str(tmp_path / "nowhere" / "a.zip")
+    for action in (choice.import_file, choice.export_file):
+        with qtbot.waitSignal(choice.told) as told:
+            action.trigger()
+        assert told.args[0] == "error"
+        qtbot.waitUntil(lambda: not choice.job.busy)
 
 
 def test_a_file_is_asked_about_added_and_taken_off(

@@ -30,7 +30,7 @@ from napari_gem._qt.model_job import ModelJob
 from napari_gem._qt.model_list import ModelList
 from napari_gem._qt.prompt_table import BUTTON
 from napari_gem._qt.run_bar import progress_text
-from napari_gem.archive import SUFFIX, import_steps
+from napari_gem.archive import SUFFIX, export_steps, import_steps
 from napari_gem.cached import remove_cached
 from napari_gem.catalogue import hub_files, is_own, list_models, own_errors
 from napari_gem.download import size_text
@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from napari_gem._qt.model_job import Steps
     from napari_gem.types import ModelCard
 
+OFFLINE = "Model for a computer without network"
+
 
 class ModelChoice(QWidget):
     """Offers the catalogue, the user's own models and whatever else they name."""
@@ -65,7 +67,7 @@ class ModelChoice(QWidget):
         self.menu = QMenu(self)
         button = QToolButton()
         button.setText("More")
-        button.setToolTip("Download, remove or add models")
+        button.setToolTip("Download, remove, add or share models")
         button.setStyleSheet(BUTTON)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         button.setMenu(self.menu)
@@ -75,6 +77,7 @@ class ModelChoice(QWidget):
         self.add_file = self._action("Add file…", self._on_add_file)
         self.other = self._action("Other model…", self.ask_other)
         self.import_file = self._action("Import…", self._on_import)
+        self.export_file = self._action("Export…", self._on_export)
         self.menu.aboutToShow.connect(self._on_menu)
         self._about = QLabel()
         self._about.setWordWrap(True)
@@ -155,8 +158,8 @@ class ModelChoice(QWidget):
         try:
             card = self.card()
         except GemError:
-            self.download.setEnabled(False)
-            self.remove.setEnabled(False)
+            for action in (self.download, self.remove, self.export_file):
+                action.setEnabled(False)
             return
         here, own = is_available(card), is_own(card)
         cached = bool(hub_files(card))
@@ -166,6 +169,8 @@ class ModelChoice(QWidget):
         self.remove.setText(f"{verb} {card.name}…")
         self.remove.setEnabled((own or (cached and here)) and not self.job.busy)
         self.import_file.setEnabled(not self.job.busy)
+        self.export_file.setText(f"Export {card.name}…")
+        self.export_file.setEnabled(cached and here and not self.job.busy)
 
     def _on_download(self) -> None:
         card = self.card()
@@ -224,12 +229,23 @@ class ModelChoice(QWidget):
 
     def _on_import(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
-            self,
-            "Model for a computer without network",
-            filter=f"Models (*{SUFFIX} *.zip)",
+            self, OFFLINE, filter=f"Models (*{SUFFIX} *.zip)"
         )
         if path:
             self._start(lambda: import_steps(Path(path)), "The model is imported.")
+
+    def _on_export(self) -> None:
+        card = self.card()
+        name = card.name.replace("/", "-").replace(" ", "-") + SUFFIX
+        path, _ = QFileDialog.getSaveFileName(
+            self, OFFLINE, name, f"Models (*{SUFFIX})"
+        )
+        if path:
+            # the dialog asked before it gave a file that is there
+            self._start(
+                lambda: export_steps(card, Path(path), replace=True),
+                f"{card.name} is in {path}. Its licence goes with it: {card.licence}.",
+            )
 
     def _start(self, steps: Steps, sentence: str) -> None:
         def done(card: ModelCard | None) -> None:
