@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from huggingface_hub import constants
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save_file, save_model
 
 from napari_gem import backbones, loading, models
 from napari_gem.backbones.open_clip_import import import_open_clip
@@ -84,6 +84,67 @@ def test_the_model_is_the_one_in_the_file(folder: Path, tmp_path: Path) -> None:
     other = see(load_model(str(write_tiny_model(tmp_path, seed=1)), device="cpu"))
     assert torch.equal(first, again)
     assert not torch.allclose(first, other, atol=0.1)
+
+
+FAMILIES = {
+    "CoCa": {
+        "model_cfg": {
+            **CONFIG,
+            "custom_text": True,
+            "multimodal_cfg": CONFIG["text_cfg"] | {"layers": 1},
+            "text_cfg": CONFIG["text_cfg"] | {"embed_cls": True, "output_tokens": True},
+            "vision_cfg": CONFIG["vision_cfg"]
+            | {"attentional_pool": True, "attn_pooler_heads": 2, "output_tokens": True},
+        }
+    },
+    "BiomedCLIP": {
+        "model_cfg": {
+            **CONFIG,
+            "vision_cfg": {
+                "timm_model_name": "vit_tiny_patch16_224",
+                "timm_pool": "",
+                "timm_proj": "linear",
+                "image_size": 224,
+            },
+        }
+    },
+    # its tables of rotations are in no file
+    "Perception Encoder": {
+        "model_cfg": {
+            **CONFIG,
+            "vision_cfg": {
+                "timm_model_name": "vit_pe_core_tiny_patch16_384",
+                "timm_pool": "map",
+                "timm_proj": None,
+                "image_size": 384,
+            },
+        }
+    },
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_folder_of_each_family_loads(family: str, tmp_path: Path) -> None:
+    (tmp_path / "open_clip_config.json").write_text(
+        json.dumps(FAMILIES[family] | {"preprocess_cfg": {}})
+    )
+    place = f"local-dir:{tmp_path}"
+    open_clip = import_open_clip()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        clip = open_clip.create_model(place, load_weights=False)
+    save_model(clip, str(tmp_path / "open_clip_model.safetensors"))
+    clip.eval().requires_grad_(False)
+    model = load_model(str(tmp_path), device="cpu")
+    own = (model.backbone.mean, model.backbone.std)
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in own)
+    side = model.backbone.image_size
+    picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(3))
+    expected = clip.encode_image((picture - mean) / std, normalize=False)
+    found = model.backbone.encode_patches(picture).image
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    words = clip.encode_text(open_clip.get_tokenizer(place)(["a cat"]))
+    torch.testing.assert_close(model.backbone.encode_texts(["a cat"]), words)
 
 
 @pytest.mark.skipif(
