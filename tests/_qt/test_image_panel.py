@@ -579,3 +579,13 @@ def test_the_panel_fits_a_narrow_dock_and_says_what_is_what(viewer, make_panel, 
     for child in panel.findChildren(QWidget):
         if isinstance(child, CONTROLS) and not isinstance(child.parent(), CONTROLS):
             assert child.toolTip(), child
+
+
+def test_another_level_that_is_locked_is_another_image(viewer, make_panel, qtbot):
+    levels = [RNG.random((64 // 2**i, 80 // 2**i)) for i in range(3)]
+    layer = viewer.add_image(levels, multiscale=True)
+    panel = make_panel(viewer)
+    assert panel.read().shape == (64, 80)
+    layer.locked_data_level = 1
+    qtbot.waitUntil(lambda: bool(panel.changes))
+    assert panel.read().shape == (32, 40)

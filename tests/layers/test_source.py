@@ -337,3 +337,18 @@ def test_slices_are_what_napari_shows(point, left, right, mode):
     viewer.dims.margin_right = (right, 0, 0)
     shown = np.asarray(layer._slice.image.raw)
     assert np.allclose(layers.read_layer(layer, viewer.dims).read(), shown)
+
+
+def test_the_level_that_the_user_locked_is_taken():
+    levels = [RNG.random((80 // 2**i, 100 // 2**i)) for i in range(3)]
+    viewer = ViewerModel()
+    layer = viewer.add_image(levels, multiscale=True, scale=(2, 2))
+    layer.locked_data_level = 1
+    image = layers.read_layer(layer, viewer.dims)
+    assert image.shape == (40, 50)
+    assert np.array_equal(image.geometry.transform["scale"], (4, 4))
+    assert "Lock" in image.notice
+    small = layers.read_layer(layer, viewer.dims, largest=20 * 25)
+    assert small.shape == (20, 25)
+    layer.locked_data_level = None
+    assert layers.read_layer(layer, viewer.dims).shape == (80, 100)

@@ -418,6 +418,8 @@ class ImagePanel(QWidget):
             self._layer_links.connect(
                 [events.translate, events.rotate, events.shear, events.affine]
             )
+            if "locked_data_level" in events.emitters:
+                self._layer_links.connect([events.locked_data_level])
 
     def _watch_shapes(self) -> None:
         self._shape_links.clear()

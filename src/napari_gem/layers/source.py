@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGEST_LEVEL = 8192 * 8192
-"""Pixels: of a multiscale image the finest level with at most as many is taken."""
+"""Pixels: of a multiscale image the finest level with at most as many is taken, unless
+the user locked one in the layer controls."""
 
 LUT_SIZE = 256
 
@@ -203,7 +204,7 @@ def read_layer(
         Slices to take instead of those that are shown, as in `LayerImage.position`.
     largest
         Pixels: of a multiscale image the finest level with at most as many is taken;
-        None takes `LARGEST_LEVEL`.
+        None takes the level that the user locked, else that of `LARGEST_LEVEL`.
 
     Returns
     -------
@@ -225,7 +226,7 @@ def read_layer(
     order = layer_axes(dims.order, axes)
     down, right = order[-2:]
     shapes = level_shapes(layer, axes)
-    level = _choose_level(shapes, (down, right), largest or LARGEST_LEVEL)
+    level = _choose_level(layer, shapes, (down, right), largest)
     factors = tuple(float(f) for f in np.divide(shapes[0], shapes[level]))
     asked = {axis: number * factors[axis] for axis, number in (position or {}).items()}
     ranges = _shown_ranges(layer, dims, order[:-2], shapes[0], asked)
@@ -273,7 +274,7 @@ def slice_axes(
     axes = len(layer.scale)
     order = layer_axes(dims.order, axes)
     shapes = level_shapes(layer, axes)
-    level = _choose_level(shapes, order[-2:], LARGEST_LEVEL)
+    level = _choose_level(layer, shapes, order[-2:])
     hidden = sorted(order[:-2])
     return {axis: shapes[level][axis] for axis in hidden if axis != channel_axis}
 
@@ -338,11 +339,17 @@ def level_shapes(layer: Any, axes: int) -> list[tuple[int, ...]]:
 
 
 def _choose_level(
-    shapes: Sequence[tuple[int, ...]], displayed: Sequence[int], largest: int
+    layer: Any,
+    shapes: Sequence[tuple[int, ...]],
+    displayed: Sequence[int],
+    largest: int | None = None,
 ) -> int:
+    locked = getattr(layer, "locked_data_level", None)
+    if locked is not None and largest is None:
+        return int(locked)
     down, right = displayed
     for level, shape in enumerate(shapes):
-        if shape[down] * shape[right] <= largest:
+        if shape[down] * shape[right] <= (largest or LARGEST_LEVEL):
             return level
     return len(shapes) - 1
 
@@ -352,7 +359,7 @@ def _level_notice(level: int, shape: tuple[int, int]) -> str:
         return ""
     return (
         f"The image has several resolutions; the one of {shape[0]} x {shape[1]} "
-        "pixels is used. Crop the image to segment it at a finer one."
+        "pixels is used. Lock another one in the layer controls to take that."
     )
 
 
