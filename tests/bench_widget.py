@@ -6,8 +6,8 @@ With the real dock widget, the real worker and the embedded model, on a drawn im
 
 Other load on the machine makes the times longer. So what we do to the viewer's layers
 takes turns with the same calls of bare napari, and medians are told, each with its
-target and a verdict. Parts: ``latency``, ``stalls``, ``cancel``, ``memory``; all of
-them if none is named. On a calm machine this takes some minutes.
+target and a verdict. Parts: ``latency``, ``stalls``, ``cancel``, ``records``,
+``memory``; all of them if none is named. On a calm machine this takes some minutes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,20 @@ import numpy as np
 import psutil
 from qtpy.QtCore import QCoreApplication, QEvent, QTimer
 
-from napari_gem import samples
+from napari_gem import records, samples
 from napari_gem._qt.widget import GemWidget
+from napari_gem.layers import KEY
+from napari_gem.models import find_model
+from napari_gem.protocol import from_line, to_line
+from napari_gem.text import parse_prompts
+from napari_gem.types import (
+    Appearance,
+    Finished,
+    Progress,
+    Progressed,
+    Recipe,
+    Request,
+)
 
 CLASSES = (
     "nuclei, nucleus\nfilaments, filament\nmitochondria\nmembrane\nvesicle\n"
@@ -45,8 +57,11 @@ PREVIEW, FULL = 150, 2000
 STALL = 100
 """Milliseconds that a turn of the event loop may take, beyond bare napari's."""
 CANCEL = 1000
+RECORD = 1
+"""Milliseconds of the processor that a message may take, written and read."""
 GROWTH = 25
-"""kB a run, after the first 20: 5 MB in 200 runs; Python's allocator is not exact."""
+"""kB a run, after the first 5: 5 MB in 200 runs. Less is no leak: pandas keeps up to
+500 dead references a table, and freed memory lies in pieces."""
 
 verdicts: list[bool] = []
 
@@ -55,7 +70,8 @@ def judge(what: str, found: float, target: float, unit: str = "ms") -> None:
     """Tell a figure, its target, and whether it is met."""
     verdicts.append(found <= target)
     verdict = "ok " if found <= target else "NOT"
-    print(f"{verdict} {what}: {found:.0f} {unit}, at most {target:.0f}", flush=True)
+    shown = f"{found:.0f}" if abs(found) >= 10 else f"{found:.2g}"
+    print(f"{verdict} {what}: {shown} {unit}, at most {target:.0f}", flush=True)
 
 
 @dataclass
@@ -182,7 +198,7 @@ def measure_latency(size: int, detail: float | None, repeats: int, rgb: bool) ->
     with docked() as (viewer, widget):
         viewer.add_image(drawn_image(size, rgb), rgb=rgb, name="image")
         widget.image_panel.set_detail(detail)
-        for count in (3, 10):
+        for first, count in ((0, 3), (repeats, 10)):
             type_classes(widget, "\n".join(CLASSES.splitlines()[:count]))
             spin(0.5)
             seconds = run(widget)
@@ -193,7 +209,8 @@ def measure_latency(size: int, detail: float | None, repeats: int, rgb: bool) ->
             )
             spin(2)
             for name, change in changes(widget).items():
-                times = [live(viewer, widget, change, i) for i in range(repeats)]
+                numbers = range(first, first + repeats)  # each value is a new one
+                times = [live(viewer, widget, change, i) for i in numbers]
                 preview, drawn, full = (
                     median(t[i] for t in times) * 1e3 for i in (0, 1, 2)
                 )
@@ -209,12 +226,15 @@ def changes(widget: GemWidget) -> dict[str, Callable[[int], object]]:
     fields = widget.advanced_panel._fields
     words = ("cell", "leaf", "water", "fibre", "sky", "stone", "sand", "fat")
 
+    def is_on() -> bool:
+        return bool(widget.prompt_table.prompts()[-1].on)
+
     def new_word(i: int) -> None:
         model.change(label, words=("nuclei", words[i % len(words)]))
 
     return {
         "threshold": lambda i: model.change(label, threshold=0.4 + i / 50, moving=True),
-        "on and off": lambda i: model.change(last, on=bool(i % 2)),
+        "on and off": lambda _: model.change(last, on=not is_on()),
         "smoothing": lambda i: fields["smoothing"].setValue(2 + i),
         "minimum size": lambda i: fields["minimum_size"].setValue(50 + 10 * i),
         "background weight": lambda i: fields["background_weight"].setValue(
@@ -371,6 +391,54 @@ def measure_cancel(size: int, repeats: int) -> None:
     judge(f"cancel while encoding, {size} x {size}, longest", max(times) * 1e3, CANCEL)
 
 
+# ------------------------------------------------------------------------- records
+
+
+def measure_records(repeats: int = 50) -> None:
+    """Processor time of one message, written and read, with and without what is kept.
+
+    What checks the fields is kept for each class of records; without it, it is made
+    for each message.
+    """
+    (_, kwargs, _), *_ = samples.load_fluorescence()
+    lines = kwargs["metadata"][KEY]["prompts"]
+    prompts = parse_prompts("\n".join(lines))
+    card = find_model("embedded")
+    recipe = Recipe(
+        version="1",
+        model=card.id,
+        revision="r" * 64,
+        prompts=prompts,
+        encode=card.encode,
+        score=card.score,
+        appearance=Appearance(),
+        device="cpu",
+        precision="float32",
+    )
+    for message in (
+        Request(1, "pixels", Appearance(), prompts, card.id, "auto", "auto"),
+        Progressed(1, Progress("Encoding", 1, 9, 3.0)),
+        Finished(1, "maps", "labels", recipe, (), True),
+    ):
+        kept = _processor_time(message, repeats, forget=False)
+        made = _processor_time(message, max(3, repeats // 10), forget=True)
+        name = type(message).__name__
+        print(f"    {name}: {kept:.2f} ms, {made:.1f} ms if nothing were kept")
+        judge(f"{name} as a message", kept, RECORD)
+
+
+def _processor_time(message: Any, repeats: int, *, forget: bool) -> float:
+    """Milliseconds of one message; the first one is not counted."""
+    times = []
+    for _ in range(repeats + 1):
+        if forget:
+            records._adapter.cache_clear()
+        started = time.thread_time()
+        from_line(to_line(message))
+        times.append(time.thread_time() - started)
+    return median(times[1:]) * 1e3
+
+
 # -------------------------------------------------------------------------- memory
 
 
@@ -378,21 +446,29 @@ def measure_memory(runs: int) -> None:
     """Memory of both processes over many runs and changes in one viewer."""
     me = psutil.Process()
     found: list[tuple[int, float, float]] = []
+    told: list[tuple[str, str, str]] = []
+    scored: list[int] = []
     with docked() as (viewer, widget):
+        # connected once, since Qt's Python side keeps each function it ever called
+        controller = widget.controller
+        controller.told.connect(lambda *what: told.append(what))
+        controller.scored.connect(lambda event: scored.append(event.step))
         viewer.add_image(drawn_image(256, False), name="image")
         type_classes(widget, "\n".join(CLASSES.splitlines()[:3]))
         model = widget.prompt_table.model
         label = widget.prompt_table.prompts()[0].label
         for number in range(1, runs + 1):
+            told.clear()
+            scored.clear()
             if number % 2:
-                run(widget)
+                widget.run()
+                wait_until(lambda: not controller.busy)
+                if told[-1][0] == "error":
+                    raise RuntimeError(told[-1])
             else:
-                scored: list[int] = []
                 words = ("nuclei", f"cell {number}")
-                signal = widget.controller.scored
-                with heard(signal, lambda e, to=scored: to.append(e.step)):
-                    model.change(label, threshold=0.3 + number % 40 / 100, words=words)
-                    wait_until(lambda to=scored: bool(to), 60)
+                model.change(label, threshold=0.3 + number % 40 / 100, words=words)
+                wait_until(lambda: bool(scored), 60)
             worker = psutil.Process(widget.controller.worker_id)
             sizes = (each.memory_info().rss / 2**10 for each in (me, worker))
             found.append((number, *sizes))
@@ -404,7 +480,7 @@ def measure_memory(runs: int) -> None:
                     f"{me.num_threads()} threads, {me.num_fds()} files",
                     flush=True,
                 )
-    later = np.array(found[min(20, runs // 2) :])
+    later = np.array(found[min(5, runs // 2) :])
     for column, name in ((1, "viewer"), (2, "worker")):
         growth = np.polyfit(later[:, 0], later[:, column], 1)[0]
         judge(f"memory of the {name}, growth a run", growth, GROWTH, "kB")
@@ -412,7 +488,7 @@ def measure_memory(runs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parts = ("latency", "stalls", "cancel", "memory")
+    parts = ("latency", "stalls", "cancel", "records", "memory")
     parser.add_argument("parts", nargs="*", default=parts)
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--repeats", type=int, default=3)
@@ -429,14 +505,23 @@ def main() -> None:
     os.environ["NAPARI_GEM_CONFIG"] = tempfile.mkdtemp(prefix="napari-gem-bench-")
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(f"{os.cpu_count()} processors, load {load:.1f}")
-    if "latency" in chosen.parts:
-        measure_latency(chosen.size, chosen.detail or None, chosen.repeats, chosen.rgb)
-    if "stalls" in chosen.parts:
-        measure_stalls(chosen.size, chosen.rgb, chosen.trace, chosen.repeats)
-    if "cancel" in chosen.parts:
-        measure_cancel(chosen.size, chosen.repeats)
-    if "memory" in chosen.parts:
-        measure_memory(chosen.runs)
+    detail = chosen.detail or None
+    measures: dict[str, Callable[[], None]] = {
+        "latency": lambda: measure_latency(
+            chosen.size, detail, chosen.repeats, chosen.rgb
+        ),
+        "stalls": lambda: measure_stalls(
+            chosen.size, chosen.rgb, chosen.trace, chosen.repeats
+        ),
+        "cancel": lambda: measure_cancel(chosen.size, chosen.repeats),
+        "records": measure_records,
+        "memory": lambda: measure_memory(chosen.runs),
+    }
+    for part, measure in measures.items():
+        if part in chosen.parts:
+            started = time.perf_counter()
+            measure()
+            print(f"    {part} took {time.perf_counter() - started:.0f} s", flush=True)
     print(f"{sum(verdicts)} of {len(verdicts)} targets are met")
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from napari_gem.records import from_json, to_dict, to_json
@@ -52,3 +54,13 @@ def test_what_does_not_fit_is_named() -> None:
         from_json(Request, '{"run": 1}')
     with pytest.raises(GemError, match="JSON"):
         from_json(Request, "no json")
+
+
+def test_a_message_takes_little_of_the_processor() -> None:
+    """What checks records is kept: making it takes milliseconds."""
+    times = []
+    for _ in range(5):
+        start = time.thread_time()
+        from_json(Request, to_json(RECORDS[0]))
+        times.append(time.thread_time() - start)
+    assert min(times) < 1e-3

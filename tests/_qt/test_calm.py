@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from threading import Thread
 
 import numpy as np
@@ -13,7 +14,10 @@ from napari_gem._qt import controller as controller_module
 from napari_gem._qt import results
 from napari_gem._qt.controller import Controller
 from napari_gem._qt.results import warm_up
+from napari_gem._qt.widget import GemWidget
+from napari_gem.layers import read_layer
 from tests._qt.hand_client import HandClient
+from tests.layers.scene import results_of
 
 
 def test_layers_are_warmed_up_once_and_not_before_the_first(qtbot, monkeypatch):
@@ -75,3 +79,49 @@ def test_the_interval_comes_back_if_warming_up_fails(monkeypatch, interval):
     with pytest.raises(RuntimeError):
         warm_up()
     assert sys.getswitchinterval() == interval
+
+
+def test_layers_take_the_main_thread_little_longer_than_naparis_own_calls():
+    """In processor time of this thread, so that other work does not count."""
+    viewer = ViewerModel()
+    image = read_layer(viewer.add_image(np.zeros((512, 512))), viewer.dims)
+    shown = results.ResultLayers(viewer)
+    made = [results_of(image, *"abcde", shift=shift) for shift in range(6)]
+    shown.show(image, made[0])
+    ours, bare = [], []
+    for result in made[1:]:
+        ours.append(spent(lambda result=result: shown.show(image, result, live=True)))
+        arrays = [(layer, np.array(layer.data)) for layer in viewer.layers[1:]]
+        bare.append(spent(lambda arrays=arrays: replace_data(arrays)))
+    assert min(ours) < 2 * min(bare) + 0.02
+
+
+def test_a_moving_slider_takes_little_of_the_main_thread(make_napari_viewer, qtbot):
+    """From the move to the request to the worker, with as many classes as a set has."""
+    viewer = make_napari_viewer()
+    widget = GemWidget(viewer, Controller(viewer, HandClient))
+    client = widget.controller._client
+    viewer.add_image(np.zeros((64, 64), np.uint16))
+    widget.prompt_table.load_set("aerial")
+    widget.run()
+    slider = widget.advanced_panel._fields["background_weight"]
+    moves = []
+    for number in range(1, 5):
+        client.send(client.finished(number))
+        qtbot.waitUntil(lambda: widget.controller._job is None)
+        moves.append(spent(lambda at=number: slider.setValue(1 + at / 10)))
+        assert len(client.requests) == number + 1
+    assert min(moves) < 0.03
+    widget.close()
+
+
+def replace_data(arrays):
+    for layer, data in arrays:
+        layer.data = data
+
+
+def spent(call):
+    """Seconds of the processor that this thread spends."""
+    start = time.thread_time()
+    call()
+    return time.thread_time() - start
