@@ -114,9 +114,15 @@ def test_our_own_results_are_not_offered(viewer, make_panel):
     viewer.add_image(RNG.random((20, 30)), name="mine")
     ours = viewer.add_image(RNG.random((20, 30)), name="ours")
     ours.metadata = {layers.KEY: {"layer": str(ours.unique_id)}}
+    read = viewer.add_image(RNG.random((20, 30)), name="a map from a file")
+    read.metadata = {layers.KEY: {"role": "probability", "layer": "of another time"}}
+    sample = viewer.add_image(RNG.random((20, 30)), name="a sample")
+    sample.metadata = {layers.KEY: {"prompts": ["nuclei"]}}
     panel = make_panel(viewer)
-    assert panel.image_choice.count() == 1
-    assert panel.channel_choice.list.count() == 0
+    choice = panel.image_choice
+    shown = [choice.itemText(index) for index in range(choice.count())]
+    assert shown == ["a sample", "mine"]
+    assert panel.channel_choice.list.count() == 1
 
 
 # --- what is told

@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_gem._qt.fold import Fold
 from napari_gem.image import channel_colors
-from napari_gem.layers import difference, is_result, slice_axes
+from napari_gem.layers import difference, is_made, slice_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -255,7 +255,7 @@ class ChannelChoice(Fold):
             self._layer is not None
             and layer != self._layer
             and isinstance(layer, Image)
-            and not is_result(layer)
+            and not is_made(layer)
         )
 
     def _axes(self) -> dict[int, tuple[str, int]]:

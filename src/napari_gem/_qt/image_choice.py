@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_gem._qt.links import Links
-from napari_gem.layers import is_result
+from napari_gem.layers import is_made
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +77,7 @@ class ImageChoice(QComboBox):
         images = [
             layer
             for layer in reversed(self._viewer.layers)
-            if isinstance(layer, Image) and not is_result(layer)
+            if isinstance(layer, Image) and not is_made(layer)
         ]
         active = self._viewer.layers.selection.active
         if active in images and active not in known:

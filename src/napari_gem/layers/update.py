@@ -60,6 +60,12 @@ def is_result(layer: Any) -> bool:
     return isinstance(entry, dict) and entry.get("layer") == str(layer.unique_id)
 
 
+def is_made(layer: Any) -> bool:
+    """Tell whether a layer was made by us, also if it is a copy or from a file."""
+    entry = layer.metadata.get(KEY)
+    return isinstance(entry, dict) and ("role" in entry or is_result(layer))
+
+
 def result_of(
     existing: Iterable[Any], source: str, plane: Sequence[Any], role: str
 ) -> list[Any]:
