@@ -15,12 +15,21 @@ from napari.layers import Image, Labels
 from napari.settings import get_settings
 from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
+    QAbstractButton,
     QAbstractScrollArea,
+    QAbstractSlider,
+    QAbstractSpinBox,
     QApplication,
+    QComboBox,
     QLabel,
+    QLineEdit,
+    QMenu,
     QMessageBox,
+    QPlainTextEdit,
     QPushButton,
     QScrollArea,
+    QScrollBar,
+    QWidget,
 )
 from superqt import QCollapsible
 
@@ -256,6 +265,29 @@ def _unfold_all(viewer, widget):
     for fold in widget.findChildren(QCollapsible):
         fold.expand(animate=False)
     QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+
+
+def test_every_control_tells_what_it_does(dock):
+    _, widget = dock
+    kinds = (
+        QAbstractButton,
+        QAbstractSlider,
+        QAbstractSpinBox,
+        QComboBox,
+        QLineEdit,
+        QPlainTextEdit,
+    )
+    for control in widget.findChildren(QWidget):
+        if isinstance(control, kinds) and not isinstance(control, QScrollBar):
+            around = control
+            while around is not widget and not around.toolTip():
+                around = around.parentWidget()
+            assert around is not widget, f"{control} has no tooltip"
+    for menu in widget.findChildren(QMenu):
+        for action in menu.actions():
+            plain = action.text().split("\t")[0].rstrip("….")
+            told = action.isSeparator() or action.toolTip().rstrip(".…") != plain
+            assert told, f"{action.text()} has no tooltip"
 
 
 def test_all_of_it_is_seen_in_a_window_of_960_pixels(dock, qtbot):

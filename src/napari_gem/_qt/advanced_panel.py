@@ -198,6 +198,12 @@ class AdvancedPanel(QWidget):
     def _lay_out(self) -> None:
         self.labels_group = Fold("Labels")
         self.method_group = Fold("Advanced")
+        self.labels_group.toggleButton().setToolTip(
+            "How labels are made of the scores; shows at once"
+        )
+        self.method_group.toggleButton().setToolTip(
+            "The method itself; all but the templates need a new run"
+        )
         quick, method = QFormLayout(), QFormLayout()
         for form in (quick, method):
             form.setContentsMargins(0, 0, 0, 0)

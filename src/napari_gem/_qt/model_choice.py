@@ -65,24 +65,46 @@ class ModelChoice(QWidget):
         super().__init__(parent)
         self.combo = ModelList()
         self.menu = QMenu(self)
+        self.menu.setToolTipsVisible(True)
         button = QToolButton()
         button.setText("More")
         button.setToolTip("Download, remove, add or share models")
         button.setStyleSheet(BUTTON)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         button.setMenu(self.menu)
-        self.download = self._action("Download…", self._on_download)
-        self.remove = self._action("Remove…", self._on_remove)
+        self.download = self._action(
+            "Download…",
+            self._on_download,
+            "Fetch the chosen model; its size, source and licence are shown first",
+        )
+        self.remove = self._action(
+            "Remove…", self._on_remove, "Delete the chosen model from this computer"
+        )
         self.menu.addSeparator()
-        self.add_file = self._action("Add file…", self._on_add_file)
-        self.other = self._action("Other model…", self.ask_other)
-        self.import_file = self._action("Import…", self._on_import)
-        self.export_file = self._action("Export…", self._on_export)
+        self.add_file = self._action(
+            "Add file…", self._on_add_file, "Put a weights file of yours on the list"
+        )
+        self.other = self._action(
+            "Other model…",
+            self.ask_other,
+            "Name a model of open_clip or of the hub that is not on the list",
+        )
+        self.import_file = self._action(
+            "Import…",
+            self._on_import,
+            "Take a model that was exported on another computer",
+        )
+        self.export_file = self._action(
+            "Export…",
+            self._on_export,
+            "Write the chosen model as one file, for computers without network",
+        )
         self.menu.aboutToShow.connect(self._on_menu)
         self._about = QLabel()
         self._about.setWordWrap(True)
         self.bar = QProgressBar()
         self.cancel = QPushButton("Cancel")
+        self.cancel.setToolTip("Stop; a download goes on from here next time")
         self.job = ModelJob(self)
         self.job.progressed.connect(self._on_progress)
         self.job.ended.connect(self._on_ended)
@@ -145,8 +167,9 @@ class ModelChoice(QWidget):
         for sentence in own_errors():
             self.told.emit("error", sentence)
 
-    def _action(self, name: str, slot: object) -> QAction:
+    def _action(self, name: str, slot: object, tip: str) -> QAction:
         action = self.menu.addAction(name)
+        action.setToolTip(tip)
         action.triggered.connect(slot)
         return action
 

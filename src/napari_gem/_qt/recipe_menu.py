@@ -55,6 +55,7 @@ class RecipeMenu(QPushButton):
         self.copy_command = menu.addAction("Copy as command", self._on_command)
         self.copy_command.setToolTip("A line for a terminal that makes it")
         self.save = menu.addAction("Save recipe…", self._on_save)
+        self.save.setToolTip("A file that makes it again, here or on another computer")
         menu.addSeparator()
         self.open = menu.addAction("Open recipe…", self._on_open)
         self.open.setToolTip("Do with the chosen image what a recipe says")

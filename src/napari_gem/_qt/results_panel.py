@@ -175,6 +175,9 @@ class ResultsPanel(QWidget):
         column.addWidget(self.merge_button)
         column.addWidget(self.stale)
         self.fold = Fold("Results")
+        self.fold.toggleButton().setToolTip(
+            "Instances, boxes, peaks, uncertainty, tables and merged labels"
+        )
         self.fold.hold(content)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
