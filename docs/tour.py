@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1240, 960)
+NARROW = 320
 PATIENCE = 900
 """Seconds that a run may take on a busy computer."""
 COLORS = 256
@@ -58,8 +59,8 @@ class Tour:
         What the controller said since the last `forget`.
     recipe
         Of the last result.
-    tiles
-        In all of the image that was encoded last.
+    encoded
+        `Progress` of encoding since the last `forget`: now and then, the first always.
     """
 
     viewer: Any
@@ -70,7 +71,7 @@ class Tour:
     stages: list[str] = field(default_factory=list)
     told: list[tuple[str, str]] = field(default_factory=list)
     recipe: Any = None
-    tiles: int = 0
+    encoded: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Listen to the controller."""
@@ -82,7 +83,7 @@ class Tour:
     def _on_progressed(self, step: Any) -> None:
         self.stages.append(step.stage)
         if step.stage == "Encoding":
-            self.tiles = step.total
+            self.encoded.append(step)
 
     def _on_scored(self, event: Any) -> None:
         self.scored.append(event)
@@ -100,7 +101,7 @@ class Tour:
 
     def forget(self) -> None:
         """Forget what the controller said."""
-        for said in (self.scored, self.stages, self.told):
+        for said in (self.scored, self.stages, self.told, self.encoded):
             said.clear()
 
     def settle(self, seconds: float = 0.4) -> None:
@@ -599,16 +600,19 @@ def visible_area(tour: Tour) -> None:
     region = tour.widget.image_panel.region()
     assert region is not None
     tour.run()
-    first = tiles(tour)
+    first = tour.encoded[0]
+    assert not first.done
     assert not tour.labels.data[: region.rows[0]].any()
     tour.widget.image_panel.region_choice.choose("Whole image")
     tour.settle()
     tour.run()
-    rest = tiles(tour)
+    rest = tour.encoded[0]
     tour.viewer.reset_view()
-    print(f"tiles: {first} of the visible area, {rest} more of the whole", flush=True)
-    assert first > 0
-    assert first + rest == tour.tiles
+    print(
+        f"tiles: {first.total} of the visible area, then all {rest.total}", flush=True
+    )
+    assert 0 < first.total < rest.total
+    assert rest.done == first.total, "encoded again"
 
 
 def polygon(tour: Tour) -> None:
@@ -680,11 +684,13 @@ def keys(tour: Tour) -> None:
 
 
 def looks(tour: Tour) -> None:
-    """Light theme and 150 %: the dock is drawn in a process of its own."""
+    """Light and dark, 125 to 200 %, 320 px wide: each in a process of its own."""
     if tour.images is None:
         return
-    for theme, scale in (("light", "1"), ("dark", "1.5")):
-        path = tour.images / f"{theme}.png"
+    looks = (("light", "1"), ("dark", "1.5"), ("dark", "1.25"), ("light", "2"))
+    for number, (theme, scale) in enumerate(looks):
+        folder = tour.images if number < 2 else tour.files
+        path = folder / f"{theme}.png"
         environment = {**os.environ, "QT_SCALE_FACTOR": scale}
         subprocess.run(
             [sys.executable, __file__, "--look", theme, str(path)],
@@ -746,11 +752,6 @@ def count_regions(labels: Any) -> int:
     return sum(ndimage.label(labels == one)[1] for one in np.unique(labels) if one)
 
 
-def tiles(tour: Tour) -> int:
-    """Tiles that the last run encoded, by its progress."""
-    return max(0, tour.stages.count("Encoding") - 1)
-
-
 def answer(tour: Tour, choice: str, picture: str) -> None:
     """Press a button in the next box that asks, after a picture of it."""
 
@@ -784,9 +785,10 @@ def look(theme: str, path: str) -> None:
     get_settings().appearance.theme = theme
     viewer = napari.Viewer(title="napari")
     viewer.window.resize(900, 900)
-    dock, _widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    dock, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
     viewer.open_sample("napari-gem", "fluorescence")
     wait(lambda: False, 2)
+    assert widget.minimumSizeHint().width() <= NARROW
     dock.grab().save(path)
     shrink(Path(path))
     viewer.close()

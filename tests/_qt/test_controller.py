@@ -322,6 +322,43 @@ def test_the_layer_is_renamed_and_moved_during_the_run(stage):
     assert np.allclose(labels.data_to_world((2, 3)), layer.data_to_world((2, 3)))
 
 
+CHANGES = {
+    "hidden": lambda viewer, layer: setattr(layer, "visible", False),
+    "rotated": lambda viewer, layer: setattr(layer, "rotate", 30),
+    "put elsewhere": lambda viewer, layer: setattr(layer, "affine", np.eye(4) * 2),
+    "given units": lambda viewer, layer: setattr(layer, "units", ("s", "µm", "µm")),
+    "sliced": lambda viewer, layer: viewer.dims.set_point(0, 2),
+    "transposed": lambda viewer, layer: setattr(viewer.dims, "order", (1, 2, 0)),
+    "shown as a volume": lambda viewer, layer: setattr(viewer.dims, "ndisplay", 3),
+    "under another": lambda viewer, layer: viewer.layers.move(0, 2),
+    "shown otherwise": lambda viewer, layer: setattr(layer, "contrast_limits", (0, 3)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_layer_changes_during_the_run(stage, change):
+    """What was asked for is shown, where the image is now; nothing else changes."""
+    layer, other = stage.image(3, 12, 10), stage.image(6, 6)
+    stage.viewer.dims.set_point(0, 1)
+    asked = stage.ask(layer)
+    stage.controller.run(asked)
+    CHANGES[change](stage.viewer, layer)
+    before = [layer.visible, layer.units, list(stage.viewer.dims.order)]
+    stage.finish(1)
+    labels = stage.results()[-1]
+    assert labels.data.shape == (1, 12, 10)
+    for point in ((0, 2, 3), (0, 11, 9)):
+        there = layer.data_to_world(np.add(point, (1, 0, 0)))
+        assert np.allclose(labels.data_to_world(point), there)
+    assert labels.units == layer.units
+    assert [layer.visible, layer.units, list(stage.viewer.dims.order)] == before
+    assert stage.told[-1][1].startswith("Done")
+    assert stage.controller.is_current(asked)
+    if change in ("sliced", "transposed", "shown otherwise"):
+        assert not stage.controller.is_current(stage.ask(layer))
+    assert other in stage.viewer.layers
+
+
 def test_the_data_are_replaced_during_the_run(stage):
     layer = stage.image()
     stage.run(layer)

@@ -44,6 +44,8 @@ ROWS = 4
 LETTERS = 7
 """Letters of a name and of words that are seen at least; else the table scrolls."""
 
+LONGEST_SHARE = "? <0.1 %"
+
 CHECK_BOX = 32
 """Pixels of a check box with what is around it, in napari's style of a fixed size."""
 
@@ -195,21 +197,29 @@ class PromptView(QTreeView):
         self._resized.timeout.connect(self._keep_focus)
         # all rows are shown: what holds the table scrolls
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        model.changed.connect(self._on_changed)
         model.rowsInserted.connect(self.fit_rows)
         model.rowsRemoved.connect(self.fit_rows)
         self.fit_columns()
 
+    def _on_changed(self, moving: bool) -> None:
+        if not moving:
+            self.fit_columns()
+
     def fit_columns(self) -> None:
-        """Give numbers what they need, and names and words the rest, half each."""
+        """Give numbers and names what they need as far as it goes; words the rest."""
         side, header = self.fontMetrics().height(), self.header()
         self.setIconSize(QSize(side - 2, side - 2))
         widths = {Column.COLOR: side + CHECK_BOX}
         digit = self.fontMetrics().horizontalAdvance("0")
-        for column in (Column.THRESHOLD, Column.SHARE):
-            widths[column] = max(7 * digit, header.sectionSizeHint(column))
+        longest = self.fontMetrics().horizontalAdvance(LONGEST_SHARE) + digit
+        for column, needed in ((Column.THRESHOLD, 7 * digit), (Column.SHARE, longest)):
+            widths[column] = max(needed, header.sectionSizeHint(column))
         rest = self.viewport().width() - sum(widths.values())
-        widths[Column.NAME] = max(LETTERS * digit, rest // 2)
-        widths[Column.WORDS] = max(LETTERS * digit, rest - widths[Column.NAME])
+        least = LETTERS * digit
+        names = min(self.sizeHintForColumn(Column.NAME), rest - least)
+        widths[Column.NAME] = max(least, names)
+        widths[Column.WORDS] = max(least, rest - widths[Column.NAME])
         for column, width in widths.items():
             header.resizeSection(column, width)
         self.fit_rows()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CURRENT = "● Encoded: words and sliders show at once."
 NOT_CURRENT = "○ Not encoded as chosen: press Run."
-LONGEST = 600
+LONGEST = 300
 """Characters that are shown at most; else the sentence would push all else away."""
 MARKS = {"info": "", "warning": "⚠ ", "error": "✖ "}
 
