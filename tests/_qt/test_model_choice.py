@@ -9,7 +9,7 @@ import pytest
 from huggingface_hub import constants
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 
 from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import (
@@ -123,6 +123,23 @@ def test_typing_finds_models_by_name_and_use(qtbot, choice, typed, first):
     combo.completer().activated["QModelIndex"].emit(found.index(0, 0))
     assert combo.currentText() == first
     assert find_model(choice.named().model).name == first
+
+
+def test_what_is_found_looks_as_the_viewer(qtbot, choice):
+    window, inner = QWidget(), QWidget()
+    qtbot.addWidget(window)
+    inner.setParent(window)
+    choice.setParent(inner)
+    window.setStyleSheet("QWidget { background-color: #123456 }")
+    inner.setStyleSheet("QPushButton { padding: 1px }")
+    window.show()
+    choice.combo.lineEdit().selectAll()
+    qtbot.keyClicks(choice.combo.lineEdit(), "histology")
+    popup = choice.combo.completer().popup()
+    seen = popup.viewport().grab().toImage()
+    assert seen.pixelColor(seen.width() - 2, 1).name() == "#123456"
+    popup.hide()
+    choice.setParent(None)
 
 
 def test_what_finds_nothing_leaves_the_choice(qtbot, choice):

@@ -151,11 +151,13 @@ class ModelList(QComboBox):
 
     def _dress(self) -> None:
         """Give what is found the viewer's theme: it opens in a window of its own."""
+        sheets = []
         above: QWidget | None = self
-        while above is not None and not above.styleSheet():
+        while above is not None:
+            sheets.append(above.styleSheet())
             above = above.parentWidget()
         popup = self.completer().popup()
-        sheet = above.styleSheet() if above is not None else ""
+        sheet = "\n".join(filter(None, reversed(sheets)))
         if popup.styleSheet() != sheet:
             popup.setStyleSheet(sheet)
         popup.setFont(self.font())
