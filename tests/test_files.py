@@ -126,6 +126,16 @@ def test_palette_tiff_becomes_rgb(tmp_path: Path) -> None:
         assert (read_image(tmp_path / name).pixels == colors.T[data]).all()
 
 
+def test_cmyk_tiff_becomes_rgb(tmp_path: Path) -> None:
+    inks = np.zeros((3, 4, 4), np.uint8)
+    inks[0, :, 1] = 255  # magenta
+    inks[1, :, 3] = 255  # black
+    tifffile.imwrite(tmp_path / "a.tif", inks, photometric="separated")
+    pixels = read_image(tmp_path / "a.tif").pixels
+    assert pixels.shape == (3, 4, 3)
+    assert pixels[:, 0].tolist() == [[255, 0, 255], [0, 0, 0], [255, 255, 255]]
+
+
 def test_white_is_zero_is_inverted(tmp_path: Path) -> None:
     for dtype in (np.uint8, np.uint16, np.bool_, np.int8, np.float32):
         data = np.array([[0, 1], [1, 0]], dtype)

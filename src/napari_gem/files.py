@@ -24,7 +24,7 @@ GEO_TAGS = {33550: "d", 33922: "d", 34264: "d", 34735: "H", 34736: "d", 34737: "
 RESOLUTION_UNITS = {2: 25.4, 3: 10.0}
 """TIFF 6.0 ResolutionUnit (inch, centimetre) in millimetres."""
 
-MINISWHITE, RGB, PALETTE, YCBCR = 0, 2, 3, 6
+MINISWHITE, RGB, PALETTE, SEPARATED, YCBCR = 0, 2, 3, 5, 6
 """TIFF 6.0 PhotometricInterpretation."""
 
 CENTIMETRES = {
@@ -157,12 +157,15 @@ def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
         if pixels.ndim != len(axes):
             raise GemError(f"'{path.name}' has axes that do not fit its shape.")
         page = tiff.pages.first
-        rgb = "S" in axes and is_color(page)
+        inks = "S" in axes and is_cmyk(page)
+        rgb = inks or ("S" in axes and is_color(page))
         for name in "YXS" if rgb else "YX":
             if name in axes:
                 pixels = np.moveaxis(pixels, axes.index(name), -1)
                 axes = axes.replace(name, "") + name
-        if rgb and not any(kind in ALPHA for kind in page.extrasamples):
+        if inks:
+            pixels = _print(pixels)
+        elif rgb and not any(kind in ALPHA for kind in page.extrasamples):
             pixels = pixels[..., :3]
         if page.photometric == PALETTE and page.colormap is not None:
             pixels, rgb = _paint(pixels, page.colormap), True
@@ -183,6 +186,22 @@ def is_color(page: TiffPage) -> bool:
     """Tell whether the samples of a page are red, green, blue and perhaps alpha."""
     # tifffile decodes the YCbCr of JPEG to RGB
     return page.photometric in (RGB, YCBCR) and page.samplesperpixel in (3, 4)
+
+
+def is_cmyk(page: TiffPage) -> bool:
+    """Tell whether the samples of a page are cyan, magenta, yellow and black."""
+    four = page.photometric == SEPARATED and page.samplesperpixel == 4
+    return bool(four and page.dtype == np.uint8)
+
+
+def _print(inks: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Turn (..., 4) parts of ink to red, green and blue."""
+    from PIL import Image
+
+    rows = np.ascontiguousarray(inks).reshape(-1, inks.shape[-2], 4)
+    size = rows.shape[1], rows.shape[0]
+    shown = Image.frombytes("CMYK", size, rows.tobytes()).convert("RGB")
+    return np.asarray(shown).reshape(*inks.shape[:-1], 3)
 
 
 def _paint(pixels: NDArray[Any], colormap: NDArray[Any]) -> NDArray[np.uint8]:

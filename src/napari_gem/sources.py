@@ -15,6 +15,7 @@ from napari_gem.files import (
     MINISWHITE,
     PALETTE,
     SUFFIXES,
+    is_cmyk,
     is_color,
     pixel_size_of,
 )
@@ -257,10 +258,10 @@ def _open_tiff(path: Path, index: tuple[int, ...]) -> Source | None:
         pixels = series.shape[axes.index("y")] * series.shape[axes.index("x")]
         if pixels <= LARGE:
             return None
-        if page.photometric in (PALETTE, MINISWHITE):
+        if page.photometric in (PALETTE, MINISWHITE) or is_cmyk(page):
             raise GemError(
-                f"'{path.name}' has a palette, or white as its smallest value, and is "
-                "too large to be read at once. Save it as RGB or grey."
+                f"'{path.name}' has a palette, inks (CMYK), or white as its smallest "
+                "value, and is too large to be read at once. Save it as RGB or grey."
             )
         color = "s" in axes and is_color(page)
         alpha = any(kind in ALPHA for kind in page.extrasamples)
