@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -39,7 +37,9 @@ from napari_gem.large import segment_large_steps
 from napari_gem.references import refer_zarr
 from napari_gem.steps import run
 from napari_gem.text import parse_prompts
-from napari_gem.types import EncodeParameters, GemError, GemParameters
+from napari_gem.types import EncodeParameters, GemError, GemParameters, Request
+from napari_gem.worker import Session
+from tests.dask_processes import Processes
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -55,49 +55,6 @@ ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 130, 3)).astype(np.uint8)
 SHOWN = stretch(PIXELS)
 WORKERS = 3
-
-
-class Processes:
-    """A scheduler and its workers."""
-
-    def __init__(self, folder: Path, workers: int) -> None:
-        self._folder = folder
-        self._file = folder / "scheduler.json"
-        self.workers: list[subprocess.Popen] = []
-        self.scheduler = self._start("scheduler", "--port", "0", "--host", "127.0.0.1")
-        for _ in range(workers):
-            self.add()
-
-    @property
-    def address(self) -> str:
-        until = time.monotonic() + 120
-        while not self._file.is_file() and time.monotonic() < until:
-            time.sleep(0.05)
-        return json.loads(self._file.read_text())["address"]
-
-    def add(self, path: str = "") -> subprocess.Popen:
-        """Start a worker, with one more place that Python looks at first."""
-        options = "--nthreads", "1", "--no-nanny", "--memory-limit", "0"
-        self.workers.append(self._start("worker", *options, path=path))
-        return self.workers[-1]
-
-    def end(self) -> None:
-        for process in (*self.workers, self.scheduler):
-            process.kill()
-            process.wait()
-
-    def _start(self, kind: str, *options: str, path: str = "") -> subprocess.Popen:
-        source = str(Path(napari_gem.__file__).parents[1])
-        more = {
-            "PYTHONPATH": os.pathsep.join([path, source] if path else [source]),
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, "-m", "dask", kind, *options, "--no-dashboard"]
-        command += ["--scheduler-file", str(self._file)]
-        with (self._folder / "log.txt").open("a") as log:
-            return subprocess.Popen(
-                command, stdout=log, stderr=log, env=os.environ | more
-            )
 
 
 @pytest.fixture(scope="module")
@@ -342,6 +299,35 @@ def test_results_that_are_not_wanted_any_more_are_not_written(
     assert not (tmp_path / "out").exists()
     run(cluster.report_steps())  # after what the workers had still to do
     assert not (tmp_path / "out").exists()
+
+
+def test_the_worker_of_the_widget_has_a_cluster_encode(
+    processes: Processes, model: Model, tmp_path: Path
+) -> None:
+    pixels = tmp_path / "pixels.npy"
+    np.save(pixels, PIXELS)
+    request = Request(
+        run=1,
+        pixels=str(pixels),
+        appearance=SHOWN,
+        prompts=parse_prompts(["cat", "dog"]),
+        model=model.card.weights.partition(":")[2],
+        device=processes.address,
+        encode=ENCODE,
+    )
+    found = []
+    for device in (processes.address, "cpu"):
+        session = Session(tmp_path)
+        told = []
+        done = run(session.steps(replace(request, device=device)), told.append)
+        assert max(one.done for one in told if one.stage == "Encoding") > 20
+        found.append((done.recipe.device, np.load(done.labels)))
+        words = replace(
+            request, device=device, pixels="", image=done.image, run=2, preview=True
+        )
+        assert not run(session.steps(words)).encoded
+    assert [device for device, _ in found] == ["dask", "cpu"]
+    assert (found[0][1] == found[1][1]).mean() > 0.999
 
 
 def test_the_command_line_tells_what_is_missing(

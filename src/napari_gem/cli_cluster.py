@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from napari_gem.cluster import WAITING, Cluster
+from napari_gem.cluster import WAITING
 from napari_gem.filling import fill_here
+from napari_gem.placing import connected, is_cluster, place_steps
 from napari_gem.steps import run
+from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from napari_gem.cli_image import View
-    from napari_gem.cluster_schedule import OnCluster
+    from napari_gem.cluster import Cluster
     from napari_gem.filling import Filling
     from napari_gem.models import Model
+    from napari_gem.scheduling import Schedule
     from napari_gem.types import Progress
 
 
@@ -53,7 +56,7 @@ class Places:
 
     def prepare(
         self, model: Model, precision: str, view: View
-    ) -> tuple[Model, OnCluster | None]:
+    ) -> tuple[Model, Schedule | None]:
         """Give the model and the schedule for `napari_gem.encoding.encode_steps`.
 
         Parameters
@@ -65,12 +68,8 @@ class Places:
         view
             The image, which workers may see.
         """
-        if self._cluster is None:
-            return model, None
-        from napari_gem.cluster_schedule import OnCluster  # needs dask
-
-        there = run(self._cluster.model_steps(model, precision), self.show)
-        return there, OnCluster(self._cluster, there, view.reference)
+        steps = place_steps(self._cluster, model, precision, lambda: view.reference)
+        return run(steps, self.show)
 
     def filling(self) -> Filling:
         """Say who writes the results of large images."""
@@ -88,10 +87,11 @@ def places(address: str, show: Callable[[Progress], object]) -> Iterator[Places]
     Raises
     ------
     GemError
-        As `Cluster`.
+        If this is no address, or as `napari_gem.cluster.Cluster`.
     """
-    if not address:
-        yield Places(None, show)
-        return
-    with Cluster(address) as cluster:
+    if address and not is_cluster(address):
+        raise GemError(
+            f"The scheduler '{address}' came; expected an address as tcp://host:port."
+        )
+    with connected(address) as cluster:
         yield Places(cluster, show)

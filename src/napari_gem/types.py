@@ -592,7 +592,8 @@ class Request:
     model
         Id, or path of a file or folder.
     device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or the address of a dask
+        scheduler, whose workers encode the image.
     precision
         ``auto``, ``float32``, ``bfloat16``, ``float16``.
     encode, score

@@ -51,8 +51,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.cluster import Cluster
     from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import Model
+    from napari_gem.scheduling import Schedule
     from napari_gem.types import (
         Appearance,
         EncodeParameters,
@@ -121,6 +123,7 @@ class _Wanted:
     parameters: EncodeParameters
     region: Region | None
     digest: str
+    schedule: Schedule | None
 
 
 class ImageCache:
@@ -229,12 +232,25 @@ class Session:
         self, request: Request
     ) -> Generator[Progress, None, tuple[str, Part, bool]]:
         """Encode what is asked, unless it is encoded already."""
+        from napari_gem.placing import connected
+
+        with connected(request.device) as cluster:
+            return (yield from self._encode_on_steps(request, cluster))
+
+    def _encode_on_steps(
+        self, request: Request, cluster: Cluster | None
+    ) -> Generator[Progress, None, tuple[str, Part, bool]]:
         from napari_gem.pipeline import restrict
+        from napari_gem.placing import place_steps
         from napari_gem.reading import hash_steps, held_picture
+        from napari_gem.references import refer
 
         pixels = load_array(Path(request.pixels), mapped=True)
         check_image(pixels, request.appearance)
         model = yield from self._load_steps(request)
+        model, schedule = yield from place_steps(
+            cluster, model, request.precision, lambda: refer(pixels, request.pixels)
+        )
         parameters = request.encode or model.card.encode
         if request.detail:
             zoom = model.backbone.patch_size / request.detail
@@ -251,7 +267,9 @@ class Session:
             whole = image.parts[None]
             image.add(region, Part(restrict(whole.features, region), whole.scores))
         elif region not in image.parts:
-            what = _Wanted(pixels, request.appearance, parameters, region, found)
+            what = _Wanted(
+                pixels, request.appearance, parameters, region, found, schedule
+            )
             features, new = yield from self._features_steps(model, what, image)
             # the file of the pixels goes away
             features = replace(features, picture=held_picture(features.picture))
@@ -284,12 +302,17 @@ class Session:
                     region=wanted.region,
                     partial=image.partial,
                     digest=wanted.digest,
+                    schedule=wanted.schedule,
                 )
                 return features, True
         except CacheError as error:
             notice = f"{error} The encoded image is kept in memory only."
         features = yield from encode_steps(
-            model, *what, region=wanted.region, partial=image.partial
+            model,
+            *what,
+            region=wanted.region,
+            partial=image.partial,
+            schedule=wanted.schedule,
         )
         if notice:
             features = replace(features, notices=(*features.notices, notice))
@@ -317,7 +340,10 @@ class Session:
 
     def _load_steps(self, request: Request) -> Generator[Progress, None, Model]:
         from napari_gem.models import find_model, load_model_steps
+        from napari_gem.placing import is_cluster
 
+        if is_cluster(request.device):  # here it only reads words
+            request = replace(request, device="auto", precision="auto")
         card = find_model(request.model, request.architecture)
         key = (card, request.device, request.precision, _files_state(card))
         if self._model is None or self._model_key != key:

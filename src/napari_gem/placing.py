@@ -1,0 +1,69 @@
+"""Where an image is encoded: in this process, or by the workers of a dask cluster."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from napari_gem.cluster import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from napari_gem.models import Model
+    from napari_gem.references import ImageReference
+    from napari_gem.scheduling import Schedule
+    from napari_gem.types import Progress
+
+
+def is_cluster(device: str) -> bool:
+    """Tell whether a device is the address of a dask scheduler."""
+    return "://" in device
+
+
+@contextmanager
+def connected(address: str) -> Iterator[Cluster | None]:
+    """Connect to a cluster; None if the address is none, such as ``auto``.
+
+    Raises
+    ------
+    GemError
+        As `napari_gem.cluster.Cluster`.
+    """
+    if not is_cluster(address):
+        yield None
+        return
+    with Cluster(address) as cluster:
+        yield cluster
+
+
+def place_steps(
+    cluster: Cluster | None,
+    model: Model,
+    precision: str,
+    image: Callable[[], ImageReference | None],
+) -> Generator[Progress, None, tuple[Model, Schedule | None]]:
+    """Give the model and the schedule for `napari_gem.encoding.encode_steps`.
+
+    Parameters
+    ----------
+    cluster
+        A connection; None for this process.
+    model
+        Loaded here.
+    precision
+        As of `Cluster.model_steps`.
+    image
+        Tells where workers may find the image.
+
+    Yields
+    ------
+    Progress
+        As `Cluster.model_steps`.
+    """
+    if cluster is None:
+        return model, None
+    from napari_gem.cluster_schedule import OnCluster  # needs dask
+
+    there = yield from cluster.model_steps(model, precision)
+    return there, OnCluster(cluster, there, image())
