@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_gem.cluster import WAITING
-from napari_gem.filling import fill_here
 from napari_gem.placing import connected, is_cluster, place_steps
 from napari_gem.steps import run
 from napari_gem.types import GemError
@@ -73,6 +72,8 @@ class Places:
 
     def filling(self) -> Filling:
         """Say who writes the results of large images."""
+        from napari_gem.filling import fill_here
+
         if self._cluster is None:
             return fill_here
         from napari_gem.cluster_filling import FillOnCluster  # needs dask
