@@ -32,6 +32,7 @@ from napari_gem.cluster_schedule import OnCluster
 from napari_gem.cluster_worker import fill_part
 from napari_gem.encoding import encode_steps
 from napari_gem.feature_cache import FeatureCache
+from napari_gem.filling import fill_here
 from napari_gem.image import stretch
 from napari_gem.large import segment_large_steps
 from napari_gem.references import refer_zarr
@@ -378,11 +379,28 @@ def test_a_worker_that_is_killed_changes_nothing(
     expected: Features,
     scene: zarr.Array,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
+    monkeypatch.setattr(zarr_results, "CHUNK", 16)
     steps = on_cluster(cluster, model, scene, tmp_path / "cache")
     until(steps, 3)
     processes.workers[0].kill()
-    assert same(run(steps), expected)
+    features = run(steps)
+    assert same(features, expected)
+    labels = []
+    for filling in (FillOnCluster(cluster), fill_here):
+        out = tmp_path / str(len(labels))
+        steps = segment_large_steps(
+            model, features, parse_prompts(["cat", "dog"]), out, filling=filling
+        )
+        while next(steps).stage != "Scoring":
+            pass
+        if not labels:
+            processes.workers[1].kill()
+        run(steps)
+        labels.append(zarr.open_group(out / "labels.zarr")["0"][:])
+    assert (labels[0] == labels[1]).all()
 
 
 def test_without_workers_it_waits_and_can_be_cancelled(
