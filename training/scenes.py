@@ -389,19 +389,24 @@ def _add_clouds(rng: Generator, image: np.ndarray, labels: np.ndarray) -> None:
 def _fluorescence(rng: Generator, size: int) -> Scene:
     names = CLASSES_OF["fluorescence"]
     count = int(rng.choice([1, 2, 3, 4], p=[0.25, 0.35, 0.28, 0.12]))
-    chosen = set(rng.choice(names, count, replace=False))
+    return _glowing(rng, size, set(rng.choice(names, count, replace=False)), [])
+
+
+def _glowing(
+    rng: Generator, size: int, chosen: set[str], centres: list[np.ndarray]
+) -> Scene:
+    """Paint some classes; cells and nuclei at the given centres, if there are any."""
     wide = 2 * size
     marks = Image.new("L", (wide, wide), 0)
     image = np.zeros((size, size, 3), np.float32)
     grey = rng.random() < 0.15
     colours: dict[str, str] = {}
-    centres: list[np.ndarray] = []
     for name in ("cell", "filament", "mitochondrion", "nucleus", "bacterium", "spot"):
         if name not in chosen:
             continue
         light = Image.new("L", (wide, wide), 0)
         pen, mark = ImageDraw.Draw(light), ImageDraw.Draw(marks)
-        if name == "cell":
+        if name == "cell" and not centres:
             centres = _spread(rng, wide, _count(rng, 3, 9, size), 66)
         if name == "nucleus" and not centres:
             centres = _spread(rng, wide, _count(rng, 4, 14, size), 44)
