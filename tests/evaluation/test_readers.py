@@ -217,6 +217,22 @@ def test_files_without_a_partner_stay_in_the_list(tmp_path: Path) -> None:
     assert found.samples[2].image == root / "images" / "c.png"
 
 
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    root = layouts.folder(tmp_path)
+    layouts.write_image(root / "images" / "a.jpg")
+    with pytest.raises(GemError, match=r"'a.jpg' and 'a.png' in .* the same name"):
+        read_dataset("folder", root)
+
+
+def test_classes_saved_by_another_editor(tmp_path: Path) -> None:
+    path = layouts.folder(tmp_path) / "classes.txt"
+    path.write_text("background\nZelle\n", encoding="utf-8-sig")
+    assert read_dataset("folder", tmp_path).classes[0].background
+    path.write_text("background\nKörper\n", encoding="latin-1")
+    with pytest.raises(GemError, match="save it in UTF-8"):
+        read_dataset("folder", tmp_path)
+
+
 def test_points_at_no_place_are_refused(tmp_path: Path) -> None:
     path = layouts.openimages(tmp_path) / "oidv7-val-annotations-point-labels.csv"
     path.write_text(path.read_text().replace("0.25,0.75", "0.25,left"))

@@ -41,7 +41,7 @@ def test_figures_are_those_of_the_tally_without_the_background() -> None:
         expected = [100 * np.nanmean(by_class[key][1:]) for key in KEYS]
         several = [found[n] for n in FIGURES if n != "calibration error"]
         # the map's values share coarser bins here
-        assert several == pytest.approx(expected, abs=0.2)
+        assert several == pytest.approx(expected, abs=0.5)
         assert found["calibration error"] == pytest.approx(
             100 * tally.overall()["calibration_error"], abs=1e-3
         )

@@ -85,7 +85,7 @@ def pair_listed(
     """
     if not listing.is_file():
         raise GemError(f"There is no list '{listing}' of the images in this split.")
-    lines = listing.read_text(encoding="utf-8").splitlines()
+    lines = read_lines(listing)
     # some lists name mask and other things behind the image
     names = [line.split()[0] for line in lines if line.strip()]
     samples = [
@@ -95,14 +95,39 @@ def pair_listed(
     return _not_empty(samples, listing)
 
 
+def read_lines(path: Path) -> list[str]:
+    """Read a text file, with or without a byte order mark.
+
+    Raises
+    ------
+    GemError
+        If it is not in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise GemError(
+            f"'{path}' cannot be read as text; save it in UTF-8 ({error.reason})."
+        ) from error
+
+
 def _by_name(folder: Path, ending: str) -> dict[str, Path]:
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder).as_posix()
         if ending and place.casefold().endswith(ending.casefold()):
-            found[place[: -len(ending)]] = path
+            name = place[: -len(ending)]
         elif not ending and path.suffix.lower() in SUFFIXES:
-            found[place.removesuffix(path.suffix)] = path
+            name = place.removesuffix(path.suffix)
+        else:
+            continue
+        if name in found:
+            raise GemError(
+                f"'{found[name].name}' and '{path.name}' in '{path.parent}' have the "
+                "same name, so it is not clear which belongs to its partner. Remove "
+                "one."
+            )
+        found[name] = path
     return found
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from napari_gem.evaluation.class_lists import parse_class
 from napari_gem.evaluation.datasets import Dataset, DatasetClass, MaskFormat
-from napari_gem.evaluation.listing import pair_files
+from napari_gem.evaluation.listing import pair_files, read_lines
 from napari_gem.evaluation.metrics import IGNORED
 from napari_gem.types import GemError
 
@@ -42,7 +42,7 @@ def _read_classes(path: Path) -> tuple[tuple[DatasetClass, ...], dict[int, int]]
     classes: list[DatasetClass] = []
     numbers: dict[int, int] = {}
     ignored: list[int] = []
-    for line in filter(str.strip, path.read_text(encoding="utf-8").splitlines()):
+    for line in filter(str.strip, read_lines(path)):
         ignore, numbered = _IGNORE.fullmatch(line), _NUMBERED.fullmatch(line)
         if ignore:
             ignored += map(int, ignore[1].replace(",", " ").split())
