@@ -77,6 +77,7 @@ def test_encode_parameters_out_of_range(change: dict, message: str) -> None:
         ({"synonyms": "best"}, "'best' came for synonyms; expected max or mean"),
         ({"image_weight": nan}, "image weight of nan"),
         ({"image_weight": -11}, "image weight of -11"),
+        ({"absent_weight": -1}, "absent weight of -1"),
         ({"near": nan}, "near"),
         ({"present": 2}, "present"),
         ({"templates": ()}, "There is no template"),

@@ -398,6 +398,26 @@ def test_the_whole_image_may_weigh_the_classes(model: Model) -> None:
     np.testing.assert_allclose(moved[0] - moved[1], expected, atol=1e-3)
 
 
+def test_what_is_probably_absent_is_found_less(model: Model) -> None:
+    features = encode(picture(40, 40), model)
+    vectors = embed_words(model.backbone, ["cat", "dog"], SCORE.templates, model.texts)
+    cosines = dict(zip(("cat", "dog"), vectors @ features.image_embedding, strict=True))
+    there, absent = sorted(cosines, key=lambda word: -cosines[word])
+    limit = float(np.mean([*cosines.values()]))
+    score = replace(SCORE, present=limit, background=())
+    less = replace(score, absent_weight=3.0)
+    before, after = (
+        segment(features, [there, absent], model, parameters=p) for p in (score, less)
+    )
+    assert after.absent == (absent,)
+    moved = np.log(after.probabilities) - np.log(before.probabilities)
+    lost = 3 * SCORE.scale * (limit - cosines[absent])
+    np.testing.assert_allclose(moved[0] - moved[1], lost, rtol=1e-3)
+    shown = [there, Prompt((absent,), examples=(Example((5, 5)),))]
+    kept, same = (segment(features, shown, model, parameters=p) for p in (score, less))
+    np.testing.assert_array_equal(kept.probabilities, same.probabilities)
+
+
 def test_smoothing_and_minimum_size_calm_the_labels(model: Model) -> None:
     features = encode(picture(120, 120), model)
     prompts = ["cat", "dog", "house"]

@@ -9,6 +9,7 @@ from napari_gem.scores import (
     in_image,
     min_max,
     near_duplicates,
+    shortfalls,
 )
 from napari_gem.tiles import unit
 
@@ -44,6 +45,21 @@ def test_what_the_whole_image_adds() -> None:
     cosines = [float(word @ image) for word in words]
     expected = [-0.3 * max(cosines), -0.3 * cosines[0], 0]
     assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_what_classes_lack_to_be_in_the_image() -> None:
+    image, words = vectors(8), vectors(3, 8, seed=1)
+    none = np.empty((0, 8), np.float32)
+    best = max(float(word @ image) for word in words)
+    for limit in (best - 0.1, best + 0.1):
+        found = shortfalls([words, none], none, image, limit)
+        assert np.allclose(found, [max(0, limit - best), 0], atol=1e-6)
+    others = vectors(5, 8, seed=2)
+    middle = float(np.median(others @ image))
+    assert shortfalls([words], others, image, -1)[0] == np.float32(
+        max(0, middle - best)
+    )
+    assert not shortfalls([words], none, image, -1).any()
 
 
 def test_half_precision_features_score_the_same() -> None:

@@ -83,6 +83,7 @@ def check_score(parameters: ScoreParameters) -> None:
             f"'{p.synonyms}' came for synonyms; expected {' or '.join(SYNONYMS)}."
         )
     _check_between("image weight", p.image_weight, -LARGEST_WEIGHT, LARGEST_WEIGHT)
+    _check_between("absent weight", p.absent_weight, 0, LARGEST_WEIGHT)
     _check_between("cosine 'near'", p.near, -1, inf)
     _check_between("cosine 'present'", p.present, -1, 1)
     _check_filled("templates", p.templates)

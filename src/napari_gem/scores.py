@@ -170,17 +170,17 @@ def smoothing_reach(deviation: float) -> int:
     return int(TRUNCATED * deviation + 0.5) if deviation > 0 else 0
 
 
-def probably_absent(
+def shortfalls(
     groups: Sequence[NDArray[np.float32]],
     background: NDArray[np.float32],
     image_embedding: NDArray[np.float32],
     present: float,
-) -> list[bool]:
-    """Tell for each class whether it is probably nowhere in the image.
+) -> NDArray[np.float32]:
+    """Tell how much each class lacks to be in the image, by its best word.
 
-    Its best word is compared with the embedding of the whole image: with the model's
-    limit if that is known, else with the background words, most of which name what
-    is not in the image either.
+    The word is compared with the embedding of the whole image: with the model's limit
+    if that is known, else with the background words, most of which name what is not in
+    the image either.
 
     Parameters
     ----------
@@ -195,18 +195,21 @@ def probably_absent(
 
     Returns
     -------
-    list[bool]
-        One for each class; classes without words are never absent.
+    NDArray[np.float32]
+        (classes,): cosine under the limit, 0 for a class that is probably in the image.
+        Classes without words lack nothing, and so do all if nothing is known.
     """
+    found = np.zeros(len(groups), np.float32)
     limit = present
     if present <= -1:
         if len(background) == 0:
-            return [False] * len(groups)
+            return found
         limit = float(np.median(background @ image_embedding))
-    return [
-        len(group) > 0 and float((group @ image_embedding).max()) < limit
-        for group in groups
-    ]
+    for number, group in enumerate(groups):
+        if len(group):
+            best = float((group @ image_embedding).max())
+            found[number] = max(0.0, limit - best)
+    return found
 
 
 def near_duplicates(

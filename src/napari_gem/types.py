@@ -234,6 +234,11 @@ class ScoreParameters:
         image embedding, which is added to its scores: above 0 what is probably in the
         image counts more (SC-CLIP, arXiv 2411.15869), below 0 it counts less
         (SegEarth-OV, arXiv 2410.01768, for remote sensing).
+    absent_weight
+        Factor on how far the cosine of a class's best word with the image embedding
+        lies under ``present`` (if that is -1, under the median of the background
+        words'), which is taken from its scores: what is probably nowhere in the image
+        is found less. Classes with examples keep their scores.
     refinement
         Steps of a walk among pixels of like colour, at whose end scores are read, so
         that labels end at the edges of the image (`napari_gem.refinement`); 0 reads
@@ -249,6 +254,7 @@ class ScoreParameters:
     smoothing: float = 0.0
     synonyms: Synonyms = "max"
     image_weight: float = 0.0
+    absent_weight: float = 0.0
     refinement: int = 0
 
 

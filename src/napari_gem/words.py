@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.scores import image_offsets, in_image, near_duplicates, probably_absent
+from napari_gem.scores import image_offsets, in_image, near_duplicates, shortfalls
 from napari_gem.text import embed_steps, embed_words
 from napari_gem.types import Features, GemError, Progress, Prompt, ScoreParameters
 
@@ -87,7 +87,7 @@ def word_steps(
         for prompt in prompts
     ]
     background = _embed(model, words, parameters) if words else none
-    absent = probably_absent(
+    lacking = shortfalls(
         groups, background, features.image_embedding, parameters.present
     )
     if len(background) and typed:
@@ -106,7 +106,10 @@ def word_steps(
         background = background[there]
     groups.append(background)
     offsets = image_offsets(groups, features.image_embedding, parameters.image_weight)
-    return Words(groups, absent, offsets)
+    # an example says that the class is there
+    shown = np.array([bool(prompt.examples) for prompt in prompts])
+    offsets[:-1] -= np.where(shown, 0, np.float32(parameters.absent_weight) * lacking)
+    return Words(groups, (lacking > 0).tolist(), offsets)
 
 
 def _embed(
