@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_gem._version import __version__
 from napari_gem.models import Model
 from napari_gem.scores import ScoreCache
 from napari_gem.types import EncodeParameters, GemParameters, ScoreParameters
@@ -49,7 +50,7 @@ from training.withheld import HEAD, Ranked, rank_scene, summary
 BUDGET = 12
 HELD_OUT = "held-out"
 EVERY = 99
-VALIDATION, TEST = (3, 1), (10, 3)
+VALIDATION, TEST, FEW = (3, 1), (10, 2), (1, 1)
 """Held-out scenes of each domain, and scenes of each shifted set."""
 
 
@@ -142,6 +143,17 @@ INGREDIENTS = Rival(
         "iterations": (0,),
     },
 )
+PRESET: dict[str, Any] = {
+    "refinement": 10,
+    "temperature_scale": 12.0,
+    "absent_weight": 4.0,
+    "background_weight": 0.5,
+    "neighbours": 1.0,
+    "repair": 2.0,
+    "iterations": 0,
+}
+"""What `INGREDIENTS` chose for docs/ablation.md; tests hold its quality."""
+
 ALONE: dict[str, dict[str, Any]] = {
     "refinement 10": {"refinement": 10},
     "absent weight 2": {"absent_weight": 2.0},
@@ -542,25 +554,37 @@ def write(path: Path, text: str) -> None:
     path.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
 
 
-def run(bench: Bench, *, quick: bool = False) -> str:
-    """Tune, measure and return the tables as Markdown."""
+def run(bench: Bench, *, quick: bool = False, methods: bool = False) -> str:
+    """Tune, measure and return the tables as Markdown.
+
+    Parameters
+    ----------
+    bench : Bench
+        What measures.
+    quick : bool
+        Whether to take few scenes, and `methods` alone.
+    methods : bool
+        Whether to leave out all rows but the methods.
+    """
     started = time.monotonic()
     model = load_run(bench.name)
     base = plain_gem(model)
     chosen = _tune_all(
-        bench, gather("validation", *((1, 1) if quick else VALIDATION)), base
+        bench, gather("validation", *(FEW if quick else VALIDATION)), base
     )
-    scenes = gather("test", *((1, 1) if quick else TEST))
-    rows = rows_of(model, chosen, quick=quick)
-    counts = bench.measure("test", scenes, [row.setting for row in rows])
-    _tell("test scenes", started)
+    scenes = gather("test", *(FEW if quick else TEST))
+    rows = rows_of(model, chosen, quick=quick or methods)
+    counts = []
+    for part in dict.fromkeys(row.part for row in rows):
+        some = [row.setting for row in rows if row.part == part]
+        counts += bench.measure("test", scenes, some)
+        _tell(f"measured: {PARTS[part]}", started)
     measured = Measured(scenes, rows, counts)
-    clicks = withheld(bench, {"GEM": base, FULL: chosen[FULL]}, 1 if quick else 8)
+    clicks = withheld(bench, {"GEM": base, FULL: chosen[FULL]}, 1 if quick else 4)
     held_out, shifted = scenes.of([HELD_OUT]), scenes.of(SETS)
     lines = [
-        f"Model `{model.card.id}`, weights {model.revision}. "
-        f"{len(held_out)} held-out and {len(shifted)} shifted test scenes. "
-        f"Took {(time.monotonic() - started) / 60:.0f} minutes.",
+        f"Model `{model.card.id}`, weights {model.revision}, napari-gem {__version__}. "
+        f"{len(held_out)} held-out and {len(shifted)} shifted test scenes.",
         "",
         "What each method chose on validation scenes:",
         "",
@@ -578,6 +602,7 @@ def run(bench: Bench, *, quick: bool = False) -> str:
             lines += table(measured, places, part)
     lines += ["### Each shifted set", "", *by_set(measured)]
     lines += ["### Three clicks on a class that was withheld", "", *clicks]
+    _tell("all", started)
     return "\n".join(lines)
 
 
@@ -609,13 +634,14 @@ def main() -> None:
     )
     parser.add_argument("--model", default="embedded", help="id or exported folder")
     parser.add_argument("--quick", action="store_true", help="few scenes and settings")
+    parser.add_argument("--methods", action="store_true", help="no other rows")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--keep", type=Path, help="folder to go on from")
     parser.add_argument("--write", type=Path, help="page whose tables are replaced")
     arguments = parser.parse_args()
     bench = Bench(arguments.model, arguments.processes, arguments.keep)
     try:
-        text = run(bench, quick=arguments.quick)
+        text = run(bench, quick=arguments.quick, methods=arguments.methods)
     finally:
         bench.close()
     if arguments.write:

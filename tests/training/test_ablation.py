@@ -17,6 +17,7 @@ from training.ablation import (
     END,
     FULL,
     INGREDIENTS,
+    PRESET,
     RIVALS,
     Bench,
     Scenes,
@@ -24,11 +25,13 @@ from training.ablation import (
     added_up,
     plain_gem,
     rows_of,
+    spelled,
     tune,
     write,
 )
 from training.counts import Counts
 
+PAGE = Path(__file__).parents[2] / "docs" / "ablation.md"
 MODEL: Any = SimpleNamespace(card=find_model("embedded"))
 
 
@@ -83,7 +86,7 @@ def test_a_change_that_no_record_has_is_an_error(base: Setting) -> None:
 
 
 def test_adding_up_ends_at_the_full_preset(base: Setting) -> None:
-    full = base.but(refinement=10, neighbours=1.0, image_weight=0.3)
+    full = base.but(refinement=10, neighbours=1.0, absent_weight=2.0)
     path = added_up(base, full, INGREDIENTS.tries)
     assert [*path.values()][-1] == full and len(path) == 3
     rows = rows_of(MODEL, {**dict.fromkeys(RIVALS, base), FULL: full})
@@ -91,6 +94,11 @@ def test_adding_up_ends_at_the_full_preset(base: Setting) -> None:
     assert len(set(names)) == len(names)
     assert {"GEM, iterations 0", "GEM, depth 7", f"{FULL} preset"} <= set(names)
     assert sum(row.part == "GEM" for row in rows) == 1 + sum(map(len, CURVES.values()))
+
+
+def test_the_page_has_the_preset_that_the_tests_hold(base: Setting) -> None:
+    told = f"- {FULL}: {spelled(base.but(**PRESET), base)}\n"
+    assert told in PAGE.read_text(encoding="utf-8")
 
 
 def test_only_the_printed_part_of_the_page_is_replaced(tmp_path: Path) -> None:
