@@ -594,6 +594,7 @@ def run(bench: Bench, *, quick: bool = False, methods: bool = False) -> str:
         "",
         *goals(measured, held_out, HELD_OUT),
         *goals(measured, shifted, "shifted"),
+        *goals(measured, scenes.of(SETS.keys() - {"mixed"}), "shifted without mixed"),
         "",
     ]
     for title, places in (("Held-out scenes", held_out), ("Shifted scenes", shifted)):
