@@ -12,7 +12,7 @@ import pytest
 
 import napari_gem
 from napari_gem.models import load_model
-from training.ablation import PRESET, Setting, plain_gem
+from training.ablation import PRESET, plain_gem
 from training.counts import FIGURES, count_scene, figures
 from training.evaluate import Result, encode_scene, evaluate, methods, tables
 from training.make_test_scenes import PER_DOMAIN, load_scenes
@@ -31,7 +31,7 @@ FLOORS = {
 }
 SHIFTED = ("noise", "crowded")
 FULL_FLOORS = {"mIoU": 39.5, "boundary IoU": 35.5, "AUROC": 89.5, "AP": 67.5}
-LEAST_GAIN, MOST_ABSENT = 11.5, 20.0
+MOST_ABSENT = 20.0
 """Percent, just under and over what is measured on these five scenes."""
 CARD = Path(napari_gem.__file__).parent / "embedded" / "model_card.md"
 # five methods on sixty scenes take minutes on a busy machine, and the first test pays
@@ -73,23 +73,18 @@ def test_the_model_card_tells_what_is_measured(results: dict[str, Result]) -> No
         assert values == pytest.approx(measured, abs=0.01), name
 
 
-def test_the_full_preset_keeps_its_lead_also_on_scenes_unlike_the_training() -> None:
-    """A few scenes of docs/ablation.md, so that a change that hurts quality fails."""
+def test_the_full_preset_keeps_its_measured_quality() -> None:
+    """A few scenes of docs/ablation.md, two unlike the training's."""
     model = load_model("embedded", device="cpu", precision="float32")
+    setting = plain_gem(model).but(**PRESET)
     held_out = [ask_all(s, s.domain) for s in load_scenes()[::PER_DOMAIN]]
     several = [*held_out, *(draw_set(name, "test", 1)[0] for name in SHIFTED)]
-    gem = plain_gem(model)
-
-    def measured(setting: Setting) -> dict[str, float]:
-        encoded = [encode_scene(model, a.scene, setting.encode) for a in several]
-        counts = [
-            count_scene(model, features, asked, setting.score)
-            for asked, features in zip(several, encoded, strict=True)
-        ]
-        return dict(zip(FIGURES, figures(counts)[0].tolist(), strict=True))
-
-    plain, full = measured(gem), measured(gem.but(**PRESET))
-    sys.stdout.write(f"{plain}\n{full}\n")
-    assert all(full[name] >= floor for name, floor in FULL_FLOORS.items()), full
-    assert full["mIoU"] - plain["mIoU"] >= LEAST_GAIN, (plain, full)
-    assert full["absent: max p"] <= MOST_ABSENT
+    counts = [
+        count_scene(
+            model, encode_scene(model, a.scene, setting.encode), a, setting.score
+        )
+        for a in several
+    ]
+    found = dict(zip(FIGURES, figures(counts)[0].tolist(), strict=True))
+    assert all(found[name] >= floor for name, floor in FULL_FLOORS.items()), found
+    assert found["absent: max p"] <= MOST_ABSENT, found
