@@ -5,16 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import tomli_w
 import torch
 
 import napari_gem
-from napari_gem.backbones import build_backbone, check_tower
+from napari_gem.backbones import check_tower
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.catalogue import (
     DOMAINS,
@@ -36,9 +36,7 @@ from napari_gem.types import (
     ModelCard,
     ScoreParameters,
 )
-
-if TYPE_CHECKING:
-    from napari_gem.backbones import Backbone
+from tests.backbones import full_size
 
 CATALOGUE = tomllib.loads(
     (Path(napari_gem.__file__).parent / "models.toml").read_text(encoding="utf-8")
@@ -137,55 +135,38 @@ def test_carried_architectures_are_those_that_open_clip_lacks() -> None:
 
 # --- full size, without memory
 
-# patch, image, channels
-SHAPES = {
-    "ViT-B-32": (32, 224, 512),
-    "ViT-B-16": (16, 224, 512),
-    "ViT-L-14": (14, 224, 768),
-    "ViT-L-14-336": (14, 336, 768),
-    "ViT-H-14": (14, 224, 1024),
-    "ViT-B-16-SigLIP2": (16, 224, 768),
-    "ViT-B-16-SigLIP2-512": (16, 512, 768),
-    "PE-Core-B-16": (16, 224, 1024),
-    "PE-Core-L-14-336": (14, 336, 1024),
-    "ViT-B-16-BiomedBERT-256": (16, 224, 512),
-}
+
+@cache
+def built(architecture: str, gem: GemParameters) -> tuple[Any, ...]:
+    """Patch, image and channels of an architecture that gave features by GEM."""
+    backbone = full_size.build(full_size.build_tower(architecture))
+    side = backbone.patch_size
+    empty = torch.empty(1, 3, 3 * side, 2 * side, device="meta")
+    features = backbone.encode_patches(empty, gem)
+    assert features.patches.shape == (1, 3, 2, backbone.channels)
+    return backbone.patch_size, backbone.image_size, backbone.channels
 
 
-def build(card: ModelCard) -> tuple[Backbone, int]:
-    """Build a card's image tower without memory; also the bytes of its weights."""
-    stated = configuration(card)
-    assert stated is not None
-    open_clip = import_open_clip()
-    parts = open_clip.model
-    width, quick = stated["embed_dim"], card.activation == "QuickGELU"
+@cache
+def weights_size(architecture: str) -> int | None:
+    """Bytes of all weights in full precision; None if the hub has the text tower."""
+    stated = full_size.config(architecture)
+    if "hf_model_name" in stated["text_cfg"]:
+        return None
+    build = import_open_clip().model._build_text_tower
     with torch.device("meta"):
-        tower = parts._build_vision_tower(width, stated["vision_cfg"], quick)
-        text = stated["text_cfg"]
-        towers = [tower]
-        if "hf_model_name" not in text:
-            towers.append(parts._build_text_tower(width, text, quick))
-    clip = SimpleNamespace(visual=tower.eval().requires_grad_(False))
-    tokenizer = SimpleNamespace(context_length=card.context_length)
-    mean, std = card.mean or (0.5,) * 3, card.std or (0.5,) * 3
-    backbone = build_backbone(clip, tokenizer, mean, std)
-    size = sum(p.numel() * 4 for part in towers for p in part.parameters())
-    return backbone, size
+        text = build(stated["embed_dim"], stated["text_cfg"])
+    towers = (full_size.build_tower(architecture), text)
+    return sum(p.numel() * 4 for tower in towers for p in tower.parameters())
 
 
 @pytest.mark.parametrize("card", CARDS, ids=by_id)
 def test_a_model_is_built_from_what_the_catalogue_says(card: ModelCard) -> None:
-    backbone, size = build(card)
-    found = (backbone.patch_size, backbone.image_size, backbone.channels)
-    assert found == SHAPES[card.architecture.removesuffix("-quickgelu")]
-    side = backbone.patch_size
-    features = backbone.encode_patches(
-        torch.empty(1, 3, 3 * side, 2 * side, device="meta"), card.encode.gem
-    )
-    assert features.patches.shape == (1, 3, 2, backbone.channels)
-    text = (configuration(card) or {})["text_cfg"]
-    if "hf_model_name" not in text:
-        assert card.size == pytest.approx(size, rel=0.01)
+    assert configuration(card) == full_size.config(card.architecture)
+    found = built(card.architecture, card.encode.gem)
+    assert found == full_size.SHAPES[card.architecture]
+    size = weights_size(card.architecture)
+    assert size is None or card.size == pytest.approx(size, rel=0.01)
 
 
 # --- the user's own models
