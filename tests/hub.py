@@ -40,6 +40,9 @@ class Hub(ThreadingHTTPServer):
         What users must have to get anything.
     knows_parts
         Whether it sends the rest of a file when asked for that.
+    elsewhere, shown_elsewhere
+        Whether it sends who asks for a large file to another host, as the hub does;
+        the authorizations that were shown there.
     """
 
     daemon_threads = True
@@ -59,6 +62,8 @@ class Hub(ThreadingHTTPServer):
         self.spoiled: set[str] = set()
         self.token = ""
         self.knows_parts = True
+        self.elsewhere = False
+        self.shown_elsewhere: list[str] = []
 
     @property
     def address(self) -> str:
@@ -83,10 +88,15 @@ class Answer(BaseHTTPRequestHandler):
         self.server.asked.append(f"{self.command} {path}")
         name = path.partition("/resolve/")[2].partition("/")[2]
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if self.server.status != 200:
+        if path.startswith("/elsewhere/"):
+            self.server.shown_elsewhere.append(token)
+            self.send_file(path.removeprefix("/elsewhere/"))
+        elif self.server.status != 200:
             self.reply(self.server.status, b"{}", error=self.server.error)
         elif self.server.token not in ("", token):
             self.reply(401, b"{}", error="GatedRepo")
+        elif self.server.elsewhere and len(self.server.files.get(name, b"")) > LARGE:
+            self.send_elsewhere(name)
         elif name in self.server.files:
             self.send_file(name)
         elif path.startswith(("/api/models/tiny/model/tree/", "/tiny/model/resolve/")):
@@ -101,6 +111,17 @@ class Answer(BaseHTTPRequestHandler):
         files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
         info = {"id": "tiny/model", "sha": COMMIT, "siblings": files}
         return json.dumps(info | {"cardData": self.server.card_data}).encode()
+
+    def send_elsewhere(self, name: str) -> None:
+        body = self.server.files[name]
+        self.send_response(302)
+        place = f"http://localhost:{self.server.server_port}/elsewhere/{name}?signed=1"
+        self.send_header("Location", place)
+        self.send_header("Content-Length", "0")
+        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Linked-Size", str(len(body)))
+        self.send_header("X-Linked-ETag", f'"{hashlib.sha256(body).hexdigest()}"')
+        self.end_headers()
 
     def send_file(self, name: str) -> None:
         body = self.server.files[name]

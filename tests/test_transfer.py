@@ -208,6 +208,67 @@ def test_a_full_disk_is_told_and_what_came_is_kept(hub: Hub, tmp_path: Path) -> 
     assert parts(hub)[0][0] > HALF - (2 << 20)
 
 
+# another program takes what is left of the disk while the weights come, and gives it
+# back after the download has failed
+FILLED = f"""
+import os, sys
+from pathlib import Path
+from napari_gem.download import HubFiles, fetch_steps
+from napari_gem.types import GemError
+files = HubFiles("tiny/model", (("{WEIGHTS}",),))
+home = Path(os.environ["HF_HOME"])
+other = home / "other"
+try:
+    for step in fetch_steps(files):
+        if step.done >= {HALF} and not other.exists():
+            free = os.statvfs(home)
+            other.write_bytes(bytes(free.f_bavail * free.f_frsize))
+            print("full", flush=True)
+except GemError as error:
+    sys.stderr.write(str(error))
+(left,) = home.glob("hub/models--tiny--model/blobs/*")
+other.unlink()
+first = next(s.done for s in fetch_steps(files) if s.stage == "Downloading")
+print(left.name.endswith(".incomplete"), first, flush=True)
+"""
+
+
+def small_disk(folder: Path) -> list[str]:
+    """Begin a command that sees a disk of 3 MB there; empty if that is not allowed."""
+    mount = 'mount -t tmpfs -o size=3m tmpfs "$0" && exec "$@"'
+    begin = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount]
+    begin.append(str(folder))
+    try:
+        subprocess.run([*begin, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        return []
+    return begin
+
+
+def test_a_disk_that_fills_up_is_told_and_what_came_is_kept(
+    hub: Hub, tmp_path: Path
+) -> None:
+    begin = small_disk(tmp_path)
+    if not begin:
+        pytest.skip("this system lets no user mount a disk")
+    hub.go_on.clear()
+    process = subprocess.Popen(
+        [*begin, sys.executable, "-c", FILLED],
+        env=os.environ | {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "full\n"
+    hub.go_on.set()
+    out, told = process.communicate(timeout=60)
+    assert "is full (No space left on device)" in told
+    kept, first = out.split()
+    assert kept == "True"
+    assert int(first) >= HALF
+
+
 def test_two_programs_fetch_a_file_once_with_their_token(
     hub: Hub, tmp_path: Path
 ) -> None:
@@ -224,6 +285,17 @@ def test_two_programs_fetch_a_file_once_with_their_token(
     assert [said(process) for process in both] == ["", ""]
     assert sum(size for _, size in parts(hub)) == len(CONTENT)
     assert len(left_over(tmp_path)) == 1
+
+
+def test_weights_come_from_another_host_that_never_sees_the_token(
+    hub: Hub, tmp_path: Path
+) -> None:
+    hub.token, hub.elsewhere, hub.cuts = "secret", True, 1
+    assert said(child(hub, tmp_path, HF_TOKEN="secret")) == ""
+    assert hub.shown_elsewhere == ["", ""]  # the second after the connection broke
+    assert parts(hub)[:2] == [(0, HALF), (HALF, HALF // 2)]
+    (path,) = find_cached(FILES.repository, FILES.groups) or ()
+    assert path.read_bytes() == CONTENT
 
 
 def test_a_proxy_is_used(hub: Hub, tmp_path: Path) -> None:
