@@ -144,7 +144,7 @@ def test_a_model_is_downloaded_exported_removed_and_imported(
 
 def test_own_files_go_on_the_list_and_stay_on_disk(call: Call, tmp_path: Path) -> None:
     weights = tmp_path / "my model.pt"
-    weights.write_bytes(b"weights")
+    weights.write_bytes(b"PK\x03\x04 and so on")
     status, _, error = call("models", "add", weights)
     assert status == 2
     assert "Name its open_clip architecture" in error
@@ -167,8 +167,29 @@ def test_own_files_go_on_the_list_and_stay_on_disk(call: Call, tmp_path: Path) -
     assert f"'{weights}', which is not there" in error
     (tmp_path / "away.pt").rename(weights)
     assert "was not touched" in call("models", "remove", "my-model")[2]
-    assert weights.read_bytes() == b"weights"
+    assert weights.read_bytes() == b"PK\x03\x04 and so on"
     assert "my-model" not in call("models")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("page.pt", b"<html><body>404</body></html>"),
+        ("pointer.safetensors", b"version https://git-lfs.github.com/spec/v1"),
+        ("script.py", b"import os"),
+        ("empty.pt", b""),
+        ("cut.safetensors", b"\xff\xff\0\0\0\0\0\0{"),
+    ],
+)
+def test_what_is_no_weights_file_is_not_put_on_the_list(
+    call: Call, tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    options = ["--architecture", "ViT-B-16"]
+    status, _, error = call("models", "add", tmp_path / name, *options)
+    assert status == 2
+    assert f"{name}' is no weights file of torch or safetensors" in error
+    assert not (tmp_path / "config").exists()
 
 
 @pytest.mark.parametrize(

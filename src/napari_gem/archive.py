@@ -120,13 +120,15 @@ def export_steps(
             f"models download {card.id}"
         )
     if target.exists() and not replace:
-        raise GemError(f"'{target}' is there already. Choose another name.")
+        raise GemError(
+            f"'{target}' is there already. Choose another name, or say --replace."
+        )
     try:
         yield from _write_steps(card, target)
     except OSError as error:
         raise GemError(
-            f"'{target}' cannot be written ({error}). Choose another folder, or make "
-            "room."
+            f"'{target}' cannot be written ({error.strerror}). Choose another folder, "
+            "or make room."
         ) from error
 
 
@@ -154,8 +156,10 @@ def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
             archive = stack.enter_context(ZipFile(source))
             manifest = _read_manifest(archive)
             card = _check(manifest, archive)
-        except (BadZipFile, KeyError, OSError, NotImplementedError, RuntimeError) as e:
-            raise GemError(_unusable(source, str(e))) from e
+        except OSError as error:
+            raise GemError(_unusable(source, error.strerror or str(error))) from error
+        except (BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
+            raise GemError(_unusable(source, str(error))) from error
         except GemError as error:
             raise GemError(_unusable(source, str(error).rstrip("."))) from error
         if is_available(card):
@@ -166,8 +170,8 @@ def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
             raise GemError(_unusable(source, str(error))) from error
         except OSError as error:
             raise GemError(
-                f"{card.name} cannot be written to the hub's cache ({error}). Make "
-                "room there, or set HF_HOME to another folder."
+                f"{card.name} cannot be written to the hub's cache ({error.strerror}). "
+                "Make room there, or set HF_HOME to another folder."
             ) from error
     return card
 

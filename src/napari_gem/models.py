@@ -26,7 +26,7 @@ from napari_gem.catalogue import (
 )
 from napari_gem.catalogue import open_clip_architectures as _architectures
 from napari_gem.download import DownloadNeeded
-from napari_gem.own_models import add_own
+from napari_gem.own_models import add_own, check_begin
 from napari_gem.steps import run
 from napari_gem.types import GemError, ModelCard, Progress
 
@@ -302,13 +302,14 @@ def add_file(
     Raises
     ------
     GemError
-        If there is no such file or architecture, another model has the name, or the
-        list cannot be written.
+        If there is no such file or architecture, the file is none of weights, another
+        model has the name, or the list cannot be written.
     """
     found = find_model(str(path), architecture)
     kind, _, place = found.weights.partition(":")
     if kind != "file":
         raise GemError(f"'{path}' is no weights file. Give one, such as model.pt.")
+    check_begin(Path(place))
     name = " ".join((name or found.name).split())
     id_ = name.replace(" ", "-")
     if any(id_.casefold() == card.id.casefold() for card in list_models()):

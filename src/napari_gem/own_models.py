@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import tomllib
 from functools import lru_cache
@@ -18,6 +19,38 @@ FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
 """Environment variable: folder for settings and the user's own catalogue."""
 
 FILE_NAME = "models.toml"
+
+
+_BEGINS = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]", re.DOTALL)
+"""How files of `torch.save` begin: a zip, or a pickle of older versions."""
+
+
+def check_begin(path: Path) -> None:
+    """Refuse a file that does not begin as weights do; the rest is read when it loads.
+
+    Web pages and pointers of git-lfs in the place of weights are found so.
+
+    Raises
+    ------
+    GemError
+        If it is no such file or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(9)
+        size = path.stat().st_size
+    except OSError as error:
+        raise GemError(f"'{path}' cannot be read ({error.strerror}).") from error
+    if path.suffix == ".safetensors":
+        # the length of the header, then the header
+        fits = begin[8:] == b"{" and int.from_bytes(begin[:8], "little") < size
+    else:
+        fits = bool(_BEGINS.match(begin))
+    if not fits:
+        raise GemError(
+            f"'{path}' is no weights file of torch or safetensors. Give such a file; "
+            "if it should be one, download it again, the file itself and not its page."
+        )
 
 
 def config_folder() -> Path:

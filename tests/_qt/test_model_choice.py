@@ -28,6 +28,7 @@ from tests.test_archive import fill
 
 REMOTE = "chendelong/RemoteCLIP-ViT-B-32"
 BUTTONS = QMessageBox.StandardButton
+WEIGHTS = b"PK\x03\x04 and so on"
 
 
 @pytest.fixture
@@ -181,7 +182,7 @@ def test_a_model_outside_the_catalogue_promises_its_size(choice):
 
 def test_an_own_model_is_chosen_with_its_architecture_or_without(choice, tmp_path):
     path = tmp_path / "a.pt"
-    path.touch()
+    path.write_bytes(WEIGHTS)
     add_file(path, "ViT-B-32", name="mine")
     choice.combo.reload()
     count = choice.combo.count()
@@ -192,7 +193,7 @@ def test_an_own_model_is_chosen_with_its_architecture_or_without(choice, tmp_pat
 
 def test_an_own_file_that_is_gone_is_no_download(choice, tmp_path):
     path = tmp_path / "a.pt"
-    path.touch()
+    path.write_bytes(WEIGHTS)
     add_file(path, "ViT-B-32", name="mine")
     choice.combo.reload()
     choose(choice, "mine")
@@ -304,7 +305,7 @@ def test_a_file_is_asked_about_added_and_taken_off(
     qtbot, choice, tmp_path, monkeypatch
 ):
     path = tmp_path / "my weights.pt"
-    path.write_bytes(b"weights")
+    path.write_bytes(WEIGHTS)
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *a, **k: (str(path), ""))
 
     def fill_in():
@@ -333,7 +334,7 @@ def test_a_file_is_asked_about_added_and_taken_off(
     assert choice.remove.text() == "Take off the list: my weights…"
     choice.remove.trigger()
     assert choice.named() == NamedModel("embedded")
-    assert path.read_bytes() == b"weights"
+    assert path.read_bytes() == WEIGHTS
 
 
 def test_the_box_tells_what_the_hub_said(qtbot):
