@@ -2,10 +2,12 @@
 
 One image of 448 x 448 pixels (batch 1; on a GPU 32 too) goes through the image tower by
 GEM, as users have it. Operations are counted by torch; the share is what is achieved of
-the rate of a large matrix product in the same precision. Rounds of product and models
-alternate, so that other load on the machine meets all; the median counts::
+the rate of a large matrix product in the same precision. In each round all precisions
+and their products take turns, so that other load on the machine meets all; medians of
+the rounds count, also of what is compared within one. The time given is shared among
+the models, two rounds at least; the peaks of loading come after it::
 
-    python -m tests.bench_models [--device cuda] [--rounds 5] [MODEL ...]
+    python -m tests.bench_models [--device cuda] [--rounds 7] [--minutes 6] [MODEL ...]
 """
 
 from __future__ import annotations
@@ -27,25 +29,30 @@ import torch
 from torch.nn.functional import cosine_similarity
 from torch.utils.flop_counter import FlopCounterMode
 
-from napari_gem.backbones import build_backbone
+from napari_gem.backbones import Backbone, build_backbone
 from napari_gem.backbones.open_clip_import import import_open_clip
 from tests import peak
 
 MODELS = ("ViT-B-16", "ViT-L-14", "ViT-B-16-SigLIP2", "PE-Core-B-16")
 SIZE = 448
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
-HEAD = "| model | precision | batch | s per image | share of product | cosine |"
+HEAD = (
+    "| model | precision | batch | s per image | share of product | times float32 "
+    "| cosine | rounds |"
+)
 
 
 class Tokenizer:
     context_length = 64
 
 
-def main(models: list[str], device: str, rounds: int) -> None:
-    print(f"{machine(device)}; torch {torch.__version__}, {rounds} rounds")
-    print(f"\n{HEAD}\n|---|---|---|---|---|---|")
-    for name in models:
-        for line in rows(name, device, rounds):
+def main(models: list[str], device: str, rounds: int, minutes: float) -> None:
+    print(f"{machine(device)}; torch {torch.__version__}, at most {rounds} rounds")
+    print(f"\n{HEAD}\n|{'---|' * (HEAD.count('|') - 1)}")
+    end = perf_counter() + 60 * minutes
+    for left, name in zip(range(len(models), 0, -1), models, strict=True):
+        now = perf_counter()
+        for line in rows(name, device, rounds, now + (end - now) / left):
             print(line, flush=True)
     if sys.platform == "linux":
         print(
@@ -57,29 +64,38 @@ def main(models: list[str], device: str, rounds: int) -> None:
         print(f"\nload of the machine at the end: {os.getloadavg()[0]:.1f}")
 
 
-def rows(name: str, device: str, rounds: int) -> list[str]:
+def rows(name: str, device: str, rounds: int, end: float) -> list[str]:
     """Time a model in each precision and batch, and compare it with float32."""
     torch.manual_seed(0)
     clip = import_open_clip().create_model(name, load_weights=False).eval()
     clip.requires_grad_(False).to(device)
-    patch = build_backbone(clip, Tokenizer(), MEAN, STD).patch_size
+    backbones = {
+        kind: build_backbone(
+            deepcopy(clip).to(getattr(torch, kind)), Tokenizer(), MEAN, STD
+        )
+        for kind in kinds(device)
+    }
+    patch = backbones["float32"].patch_size
     side = SIZE // patch * patch
     pixels = torch.rand(1, 3, side, side, device=device)
-    exact = build_backbone(clip, Tokenizer(), MEAN, STD).encode_patches(pixels).patches
+    seen = {kind: b.encode_patches(pixels).patches for kind, b in backbones.items()}
+    with FlopCounterMode(display=False) as counter:
+        backbones["float32"].encode_patches(pixels)
+    work = counter.get_total_flops()
+    batches = (1, 32) if device != "cpu" else (1,)
     found = []
-    for kind in kinds(device):
-        dtype = getattr(torch, kind)
-        backbone = build_backbone(deepcopy(clip).to(dtype), Tokenizer(), MEAN, STD)
-        patches = backbone.encode_patches(pixels).patches.float()
-        cosine = float(cosine_similarity(patches, exact, dim=-1).min())
-        for batch in (1, 32) if device != "cpu" else (1,):
-            images = pixels.expand(batch, -1, -1, -1)
-            seconds, share = timed(
-                lambda b=backbone, i=images: b.encode_patches(i), dtype, device, rounds
-            )
+    for number, batch in enumerate(batches):
+        now = perf_counter()
+        until = now + (end - now) / (len(batches) - number)
+        images = pixels.expand(batch, -1, -1, -1)
+        times = timed(backbones, images, device, rounds, until)
+        for kind, (seconds, share, faster) in shares(
+            times, batch * work, device
+        ).items():
+            cosine = cosine_similarity(seen[kind].float(), seen["float32"], dim=-1)
             found.append(
                 f"| {name} | {kind} | {batch} | {seconds / batch:.4f} | {share:.0%} | "
-                f"{cosine:.5f} |"
+                f"{faster:.2f} | {float(cosine.min()):.5f} | {len(times)} |"
             )
     return found
 
@@ -88,23 +104,55 @@ def kinds(device: str) -> tuple[str, ...]:
     return ("float32", "bfloat16", "float16")[: 3 if device != "cpu" else 2]
 
 
+Times = list[dict[str, tuple[float, float]]]
+
+
 def timed(
-    call: Callable[[], object], dtype: torch.dtype, device: str, rounds: int
-) -> tuple[float, float]:
-    """Give the seconds of a call, and its share of the rate of a matrix product."""
-    with FlopCounterMode(display=False) as counter:
-        call()
-    work = counter.get_total_flops()
-    side = 1536 if device == "cpu" else 8192
-    square = torch.rand(side, side, device=device).to(dtype)
+    backbones: dict[str, Backbone],
+    images: torch.Tensor,
+    device: str,
+    rounds: int,
+    until: float,
+) -> Times:
+    """Time each precision's model and matrix product, round by round; at least two."""
+    side = product_side(device)
+    squares = {
+        kind: torch.rand(side, side, device=device).to(getattr(torch, kind))
+        for kind in backbones
+    }
+    for square in squares.values():
+        square @ square
+    times: Times = []
+    while len(times) < 2 or (len(times) < rounds and perf_counter() < until):
+        times.append(
+            {
+                kind: (
+                    clock(lambda b=backbone: b.encode_patches(images), device),
+                    clock(lambda s=squares[kind]: s @ s, device),
+                )
+                for kind, backbone in backbones.items()
+            }
+        )
+    return times
 
-    def product() -> object:
-        return square @ square
 
-    product()
-    pairs = [(clock(call, device), clock(product, device)) for _ in range(rounds)]
-    shares = [work / ours / (2 * side**3 / theirs) for ours, theirs in pairs]
-    return median(ours for ours, _ in pairs), median(shares)
+def shares(
+    times: Times, work: float, device: str
+) -> dict[str, tuple[float, float, float]]:
+    """Seconds, share of the product's rate, and how many times as fast as float32."""
+    product = 2 * product_side(device) ** 3
+    return {
+        kind: (
+            median(ours[kind][0] for ours in times),
+            median(work / ours[kind][0] / (product / ours[kind][1]) for ours in times),
+            median(ours["float32"][0] / ours[kind][0] for ours in times),
+        )
+        for kind in times[0]
+    }
+
+
+def product_side(device: str) -> int:
+    return 1536 if device == "cpu" else 8192
 
 
 def clock(call: Callable[[], object], device: str) -> float:
@@ -124,7 +172,7 @@ def loading(name: str) -> str:
     text.pop("hf_tokenizer_name", None)
     text.pop("tokenizer_kwargs", None)
     with TemporaryDirectory() as folder:
-        told = peak.measure(peak.write_model(Path(folder), config))
+        told = peak.measure(peak.write_model(Path(folder), config))[0]
     size = told["weights"]
     share = told["peak"] / size
     return f"| {name} | {size / 1e6:.0f} | {share:.2f} x | {told['seconds']:.1f} |"
@@ -146,7 +194,8 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", default=MODELS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default=None)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--minutes", type=float, default=6)
     given = parser.parse_args()
     best = "cuda" if torch.cuda.is_available() else "cpu"
-    main(list(given.models), given.device or best, given.rounds)
+    main(list(given.models), given.device or best, given.rounds, given.minutes)

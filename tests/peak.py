@@ -1,12 +1,13 @@
-"""What loading a model takes: ``python -m tests.peak FOLDER_OR_NAME`` (Linux).
+"""What loading a model takes: ``python -m tests.peak PRECISION FOLDER...`` (Linux).
 
-It prints the peak of memory above what was taken before, the bytes of the weights as
-they stay in memory, and the seconds.
+A line each tells the peak of memory above what was taken before, the bytes of the
+weights as they stay in memory, and the seconds.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -17,13 +18,12 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 
 
-def measure(folder: Path, precision: str = "float32") -> dict[str, float]:
-    """Load a folder's model in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-m", "tests.peak", folder, precision]
+def measure(*folders: Path, precision: str = "float32") -> list[dict[str, float]]:
+    """Load each folder's model in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", "tests.peak", precision, *folders]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    found: dict[str, float] = json.loads(done.stdout)
-    return found
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def write_model(folder: Path, config: dict[str, Any]) -> Path:
@@ -42,19 +42,28 @@ def write_model(folder: Path, config: dict[str, Any]) -> Path:
     return folder
 
 
-def main(folder: str, precision: str) -> None:
-    from napari_gem import load_model
+def main(precision: str, *folders: str) -> None:
     from napari_gem.backbones.open_clip_import import import_open_clip
 
-    import_open_clip()
+    import_open_clip()  # once for all
+    for folder in folders:
+        child = os.fork()
+        if child == 0:
+            print(json.dumps(load(folder, precision)), flush=True)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+
+def load(folder: str, precision: str) -> dict[str, float]:
+    from napari_gem import load_model
+
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before, start = status("VmRSS"), perf_counter()
     model = load_model(folder, device="cpu", precision=precision)
     seconds = perf_counter() - start
     clip: Any = model.backbone._clip
     size = sum(p.numel() * p.element_size() for p in clip.parameters())
-    told = {"peak": status("VmHWM") - before, "weights": size, "seconds": seconds}
-    print(json.dumps(told))
+    return {"peak": status("VmHWM") - before, "weights": size, "seconds": seconds}
 
 
 def status(name: str) -> int:

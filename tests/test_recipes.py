@@ -13,7 +13,7 @@ import pytest
 import tifffile
 
 import napari_gem
-from napari_gem import cli, recipes
+from napari_gem import cli, loading, recipes
 from napari_gem.export import save
 from napari_gem.files import read_image
 from napari_gem.recipes.command import needs_file
@@ -187,6 +187,14 @@ def test_replay_gives_the_same_labels(request, name, image, model, tmp_path):
     np.testing.assert_allclose(again.probabilities, made.probabilities, atol=1e-6)
     assert again.recipe == made.recipe
     assert set(np.unique(made.labels)) == {0, 7 if name == "fancy" else 1}
+
+
+def test_a_recipe_of_a_gpu_is_replayed_without_its_precision(plain, image, monkeypatch):
+    monkeypatch.setattr(loading, "has_precision", lambda name, _: name != "float16")
+    recipe = replace(plain.recipe, precision="float16")
+    again = recipes.replay(recipe, read_image(image).pixels, device="cpu")
+    assert again.recipe.precision == "float32"
+    np.testing.assert_array_equal(again.labels, plain.labels)
 
 
 def test_each_part_of_a_recipe_matters(fancy, image, model):

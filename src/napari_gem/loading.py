@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, field
 from pathlib import Path
+from platform import machine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -130,13 +131,13 @@ def choose_device(name: str) -> torch.device:
 def choose_precision(name: str, device: torch.device) -> str:
     """Turn ``auto`` or the name of a precision into the name of a precision.
 
-    ``auto`` is float16 on CUDA and float32 elsewhere: on a CPU half precision is faster
-    only where it has instructions for it.
+    ``auto`` is float16 on CUDA and float32 elsewhere: on a CPU bfloat16 gains little
+    (docs/speed.md), and with float32 all processors give the same labels.
 
     Raises
     ------
     GemError
-        If there is no such precision, or the device cannot compute with it.
+        If there is no such precision, or the device does not have it.
     """
     if name == "auto":
         return "float16" if device.type == "cuda" else "float32"
@@ -144,14 +145,28 @@ def choose_precision(name: str, device: torch.device) -> str:
         raise GemError(
             f"The precision '{name}' came; expected auto or {', '.join(PRECISIONS)}."
         )
+    if not has_precision(name, device):
+        raise GemError(
+            f"The device {device} cannot compute with {name}, or only very slowly. "
+            "Choose auto or float32."
+        )
+    return name
+
+
+def has_precision(name: str, device: torch.device) -> bool:
+    """Whether a device computes with a precision of `PRECISIONS`.
+
+    An x86 processor without instructions for float16 does so dozens of times slower
+    than with float32; that counts as no.
+    """
+    if name == "float16" and device.type == "cpu" and machine() in ("x86_64", "AMD64"):
+        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
     try:
         one = torch.ones(1, 1, device=device, dtype=PRECISIONS[name])
         float(one @ one)
-    except (RuntimeError, TypeError) as error:
-        raise GemError(
-            f"The device {device} cannot compute with {name}. Choose auto or float32."
-        ) from error
-    return name
+    except (RuntimeError, TypeError):
+        return False
+    return True
 
 
 def describe(card: ModelCard) -> ModelCard:

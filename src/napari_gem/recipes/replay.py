@@ -33,7 +33,8 @@ def replay(
 ) -> Segmentation:
     """Make a result again, or the same for another image.
 
-    With the same image, weights, device and precision the labels are the same.
+    With the same image, weights, device and precision the labels are the same. Where
+    the device lacks the recipe's precision, it computes with its own usual one.
     Examples that are places, not vectors, stand for the same places of the image.
 
     Parameters
@@ -84,7 +85,7 @@ def replay(
         model = load_model(
             model or recipe.model,
             device=device,
-            precision=recipe.precision,
+            precision=_precision(recipe.precision, device),
             architecture=architecture or recipe.architecture,
             download=download,
             progress=progress,
@@ -115,3 +116,11 @@ def replay(
         model, features, recipe.prompts, recipe.score, recipe.label
     )
     return run(scoring, progress)
+
+
+def _precision(told: str, device: str) -> str:
+    from napari_gem.loading import PRECISIONS, choose_device, has_precision
+
+    if told in PRECISIONS and not has_precision(told, choose_device(device)):
+        return "auto"
+    return told
