@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -311,3 +312,15 @@ def test_offline_mode_of_the_environment_is_told(hub: Hub, tmp_path: Path) -> No
     for part in ("offline mode is on", "models import", str(tmp_path / "hub")):
         assert part in told
     assert not hub.asked
+
+
+def test_the_table_of_downloads_names_every_test() -> None:
+    here = Path(__file__)
+    told = (here.parents[1] / "docs/downloads.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", told))
+    own, others = (
+        set(re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.M))
+        for path in (here, here.with_name("test_download.py"))
+    )
+    assert named <= own | others
+    assert own - named == {"test_the_table_of_downloads_names_every_test"}

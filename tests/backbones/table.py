@@ -77,7 +77,7 @@ if __name__ == "__main__":
     parser.add_argument("which", choices=("small", "full"))
     parser.add_argument("names", nargs="*", default=list(full_size.SHAPES))
     parser.add_argument("--gib", type=float, default=16)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     lines = small() if given.which == "small" else full(given.names, given.gib)
     for text in lines:
         print(text, flush=True)

@@ -37,10 +37,12 @@ def backbone(clip: Any) -> Any:
 
 @pytest.mark.parametrize("quick_gelu", [False, True])
 def test_the_models_activation_is_used(quick_gelu: bool) -> None:
-    clip = make_clip({}, quick_gelu)
+    clip = make_clip({"quick_gelu": quick_gelu})
     pixels = make_pixels(1, 4, 4)
     found = make_backbone(clip).encode_patches(pixels).image
     torch.testing.assert_close(found, clip.encode_image(normed(pixels)))
+    kinds = {type(part).__name__ for part in clip.visual.modules()}
+    assert ("QuickGELU" in kinds) == quick_gelu
 
 
 def test_plain_patches_are_the_models_own(clip: Any, backbone: Any) -> None:

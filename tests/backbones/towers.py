@@ -63,7 +63,9 @@ import_open_clip()
 EVA = signature(import_module("timm.models.eva").Eva).parameters
 QK_NORM = {"qk_norm": True} if "qk_norm" in EVA else {}
 TOWERS: dict[str, Tower] = {
-    "OpenAI": {},
+    "LAION": {},
+    "OpenAI": {"quick_gelu": True},
+    "no ln_pre": {"no_ln_pre": True},
     "average": {"pool_type": "avg"},
     "CLIPA": {"pool_type": "avg", "final_ln_after_pool": True, "no_ln_pre": True},
     "layer scale": {"ls_init_value": 0.5},
@@ -99,11 +101,11 @@ TOWERS: dict[str, Tower] = {
 }
 
 
-def make_clip(tower: Tower, quick_gelu: bool = False) -> Any:
+def make_clip(tower: Tower) -> Any:
     """Make the whole model, with a text tower of one layer."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        clip = _timm(tower) if isinstance(tower, tuple) else _native(tower, quick_gelu)
+        clip = _timm(tower) if isinstance(tower, tuple) else _native(tower)
         for tensor in clip.visual.parameters():
             torch.nn.init.normal_(tensor, float(tensor.ndim == 1), 0.15)
     return clip.eval().requires_grad_(False)
@@ -125,9 +127,10 @@ def normed(pixels: torch.Tensor) -> torch.Tensor:
     return (pixels - mean) / std
 
 
-def _native(tower: dict[str, Any], quick_gelu: bool) -> Any:
+def _native(tower: dict[str, Any]) -> Any:
     open_clip = import_open_clip()
     vision = {**NATIVE, **tower}
+    quick_gelu = vision.pop("quick_gelu", False)
     if "attentional_pool" not in tower:
         return open_clip.model.CLIP(CHANNELS, vision, TEXT, quick_gelu)
     decoder = {key: TEXT[key] for key in TEXT if key != "width"} | {"width": CHANNELS}
