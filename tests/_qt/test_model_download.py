@@ -75,7 +75,7 @@ def test_a_model_is_chosen_downloaded_stopped_gone_on_with_and_run(hub, dock, qt
     assert choice.bar.text().startswith("Downloading: ")
     ticks.clear()
     qtbot.wait(500)  # the hub is silent
-    assert len(ticks) > 20, "the viewer waits for the hub"
+    assert len(ticks) > 5, "the viewer waits for the hub"
     timer.stop()
     choice.cancel.click()
     qtbot.waitUntil(lambda: not choice.job.busy)
