@@ -12,7 +12,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_gem.models import load_model
+from napari_gem.models import Model, load_model
+from napari_gem.pipeline import encode, segment
 from napari_gem.scores import ScoreCache
 from napari_gem.segmenting import segment_steps
 from napari_gem.steps import run
@@ -22,14 +23,53 @@ from napari_gem.types import PREVIEW_SIDE, Appearance, Features, Prompt
 WORDS = ("water", "forest", "field", "building", "road", "ship", "cloud", "sand")
 BESIDE = ("nuclei", "spots")
 ROUNDS = (0, 10)
+REPEATS = 4
+CHANGES: tuple[tuple[str, dict[str, float], int], ...] = (
+    ("GEM", {}, 0),
+    ("refinement 10", {}, 10),
+    ("neighbours", {"neighbours": 1.0}, 0),
+    ("repair", {"repair": 2.0}, 0),
+    ("middle", {"middle": 0.1}, 0),
+    ("refinement 10, neighbours, repair", {"neighbours": 1.0, "repair": 2.0}, 10),
+)
 
 
 def main() -> None:
     """Parse the command line, measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", type=int, default=2048, help="pixels")
-    side = parser.parse_args().side
+    parser.add_argument(
+        "--encode", action="store_true", help="what each ingredient adds to a new image"
+    )
+    arguments = parser.parse_args()
     model = load_model("embedded", device="cpu")
+    if arguments.encode:
+        encode_times(model, arguments.side)
+    else:
+        word_times(model, arguments.side)
+
+
+def encode_times(model: Model, side: int) -> None:
+    """Print how long a new image takes: encoded, and segmented by one word."""
+    image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
+    card = model.card
+    taken: dict[str, list[float]] = {name: [] for name, _, _ in CHANGES}
+    for _ in range(REPEATS):  # in turns, since the machine may be busy
+        for name, change, rounds in CHANGES:
+            changed = replace(card.encode, gem=replace(card.encode.gem, **change))
+            score = replace(card.score, refinement=rounds)
+            start = time.perf_counter()
+            features = encode(image, model, parameters=changed)
+            segment(features, [WORDS[0]], model, parameters=score)
+            taken[name].append(time.perf_counter() - start)
+    for name, times in taken.items():
+        print(
+            f"{name}: {min(times):.2f} s, {min(times) / min(taken['GEM']):.2f} of GEM"
+        )
+
+
+def word_times(model: Model, side: int) -> None:
+    """Print how long new words take on an encoded image."""
     random = np.random.default_rng(0)
     patch = model.backbone.patch_size / model.card.encode.zoom
     count = int(side / patch)

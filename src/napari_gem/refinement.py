@@ -17,7 +17,6 @@ import numpy as np
 
 from napari_gem.reading import HELD_PIXELS
 from napari_gem.steps import Clock
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -72,6 +71,13 @@ def shifts(picture: NDArray[np.float32], rounds: int) -> NDArray[np.float32]:
             total.addcmul_(weight, _shifted(padded, offset))
     found: NDArray[np.float32] = total.numpy()
     return found
+
+
+UNKNOWN = (
+    "The image is too large for its pixels to be kept, so labels are not drawn to its "
+    "edges. Segment a part of it, or the file with 'napari-gem segment'."
+)
+"""Notice where refinement is asked for and the features do not know their picture."""
 
 
 class Shifts:
@@ -148,24 +154,14 @@ def shift_steps(
     Returns
     -------
     Shifts or None
-        None for no rounds.
-
-    Raises
-    ------
-    GemError
-        If the features do not know their picture.
+        None for no rounds, or if the features do not know their picture.
     """
-    if rounds == 0:
-        return None
     picture = features.picture
-    if picture is None:
-        raise GemError(
-            "Refinement came for an encoded image without its picture; encode the "
-            "image again, or a smaller part of it, or set refinement to 0."
-        )
+    if rounds == 0 or picture is None:
+        return None
     height, width = features.image_shape
 
-    def strip(rows: slice) -> NDArray[np.float32]:
+    def strip(rows: slice) -> NDArray[np.float16]:
         return _strip(picture, rows, rounds)
 
     if height * width > HELD_PIXELS:
@@ -183,13 +179,14 @@ def shift_steps(
     return Shifts(lambda rows: kept[:, rows], features, rounds, step)
 
 
-def _strip(picture: LazyArray, rows: slice, rounds: int) -> NDArray[np.float32]:
+def _strip(picture: LazyArray, rows: slice, rounds: int) -> NDArray[np.float16]:
     """Shifts of some rows: those of the whole, since a walk goes no further."""
     margin = rounds * max(DISTANCES)
     top = max(0, rows.start - margin)
     seen = np.asarray(picture[top : rows.stop + margin])
     shown = seen.astype(np.float32) / np.float32(255)
-    return shifts(shown, rounds)[:, rows.start - top : rows.stop - top]
+    found = shifts(shown, rounds)[:, rows.start - top : rows.stop - top]
+    return found.astype(np.float16)
 
 
 def _keep_inside(

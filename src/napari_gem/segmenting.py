@@ -13,7 +13,7 @@ from napari_gem.examples import usable, with_vectors
 from napari_gem.patch_scores import patch_scores, probability_strips
 from napari_gem.postprocess.largest import label_type, largest
 from napari_gem.postprocess.small import remove_small
-from napari_gem.refinement import Shifts, shift_steps
+from napari_gem.refinement import UNKNOWN, Shifts, shift_steps
 from napari_gem.regions import inside_rows
 from napari_gem.scores import ScoreCache
 from napari_gem.steps import Clock
@@ -197,6 +197,7 @@ def score_steps(
         ),
         notices=(
             *features.notices,
+            *([UNKNOWN] if rounds and shifts is None else []),
             *notices(
                 model.backbone, prompts, parameters.templates, model.card.known_words
             ),
