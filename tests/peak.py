@@ -57,6 +57,7 @@ def main(precision: str, *folders: str) -> None:
 def load(folder: str, precision: str) -> dict[str, float]:
     from napari_gem import load_model
 
+    load_model(device="cpu", precision=precision)  # imports all that loading needs
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak so far
     before, start = status("VmRSS"), perf_counter()
     model = load_model(folder, device="cpu", precision=precision)

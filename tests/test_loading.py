@@ -557,9 +557,8 @@ def test_loading_takes_little_more_than_the_weights(tmp_path: Path) -> None:
     torch.save(checkpoint, trained / "open_clip_pytorch_model.bin")
     for found in peak.measure(plain, trained):
         assert found["weights"] > 100e6
-        # loaded twice it would be 2; of so small a model what is loaded beside the
-        # weights counts: large ones take less (docs/speed.md)
-        assert found["peak"] < 1.5 * found["weights"]
+        # loaded twice it would be 2; large models take less (docs/speed.md)
+        assert found["peak"] < 1.3 * found["weights"]
 
 
 def test_weights_do_not_follow_their_file(folder: Path, tmp_path: Path) -> None:
