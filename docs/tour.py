@@ -798,6 +798,7 @@ def main(arguments: list[str]) -> int:
     """Take the tour, or a part of it."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["NAPARI_GEM_CONFIG"] = str(Path(folder) / "config")
+        os.environ["NAPARI_GEM_CACHE"] = str(Path(folder) / "features")
         if arguments[:1] == ["--look"]:
             look(*arguments[1:])
             return 0

@@ -235,6 +235,13 @@ def test_ids_titles_and_colors_are_those_of_the_prompts(scene):
         assert json.loads(json.dumps(layer.metadata)) == layer.metadata
 
 
+def test_a_long_class_is_cut_in_the_list_of_layers_only(scene):
+    *_, image = scene
+    first, *_ = results_of(image, "x" * 500)
+    assert first.kwargs["name"] == f"{'x' * 59}… · GEM"
+    assert entry_of(first)["class"] == "x" * 500
+
+
 def test_a_class_is_known_by_its_label_id(scene):
     viewer, _, image = scene
     show(viewer, image, results_of(image, NUCLEUS, FILAMENT))

@@ -28,6 +28,9 @@ KEY = "napari_gem"
 
 LABELS_OPACITY = 0.6
 
+LONGEST_NAME = 60
+"""Characters of a class in the name of its map; the metadata have all of them."""
+
 
 class LayerData(NamedTuple):
     """What napari makes a layer of."""
@@ -35,6 +38,11 @@ class LayerData(NamedTuple):
     data: NDArray[Any]
     kwargs: dict[str, Any]
     kind: Literal["image", "labels"]
+
+
+def short_name(name: str) -> str:
+    """Cut the name of a class for the list of layers."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
 
 
 def result_layers(
@@ -93,7 +101,7 @@ def result_layers(
             image.geometry.place(plane),
             {
                 **image.geometry.transform,
-                "name": f"{prompt.name} · {suffix}",
+                "name": f"{short_name(prompt.name)} · {suffix}",
                 "metadata": {
                     KEY: {
                         "role": "probability",

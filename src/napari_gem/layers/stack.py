@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.layers.results import KEY, LayerData
+from napari_gem.layers.results import KEY, LayerData, short_name
 from napari_gem.layers.source import geometry_of
 
 if TYPE_CHECKING:
@@ -97,4 +97,4 @@ def _entry(result: LayerData, stack: LayerImage) -> dict[str, Any]:
 
 
 def _title(result: LayerData) -> str:
-    return str(result.kwargs["metadata"][KEY].get("class", "labels"))
+    return short_name(str(result.kwargs["metadata"][KEY].get("class", "labels")))
