@@ -15,7 +15,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_gem import cli, cli_image, feature_cache
+from napari_gem import cli_image, feature_cache
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -35,22 +35,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def call(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tiny: Path,
-    tmp_path: Path,
+    call: Call, monkeypatch: pytest.MonkeyPatch, tiny: Path, tmp_path: Path
 ) -> Call:
-    """Run the command line in this process: (status, output, errors)."""
+    """Run the command line, with the small model: (status, output, errors)."""
     monkeypatch.setenv("NAPARI_GEM_CACHE", str(tmp_path / "cache"))
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        more = ["-m", tiny] if arguments[0] == "segment" else []
-        words = ["napari-gem", *map(str, arguments), *map(str, more)]
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
+        more = ("-m", tiny) if arguments[0] == "segment" else ()
+        return call(*arguments, *more)
 
     return run
 

@@ -18,7 +18,6 @@ import zarr
 
 import napari_gem
 from napari_gem import (
-    cli,
     cli_image,
     cluster_filling,
     cluster_schedule,
@@ -74,24 +73,12 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.fixture
 def call(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    model: Model,
-    tmp_path: Path,
+    call: Call, monkeypatch: pytest.MonkeyPatch, model: Model, tmp_path: Path
 ) -> Call:
-    """Run the command line in this process: (status, output, errors)."""
+    """Run the command line with the small model: (status, output, errors)."""
     monkeypatch.setenv("NAPARI_GEM_CACHE", str(tmp_path / "cache"))
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        place = model.card.weights.partition(":")[2]
-        words = ["napari-gem", *map(str, arguments), "-m", place]
-        monkeypatch.setattr(sys, "argv", words)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return run
+    place = model.card.weights.partition(":")[2]
+    return lambda *arguments: call(*arguments, "-m", place)
 
 
 @pytest.fixture

@@ -24,6 +24,7 @@ from napari_gem.models import Model
 from napari_gem.pipeline import segment
 from napari_gem.types import EncodeParameters, Features, ScoreParameters
 from training.captions import PHRASES
+from training.counts import interval
 from training.evaluate import encode_scene, load_run
 from training.make_test_scenes import hard_scenes
 from training.scenes import CLASSES, CLASSES_OF, INDEX, Scene
@@ -111,7 +112,7 @@ def gains(counts: np.ndarray, base: np.ndarray) -> np.ndarray:
             [d * size + rng.integers(0, size, size) for d in range(3)]
         )
         drawn.append(figures(counts[picked]) - figures(base[picked]))
-    return np.percentile(drawn, (2.5, 97.5), axis=0)
+    return np.stack(interval(np.array(drawn)))
 
 
 def settings(model: Model) -> list[Setting]:

@@ -22,6 +22,7 @@ from napari_gem.scores import ScoreCache
 from napari_gem.segmenting import segment_steps
 from napari_gem.steps import run
 from napari_gem.types import EncodeParameters, Example, Prompt, ScoreParameters
+from training.counts import interval
 from training.evaluate import encode_scene
 from training.scenes import CLASSES
 from training.shifted import NEW, WITHHELD, draw_withheld
@@ -125,7 +126,7 @@ def _row(name: str, title: str, found: list[Ranked], median: float) -> str:
     clicks = np.array([ranked.by_clicks for ranked in found])
     rng = np.random.default_rng(0)
     drawn = rng.choice(clicks, (1000, len(clicks))).mean(axis=1)
-    low, high = np.percentile(drawn, (2.5, 97.5))
+    low, high = interval(drawn)
     word = np.mean([ranked.by_word for ranked in found])
     told = f"{clicks.mean():.3f} ({low:.3f} to {high:.3f})"
     cells = (name, title, str(len(found)), f"{word:.3f}", told, f"{median:.3f}")

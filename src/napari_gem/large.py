@@ -62,14 +62,13 @@ def segment_large(
     """Find classes in an image of any size by words, with results on disk.
 
     The image is read tile by tile, its features are kept on disk, and labels and
-    probabilities are written in bands of rows, so that the memory needed does not grow
-    with the image's height.
+    probabilities are written in bands of rows: never a map at full size is in memory.
 
     Parameters
     ----------
     image
         (height, width), or (height, width, 3 or 4) for RGB and RGBA: an array, or
-        anything that is sliced like one (dask, zarr, xarray, memory-mapped files).
+        anything that is sliced like one (dask, zarr, memory-mapped files).
     prompts
         As for `napari_gem.segment`.
     folder

@@ -1,7 +1,7 @@
 """Pixels of any source to what the model sees, a tile at a time.
 
 An image is an array or anything that has ``shape``, ``dtype`` and slices, such as
-arrays of dask, zarr and xarray: only what a tile needs is read, shown as the viewer
+arrays of dask and zarr: only what a tile needs is read, shown as the viewer
 shows it, enlarged and padded. A tile's pixels are those that the whole image,
 enlarged at once, would have there.
 """

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_gem import cli
 from napari_gem.evaluation.datasets import list_kinds
 from napari_gem.evaluation.store import IMAGES, REPORT, RESULTS
 from napari_gem.models import find_model
@@ -29,18 +29,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run the command line in this process: (status, output, errors)."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        typed = ["napari-gem", "evaluate", *map(str, arguments)]
-        monkeypatch.setattr(sys, "argv", typed)
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        said = capsys.readouterr()
-        return int(end.value.code or 0), said.out, said.err
-
-    return run
+def call(call: Call) -> Call:
+    """Run ``evaluate`` in this process: (status, output, errors)."""
+    return partial(call, "evaluate")
 
 
 def test_a_table_results_and_a_report(call: Call, scenes: Path, tmp_path: Path) -> None:

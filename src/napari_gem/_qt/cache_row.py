@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from threading import Thread
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
+from napari_gem._qt.model_job import ModelJob
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from qtpy.QtGui import QShowEvent
 
-    from napari_gem.types import Storage
+    from napari_gem.types import Progress, Storage
 
 
 class CacheRow(QWidget):
@@ -28,10 +28,7 @@ class CacheRow(QWidget):
     """
 
     told = Signal(str, str)
-    """``info`` or ``error``, and a sentence for the user."""
-
-    _measured = Signal(object)
-    _cleared = Signal(object)
+    """``info``, and a sentence for the user."""
 
     def __init__(
         self, storage: Callable[[], Storage], parent: QWidget | None = None
@@ -53,58 +50,50 @@ class CacheRow(QWidget):
             "<p>Encoded images are kept, so that a later session need not encode them "
             "again. Preferences, GEM, say how much they may take, and where.</p>"
         )
-        self._measured.connect(self._on_measured)
-        self._cleared.connect(self._on_cleared)
+        self._job = ModelJob(self)
+        self._job.failed.connect(self._on_failed)
         self.button.clicked.connect(self.clear)
 
     def refresh(self) -> None:
         """Look how much there is."""
-        self._do(lambda cache: sum(cache.entries().values()), self._measured)
+        self._do(lambda cache: sum(cache.entries().values()), self._on_measured)
 
     def clear(self) -> None:
         """Remove all that is not in use."""
-        self.button.setEnabled(False)
-        self._do(lambda cache: cache.clear(), self._cleared)
+        self._do(lambda cache: cache.clear(), self._on_cleared)
 
     def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's name)
         """Look how much there is whenever somebody looks."""
         super().showEvent(event)
         self.refresh()
 
-    def _do(self, what: Callable[..., int], signal: Signal) -> None:
+    def _do(self, what: Callable[..., int], then: Callable[[int], object]) -> None:
         """Call with the cache on a thread: it may hold thousands of files."""
         folder = self._storage().folder
+        self.button.setEnabled(False)
 
-        def work() -> None:
+        def steps() -> Generator[Progress, None, int]:
             from napari_gem.feature_cache import FeatureCache
 
-            found: int | GemError
+            yield from ()
             try:
-                found = what(FeatureCache(folder or None))
-            except GemError as error:
-                found = error
+                return what(FeatureCache(folder or None))
             except OSError as error:
-                found = GemError(f"The encoded images cannot be read ({error}).")
-            try:
-                signal.emit(found)
-            except RuntimeError:  # the widget is gone
-                return
+                message = f"The encoded images cannot be read ({error})."
+                raise GemError(message) from error
 
-        Thread(target=work, name="napari-gem cache", daemon=True).start()
+        self._job.run(steps, then)
 
-    def _on_measured(self, found: int | GemError) -> None:
-        if isinstance(found, GemError):
-            self.label.setText(str(found))
-            self.button.setEnabled(False)
-            return
-        self.label.setText(f"Encoded images on disk: {_size(found)}")
-        self.button.setEnabled(found > 0)
+    def _on_failed(self, sentence: str) -> None:
+        self.label.setText(sentence)
+        self.button.setEnabled(False)
 
-    def _on_cleared(self, found: int | GemError) -> None:
-        if isinstance(found, GemError):
-            self.told.emit("error", str(found))
-        else:
-            self.told.emit("info", f"{_size(found)} of encoded images removed.")
+    def _on_measured(self, size: int) -> None:
+        self.label.setText(f"Encoded images on disk: {_size(size)}")
+        self.button.setEnabled(size > 0)
+
+    def _on_cleared(self, size: int) -> None:
+        self.told.emit("info", f"{_size(size)} of encoded images removed.")
         self.refresh()
 
 

@@ -1,4 +1,4 @@
-"""Downloading, importing and removing models beside the viewer's thread."""
+"""What takes a while beside the viewer's thread: models, clusters, the cache."""
 
 from __future__ import annotations
 

@@ -325,8 +325,8 @@ class GemWidget(QWidget):
         self._examples.follow_view()  # points of the slice that is shown now
         self.refresh()
 
-    def _measure_cache(self) -> None:
-        if self.cache_row.isVisible():
+    def _measure_cache(self, event: Finished) -> None:
+        if event.encoded and self.cache_row.isVisible():
             self.cache_row.refresh()
 
     def _on_image_told(self, kind: str, sentence: str) -> None:
