@@ -379,7 +379,7 @@ def test_detail_is_the_models_until_it_is_chosen(qtbot):
     choice.set_model_patch(8.0)
     assert choice.detail() is None
     assert STEPS[choice.slider.value()] == 8
-    assert choice.value.text() == "8 px per patch · suggested"
+    assert choice.value.text() == "8 px per patch · default"
     choice.set_extent(lambda patch: f"{patch / 4:g} µm")
     choice.slider.setValue(choice.slider.maximum())
     assert choice.detail() == 2
@@ -400,7 +400,7 @@ def test_the_size_of_a_patch_has_the_layers_unit(viewer, make_panel, qtbot):
     )
     panel = make_panel(viewer)
     panel.set_model_patch(16)
-    assert panel.detail_choice.value.text() == "16 px per patch · 4 µm · suggested"
+    assert panel.detail_choice.value.text() == "16 px per patch · 4 µm · default"
     layer.scale = (0.25, 0.5)
     rest(panel, qtbot)
     assert "4 x 8 µm" in panel.detail_choice.value.text()
@@ -409,7 +409,7 @@ def test_the_size_of_a_patch_has_the_layers_unit(viewer, make_panel, qtbot):
     assert "4 µm x 8 mm" in panel.detail_choice.value.text()
     layer.units = ("pixel", "pixel")
     rest(panel, qtbot)
-    assert panel.detail_choice.value.text() == "16 px per patch · suggested"
+    assert panel.detail_choice.value.text() == "16 px per patch · default"
 
 
 def test_the_size_of_a_patch_is_drawn_and_goes_again(make_napari_viewer, qtbot):

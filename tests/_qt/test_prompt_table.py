@@ -948,7 +948,7 @@ def test_it_fits_a_narrow_dock(table):
     header = table.view.header()
     assert header.length() <= table.view.viewport().width()
     for column in (Column.NAME, Column.WORDS):
-        assert table.view.columnWidth(column) >= 50
+        assert table.view.columnWidth(column) >= 45
 
 
 def test_large_fonts_get_room(table, qtbot):

@@ -267,6 +267,20 @@ def _unfold_all(viewer, widget):
     QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
 
 
+def test_the_table_needs_no_scroll_bar_in_the_narrowest_dock(dock, qtbot):
+    viewer, widget = dock
+    viewer.open_sample("napari-gem", "fluorescence")
+    widget.setParent(None, Qt.WindowType.Window)
+    widget.show()
+    hint = widget.minimumSizeHint().width()
+    widget.resize(hint, 800)
+    view = widget.prompt_table.view
+    qtbot.waitUntil(lambda: widget.width() == hint < NARROW)
+    qtbot.wait(50)
+    assert view.header().length() <= view.viewport().width()
+    assert not view.horizontalScrollBar().maximum()
+
+
 def test_every_control_tells_what_it_does(dock):
     _, widget = dock
     kinds = (

@@ -135,7 +135,7 @@ class DetailChoice(QWidget):
             return
         parts = [f"{patch:.3g} px per patch", self._extent(patch)]
         if self._detail is None:
-            parts.append("suggested")
+            parts.append("default")
         self.value.setText(" · ".join(part for part in parts if part))
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 ROWS = 4
 """Rows that are seen at least."""
 
-LETTERS = 7
+LETTERS = 6
 """Letters of a name and of words that are seen at least; else the table scrolls."""
 
 LONGEST_SHARE = "? <0.1 %"
@@ -213,7 +213,7 @@ class PromptView(QTreeView):
         widths = {Column.COLOR: side + CHECK_BOX}
         digit = self.fontMetrics().horizontalAdvance("0")
         longest = self.fontMetrics().horizontalAdvance(LONGEST_SHARE) + digit
-        for column, needed in ((Column.THRESHOLD, 7 * digit), (Column.SHARE, longest)):
+        for column, needed in ((Column.THRESHOLD, 6 * digit), (Column.SHARE, longest)):
             widths[column] = max(needed, header.sectionSizeHint(column))
         rest = self.viewport().width() - sum(widths.values())
         least = LETTERS * digit
