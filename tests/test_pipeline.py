@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import napari_gem
-from napari_gem import segmenting
+from napari_gem import checks
 from napari_gem.image import stretch
 from napari_gem.pipeline import (
     encode,
@@ -254,7 +254,7 @@ def test_features_of_another_model_are_refused(model: Model) -> None:
 def test_too_many_maps_are_refused(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(segmenting, "LARGEST_MAPS", 1000)
+    monkeypatch.setattr(checks, "LARGEST_MAPS", 1000)
     with pytest.raises(GemError, match="fewer classes"):
         segment(picture(20, 20), "cat", model)
 

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 ZOOMS = (1 / 64, 64.0)
 """Smallest and largest factor by which an image is enlarged."""
 
+LARGEST_MAPS = 8 << 30
+"""Bytes that the probability maps of one run may take at most."""
+
 LARGEST_SMOOTHING = 10_000.0
 """Image pixels."""
 
@@ -173,6 +176,31 @@ def check_texts(what: str, texts: object) -> None:
     raise GemError(
         f"{texts!r} came as {what}; expected texts in a tuple, such as ('cell',)."
     )
+
+
+def check_maps(classes: int, shape: tuple[int, int]) -> None:
+    """Refuse more maps than fit the memory, before the image is encoded.
+
+    Parameters
+    ----------
+    classes
+        Number of maps.
+    shape
+        (height, width) of the image.
+
+    Raises
+    ------
+    GemError
+        If they would take more than `LARGEST_MAPS`.
+    """
+    height, width = shape
+    size = 4 * classes * height * width
+    if size > LARGEST_MAPS:
+        raise GemError(
+            f"{classes} maps of {height} x {width} pixels would take "
+            f"{size / 2**30:.0f} GiB. Ask for fewer classes, crop the image, or let "
+            "`napari-gem segment` or `segment_large` write them to disk."
+        )
 
 
 def _check_filled(what: str, texts: Sequence[str]) -> None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import typer
 
+from napari_gem.checks import LARGEST_MAPS
 from napari_gem.files import ImageFile, read_image
 from napari_gem.references import ImageReference, refer
-from napari_gem.segmenting import LARGEST_MAPS
 from napari_gem.sources import LARGE, Source, open_source
 from napari_gem.types import GemError, label_ids
 

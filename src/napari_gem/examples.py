@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from skimage.measure import points_in_poly
 
 from napari_gem.tiles import bands
 from napari_gem.types import Example, GemError
@@ -472,6 +471,8 @@ def _is_inside(features: Features, point: tuple[float, float]) -> bool:
     )
     if not within or not region.polygon:
         return within
+    from skimage.measure import points_in_poly
+
     return bool(points_in_poly([point], region.polygon)[0])
 
 

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_gem.checks import check_maps
 from napari_gem.encoding import encode_steps, restrict
 from napari_gem.image import check_image, stretch
 from napari_gem.models import load_model
 from napari_gem.reading import as_pixels
 from napari_gem.scores import group_scores, min_max
-from napari_gem.segmenting import check_features, check_maps, segment_steps
+from napari_gem.segmenting import check_features, segment_steps
 from napari_gem.steps import run
 from napari_gem.text import parse_prompts
 from napari_gem.tiles import upsample
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from napari_gem.types import LazyArray
 
 __all__ = [
-    "check_maps",
     "encode",
     "encode_steps",
     "heat_maps",

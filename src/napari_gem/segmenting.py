@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem._version import __version__
-from napari_gem.checks import check_label, check_prompts, check_score
+from napari_gem.checks import check_label, check_maps, check_prompts, check_score
 from napari_gem.examples import usable, with_vectors
 from napari_gem.patch_scores import patch_scores, probability_strips
 from napari_gem.postprocess.largest import label_type, largest
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
     from napari_gem.models import Model
     from napari_gem.patch_scores import Part, PatchScores
-
-LARGEST_MAPS = 8 << 30
-"""Bytes that the probability maps of one run may take at most."""
 
 
 def segment_steps(
@@ -294,28 +291,3 @@ def _shares(
     counts = np.bincount(labels.ravel(), minlength=max(ids) + 1)
     size = labels.size if inside is None else max(1, int(inside.sum()))
     return tuple(float(counts[i] / size) for i in ids)
-
-
-def check_maps(classes: int, shape: tuple[int, int]) -> None:
-    """Refuse more maps than fit the memory, before the image is encoded.
-
-    Parameters
-    ----------
-    classes
-        Number of maps.
-    shape
-        (height, width) of the image.
-
-    Raises
-    ------
-    GemError
-        If they would take more than `LARGEST_MAPS`.
-    """
-    height, width = shape
-    size = 4 * classes * height * width
-    if size > LARGEST_MAPS:
-        raise GemError(
-            f"{classes} maps of {height} x {width} pixels would take "
-            f"{size / 2**30:.0f} GiB. Ask for fewer classes, crop the image, or let "
-            "`napari-gem segment` or `segment_large` write them to disk."
-        )

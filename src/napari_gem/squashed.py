@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem._version import __version__
-from napari_gem.checks import check_label, check_prompts, check_score
+from napari_gem.checks import check_label, check_maps, check_prompts, check_score
 from napari_gem.encoding import encode_steps
 from napari_gem.image import check_image, render, squash
 from napari_gem.postprocess.largest import label_type
 from napari_gem.postprocess.small import remove_small
 from napari_gem.scores import group_scores, min_max
-from napari_gem.segmenting import check_maps
 from napari_gem.text import notices
 from napari_gem.tiles import upsample
 from napari_gem.types import Appearance, Recipe, Segmentation, label_ids

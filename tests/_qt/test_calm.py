@@ -81,6 +81,16 @@ def test_the_interval_comes_back_if_warming_up_fails(monkeypatch, interval):
     assert sys.getswitchinterval() == interval
 
 
+def test_warming_up_draws_the_patterns_that_a_first_labels_layer_needs():
+    from vispy.visuals.line import dash_atlas
+
+    dash_atlas._make_pattern.cache_clear()
+    warm_up()
+    known = dash_atlas._make_pattern.cache_info()
+    dash_atlas.DashAtlas()
+    assert dash_atlas._make_pattern.cache_info().misses == known.misses > 0
+
+
 def test_layers_take_the_main_thread_little_longer_than_naparis_own_calls():
     """In processor time of this thread, so that other work does not count."""
     viewer = ViewerModel()

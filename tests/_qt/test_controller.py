@@ -190,7 +190,7 @@ def test_a_download_is_asked_for_first(stage, monkeypatch):
 
 
 def test_more_maps_than_fit_are_refused_before_anything_starts(stage, monkeypatch):
-    monkeypatch.setattr("napari_gem.segmenting.LARGEST_MAPS", 100)
+    monkeypatch.setattr("napari_gem.checks.LARGEST_MAPS", 100)
     stage.controller.run(stage.ask(stage.image(), "nuclei"))
     assert not stage.controller.busy
     assert "fewer classes" in stage.told[-1][1]

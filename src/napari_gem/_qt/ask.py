@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.pipeline import check_maps
+from napari_gem.checks import check_maps
 from napari_gem.text import parse_prompts
 from napari_gem.types import (
     EncodeParameters,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -239,6 +240,11 @@ def _warm_layers() -> None:
     for kind in (np.uint8, np.uint16):
         Labels(np.zeros((2, 2), kind), colormap=table, features=features)
     Image(np.zeros((2, 2), np.float32), contrast_limits=(0, 1), visible=False)
+    # vispy draws the lines of a labels layer's brush by patterns that it keeps
+    with suppress(ImportError):
+        from vispy.visuals.line.dash_atlas import DashAtlas
+
+        DashAtlas()
 
 
 def _update_map(

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from scipy import ndimage
 
 from napari_gem.types import GemError
 
@@ -129,6 +128,7 @@ def _components(labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
 
 
 def _watershed(parts: NDArray[np.int32], seed_distance: int) -> NDArray[np.int32]:
+    from scipy import ndimage
     from skimage.feature import peak_local_max
     from skimage.segmentation import watershed
 
@@ -169,6 +169,8 @@ def _measure(
     probabilities: NDArray[np.float32] | Sequence[NDArray[np.float32]],
     ids: Sequence[int],
 ) -> Instances:
+    from scipy import ndimage
+
     rows, columns = np.nonzero(parts)
     number = parts[rows, columns]
     count = int(number.max(initial=0))

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_gem import pipeline
-from napari_gem.checks import check_label, check_prompts, check_score
+from napari_gem.checks import check_label, check_maps, check_prompts, check_score
 from napari_gem.models import load_model
-from napari_gem.squashed import squashed_steps
 from napari_gem.steps import run
 from napari_gem.types import GemError
 
@@ -69,7 +67,11 @@ def replay(
         If the model cannot be had or has other weights, or if the image does not
         suit the recipe's appearance or region.
     """
+    # scipy comes with them; the dock, which knows recipes, opens sooner without
     import numpy as np
+
+    from napari_gem.pipeline import encode_steps, segment_steps
+    from napari_gem.squashed import squashed_steps
 
     pixels = np.asarray(image)
     if pixels.ndim < 2:
@@ -80,7 +82,7 @@ def replay(
     check_score(recipe.score)
     check_label(recipe.label)
     check_prompts(recipe.prompts)
-    pipeline.check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))
+    check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))
     if isinstance(model, str):
         model = load_model(
             model or recipe.model,
@@ -108,13 +110,11 @@ def replay(
             recipe.squash,
         )
         return run(squashed, progress)
-    encoding = pipeline.encode_steps(
+    encoding = encode_steps(
         model, pixels, recipe.appearance, recipe.encode, region=recipe.region
     )
     features = run(encoding, progress)
-    scoring = pipeline.segment_steps(
-        model, features, recipe.prompts, recipe.score, recipe.label
-    )
+    scoring = segment_steps(model, features, recipe.prompts, recipe.score, recipe.label)
     return run(scoring, progress)
 
 
