@@ -19,6 +19,7 @@ _settings = tempfile.mkdtemp(prefix="napari-gem-tests-")
 atexit.register(shutil.rmtree, _settings, ignore_errors=True)
 os.environ["NAPARI_GEM_CONFIG"] = _settings
 os.environ["NAPARI_GEM_CACHE"] = _settings + "/features"
+os.environ["NAPARI_GEM_WEIGHTS"] = _settings + "/weights"
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""As much of the Hugging Face hub as huggingface_hub needs for one repository."""
+"""As much of the Hugging Face hub as huggingface_hub needs, and a plain web server."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pytest
 from huggingface_hub import constants
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMIT = "0123456789" * 4
+API = "/api/models/tiny/model"
 LARGE = 10_000
 """Files above this stop half-way until `Hub.go_on` is set."""
 
 
 class Hub(ThreadingHTTPServer):
-    """A server of the repository ``tiny/model``.
+    """A server of the repository ``tiny/model``, and of its files below ``/web/``.
 
     Attributes
     ----------
@@ -43,6 +45,10 @@ class Hub(ThreadingHTTPServer):
     elsewhere, shown_elsewhere
         Whether it sends who asks for a large file to another host, as the hub does;
         the authorizations that were shown there.
+    shown_web
+        The authorizations that were shown to the web server.
+    tells_size
+        Whether the web server answers a HEAD.
     """
 
     daemon_threads = True
@@ -64,6 +70,8 @@ class Hub(ThreadingHTTPServer):
         self.knows_parts = True
         self.elsewhere = False
         self.shown_elsewhere: list[str] = []
+        self.shown_web: list[str] = []
+        self.tells_size = True
 
     @property
     def address(self) -> str:
@@ -91,6 +99,9 @@ class Answer(BaseHTTPRequestHandler):
         if path.startswith("/elsewhere/"):
             self.server.shown_elsewhere.append(token)
             self.send_file(path.removeprefix("/elsewhere/"))
+        elif path.startswith("/web/") and self.server.status == 200:
+            self.server.shown_web.append(token)
+            self.send_plain(unquote(path.removeprefix("/web/")))
         elif self.server.status != 200:
             self.reply(self.server.status, b"{}", error=self.server.error)
         elif self.server.token not in ("", token):
@@ -101,8 +112,10 @@ class Answer(BaseHTTPRequestHandler):
             self.send_file(name)
         elif path.startswith(("/api/models/tiny/model/tree/", "/tiny/model/resolve/")):
             self.reply(404, b"{}", error="EntryNotFound")
-        elif path.startswith("/api/models/tiny/model"):
+        elif path in (API, f"{API}/revision/main", f"{API}/revision/{COMMIT}"):
             self.reply(200, self.info())
+        elif path.startswith(f"{API}/revision/"):
+            self.reply(404, b"{}", error="RevisionNotFound")
         else:
             self.reply(404, b"{}", error="RepoNotFound")
 
@@ -111,6 +124,14 @@ class Answer(BaseHTTPRequestHandler):
         files = [{"rfilename": name, "size": size} for name, size in sizes.items()]
         info = {"id": "tiny/model", "sha": COMMIT, "siblings": files}
         return json.dumps(info | {"cardData": self.server.card_data}).encode()
+
+    def send_plain(self, name: str) -> None:
+        if name not in self.server.files:
+            self.reply(404, b"nothing here")
+        elif self.command == "HEAD" and not self.server.tells_size:
+            self.reply(405, b"")
+        else:
+            self.send_file(name)
 
     def send_elsewhere(self, name: str) -> None:
         body = self.server.files[name]

@@ -16,6 +16,7 @@ from napari_gem import archive as archives
 from napari_gem.archive import export_steps, import_steps
 from napari_gem.cached import cached_bytes, cached_files, remove_cached
 from napari_gem.models import find_model, is_available, load_model
+from napari_gem.own_models import add_own
 from napari_gem.steps import run
 from napari_gem.types import GemError
 from tests.tiny import write_tiny_model
@@ -25,7 +26,19 @@ if TYPE_CHECKING:
 
 COMMIT = "0123456789" * 4
 NAME = "hf-hub:tiny/model"
-TWO = ("chendelong/RemoteCLIP-ViT-B-32", "chendelong/RemoteCLIP-ViT-L-14")
+TWO = ("first", "second")
+"""Models of one repository."""
+
+
+@pytest.fixture(autouse=True)
+def two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "config"))
+    for name in TWO:
+        weights = f"hf-hub:some/pair/{name}.pt"
+        add_own(
+            {"id": name, "name": name, "weights": weights}
+            | {"architecture": "ViT-B-32"}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +57,12 @@ def use_cache(path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def fill(cache: Path, repository: str, files: dict[str, bytes]) -> Path:
+def fill(
+    cache: Path, repository: str, files: dict[str, bytes], commit: str = COMMIT
+) -> Path:
     """Write files as huggingface_hub does: blobs, and links to them."""
     folder = cache / f"models--{repository.replace('/', '--')}"
-    snapshot = folder / "snapshots" / COMMIT
+    snapshot = folder / "snapshots" / commit
     for number, (name, content) in enumerate(files.items()):
         blob = folder / "blobs" / f"{number}{abs(hash(name)):x}"
         blob.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +71,7 @@ def fill(cache: Path, repository: str, files: dict[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.symlink_to(blob)
     (folder / "refs").mkdir(exist_ok=True)
-    (folder / "refs/main").write_text(COMMIT)
+    (folder / "refs/main").write_text(commit)
     return folder
 
 
@@ -101,8 +116,8 @@ def test_a_model_with_a_text_tower_of_another_repository(
 ) -> None:
     name = "hf-hub:microsoft/BiomedCLIP-PubMedBERT_256-vit_base_patch16_224"
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    fill(cache, name.removeprefix("hf-hub:"), files)
     card = find_model(name)
+    fill(cache, name.removeprefix("hf-hub:"), files, card.revision)
     assert not is_available(card)
     text = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
     fill(cache, text, {"config.json": b"{}", "pytorch_model.bin": b"x"})
@@ -138,12 +153,12 @@ def test_import_leaves_what_the_cache_has_of_the_repository(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = (find_model(name) for name in TWO)
-    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-L-14.pt": b"large"})
+    fill(cache, "some/pair", {"second.pt": b"large"})
     run(export_steps(second, tmp_path / "a.zip"))
     entries = {0: {"revision": "b" * 40}}
     newer = changed(tmp_path / "a.zip", tmp_path / "newer.zip", entries=entries)
     other = use_cache(tmp_path / "other", monkeypatch)
-    folder = fill(other, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    folder = fill(other, "some/pair", {"first.pt": b"x"})
     run(import_steps(newer))
     assert (folder / "refs/main").read_text() == COMMIT
     assert is_available(first)
@@ -160,14 +175,14 @@ def test_export_refuses_what_it_cannot_do(
     assert archive.read_bytes() == before
     run(export_steps(card, archive, replace=True))
     for name, message in (
-        ("embedded", "only models from the hub can"),
+        ("embedded", "only downloaded models can"),
         ("ViT-B-16/openai", "napari-gem models download ViT-B-16-quickgelu/openai"),
     ):
         with pytest.raises(GemError, match=message):
             run(export_steps(find_model(name), tmp_path / "x.zip"))
     with pytest.raises(GemError, match=r"cannot be written \(No such file"):
         run(export_steps(card, tmp_path / "nowhere" / "x.zip"))
-    assert {path.name for path in tmp_path.iterdir()} == {"cache", "tiny.zip"}
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "config", "tiny.zip"}
 
 
 def test_stopping_leaves_nothing(
@@ -215,7 +230,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "manifest": ({"members": {"manifest.json": b"[]"}}, "no valid Manifest"),
     "newer": ({"manifest": {"napari_gem_model": 2}}, "newer version"),
     "unknown": ({"manifest": {"model": "nonsense"}}, "no model 'nonsense'"),
-    "embedded": ({"manifest": {"model": "embedded"}}, "no model of the hub"),
+    "embedded": ({"manifest": {"model": "embedded"}}, "never comes by file"),
     "two commits": ({"entries": {0: {"revision": "a" * 40}}}, "several commits"),
     "empty": ({"manifest": {"files": []}}, "files of tiny/model are missing"),
 }
@@ -284,8 +299,8 @@ def test_what_is_removed_is_the_model_alone(card: ModelCard, cache: Path) -> Non
 
 
 def test_models_of_one_repository_are_removed_apart(cache: Path) -> None:
-    names = ["RemoteCLIP-ViT-B-32.pt", "RemoteCLIP-ViT-L-14.pt"]
-    fill(cache, "chendelong/RemoteCLIP", {name: name.encode() for name in names})
+    names = ["first.pt", "second.pt"]
+    fill(cache, "some/pair", {name: name.encode() for name in names})
     first, second = (find_model(name) for name in TWO)
     assert is_available(first)
     assert is_available(second)
@@ -298,8 +313,8 @@ def test_models_of_one_repository_are_removed_apart(cache: Path) -> None:
 
 def test_a_blob_that_two_snapshots_share_is_freed_once(cache: Path) -> None:
     card = find_model(TWO[0])
-    name = "RemoteCLIP-ViT-B-32.pt"
-    folder = fill(cache, "chendelong/RemoteCLIP", {name: b"12345"})
+    name = "first.pt"
+    folder = fill(cache, "some/pair", {name: b"12345"})
     (blob,) = folder.glob("blobs/*")
     (folder / "snapshots" / ("a" * 40)).mkdir()
     (folder / "snapshots" / ("a" * 40) / name).symlink_to(blob)

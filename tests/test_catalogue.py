@@ -21,12 +21,12 @@ from napari_gem.catalogue import (
     activation_of,
     configuration,
     group_models,
-    hub_files,
     is_own,
     list_models,
     make_card,
     open_clip_architectures,
     own_errors,
+    remote_files,
 )
 from napari_gem.own_models import add_own, forget_own, own_path, read_own
 from napari_gem.types import (
@@ -73,7 +73,10 @@ def test_an_entry_is_whole(entry: dict[str, Any]) -> None:
     assert entry.get("domain", "general") in DOMAINS
     assert re.fullmatch(r"([0-9a-f]{40})?", entry.get("revision", ""))
     if entry["id"] != "embedded":
-        assert entry["source"].startswith("https://huggingface.co/")
+        web = entry.get("weights", "").startswith("https://")
+        assert web == ("sha256" in entry)
+        page = "https://" if web else "https://huggingface.co/"
+        assert entry["source"].startswith(page)
         assert entry["citation"]
         assert entry["size"] > 1e8
 
@@ -108,7 +111,7 @@ def test_a_card_tells_what_can_be_built(card: ModelCard) -> None:
     assert card.context_length == stated["text_cfg"].get("context_length", 77)
     own = card.weights.startswith("hf-hub:") and card.weights.count("/") == 1
     assert own or (card.activation and card.mean and card.std)
-    assert hub_files(card)
+    assert remote_files(card)
     name = card.architecture
     assert card.encode.gem.residual == (not re.search("-[LHg]-", name))
 
@@ -123,7 +126,7 @@ def test_a_tag_agrees_with_open_clip(card: ModelCard) -> None:
     assert card.std == tuple(stated["std"])
     assert (card.activation == "QuickGELU") == stated.get("quick_gelu", False)
     assert card.activation == activation_of(card.architecture)
-    assert stated["hf_hub"] == f"{hub_files(card)[0].repository}/"
+    assert stated["hf_hub"] == f"{remote_files(card)[0].repository}/"
 
 
 def test_carried_architectures_are_those_that_open_clip_lacks() -> None:

@@ -11,6 +11,7 @@ from huggingface_hub import constants
 
 from napari_gem import backbones, download
 from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.catalogue import make_card
 from napari_gem.download import size_text
 from napari_gem.models import (
     DownloadNeeded,
@@ -23,7 +24,7 @@ from napari_gem.models import (
 )
 from napari_gem.steps import run
 from napari_gem.types import GemError, Progress
-from tests.hub import Hub, point_at, serve
+from tests.hub import COMMIT, Hub, point_at, serve
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -228,6 +229,27 @@ def test_refusals_are_told(hub: Hub, status: int, error: str, message: str) -> N
     hub.status, hub.error = status, error
     with pytest.raises(GemError, match=message):
         load_model(NAME, download=True)
+
+
+def test_a_pinned_model_is_fetched_in_its_version_and_a_lost_one_is_told(
+    hub: Hub, tmp_path: Path
+) -> None:
+    entry = {"architecture": "ViT-B-32", "weights": "hf-hub:tiny/model/vocab.txt"}
+    card = make_card("pinned", "Pinned", revision=COMMIT, **entry)
+    run(download_steps(card))
+    assert is_available(card)
+    assert {name for name in hub.asked if "/resolve/" in name} == {
+        f"{verb} /tiny/model/resolve/{COMMIT}/vocab.txt" for verb in ("HEAD", "GET")
+    }
+    lost = make_card("lost", "Lost", revision="a" * 40, **entry)
+    assert not is_available(lost)
+    with pytest.raises(GemError, match=r"has lost the version.*hf-hub:tiny/model"):
+        run(download_steps(lost))
+
+
+def test_another_repository_is_not_taken_for_the_model(hub: Hub) -> None:
+    with pytest.raises(GemError, match="no repository 'tiny/modell'"):
+        describe(find_model("hf-hub:tiny/modell"))
 
 
 def test_a_repository_of_something_else_is_told(hub: Hub) -> None:

@@ -1,8 +1,9 @@
 """A downloaded model as one file, for computers without network.
 
 The file is a plain zip without compression: a manifest in JSON, with size and SHA-256
-of each file, and the files. Nothing in it is run, and nothing is written but files that
-the model needs, into the hub's cache.
+of each file, and the files. Nothing in it is run. Nothing is written but files that the
+model needs, into the caches that downloads go to, and a model of the web that is not
+known yet onto the user's own list.
 """
 
 from __future__ import annotations
@@ -12,29 +13,32 @@ import re
 import shutil
 import tempfile
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from uuid import uuid4
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
+from napari_gem.backbones import check_tower
 from napari_gem.cached import cached_files
-from napari_gem.catalogue import hub_files
+from napari_gem.catalogue import configuration, list_models, make_card, remote_files
 from napari_gem.download import CONFIG, parse_config
 from napari_gem.models import find_model, is_available
+from napari_gem.own_models import add_own, read_own
 from napari_gem.records import from_json, to_json
 from napari_gem.transfer import SNAPSHOTS, repository_folder
 from napari_gem.types import GemError, Progress
+from napari_gem.web_file import FOLDER_VARIABLE, WebFile, is_address, weights_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Container, Generator, Mapping
 
     from napari_gem.types import ModelCard
 
 SUFFIX = ".gem-model.zip"
 MANIFEST = "manifest.json"
 SCHEMA = 1
-_COMMIT = re.compile(r"[0-9a-f]{40}")
+_REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _BLOCK = 1 << 22
 _LONGEST_TEXT = 1 << 20
 
@@ -73,7 +77,9 @@ class Manifest:
     licence, source
         As in `ModelCard`.
     files
-        In the order in which they are put in place; weights last.
+        In the order in which they are put in place; the hub's own weights last.
+    entry
+        Of the user's own list, if the model is of that; else empty.
     """
 
     napari_gem_model: int
@@ -81,12 +87,13 @@ class Manifest:
     licence: str
     source: str
     files: tuple[ArchivedFile, ...]
+    entry: dict[str, Any] = field(default_factory=dict)
 
 
 def export_steps(
     card: ModelCard, target: Path, *, replace: bool = False
 ) -> Generator[Progress, None, None]:
-    """Write a model of the hub that is on this computer into one file.
+    """Write a downloaded model into one file.
 
     Parameters
     ----------
@@ -105,12 +112,12 @@ def export_steps(
     Raises
     ------
     GemError
-        If the model is not on this computer or not of the hub, or the file is there
-        or cannot be written.
+        If the model is not on this computer or was not downloaded, or the file is
+        there or cannot be written.
     """
-    if not hub_files(card):
+    if not remote_files(card):
         raise GemError(
-            f"{card.name} cannot be exported: only models from the hub can. Copy a "
+            f"{card.name} cannot be exported: only downloaded models can. Copy a "
             "file or folder of your own as it is, and add it there with "
             "'napari-gem models add'."
         )
@@ -133,7 +140,7 @@ def export_steps(
 
 
 def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
-    """Put a model from a file into the hub's cache, as if it had been downloaded.
+    """Put a model from a file into its cache, as if it had been downloaded.
 
     Yields
     ------
@@ -163,17 +170,18 @@ def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
         except GemError as error:
             raise GemError(_unusable(source, str(error).rstrip("."))) from error
         if is_available(card):
-            return card
+            return _listed(card, manifest)
         try:
             yield from _place_steps(card, manifest, archive)
         except (BadZipFile, EOFError) as error:
             raise GemError(_unusable(source, str(error))) from error
         except OSError as error:
             raise GemError(
-                f"{card.name} cannot be written to the hub's cache ({error.strerror}). "
-                "Make room there, or set HF_HOME to another folder."
+                f"{card.name} cannot be written to '{_cache(manifest)}' "
+                f"({error.strerror}). Make room there, or set HF_HOME, for models of "
+                f"the web {FOLDER_VARIABLE}, to another folder."
             ) from error
-    return card
+    return _listed(card, manifest)
 
 
 def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, None]:
@@ -199,8 +207,9 @@ def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, Non
                         yield Progress("Exporting", done, total)
                 place = (file.repository, file.revision, file.name)
                 archived.append(ArchivedFile(*place, size, digest.hexdigest()))
+            own = [entry for entry in read_own() if entry["id"] == card.id]
             manifest = Manifest(
-                SCHEMA, card.id, card.licence, card.source, tuple(archived)
+                SCHEMA, card.id, card.licence, card.source, tuple(archived), *own
             )
             archive.writestr(MANIFEST, to_json(manifest))
         unfinished.replace(target)
@@ -218,14 +227,14 @@ def _read_manifest(archive: ZipFile) -> Manifest:
 
 
 def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
-    """Refuse what is not a whole model of the hub and only that."""
-    card = find_model(manifest.model)
-    parts = hub_files(card)
+    """Refuse what is not a whole model of the hub or the web and only that."""
+    card = _card(manifest)
+    parts = remote_files(card)
     if not parts:
-        raise GemError(f"{card.name} is no model of the hub")
+        raise GemError(f"{card.name} never comes by file")
     if not card.architecture:
         config = _read_config(manifest, parts[0].repository, archive)
-        parts = hub_files(card, config)
+        parts = remote_files(card, config)
     needed = {
         part.repository: {
             *part.extra,
@@ -233,13 +242,7 @@ def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
         }
         for part in parts
     }
-    for number, file in enumerate(manifest.files):
-        known = file.name in needed.get(file.repository, ())
-        if not (known and _COMMIT.fullmatch(file.revision)):
-            raise GemError(f"it holds '{file.name}', which {card.name} does not need")
-        member = archive.getinfo(f"files/{number}")
-        if member.compress_type != ZIP_STORED or member.file_size != file.size:
-            raise GemError(f"'{file.name}' has another size than the manifest says")
+    _check_files(card, needed, manifest, archive)
     for part in parts:
         there = {f.name for f in manifest.files if f.repository == part.repository}
         if not all(there & set(group) for group in part.groups):
@@ -250,7 +253,41 @@ def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
         if len(revisions) > 1:
             raise GemError(f"files of {part.repository} are of several commits")
         if part.revision and revisions != {part.revision}:
-            raise GemError(f"{card.name} is pinned to another commit")
+            raise GemError(f"{card.name} is pinned to another version")
+    return card
+
+
+def _check_files(
+    card: ModelCard,
+    needed: Mapping[str, Container[str]],
+    manifest: Manifest,
+    archive: ZipFile,
+) -> None:
+    for number, file in enumerate(manifest.files):
+        known = file.name in needed.get(file.repository, ())
+        if not (known and _REVISION.fullmatch(file.revision)):
+            raise GemError(f"it holds '{file.name}', which {card.name} does not need")
+        if len(file.revision) == 64 and file.revision != file.sha256:
+            raise GemError(f"'{file.name}' is other weights than {card.name} has")
+        member = archive.getinfo(f"files/{number}")
+        if member.compress_type != ZIP_STORED or member.file_size != file.size:
+            raise GemError(f"'{file.name}' has another size than the manifest says")
+
+
+def _card(manifest: Manifest) -> ModelCard:
+    """Find the model of an archive, or make it of the entry that came with it."""
+    if manifest.entry and all(card.id != manifest.model for card in list_models()):
+        card = make_card(**manifest.entry)
+        if card.id == manifest.model and is_address(card.weights):
+            check_tower(card.name, configuration(card) or {})
+            return card
+    return find_model(manifest.model)
+
+
+def _listed(card: ModelCard, manifest: Manifest) -> ModelCard:
+    """Put a model that came with its entry on the user's own list."""
+    if manifest.entry and all(known.id != card.id for known in list_models()):
+        add_own(manifest.entry)
     return card
 
 
@@ -271,13 +308,14 @@ def _place_steps(
     card: ModelCard, manifest: Manifest, archive: ZipFile
 ) -> Generator[Progress, None, None]:
     total, done = sum(file.size for file in manifest.files), 0
-    cache = repository_folder(manifest.files[0].repository).parent
+    cache = _cache(manifest)
     cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free
     if free < total:
         raise GemError(
             f"{total / 1e6:,.0f} MB are needed in '{cache}' and {free / 1e6:,.0f} MB "
-            "are free. Make room, or set HF_HOME to a folder on another disk."
+            "are free. Make room, or set HF_HOME, for models of the web "
+            f"{FOLDER_VARIABLE}, to a folder on another disk."
         )
     with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=cache) as unfinished:
         for number, file in enumerate(manifest.files):
@@ -305,13 +343,26 @@ def _copy_steps(
         raise BadZipFile(f"'{file.name}' has another hash than the manifest says")
 
 
+def _cache(manifest: Manifest) -> Path:
+    """Where the weights go."""
+    addresses = [file for file in manifest.files if is_address(file.repository)]
+    if addresses:
+        return weights_folder()
+    return repository_folder(manifest.files[0].repository).parent
+
+
 def _put(path: Path, file: ArchivedFile) -> None:
-    """Move a file to where huggingface_hub looks for it; what is there stays."""
+    """Move a file to where it is looked for; what is there stays."""
+    if is_address(file.repository):
+        target = WebFile(file.repository, file.sha256).path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+        return
     folder = repository_folder(file.repository)
     target = folder / SNAPSHOTS / file.revision / file.name
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.exists():
-        path.replace(target)
+        shutil.move(path, target)  # the cache may lie on another disk
     reference = folder / "refs" / "main"
     reference.parent.mkdir(parents=True, exist_ok=True)
     if not reference.exists():

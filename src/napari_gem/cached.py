@@ -1,6 +1,6 @@
-"""What a model has in the hub's cache, and taking it out again.
+"""What a model has in the caches, and taking it out again.
 
-The cache's folders are laid out as huggingface_hub documents it
+Those of the hub are laid out as huggingface_hub documents it
 (https://huggingface.co/docs/huggingface_hub/guides/manage-cache): a folder a
 repository, with ``snapshots/COMMIT/FILE`` that mostly point to ``blobs``.
 """
@@ -14,12 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_gem.catalogue import hub_files
+from napari_gem.catalogue import remote_files
 from napari_gem.download import find_cached
 from napari_gem.transfer import SNAPSHOTS, repository_folder
 from napari_gem.types import GemError
+from napari_gem.web_file import WebFile
 
 if TYPE_CHECKING:
+    from napari_gem.download import Files
     from napari_gem.types import ModelCard
 
 
@@ -30,9 +32,9 @@ class CachedFile:
     Attributes
     ----------
     repository
-        ``OWNER/REPOSITORY``.
+        ``OWNER/REPOSITORY``, or the address of a file of the web.
     revision
-        Its commit.
+        Its commit, or its SHA-256.
     name
         Path inside the repository, with ``/``.
     path
@@ -51,11 +53,11 @@ def cached_files(card: ModelCard) -> tuple[CachedFile, ...]:
     The configuration comes first, weights last; one file of alternative ones.
     """
     files = []
-    for part in reversed(hub_files(card)):
-        found = [_describe(part.repository, path) for path in part.find() or ()]
+    for part in reversed(remote_files(card)):
+        found = [_describe(part, path) for path in part.find() or ()]
         for name in part.extra if found else ():
             paths = find_cached(part.repository, [[name]], found[0].revision)
-            files += [_describe(part.repository, path) for path in paths or ()]
+            files += [_describe(part, path) for path in paths or ()]
         files += found
     return tuple(files)
 
@@ -65,12 +67,12 @@ def cached_bytes(card: ModelCard) -> int:
     return sum(
         file.path.stat().st_size
         for file in cached_files(card)
-        if file.repository == hub_files(card)[0].repository
+        if file.repository == remote_files(card)[0].repository
     )
 
 
 def remove_cached(card: ModelCard) -> int:
-    """Remove a model's files from the cache and nothing else; tell the bytes freed.
+    """Remove a model's files from its cache and nothing else; tell the bytes freed.
 
     The small configuration of a text tower stays, since models share it. What other
     programs have of the same repository stays too.
@@ -80,13 +82,14 @@ def remove_cached(card: ModelCard) -> int:
     GemError
         If a file cannot be removed.
     """
-    parts = hub_files(card)
+    parts = remote_files(card)
     if not parts:
         return 0
     names = {name for group in parts[0].groups for name in group} | {*parts[0].extra}
-    folder = repository_folder(parts[0].repository)
     try:
-        return _remove(folder, names)
+        if isinstance(parts[0], WebFile):
+            return parts[0].remove()
+        return _remove(repository_folder(parts[0].repository), names)
     except OSError as error:
         raise GemError(
             f"{card.name} could not be removed ({error}). Close what uses it, and try "
@@ -117,7 +120,9 @@ def _blob(path: Path) -> Path:
     return path
 
 
-def _describe(repository: str, path: Path) -> CachedFile:
+def _describe(part: Files, path: Path) -> CachedFile:
+    if isinstance(part, WebFile):
+        return CachedFile(part.url, part.sha256, path.name, path)
     snapshot = next(p for p in path.parents if p.parent.name == SNAPSHOTS)
     name = path.relative_to(snapshot).as_posix()
-    return CachedFile(repository, snapshot.name, name, path)
+    return CachedFile(part.repository, snapshot.name, name, path)

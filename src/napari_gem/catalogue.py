@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from napari_gem import download as downloads
-from napari_gem.download import HubFiles
+from napari_gem.download import Files, HubFiles
 from napari_gem.own_models import own_path, read_own
 from napari_gem.prompts import read_background, read_templates
 from napari_gem.records import from_json
 from napari_gem.types import GemError, ModelCard
+from napari_gem.web_file import WebFile, is_address
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 DOMAINS = (
@@ -102,7 +103,15 @@ def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
     if entry["weights"].startswith("package:"):
         folder = PACKAGE / entry["weights"].removeprefix("package:")
         entry["known_words"] = _words(folder / "words.json")
-    return from_json(ModelCard, json.dumps(entry))
+    card = from_json(ModelCard, json.dumps(entry))
+    if is_address(card.weights):
+        WebFile(card.weights, card.sha256)  # refuses what is none
+        if not card.architecture:
+            raise GemError(
+                f"The model {id_} names no architecture, which weights at an address "
+                "need. Correct the catalogue."
+            )
+    return card
 
 
 @cache
@@ -132,10 +141,10 @@ def configuration(card: ModelCard) -> dict[str, Any] | None:
     return carried.get(name) or open_clip_architectures().get(name)
 
 
-def hub_files(
+def remote_files(
     card: ModelCard, stated: dict[str, Any] | None = None
-) -> tuple[HubFiles, ...]:
-    """Say which files of the hub a model of the catalogue needs.
+) -> tuple[Files, ...]:
+    """Say which files of the hub or the web a model of the catalogue needs.
 
     Parameters
     ----------
@@ -146,7 +155,7 @@ def hub_files(
 
     Returns
     -------
-    tuple[HubFiles, ...]
+    tuple[Files, ...]
         The model's own first; then what its text tower needs besides weights. Empty
         for models on this computer and for open_clip's tags outside the catalogue,
         whose repository open_clip alone knows.
@@ -158,7 +167,10 @@ def hub_files(
     whole = (downloads.MODEL, downloads.TOKENIZER, revision)
     # of the hub's address or a mirror's, as HF_ENDPOINT says
     page = "/".join(card.source.split("/")[-2:])
-    if kind == "hf-hub":
+    found: list[Files]
+    if is_address(card.weights):
+        found = [WebFile(card.weights, card.sha256)]
+    elif kind == "hf-hub":
         owner, name, *file = value.split("/", maxsplit=2)
         groups = ((tuple(file),), (), revision) if file else whole
         found = [HubFiles(f"{owner}/{name}", *groups)]

@@ -65,16 +65,16 @@ def table() -> None:
 @app.command()
 def info(model: Id) -> None:
     """Show all that is known of a model."""
-    from napari_gem.cached import cached_bytes
+    from napari_gem.cached import cached_bytes, cached_files
     from napari_gem.models import find_model, is_available
 
     card = find_model(model)
     here = is_available(card)
     gem = card.encode.gem
-    if here and card.weights.startswith(("hf-hub:", "open_clip:")):
-        where = f"yes, {cached_bytes(card) / 1e6:,.0f} MB in the hub's cache"
-    else:
-        where = "yes" if here else "no"
+    where = "yes" if here else "no"
+    files = cached_files(card) if here else ()
+    if files:
+        where += f", {cached_bytes(card) / 1e6:,.0f} MB in {files[-1].path.parent}"
     lines = {
         "Id": card.id,
         "Name": card.name,
@@ -85,7 +85,8 @@ def info(model: Id) -> None:
         "Licence": card.licence,
         "Source": card.source,
         "Weights": card.weights,
-        "Revision": card.revision or "not pinned: the newest is taken",
+        "Revision": _revision(card),
+        "SHA-256": card.sha256,
         "Architecture": card.architecture or "as its configuration says",
         "Activation": card.activation or "as its configuration says",
         "Mean": _numbers(card.mean),
@@ -120,24 +121,24 @@ def download(model: Id, yes: Yes = False) -> None:
 
 @app.command()
 def remove(model: Id, yes: Yes = False) -> None:
-    """Remove a downloaded model, or take a file of your own off the list."""
+    """Remove a downloaded model, or take one of your own off the list."""
     from napari_gem.cached import cached_bytes, remove_cached
-    from napari_gem.catalogue import is_own
+    from napari_gem.catalogue import is_own, remote_files
     from napari_gem.models import find_model
     from napari_gem.own_models import forget_own
 
     card = find_model(model)
-    kind, _, place = card.weights.partition(":")
-    if is_own(card):
+    own, size = is_own(card), cached_bytes(card)
+    if own and not size:
         forget_own(card.id)
+        place = card.weights.removeprefix("file:").removeprefix("folder:")
         tell(f"{card.name} is off your list. '{place}' was not touched.")
         return
-    if kind not in ("hf-hub", "open_clip"):
+    if not remote_files(card):
         raise GemError(
             f"{card.name} was not downloaded, so there is nothing to remove. Delete "
             "files of your own yourself."
         )
-    size = cached_bytes(card)
     if not size:
         tell(f"{card.name} is not on this computer.")
         return
@@ -146,6 +147,8 @@ def remove(model: Id, yes: Yes = False) -> None:
     ):
         raise typer.Exit(1)
     tell(f"{card.name} is removed; {remove_cached(card) / 1e6:,.1f} MB are free again.")
+    if own:
+        tell("It is still on your list; the same command takes it off.")
 
 
 @app.command()
@@ -181,7 +184,7 @@ def import_(
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="Weights file.")],
+    file: Annotated[str, typer.Argument(help="Weights file, or its web address.")],
     architecture: Annotated[
         str,
         typer.Option(
@@ -193,12 +196,29 @@ def add(
     domain: Annotated[
         str, typer.Option(help="Group in lists: general, histology ...")
     ] = "general",
+    sha256: Annotated[
+        str, typer.Option(help="SHA-256 of the file at a web address.")
+    ] = "",
+    licence: Annotated[str, typer.Option(help="Licence of such a file.")] = "",
+    source: Annotated[str, typer.Option(help="Page that tells about it.")] = "",
 ) -> None:
-    """Put a weights file of your own on the list of models."""
-    from napari_gem.models import add_file
+    """Put a weights file, of your own or of the web, on the list of models."""
+    from napari_gem.models import add_address, add_file
+    from napari_gem.web_file import is_address
 
-    card = add_file(file, architecture, name=name, domain=domain)
+    names = {"name": name, "domain": domain}
+    if is_address(file):
+        more = {"licence": licence, "source": source}
+        card = add_address(file, sha256, architecture, **names, **more)
+    else:
+        card = add_file(file, architecture, **names)
     tell(f"{card.name} is on your list: --model {card.id}")
+
+
+def _revision(card: ModelCard) -> str:
+    if card.sha256 or card.size == 0:
+        return card.revision
+    return card.revision or "not pinned: the newest is taken"
 
 
 def _size(card: ModelCard) -> str:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 from napari_gem import download as downloads
 from napari_gem.backbones import check_text, check_tower
 from napari_gem.catalogue import configuration
+from napari_gem.web_file import WebFile
 
 if TYPE_CHECKING:
-    from napari_gem.download import HubFiles
+    from napari_gem.download import Files
     from napari_gem.types import ModelCard
 
 
-def check_readable(card: ModelCard, files: HubFiles) -> None:
-    """Refuse a model of the hub that could not be loaded once it is here.
+def check_readable(card: ModelCard, files: Files) -> None:
+    """Refuse a model that could not be loaded once it is here.
 
     The hub is asked for the configuration where the catalogue has none.
 
@@ -28,15 +29,15 @@ def check_readable(card: ModelCard, files: HubFiles) -> None:
     """
     config = configuration(card)
     if config is None:
-        if card.architecture:
+        if card.architecture or isinstance(files, WebFile):
             return  # one that was added to open_clip by a program: it knows itself
         config = downloads.look_at_config(files.repository, files.revision)
     check_tower(card.name, config)
     check_text(card.name, config)
 
 
-def describe(card: ModelCard, files: HubFiles) -> ModelCard:
-    """Fill up the card of a model of the hub: see `napari_gem.models.describe`."""
+def describe(card: ModelCard, files: Files) -> ModelCard:
+    """Fill up the card of a downloaded model: see `napari_gem.models.describe`."""
     # the catalogue tells it without the hub
     told = card if card.size is not None else downloads.describe(card, files)
     check_readable(card, files)

@@ -1,4 +1,4 @@
-"""Fetching weights from the Hugging Face hub, with progress and a way to stop."""
+"""Fetching weights from the hub or the web, with progress and a way to stop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from napari_gem import transfer
 from napari_gem.hub_errors import explain, failures
 from napari_gem.steps import Clock
 from napari_gem.types import GemError, Progress
+from napari_gem.web_file import FOLDER_VARIABLE, WebFile, weights_folder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Sequence
@@ -99,6 +100,10 @@ class HubFiles:
         return find_cached(self.repository, self.groups, self.revision)
 
 
+Files = HubFiles | WebFile
+"""What a model is downloaded from."""
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Read a folder's configuration of open_clip and return its ``model_cfg``.
 
@@ -181,8 +186,8 @@ def _find_at(
     return tuple(found)
 
 
-def describe(card: ModelCard, files: HubFiles) -> ModelCard:
-    """Ask the hub for what a user wants to know before a download.
+def describe(card: ModelCard, files: Files) -> ModelCard:
+    """Ask the hub, or another server, what users want to know before a download.
 
     Parameters
     ----------
@@ -194,14 +199,17 @@ def describe(card: ModelCard, files: HubFiles) -> ModelCard:
     Returns
     -------
     ModelCard
-        With the bytes that are still to come, the page, and the licence that the
-        repository states.
+        With the bytes that are still to come; from the hub also the page, and the
+        licence that the repository states.
 
     Raises
     ------
     GemError
-        If the hub cannot be asked or lacks the files.
+        If it cannot be asked or lacks the files.
     """
+    if isinstance(files, WebFile):
+        size = 0 if files.find() else files.size()
+        return replace(card, size=size, source=card.source or files.url)
     try:
         listing = _list_files(files)
     except failures() as error:
@@ -237,8 +245,8 @@ def look_at_config(repository: str, revision: str | None = None) -> dict[str, An
     return parse_config(text, f"{CONFIG} of {repository}")
 
 
-def fetch_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
-    """Download files of a repository into the hub's cache.
+def fetch_steps(files: Files) -> Generator[Progress, None, tuple[Path, ...]]:
+    """Download files of a repository into the hub's cache, or a file of the web.
 
     Yields
     ------
@@ -256,6 +264,8 @@ def fetch_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
     GemError
         If the download fails.
     """
+    if isinstance(files, WebFile):
+        return (yield from _download_web_steps(files))
     yield Progress("Asking the hub")
     try:
         return (yield from _download_steps(files))
@@ -309,11 +319,17 @@ def _list_files(files: HubFiles) -> _Listing:
 
 
 def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
+    from huggingface_hub import constants
+
     listing = _list_files(files)
     sizes = {name: size or 0 for name, size in listing.sizes.items()}
     here = [n for n in sizes if find_cached(files.repository, [[n]], files.revision)]
     done, total = 0, sum(sizes.values())
-    _check_room(total - sum(sizes[name] for name in here))
+    _check_room(
+        total - sum(sizes[name] for name in here),
+        Path(constants.HF_HUB_CACHE),
+        "HF_HOME",
+    )
     clock = None
     # also those that are here: they may be of an older commit
     for name, size in sizes.items():
@@ -334,11 +350,27 @@ def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ..
     return find_cached(files.repository, chosen, files.revision) or ()
 
 
-def _check_room(needed: int) -> None:
-    """Refuse a download for which the disk has no room."""
-    from huggingface_hub import constants
+def _download_web_steps(file: WebFile) -> Generator[Progress, None, tuple[Path, ...]]:
+    yield Progress("Asking the server")
+    if not file.find():
+        size = file.size()
+        _check_room(size or 0, weights_folder(), FOLDER_VARIABLE)
+        clock = None
+        with closing(file.fetch_steps()) as steps:
+            for come in steps:
+                count = size if size and come.stage == "Checking" else come.received
+                if come.stage == "Downloading" and size:
+                    clock = clock or Clock(size, skipped=count)
+                    yield clock.progress(come.stage, count)
+                else:
+                    yield Progress(come.stage, count, size or 0)
+        if size:
+            yield Progress("Downloading", size, size)
+    return (file.path,)
 
-    cache = Path(constants.HF_HUB_CACHE)
+
+def _check_room(needed: int, cache: Path, variable: str) -> None:
+    """Refuse a download for which the disk has no room."""
     there = next((path for path in (cache, *cache.parents) if path.exists()), None)
     if there is None:
         return
@@ -346,8 +378,8 @@ def _check_room(needed: int) -> None:
     if free < needed:
         raise GemError(
             f"The download needs {size_text(needed)}; the disk of {cache} has "
-            f"{size_text(free)} left. Make room there, or set HF_HOME to a folder of "
-            "another disk."
+            f"{size_text(free)} left. Make room there, or set {variable} to a folder "
+            "of another disk."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 """Disk full, file larger than allowed, quota used up."""
 
 
@@ -33,11 +33,16 @@ def explain(error: Exception, repository: str) -> str:
             f"The hub has no repository '{repository}', or it is private. Check the "
             f"spelling on {page}; for a private one {login}."
         )
+    if isinstance(error, errors.RevisionNotFoundError):
+        return (
+            f"{repository} has lost the version that is wanted. See {page}; its newest "
+            f"one is the model hf-hub:{repository} if open_clip can read it."
+        )
     if isinstance(error, errors.EntryNotFoundError):
         return f"{repository} lacks a file of the model. See {page} for what it holds."
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         return _explain_status(error.response.status_code, repository)
-    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         return (
             f"The disk of {constants.HF_HUB_CACHE} is full ({error.strerror}). Make "
             "room there and download again; what came is kept."

@@ -19,9 +19,10 @@ from napari_gem import download as downloads
 from napari_gem.backbones import build_backbone, check_text
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.building import build_empty, fill
-from napari_gem.catalogue import hub_files
-from napari_gem.download import DownloadNeeded, HubFiles
+from napari_gem.catalogue import remote_files
+from napari_gem.download import DownloadNeeded, Files, HubFiles
 from napari_gem.types import GemError, Progress
+from napari_gem.web_file import WebFile
 from napari_gem.weights import hash_file, misfit, read_weights, shapes
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def has_precision(name: str, device: torch.device) -> bool:
 
 def describe(card: ModelCard) -> ModelCard:
     """Fill up the card of an open_clip tag: see `napari_gem.models.describe`."""
-    files = _hub_files(card)
+    files = _main_files(card)
     return card if files is None else describing.describe(card, files)
 
 
@@ -186,13 +187,13 @@ def _source_steps(
     if kind == "file":
         options = _usual_colours(card.architecture) | _options(card)
         return _Source(card.architecture, _there(Path(value)), options)
-    files = _hub_files(card)
+    files = _main_files(card)
     if files is None:
         raise GemError(f"There is no place such as '{card.weights}' for weights.")
     *others, weights = yield from _get_steps(card, files, download)
     if others:
         return _folder_source(others[0].parent, weights, _options(card))
-    if kind == "hf-hub":
+    if kind != "open_clip":
         options = _usual_colours(card.architecture) | _options(card)
         return _Source(card.architecture, weights, options)
     stated = import_open_clip().get_pretrained_cfg(card.architecture, value)
@@ -206,23 +207,24 @@ def _source_steps(
 
 
 def _get_steps(
-    card: ModelCard, files: HubFiles, download: bool
+    card: ModelCard, files: Files, download: bool
 ) -> Generator[Progress, None, tuple[Path, ...]]:
     """Find files on this computer or, if the user agreed, download them."""
     found = files.find()
     if found:
         return found
-    yield Progress("Asking the hub")
+    asked = "server" if isinstance(files, WebFile) else "hub"
+    yield Progress(f"Asking the {asked}")
     described = describing.describe(card, files)
     if not download:
         raise DownloadNeeded(described)
     return (yield from downloads.fetch_steps(files))
 
 
-def _hub_files(card: ModelCard) -> HubFiles | None:
-    """Say what a model needs from the hub; None for models on this computer."""
+def _main_files(card: ModelCard) -> Files | None:
+    """Say what a model is downloaded from; None for models on this computer."""
     kind, _, value = card.weights.partition(":")
-    known = hub_files(card)
+    known = remote_files(card)
     if known:
         return known[0]
     return _tag_files(card, value) if kind == "open_clip" else None

@@ -20,15 +20,16 @@ from napari_gem.catalogue import (
     PACKAGE,
     REPOSITORY,
     activation_of,
-    hub_files,
     list_models,
     make_card,
+    remote_files,
 )
 from napari_gem.catalogue import open_clip_architectures as _architectures
 from napari_gem.download import DownloadNeeded
 from napari_gem.own_models import add_own, check_begin
 from napari_gem.steps import run
 from napari_gem.types import GemError, ModelCard, Progress
+from napari_gem.web_file import SUFFIXES, WebFile, is_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DownloadNeeded",
     "Model",
+    "add_address",
     "add_file",
     "check_there",
     "describe",
@@ -53,7 +55,6 @@ __all__ = [
     "readable_architectures",
 ]
 
-_WEIGHTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 _PLACE = re.compile(r"[/~.\\]|[A-Za-z]:[/\\]")
 """How a path begins that is no other kind of name."""
 
@@ -108,6 +109,11 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
     for card in list_models():
         if name.casefold() in (card.id.casefold(), _plain(card.id)):
             return card
+    if is_address(name):
+        raise GemError(
+            f"'{name}' is not on the list of models. Put it there first, with its "
+            "SHA-256 and architecture: 'napari-gem models add'."
+        )
     repository = name.removeprefix("hf-hub:")
     if repository != name and REPOSITORY.fullmatch(repository):
         source = f"https://huggingface.co/{repository}"
@@ -120,7 +126,7 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
     if _is_path(name):
         raise GemError(
             f"There is no file or folder '{name}'. Expected a weights file "
-            f"({', '.join(_WEIGHTS)}) or a folder with {downloads.CONFIG}."
+            f"({', '.join(SUFFIXES)}) or a folder with {downloads.CONFIG}."
         )
     known = name.partition("/")[0]
     if REPOSITORY.fullmatch(name) and known in _architectures():
@@ -140,7 +146,7 @@ def is_available(card: ModelCard) -> bool:
         return (PACKAGE / value / downloads.CONFIG).is_file()
     if kind in ("file", "folder"):
         return Path(value).exists()
-    files = hub_files(card)
+    files = remote_files(card)
     return bool(files) and all(part.find() for part in files)
 
 
@@ -184,7 +190,7 @@ def describe(card: ModelCard) -> ModelCard:
         read, or if the hub cannot be asked. If a file of the user's own is gone.
     """
     check_there(card)
-    files = hub_files(card)
+    files = remote_files(card)
     if files:
         return describing.describe(card, files[0])
     from napari_gem.loading import describe as ask
@@ -267,7 +273,7 @@ def download_steps(card: ModelCard) -> Generator[Progress, None, None]:
     GemError
         If the download fails, or if what comes could not be loaded.
     """
-    parts = hub_files(card)
+    parts = remote_files(card)
     if not parts:
         yield from load_model_steps(card, device="cpu", download=True)
         return
@@ -275,7 +281,7 @@ def download_steps(card: ModelCard) -> Generator[Progress, None, None]:
     describing.check_readable(card, parts[0])
     yield from downloads.fetch_steps(parts[0])
     # its configuration, which is here now, may name more
-    for part in hub_files(card)[1:]:
+    for part in remote_files(card)[1:]:
         if not part.find():
             yield from downloads.fetch_steps(part)
 
@@ -310,14 +316,7 @@ def add_file(
     if kind != "file":
         raise GemError(f"'{path}' is no weights file. Give one, such as model.pt.")
     check_begin(Path(place))
-    name = " ".join((name or found.name).split())
-    id_ = name.replace(" ", "-")
-    if any(id_.casefold() == card.id.casefold() for card in list_models()):
-        raise GemError(f"There is a model '{id_}' already. Give another name.")
-    entry: dict[str, Any] = {
-        "id": id_,
-        "name": name,
-        "domain": " ".join(domain.split()) or "general",
+    entry = {
         "good_for": f"what '{Path(place).name}' was trained for",
         "architecture": architecture,
         "weights": found.weights,
@@ -325,8 +324,69 @@ def add_file(
         "licence": "your own file",
         "activation": activation_of(architecture),
     }
-    card = make_card(**entry)
-    add_own(entry)
+    return _add(name or found.name, domain, entry)
+
+
+def add_address(
+    url: str,
+    sha256: str,
+    architecture: str,
+    *,
+    name: str = "",
+    domain: str = "general",
+    licence: str = "",
+    source: str = "",
+) -> ModelCard:
+    """Put weights at an address of the web on the user's own list; fetch nothing.
+
+    Parameters
+    ----------
+    url
+        With ``https``; a part of its path names the file.
+    sha256
+        Of the file, 64 hexadecimal digits.
+    architecture
+        Of open_clip; it decides the activation.
+    name, domain
+        What lists show; an empty name is that of the file.
+    licence, source
+        What the user reads before the download: as far as known, and a page.
+
+    Returns
+    -------
+    ModelCard
+        Its id is the name with ``-`` for spaces.
+
+    Raises
+    ------
+    GemError
+        If there is no such architecture, the address or the hash is none, another
+        model has the name, or the list cannot be written.
+    """
+    url, sha256 = url.strip(), sha256.strip().lower().removeprefix("sha256:")
+    file = WebFile(url, sha256)
+    _check_architecture(file.path.name, architecture)
+    entry = {
+        "good_for": f"what '{file.path.name}' was trained for",
+        "architecture": architecture,
+        "weights": url,
+        "sha256": sha256,
+        "licence": " ".join(licence.split()) or "see the page of the weights",
+        "source": source.strip() or url,
+        "activation": activation_of(architecture),
+    }
+    return _add(name or file.path.stem, domain, entry)
+
+
+def _add(name: str, domain: str, entry: dict[str, Any]) -> ModelCard:
+    """Put an entry on the user's own list under a name that is free."""
+    name = " ".join(name.split())
+    id_ = name.replace(" ", "-")
+    if any(id_.casefold() == card.id.casefold() for card in list_models()):
+        raise GemError(f"There is a model '{id_}' already. Give another name.")
+    told = {"id": id_, "name": name, "domain": " ".join(domain.split()) or "general"}
+    card = make_card(**told, **entry)
+    add_own(told | entry)
     return card
 
 
@@ -341,10 +401,22 @@ def _folder_card(folder: Path) -> ModelCard:
 
 
 def _file_card(path: Path, architecture: str) -> ModelCard:
+    _check_architecture(path.name, architecture)
+    return make_card(
+        str(path),
+        path.stem,
+        architecture=architecture,
+        weights=f"file:{path}",
+        size=0,
+    )
+
+
+def _check_architecture(file: str, architecture: str) -> None:
+    """Refuse an architecture of a weights file that is missing or cannot be read."""
     near = difflib.get_close_matches(architecture, readable_architectures(), cutoff=0.5)
     if not architecture:
         raise GemError(
-            f"'{path.name}' is a single file. Name its open_clip architecture too, "
+            f"'{file}' is a single file. Name its open_clip architecture too, "
             "such as ViT-B-16, or ViT-B-16-quickgelu if it was trained on from "
             "OpenAI's weights."
         )
@@ -354,13 +426,6 @@ def _file_card(path: Path, architecture: str) -> ModelCard:
             f"Near it: {', '.join(near) or 'nothing; an example is ViT-B-16'}."
         )
     check_tower(architecture, _architectures()[architecture])
-    return make_card(
-        str(path),
-        path.stem,
-        architecture=architecture,
-        weights=f"file:{path}",
-        size=0,
-    )
 
 
 def _unknown(name: str) -> str:
@@ -377,7 +442,7 @@ def _unknown(name: str) -> str:
 
 def _is_path(name: str) -> bool:
     many = name.count("/") > 1 or "\\" in name
-    return many or bool(_PLACE.match(name)) or name.lower().endswith(_WEIGHTS)
+    return many or bool(_PLACE.match(name)) or name.lower().endswith(SUFFIXES)
 
 
 def _plain(id_: str) -> str:

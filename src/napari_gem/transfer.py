@@ -1,9 +1,10 @@
-"""One file of the Hugging Face hub: resumed where it stopped, checked, then cached.
+"""One file of the Hugging Face hub, or of the web: resumed, checked, then cached.
 
 huggingface_hub finds the file, signs the request and keeps the cache. It throws away
 what came when a download stops (its pull request 4228), so the bytes are taken here.
 The file goes to where huggingface_hub keeps content
 (https://huggingface.co/docs/huggingface_hub/guides/manage-cache), which then links it.
+A file of the web comes the same way, by the same session, but without the hub's token.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
 TRIES = 4
 """A transfer from which nothing more comes is tried so often."""
@@ -33,6 +34,8 @@ SNAPSHOTS = "snapshots"
 """Folder of a repository in the cache that has a folder for each commit."""
 
 _PIECE = 1 << 20
+_PLAIN = {"Accept-Encoding": "identity"}
+"""Headers for the bytes as they are: a part of something compressed is of no use."""
 _SHA256, _SHA1 = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{40}")
 
 
@@ -69,28 +72,33 @@ class _Transfer:
 
 @dataclass(frozen=True)
 class _File:
-    """A file on the hub, and where its content goes."""
+    """A file on a server, and where its content goes.
 
-    repository: str
+    Attributes
+    ----------
+    name
+        What the user reads.
+    url, headers
+        What is asked for.
+    digest
+        Hash that the content is to have: see `_check`.
+    size
+        Bytes; None if the server does not tell.
+    target, lock
+        Where the content goes, and what one process at a time holds meanwhile.
+    """
+
     name: str
     url: str
-    etag: str
+    headers: dict[str, str]
+    digest: str
     size: int | None
-    folder: Path
-
-    @property
-    def blob(self) -> Path:
-        return self.folder / "blobs" / self.etag
+    target: Path
+    lock: Path
 
     @property
     def partial(self) -> Path:
-        return self.blob.with_name(f"{self.etag}.napari-gem.incomplete")
-
-    @property
-    def lock(self) -> Path:
-        # huggingface_hub's own: whoever comes second finds the file
-        locks = self.folder.parent / ".locks" / self.folder.name
-        return locks / f"{self.etag}.lock"
+        return self.target.with_name(f"{self.target.name}.napari-gem.incomplete")
 
 
 def fetch_steps(
@@ -116,11 +124,47 @@ def fetch_steps(
     Exception
         What huggingface_hub and the system raise: `napari_gem.download` explains it.
     """
+    return _run_steps(
+        name, lambda transfer: _bring(repository, name, revision, transfer)
+    )
+
+
+def fetch_url_steps(url: str, sha256: str, target: Path) -> Generator[Come, None, None]:
+    """Bring a file of the web to a place of its own.
+
+    Parameters
+    ----------
+    url
+        With ``https`` or ``http``.
+    sha256
+        Of the content, 64 hexadecimal digits.
+    target
+        The file; nothing is there before the content is whole and checked.
+
+    Yields
+    ------
+    Come
+        As `fetch_steps`.
+
+    Raises
+    ------
+    GemError
+        If the content has another hash; then it is not kept.
+    Exception
+        What the HTTP library and the system raise: `napari_gem.web_file` explains it.
+    """
+    return _run_steps(target.name, lambda to: _bring_url(url, sha256, target, to))
+
+
+def _run_steps(
+    name: str, bring: Callable[[_Transfer], None]
+) -> Generator[Come, None, None]:
+    """Bring a file in a thread, and tell how far that is."""
     transfer = _Transfer()
 
     def work() -> None:
         try:
-            _bring(repository, name, revision, transfer)
+            bring(transfer)
         except Exception as error:  # noqa: BLE001 (raised by the thread that waits)
             transfer.error = error
 
@@ -162,6 +206,24 @@ def read_text(repository: str, name: str, revision: str | None = None) -> str:
     return str(answer.text)
 
 
+def url_size(url: str) -> int | None:
+    """Bytes of a file of the web, without fetching it; None if the server hides it."""
+    from huggingface_hub import constants
+
+    http = _http()
+    answer = http.get_session().head(
+        url,
+        headers=_PLAIN,
+        follow_redirects=True,
+        timeout=constants.HF_HUB_ETAG_TIMEOUT,
+    )
+    if answer.status_code in (405, 501):  # a server that answers no HEAD
+        return None
+    http.hf_raise_for_status(answer)
+    length = answer.headers.get("Content-Length", "")
+    return int(length) if length.isdecimal() else None
+
+
 def _http() -> Any:
     """Give huggingface_hub's session, headers and errors, public and without types."""
     return import_module("huggingface_hub.utils")
@@ -173,29 +235,45 @@ def _bring(
     from huggingface_hub import hf_hub_download
 
     file = _find(repository, name, revision)
-    if re.fullmatch(r"[\w.-]+", file.etag):
-        file.blob.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(file, transfer):
-            if not file.blob.exists():
-                _receive(file, transfer)
-                _check(file, transfer)
-                os.replace(file.partial, file.blob)  # noqa: PTH105 (over what is there)
+    if re.fullmatch(r"[\w.-]+", file.digest):
+        _bring_content(file, transfer)
     # with the content there it only links it
     hf_hub_download(repository, name, revision=revision)
+
+
+def _bring_url(url: str, sha256: str, target: Path, transfer: _Transfer) -> None:
+    transfer.stage = "Asking the server"
+    lock = target.with_name(f"{target.name}.lock")
+    size = url_size(url)
+    file = _File(target.name, url, _PLAIN, sha256, size, target, lock)
+    _bring_content(file, transfer)
+
+
+def _bring_content(file: _File, transfer: _Transfer) -> None:
+    file.target.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(file, transfer):
+        if not file.target.exists():
+            _receive(file, transfer)
+            _check(file, transfer)
+            os.replace(file.partial, file.target)  # noqa: PTH105 (over what is there)
 
 
 def _find(repository: str, name: str, revision: str | None) -> _File:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(repository, name, revision=revision)
-    stated = get_hf_file_metadata(url, headers=_http().build_hf_headers())
+    headers = _http().build_hf_headers()
+    stated = get_hf_file_metadata(url, headers=headers)
+    folder, digest = repository_folder(repository), stated.etag or ""
     return _File(
-        repository,
-        name,
+        f"{name} of {repository}",
         url,
-        stated.etag or "",
+        headers | _PLAIN,
+        digest,
         stated.size,
-        repository_folder(repository),
+        folder / "blobs" / digest,
+        # huggingface_hub's own: whoever comes second finds the file
+        folder.parent / ".locks" / folder.name / f"{digest}.lock",
     )
 
 
@@ -226,13 +304,12 @@ def _receive(file: _File, transfer: _Transfer) -> None:
         while file.size is None or partial.tell() < file.size:
             start = partial.tell()
             try:
-                _stream(file, partial, transfer)
-                broken = None
+                whole, broken = _stream(file, partial, transfer), None
             except _transport_errors() as error:
                 if _is_final(error):
                     raise
-                broken = error
-            if broken is None and file.size is None:
+                whole, broken = False, error
+            if whole and file.size is None:
                 return
             tries = TRIES if partial.tell() > start else tries - 1
             if not tries:
@@ -241,11 +318,12 @@ def _receive(file: _File, transfer: _Transfer) -> None:
                 raise _Stopped
 
 
-def _stream(file: _File, partial: BinaryIO, transfer: _Transfer) -> None:
+def _stream(file: _File, partial: BinaryIO, transfer: _Transfer) -> bool:
+    """Append what one answer brings; tell whether it was of the file."""
     from huggingface_hub import constants
 
     http = _http()
-    headers = http.build_hf_headers() | {"Accept-Encoding": "identity"}
+    headers = dict(file.headers)
     if partial.tell():
         headers["Range"] = f"bytes={partial.tell()}-"
     with http.get_session().stream(
@@ -257,7 +335,7 @@ def _stream(file: _File, partial: BinaryIO, transfer: _Transfer) -> None:
     ) as answer:
         if answer.status_code == 416:  # what is here is no part of the file
             partial.truncate(0)
-            return
+            return False
         http.hf_raise_for_status(answer)
         if answer.status_code != 206:  # the server knows no parts
             partial.truncate(0)
@@ -266,6 +344,7 @@ def _stream(file: _File, partial: BinaryIO, transfer: _Transfer) -> None:
             partial.write(piece)
             partial.flush()
             transfer.tell("Downloading", partial.tell())
+    return True
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
@@ -285,14 +364,14 @@ def _is_final(error: Exception) -> bool:
 
 
 def _check(file: _File, transfer: _Transfer) -> None:
-    """Compare the content with the hash that the hub states, if it states one.
+    """Compare the content with the hash that is stated, if there is one.
 
-    It is the SHA-256 of a large file and git's SHA-1 of a small one; some mirrors give
-    the plain SHA-1.
+    On the hub it is the SHA-256 of a large file and git's SHA-1 of a small one; some
+    mirrors give the plain SHA-1.
     """
-    if _SHA256.fullmatch(file.etag):
+    if _SHA256.fullmatch(file.digest):
         hashes = [hashlib.sha256()]
-    elif _SHA1.fullmatch(file.etag):
+    elif _SHA1.fullmatch(file.digest):
         head = f"blob {file.partial.stat().st_size}\0".encode()
         hashes = [
             hashlib.sha1(head, usedforsecurity=False),
@@ -307,10 +386,10 @@ def _check(file: _File, transfer: _Transfer) -> None:
                 found.update(piece)
             done += len(piece)
             transfer.tell("Checking", done)
-    if file.etag not in [found.hexdigest() for found in hashes]:
+    if file.digest not in [found.hexdigest() for found in hashes]:
         file.partial.unlink()
         raise GemError(
-            f"{file.name} of {file.repository} came damaged: its hash is not the one "
-            "that the hub states. It was not kept. Download it again, and choose "
-            "another network or mirror if that does not help."
+            f"{file.name} came damaged: its hash is not the one that is stated. It "
+            "was not kept. Download it again, and choose another network or mirror if "
+            "that does not help."
         )

@@ -335,11 +335,13 @@ class ModelCard:
     weights
         Where the weights come from: ``package:FOLDER`` (shipped with us),
         ``open_clip:TAG``, ``hf-hub:OWNER/REPOSITORY``,
-        ``hf-hub:OWNER/REPOSITORY/FILE`` (weights alone), ``file:PATH`` or
-        ``folder:PATH``.
+        ``hf-hub:OWNER/REPOSITORY/FILE`` (weights alone), ``https://...`` (weights
+        alone, with ``sha256``), ``file:PATH`` or ``folder:PATH``.
     revision
         Commit of the hub's repository that is downloaded; empty if not pinned, so
         that the newest is.
+    sha256
+        Hash of the weights at an address of the web, 64 hexadecimal digits.
     domain
         ``demonstration``, ``general``, ``histology`` ...
     good_for
@@ -377,6 +379,7 @@ class ModelCard:
     licence: str = "see model card"
     source: str = ""
     revision: str = ""
+    sha256: str = ""
     activation: Literal["", "GELU", "QuickGELU"] = ""
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
 
@@ -24,6 +25,7 @@ from napari_gem.catalogue import list_models
 from napari_gem.models import add_file, find_model, is_available
 from napari_gem.own_models import add_own, own_path
 from napari_gem.types import GemError, Progress
+from tests.hub import serve
 from tests.test_archive import fill
 
 REMOTE = "chendelong/RemoteCLIP-ViT-B-32"
@@ -47,6 +49,11 @@ def choice(qtbot, cache):
 
 def about(choice):
     return choice._about.text()
+
+
+def put_remote(cache):
+    files = {"RemoteCLIP-ViT-B-32.pt": b"x"}
+    fill(cache, "chendelong/RemoteCLIP", files, find_model(REMOTE).revision)
 
 
 def choose(choice, id_):
@@ -163,7 +170,7 @@ def test_size_and_licence_are_in_view_and_disk_is_marked(qtbot, choice, cache):
     assert combo.itemData(unknown, DETAIL) == "1,710 MB, licence not found"
     choose(choice, REMOTE)
     assert "about 605 MB, licence Apache-2.0" in about(choice)
-    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    put_remote(cache)
     choice.show()
     qtbot.waitUntil(lambda: combo.itemData(row, DETAIL) == ON_DISK)
     assert "download" not in about(choice)
@@ -226,7 +233,7 @@ def test_the_menu_offers_what_can_be_done(choice, cache):
     choose(choice, REMOTE)
     assert offered() == (True, False)
     assert choice.download.text() == "Download RemoteCLIP B/32…"
-    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    put_remote(cache)
     assert offered() == (False, True)
     choose(choice, "hf-hub:owner/repository")
     assert offered() == (True, False)
@@ -234,7 +241,7 @@ def test_the_menu_offers_what_can_be_done(choice, cache):
 
 def test_remove_asks_and_removes(qtbot, choice, cache):
     choose(choice, REMOTE)
-    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    put_remote(cache)
     press(BUTTONS.Cancel)
     choice.remove.trigger()
     assert is_available(choice.card())
@@ -268,7 +275,7 @@ def test_a_model_is_exported_imported_and_chosen(
     path = [""]
     for ask in ("getSaveFileName", "getOpenFileName"):
         monkeypatch.setattr(QFileDialog, ask, lambda *a, **k: (path[0], ""))
-    fill(cache, "chendelong/RemoteCLIP", {"RemoteCLIP-ViT-B-32.pt": b"x"})
+    put_remote(cache)
     choose(choice, REMOTE)
     choice.menu.aboutToShow.emit()
     assert choice.export_file.text() == "Export RemoteCLIP B/32…"
@@ -335,6 +342,58 @@ def test_a_file_is_asked_about_added_and_taken_off(
     choice.remove.trigger()
     assert choice.named() == NamedModel("embedded")
     assert path.read_bytes() == WEIGHTS
+
+
+def test_an_address_is_asked_about_added_downloaded_and_taken_off(
+    qtbot, choice, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("NAPARI_GEM_WEIGHTS", str(tmp_path / "weights"))
+    digest = hashlib.sha256(WEIGHTS).hexdigest()
+    told, seen, errors = [], [], []
+    choice.told.connect(lambda *what: told.append(what))
+    with serve({"my weights.pt": WEIGHTS}) as server:
+
+        def fill_in():
+            dialog = QApplication.activeModalWidget()
+            dialog.address.setText(f"{server.address}/web/my%20weights.pt")
+            dialog.accept()
+            errors.append(dialog.error.text())
+            dialog.sha256.setText(digest.upper())
+            dialog.accept()
+            errors.append(dialog.error.text())
+            dialog.architecture.setCurrentText("ViT-B-16-quickgelu")
+            dialog.licence.setText("CC-BY-4.0")
+            dialog.source.setText("https://example.org/page")
+            dialog.accept()
+
+        QTimer.singleShot(50, fill_in)
+        choice.add_address.trigger()
+        assert "need their SHA-256" in errors[0]
+        assert "Name its open_clip architecture" in errors[1]
+        assert choice.named() == NamedModel("my-weights")
+        assert "its size is told first" in about(choice)
+        assert not server.asked
+        choice.menu.aboutToShow.emit()
+        assert choice.remove.text() == "Take off the list: my weights…"
+        qtbot.waitUntil(lambda: not choice._marks.busy)
+        choice.download.trigger()
+        press(BUTTONS.Ok, seen)
+        qtbot.waitUntil(lambda: bool(told), timeout=10_000)
+    assert told == [("info", "my weights is on this computer now.")]
+    assert seen == [
+        "my weights is not on this computer. Download it?"
+        "Size: less than 1 MB\nFrom: https://example.org/page\nLicence: CC-BY-4.0"
+    ]
+    qtbot.waitUntil(lambda: "To be downloaded" not in about(choice))
+    for text in ("Remove my weights…", "Take off the list: my weights…"):
+        choice.menu.aboutToShow.emit()
+        assert (choice.remove.text(), choice.remove.isEnabled()) == (text, True)
+        press(BUTTONS.Ok) if text.startswith("Remove") else None
+        choice.remove.trigger()
+        qtbot.waitUntil(lambda: not choice.job.busy)
+    assert choice.named() == NamedModel("embedded")
+    assert not list((tmp_path / "weights").glob("*"))
 
 
 def test_the_box_tells_what_the_hub_said(qtbot):

@@ -32,7 +32,7 @@ from napari_gem._qt.prompt_table import BUTTON
 from napari_gem._qt.run_bar import progress_text
 from napari_gem.archive import SUFFIX, export_steps, import_steps
 from napari_gem.cached import remove_cached
-from napari_gem.catalogue import hub_files, is_own, list_models, own_errors
+from napari_gem.catalogue import is_own, list_models, own_errors, remote_files
 from napari_gem.download import size_text
 from napari_gem.models import (
     check_there,
@@ -83,6 +83,11 @@ class ModelChoice(QWidget):
         self.menu.addSeparator()
         self.add_file = self._action(
             "Add file…", self._on_add_file, "Put a weights file of yours on the list"
+        )
+        self.add_address = self._action(
+            "Add address…",
+            lambda: self._add_own(None),
+            "Put weights of the web, that are not on the hub, on the list",
         )
         self.other = self._action(
             "Other model…",
@@ -184,8 +189,9 @@ class ModelChoice(QWidget):
             for action in (self.download, self.remove, self.export_file):
                 action.setEnabled(False)
             return
-        here, own = is_available(card), is_own(card)
-        cached = bool(hub_files(card))
+        here, cached = is_available(card), bool(remote_files(card))
+        # what was downloaded of it goes first
+        own = is_own(card) and not (cached and here)
         self.download.setText(f"Download {card.name}…")
         self.download.setEnabled(cached and not here and not self.job.busy)
         verb = "Take off the list:" if own else "Remove"
@@ -211,7 +217,7 @@ class ModelChoice(QWidget):
 
     def _on_remove(self) -> None:
         card = self.card()
-        if is_own(card):
+        if is_own(card) and not (remote_files(card) and is_available(card)):
             self._take_off(card)
             return
         box = QMessageBox(QMessageBox.Icon.Question, "Remove model", "", parent=self)
@@ -235,16 +241,18 @@ class ModelChoice(QWidget):
             return
         self.combo.reload()
         self.combo.currentIndexChanged.emit(self.combo.currentIndex())
-        place = card.weights.partition(":")[2]
+        place = card.weights.removeprefix("file:").removeprefix("folder:")
         self.told.emit("info", f"{card.name} is off the list. '{place}' stays.")
 
     def _on_add_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
             self, "Weights file", filter=WEIGHTS_FILTER
         )
-        if not path:
-            return
-        dialog = AddDialog(Path(path), self)
+        if path:
+            self._add_own(Path(path))
+
+    def _add_own(self, path: Path | None) -> None:
+        dialog = AddDialog(path, self)
         if dialog.exec() and dialog.card is not None:
             self.combo.reload()
             self.add(NamedModel(dialog.card.id), dialog.card.name)

@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_gem.catalogue import DOMAINS
 from napari_gem.download import size_text
-from napari_gem.models import add_file, find_model, readable_architectures
+from napari_gem.models import add_address, add_file, find_model, readable_architectures
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -64,12 +64,12 @@ class AddDialog(QDialog):
     Parameters
     ----------
     path
-        The file.
+        The file; None asks for the address of one of the web.
     parent
         Of the dialog.
     """
 
-    def __init__(self, path: Path, parent: QWidget | None = None) -> None:
+    def __init__(self, path: Path | None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.card: ModelCard | None = None
         self._path = path
@@ -77,15 +77,29 @@ class AddDialog(QDialog):
         self.setMinimumWidth(420)
         self.architecture = architecture_box()
         self.architecture.lineEdit().setPlaceholderText("such as ViT-B-16")
-        self.name = QLineEdit(path.stem)
+        self.name = QLineEdit(path.stem if path else "")
+        self.address, self.sha256 = QLineEdit(), QLineEdit()
+        self.address.setPlaceholderText("https://…/model.safetensors")
+        self.sha256.setPlaceholderText("64 digits, from the page of the weights")
+        self.licence, self.source = QLineEdit(), QLineEdit()
+        self.licence.setPlaceholderText("as its page says")
+        self.source.setPlaceholderText("page that tells about it")
         self.domain = QComboBox()
         self.domain.setEditable(True)
         self.domain.addItems(DOMAINS[1:])
         form = QFormLayout()
-        form.addRow("File", QLabel(path.name))
+        if path:
+            form.addRow("File", QLabel(path.name))
+        else:
+            form.addRow("Address", self.address)
+            form.addRow("SHA-256", self.sha256)
+            self.name.setPlaceholderText("that of the file")
         form.addRow("Architecture", self.architecture)
         form.addRow("Name", self.name)
         form.addRow("Good for", self.domain)
+        if not path:
+            form.addRow("Licence", self.licence)
+            form.addRow("Page", self.source)
         about = QLabel(ARCHITECTURE_HELP)
         about.setWordWrap(True)
         self.error = QLabel()
@@ -98,16 +112,25 @@ class AddDialog(QDialog):
     def accept(self) -> None:
         """Put the file on the list, or say why that cannot be."""
         try:
-            self.card = add_file(
-                self._path,
-                self.architecture.currentText().strip(),
-                name=self.name.text(),
-                domain=self.domain.currentText(),
-            )
+            self.card = self._add()
         except GemError as error:
             self.error.setText(str(error))
             return
         super().accept()
+
+    def _add(self) -> ModelCard:
+        architecture = self.architecture.currentText().strip()
+        names = {"name": self.name.text(), "domain": self.domain.currentText()}
+        if self._path:
+            return add_file(self._path, architecture, **names)
+        return add_address(
+            self.address.text(),
+            self.sha256.text(),
+            architecture,
+            licence=self.licence.text(),
+            source=self.source.text(),
+            **names,
+        )
 
 
 class ModelDialog(QDialog):
