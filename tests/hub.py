@@ -47,6 +47,8 @@ class Hub(ThreadingHTTPServer):
         the authorizations that were shown there.
     shown_web
         The authorizations that were shown to the web server.
+    answers
+        Until it is set nothing is answered at all.
     tells_size
         Whether the web server answers a HEAD.
     """
@@ -72,6 +74,8 @@ class Hub(ThreadingHTTPServer):
         self.shown_elsewhere: list[str] = []
         self.shown_web: list[str] = []
         self.tells_size = True
+        self.answers = threading.Event()
+        self.answers.set()
 
     @property
     def address(self) -> str:
@@ -94,6 +98,7 @@ class Answer(BaseHTTPRequestHandler):
         # a proxy is asked with the whole address
         path = self.path.partition("?")[0].removeprefix("http://hub.invalid")
         self.server.asked.append(f"{self.command} {path}")
+        self.server.answers.wait(20)
         name = path.partition("/resolve/")[2].partition("/")[2]
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if path.startswith("/elsewhere/"):
@@ -204,6 +209,7 @@ def serve(files: dict[str, bytes]) -> Iterator[Hub]:
         yield server
     finally:
         server.go_on.set()
+        server.answers.set()
         server.shutdown()
         thread.join()
         server.server_close()

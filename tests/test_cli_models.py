@@ -13,7 +13,7 @@ from PIL import Image
 from napari_gem import consent
 from napari_gem.catalogue import list_models
 from napari_gem.models import find_model, is_available
-from tests.hub import Hub, point_at, serve
+from tests.hub import COMMIT, Hub, point_at, serve
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def answer(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], list[str]]:
 def test_the_list_groups_marks_and_names_size_and_licence(call: Call) -> None:
     status, said, _ = call("models")
     assert status == 0
+    assert call("models", "list")[1] == said
     places = [said.index(f"\n{name}\n") for name in ("General", "Histology")]
     first = said.index("ViT-B-16-quickgelu/openai")
     assert places[0] < first < places[1] < said.index("hf-hub:wisdomik/QuiltNet-B-16")
@@ -93,6 +94,9 @@ def test_info_tells_what_the_card_knows(call: Call) -> None:
     status, _, error = call("models", "info", "ViT-B-16-quikgelu/openai")
     assert status == 2
     assert "Did you mean" in error
+    error = call("models", "info", "quiltnet")[2]
+    assert "Did you mean hf-hub:wisdomik/QuiltNet-B-32 or" in error
+    assert "LAION" not in error
 
 
 def test_a_model_is_downloaded_exported_removed_and_imported(
@@ -127,6 +131,7 @@ def test_a_model_is_downloaded_exported_removed_and_imported(
     assert status == 0, error
     assert f"--model {NAME}" in error
     assert is_available(find_model(NAME))
+    assert f"not pinned; {COMMIT} is here" in call("models", "info", NAME)[1]
     assert "7 MB in " + str(tmp_path / "cache") in call("models", "info", NAME)[1]
     assert hub.asked == []
 

@@ -167,6 +167,17 @@ def test_a_silent_server_is_left_at_once(hub: Hub) -> None:
     assert time.monotonic() - start < 0.5
 
 
+def test_a_hub_that_says_nothing_is_left_at_once(hub: Hub) -> None:
+    hub.answers.clear()
+    steps = download.fetch_steps(FILES)
+    for _ in range(3):
+        assert next(steps).stage == "Asking the hub"
+    start = time.monotonic()
+    steps.close()
+    assert time.monotonic() - start < 0.5
+    hub.answers.set()
+
+
 def test_a_disk_without_room_is_told_before(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:

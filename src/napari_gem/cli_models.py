@@ -14,6 +14,9 @@ from napari_gem.steps import run
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_gem.cached import CachedFile
     from napari_gem.types import ModelCard
 
 app = typer.Typer(help="List, download, remove and share models.", add_completion=False)
@@ -23,10 +26,15 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 @app.callback(invoke_without_command=True)
-def _list(context: typer.Context) -> None:
+def _default(context: typer.Context) -> None:
     """List the models that can be used, by what they are good for."""
-    if context.invoked_subcommand:
-        return
+    if not context.invoked_subcommand:
+        list_()
+
+
+@app.command("list")
+def list_() -> None:
+    """List the models that can be used: without a command, too."""
     from napari_gem.catalogue import group_models, own_errors
     from napari_gem.models import is_available
 
@@ -85,7 +93,7 @@ def info(model: Id) -> None:
         "Licence": card.licence,
         "Source": card.source,
         "Weights": card.weights,
-        "Revision": _revision(card),
+        "Revision": _revision(card, files),
         "SHA-256": card.sha256,
         "Architecture": card.architecture or "as its configuration says",
         "Activation": card.activation or "as its configuration says",
@@ -215,10 +223,12 @@ def add(
     tell(f"{card.name} is on your list: --model {card.id}")
 
 
-def _revision(card: ModelCard) -> str:
-    if card.sha256 or card.size == 0:
+def _revision(card: ModelCard, here: Sequence[CachedFile]) -> str:
+    if card.revision or card.sha256 or card.size == 0:
         return card.revision
-    return card.revision or "not pinned: the newest is taken"
+    if here:
+        return f"not pinned; {here[-1].revision} is here"
+    return "not pinned: the newest is taken"
 
 
 def _size(card: ModelCard) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gem import transfer
 from napari_gem.hub_errors import explain, failures
-from napari_gem.steps import Clock
+from napari_gem.steps import Clock, aside_steps
 from napari_gem.types import GemError, Progress
 from napari_gem.web_file import FOLDER_VARIABLE, WebFile, weights_folder
 
@@ -266,7 +266,6 @@ def fetch_steps(files: Files) -> Generator[Progress, None, tuple[Path, ...]]:
     """
     if isinstance(files, WebFile):
         return (yield from _download_web_steps(files))
-    yield Progress("Asking the hub")
     try:
         return (yield from _download_steps(files))
     except failures() as error:
@@ -321,7 +320,7 @@ def _list_files(files: HubFiles) -> _Listing:
 def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
     from huggingface_hub import constants
 
-    listing = _list_files(files)
+    listing = yield from aside_steps("Asking the hub", lambda: _list_files(files))
     sizes = {name: size or 0 for name, size in listing.sizes.items()}
     here = [n for n in sizes if find_cached(files.repository, [[n]], files.revision)]
     done, total = 0, sum(sizes.values())
@@ -351,9 +350,8 @@ def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ..
 
 
 def _download_web_steps(file: WebFile) -> Generator[Progress, None, tuple[Path, ...]]:
-    yield Progress("Asking the server")
     if not file.find():
-        size = file.size()
+        size = yield from aside_steps("Asking the server", file.size)
         _check_room(size or 0, weights_folder(), FOLDER_VARIABLE)
         clock = None
         with closing(file.fetch_steps()) as steps:

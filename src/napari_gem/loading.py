@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from platform import machine
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +22,7 @@ from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.building import build_empty, fill
 from napari_gem.catalogue import remote_files
 from napari_gem.download import DownloadNeeded, Files, HubFiles
+from napari_gem.steps import aside_steps
 from napari_gem.types import GemError, Progress
 from napari_gem.web_file import WebFile
 from napari_gem.weights import hash_file, misfit, read_weights, shapes
@@ -214,8 +216,8 @@ def _get_steps(
     if found:
         return found
     asked = "server" if isinstance(files, WebFile) else "hub"
-    yield Progress(f"Asking the {asked}")
-    described = describing.describe(card, files)
+    ask = partial(describing.describe, card, files)
+    described = yield from aside_steps(f"Asking the {asked}", ask)
     if not download:
         raise DownloadNeeded(described)
     return (yield from downloads.fetch_steps(files))

@@ -10,6 +10,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from napari_gem.catalogue import (
 from napari_gem.catalogue import open_clip_architectures as _architectures
 from napari_gem.download import DownloadNeeded
 from napari_gem.own_models import add_own, check_begin
-from napari_gem.steps import run
+from napari_gem.steps import aside_steps, run
 from napari_gem.types import GemError, ModelCard, Progress
 from napari_gem.web_file import SUFFIXES, WebFile, is_address
 
@@ -277,8 +278,8 @@ def download_steps(card: ModelCard) -> Generator[Progress, None, None]:
     if not parts:
         yield from load_model_steps(card, device="cpu", download=True)
         return
-    yield Progress("Asking the hub")
-    describing.check_readable(card, parts[0])
+    check = partial(describing.check_readable, card, parts[0])
+    yield from aside_steps("Asking the hub", check)
     yield from downloads.fetch_steps(parts[0])
     # its configuration, which is here now, may name more
     for part in remote_files(card)[1:]:
@@ -429,9 +430,17 @@ def _check_architecture(file: str, architecture: str) -> None:
 
 
 def _unknown(name: str) -> str:
-    names = [card.id for card in list_models()]
-    names += [f"{known}/{name.partition('/')[2]}" for known in readable_architectures()]
-    near = difflib.get_close_matches(name, names, n=3)
+    """Say so, and what was perhaps meant: what holds the words, or is spelt so."""
+    near = [
+        card.id
+        for card in list_models()
+        if name and name.casefold() in f"{card.id} {card.name}".casefold()
+    ][:4]
+    if not near:
+        tag = name.partition("/")[2]
+        names = [card.id for card in list_models()]
+        names += [f"{known}/{tag}" for known in readable_architectures()]
+        near = difflib.get_close_matches(name, names, n=3)
     hint = f" Did you mean {' or '.join(near)}?" if near else ""
     return (
         f"There is no model '{name}'.{hint} Give an id of the list of models, "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from concurrent.futures import Future, wait
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_gem.types import Progress
@@ -32,6 +34,42 @@ def run(
                 progress(step)
     finally:
         steps.close()
+
+
+def aside_steps(
+    stage: str, call: Callable[[], Returned]
+) -> Generator[Progress, None, Returned]:
+    """Wait for a call that cannot be stopped, such as a question to a server.
+
+    Parameters
+    ----------
+    stage, call
+        What is shown meanwhile, and what is done in a thread of its own.
+
+    Yields
+    ------
+    Progress
+        At least four times a second. Closing the generator leaves the call alone.
+
+    Returns
+    -------
+    Returned
+        Its result; what it raises is raised.
+    """
+    ended = Future[Returned]()
+
+    def work() -> None:
+        try:
+            ended.set_result(call())
+        except BaseException as error:  # noqa: BLE001 (raised by the one who waits)
+            ended.set_exception(error)
+
+    # a daemon: a silent server must not hold up the end of the program
+    threading.Thread(target=work, name=stage, daemon=True).start()
+    while not ended.done():
+        yield Progress(stage)
+        wait([ended], 0.25)
+    return ended.result()
 
 
 class Clock:

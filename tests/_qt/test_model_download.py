@@ -61,6 +61,13 @@ def test_a_model_is_chosen_downloaded_stopped_gone_on_with_and_run(hub, dock, qt
     choice.add(NamedModel(NAME), "tiny")
     whole = sum(map(len, hub.files.values()))
 
+    hub.answers.clear()
+    choice.download.trigger()
+    qtbot.waitUntil(lambda: choice.bar.format().startswith("Asking"), timeout=20_000)
+    choice.cancel.click()
+    qtbot.waitUntil(lambda: not choice.job.busy, timeout=1000)
+    hub.answers.set()
+
     hub.go_on.clear()  # the weights come half
     choice.download.trigger()
     said = press(qtbot, BUTTONS.Ok)

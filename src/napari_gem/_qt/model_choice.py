@@ -42,6 +42,7 @@ from napari_gem.models import (
     is_available,
 )
 from napari_gem.own_models import forget_own
+from napari_gem.steps import aside_steps
 from napari_gem.types import GemError, Progress
 
 if TYPE_CHECKING:
@@ -322,8 +323,7 @@ class ModelChoice(QWidget):
 
 
 def _describe_steps(card: ModelCard) -> Generator[Progress, None, ModelCard]:
-    yield Progress("Asking the hub")
-    return describe(card)
+    return (yield from aside_steps("Asking for its size", lambda: describe(card)))
 
 
 def _look_steps() -> Generator[Progress, None, list[str]]:
