@@ -404,6 +404,8 @@ def test_an_archive_cannot_bring_other_weights_or_entries(
         ({"entry": entry | {"id": "other"}}, {}, "no model"),
         ({"entry": entry | {"weights": "https://x.org/b.pt"}}, {}, "does not need"),
         ({"entry": {}}, {}, "no model"),
+        ({"entry": {"id": card.id}}, {}, "no model"),
+        ({"entry": entry | {"size": "large"}}, {}, "size"),
     ]
     for number, (fields, entries, message) in enumerate(wrong):
         bad = tmp_path / f"{number}.zip"

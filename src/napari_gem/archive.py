@@ -276,9 +276,11 @@ def _check_files(
 
 def _card(manifest: Manifest) -> ModelCard:
     """Find the model of an archive, or make it of the entry that came with it."""
-    if manifest.entry and all(card.id != manifest.model for card in list_models()):
+    listed = any(card.id == manifest.model for card in list_models())
+    named = manifest.entry.get("id") == manifest.model and "name" in manifest.entry
+    if named and not listed:
         card = make_card(**manifest.entry)
-        if card.id == manifest.model and is_address(card.weights):
+        if is_address(card.weights):
             check_tower(card.name, configuration(card) or {})
             return card
     return find_model(manifest.model)

@@ -113,7 +113,8 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
     if is_address(name):
         raise GemError(
             f"'{name}' is not on the list of models. Put it there first, with its "
-            "SHA-256 and architecture: 'napari-gem models add'."
+            "SHA-256 and architecture: 'napari-gem models add', or More, Add address "
+            "in the widget."
         )
     repository = name.removeprefix("hf-hub:")
     if repository != name and REPOSITORY.fullmatch(repository):

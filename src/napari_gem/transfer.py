@@ -217,7 +217,8 @@ def url_size(url: str) -> int | None:
         follow_redirects=True,
         timeout=constants.HF_HUB_ETAG_TIMEOUT,
     )
-    if answer.status_code in (405, 501):  # a server that answers no HEAD
+    # no HEAD is answered, or the address is signed for a GET only
+    if answer.status_code in (403, 405, 501):
         return None
     http.hf_raise_for_status(answer)
     length = answer.headers.get("Content-Length", "")

@@ -415,10 +415,15 @@ def test_the_box_tells_what_the_hub_said(qtbot):
 def test_the_dialog_refuses_what_can_never_load(qtbot, typed, message):
     dialog = ModelDialog()
     qtbot.addWidget(dialog)
+    dialog.show()
     dialog.model.setText(typed)
     dialog.accept()
     assert message in dialog.error.text()
     assert dialog.chosen is None
+    qtbot.wait(50)
+    for line in (dialog.model, dialog.architecture, dialog.error):
+        needed = line.heightForWidth(line.width()) if line is dialog.error else 0
+        assert line.height() >= max(needed, line.minimumSizeHint().height())
 
 
 # --- work beside the viewer's thread

@@ -114,7 +114,7 @@ class AddDialog(QDialog):
         try:
             self.card = self._add()
         except GemError as error:
-            self.error.setText(str(error))
+            _tell(self, self.error, str(error))
             return
         super().accept()
 
@@ -175,7 +175,7 @@ class ModelDialog(QDialog):
         try:
             card = find_model(named.model, named.architecture)
         except GemError as error:
-            self.error.setText(str(error))
+            _tell(self, self.error, str(error))
             return
         self.chosen = named, card.name
         super().accept()
@@ -219,6 +219,14 @@ def download_box(card: ModelCard, parent: QWidget | None = None) -> QMessageBox:
     box.button(QMessageBox.StandardButton.Ok).setText("Download")
     box.setDefaultButton(QMessageBox.StandardButton.Cancel)
     return box
+
+
+def _tell(dialog: QDialog, label: QLabel, sentence: str) -> None:
+    """Show what is wrong; the dialog grows by it, or its lines would be squeezed."""
+    label.setText(sentence)
+    dialog.layout().activate()
+    height = dialog.layout().totalHeightForWidth(dialog.width())
+    dialog.resize(dialog.width(), max(dialog.height(), height))
 
 
 def _buttons(dialog: QDialog) -> QDialogButtonBox:
