@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.report import table, write_report
 from napari_gem.evaluation.store import PICTURES, ImageResult, Run, Store
 from napari_gem.evaluation.tally import Tally
-from napari_gem.types import GemParameters
+from napari_gem.types import EncodeParameters, GemParameters, ScoreParameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +109,17 @@ def test_the_report_is_one_file_that_shows_everything(
     assert "<b>" not in text and "<b>" in page.cells
     assert {"noise 0.1", "2 of 9 images measured, 1 left out"} <= set(page.cells)
     assert "The mask &#x27;bad&#x27; is missing." in text
+
+
+def test_the_report_tells_the_models_own_parameters(store: Store, tally: Tally) -> None:
+    score = ScoreParameters(scale=9.5, background=("sky", "sea"), templates=("a {}",))
+    store.run = replace(store.run, encode=EncodeParameters(zoom=2.0), score=score)
+    page = _Page()
+    page.feed(write_report(store, tally).read_text())
+    assert {"zoom 2, tile 28, overlap 7", "sky, sea", "1, first 'a {}'"} <= {
+        *page.cells
+    }
+    assert any("scale 9.5" in cell for cell in page.cells)
 
 
 def test_a_table_of_nothing_has_no_figures(store: Store, tally: Tally) -> None:

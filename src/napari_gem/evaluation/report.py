@@ -54,6 +54,7 @@ def write_report(store: Store, tally: Tally) -> Path:
         ("Model", f"{run.model}, weights {run.revision}"),
         ("Protocol", f"{run.protocol}: {run.details.about}"),
         ("Method", _spelled(run.gem)),
+        *_own_parameters(run),
         ("Control", f"{run.control.name} {run.control.amount or ''}"),
         ("Computed", f"napari-gem {run.version}, {run.device}, {run.precision}"),
         *_single(tally),
@@ -75,8 +76,22 @@ def write_report(store: Store, tally: Tally) -> Path:
     return store.folder / REPORT
 
 
-def _spelled(record: object) -> str:
-    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in vars(record).items())
+def _own_parameters(run: Run) -> list[tuple[str, str]]:
+    """Tell the model's own parameters, where the protocol leaves it to them."""
+    if run.encode is None or run.score is None:
+        return []
+    tiles = f"zoom {run.encode.zoom:g}, tile {run.encode.tile}"
+    return [
+        ("Tiles", f"{tiles}, overlap {run.encode.overlap}"),
+        ("Scores", _spelled(run.score, without=("background", "templates"))),
+        ("Background words", ", ".join(run.score.background) or "none"),
+        ("Templates", f"{len(run.score.templates)}, first '{run.score.templates[0]}'"),
+    ]
+
+
+def _spelled(record: object, without: tuple[str, ...] = ()) -> str:
+    told = {k: v for k, v in vars(record).items() if k not in without}
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in told.items())
 
 
 def _rows(run: Run, tally: Tally) -> list[list[str]]:

@@ -115,6 +115,8 @@ def prepare(
         device=model.device,
         precision=model.precision,
         preset=method.preset,
+        encode=model.card.encode if method.protocol.pipeline else None,
+        score=model.card.score if method.protocol.pipeline else None,
     )
     tally = Tally(len(dataset.classes))
     store = Store(folder, run, tally, resume=resume)
@@ -153,9 +155,13 @@ def check_files(dataset: Dataset) -> None:
     ]
     if missing:
         raise GemError(
-            f"{len(missing)} files are missing, first '{missing[0]}'. Complete the "
-            "data set, or leave such pairs out with --skip-bad."
+            f"The file '{missing[0]}' is missing{_and_more(len(missing) - 1)}. "
+            "Complete the data set, or leave such pairs out with --skip-bad."
         )
+
+
+def _and_more(count: int) -> str:
+    return f", and {count} more" if count else ""
 
 
 def evaluate_steps(work: Measurement) -> Generator[Progress, None, None]:
@@ -212,7 +218,9 @@ def _measure(work: Measurement, sample: Sample, pictures: Pictures) -> ImageResu
     except GemError as error:
         if work.skip_bad:
             return ImageResult(sample.name, error=str(error))
-        raise GemError(f"{error} Leave such pairs out with --skip-bad.") from error
+        raise GemError(
+            f"{error} Go on without such pairs by --resume --skip-bad."
+        ) from error
     if truth is None:
         return _measure_points(work, sample, picture, pictures)
     if work.method.control.name == "absent":

@@ -18,7 +18,7 @@ import numpy as np
 from napari_gem.evaluation.controls import Control
 from napari_gem.evaluation.protocols import Protocol
 from napari_gem.records import from_json, to_json
-from napari_gem.types import GemError, GemParameters
+from napari_gem.types import EncodeParameters, GemError, GemParameters, ScoreParameters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,8 @@ class Run:
         What is changed before.
     preset
         Laid over the model's own parameters; empty for none.
+    encode, score
+        The model's own parameters, where the protocol leaves it to them; None else.
     version, device, precision
         Of napari-gem; where and how it was computed.
     """
@@ -76,6 +78,8 @@ class Run:
     device: str
     precision: str
     preset: str = ""
+    encode: EncodeParameters | None = None
+    score: ScoreParameters | None = None
 
 
 @dataclass(frozen=True)
