@@ -1,7 +1,7 @@
-"""How long a new word takes on an encoded image, with and without refinement.
+"""How long a new word takes on an encoded image, with refinement and prototypes.
 
-Prints a line for each: first word (shifts are made then, once), and the median of seven
-more. The features are random and have the size of the embedded model's.
+Prints a line for each: the first word (what the image alone decides is made then), and
+the median of seven more. Features are random, of the embedded model's size.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from napari_gem.types import PREVIEW_SIDE, Appearance, Features, Prompt
 
 WORDS = ("water", "forest", "field", "building", "road", "ship", "cloud", "sand")
 BESIDE = ("nuclei", "spots")
-ROUNDS = (0, 10)
+ADDED: dict[str, dict[str, float]] = {
+    "GEM": {"refinement": 0, "prototype_weight": 0.0},
+    "refinement 10": {"refinement": 10, "prototype_weight": 0.0},
+    "prototypes": {"refinement": 0, "prototype_weight": 0.4},
+    "both, as shipped": {},
+}
 REPEATS = 4
-CHANGES: tuple[tuple[str, dict[str, float], int], ...] = (
-    ("GEM", {}, 0),
-    ("refinement 10", {}, 10),
-    ("neighbours", {"neighbours": 1.0}, 0),
-    ("repair", {"repair": 2.0}, 0),
-    ("middle", {"middle": 0.1}, 0),
-    ("refinement 10, neighbours, repair", {"neighbours": 1.0, "repair": 2.0}, 10),
-)
+CHANGES: dict[str, dict[str, float]] = {
+    "neighbours": {"neighbours": 1.0},
+    "repair": {"repair": 2.0},
+    "middle": {"middle": 0.1},
+}
 
 
 def main() -> None:
@@ -53,11 +55,14 @@ def encode_times(model: Model, side: int) -> None:
     """Print how long a new image takes: encoded, and segmented by one word."""
     image = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)
     card = model.card
-    taken: dict[str, list[float]] = {name: [] for name, _, _ in CHANGES}
+    plain = ADDED["GEM"]
+    rows = [(name, {}, change) for name, change in ADDED.items()]
+    rows += [(name, change, plain) for name, change in CHANGES.items()]
+    taken: dict[str, list[float]] = {name: [] for name, _, _ in rows}
     for _ in range(REPEATS):  # in turns, since the machine may be busy
-        for name, change, rounds in CHANGES:
-            changed = replace(card.encode, gem=replace(card.encode.gem, **change))
-            score = replace(card.score, refinement=rounds)
+        for name, gem, added in rows:
+            changed = replace(card.encode, gem=replace(card.encode.gem, **gem))
+            score = replace(card.score, **added)
             start = time.perf_counter()
             features = encode(image, model, parameters=changed)
             segment(features, [WORDS[0]], model, parameters=score)
@@ -85,8 +90,8 @@ def word_times(model: Model, side: int) -> None:
         appearance=Appearance(rgb=True, limits=(0, 255)),
         picture=random.integers(0, 256, (side, side, 3), np.uint8),
     )
-    for rounds in ROUNDS:
-        score = replace(model.card.score, refinement=rounds)
+    for what, added in ADDED.items():
+        score = replace(model.card.score, **added)
         cache = ScoreCache()
         for name, step in (("preview", -(-side // PREVIEW_SIDE)), ("full size", 1)):
             taken = []
@@ -100,7 +105,7 @@ def word_times(model: Model, side: int) -> None:
                 taken.append(time.perf_counter() - start)
             median = np.median(taken[1:])
             print(
-                f"refinement {rounds}, {len(prompts)} classes, {name}: first "
+                f"{what}, {len(prompts)} classes, {name}: first "
                 f"{taken[0] * 1000:.0f} ms, then {median * 1000:.0f} ms"
             )
 

@@ -78,6 +78,8 @@ def test_encode_parameters_out_of_range(change: dict, message: str) -> None:
         ({"image_weight": nan}, "image weight of nan"),
         ({"image_weight": -11}, "image weight of -11"),
         ({"absent_weight": -1}, "absent weight of -1"),
+        ({"presence": "patch"}, "'patch' came for presence; expected image or tile"),
+        ({"prototype_weight": 1.1}, "prototype weight of 1.1"),
         ({"near": nan}, "near"),
         ({"present": 2}, "present"),
         ({"templates": ()}, "There is no template"),

@@ -112,8 +112,9 @@ def test_strips_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 10.0, 300.0])
 @pytest.mark.parametrize("background", [("soil",), ()])
+@pytest.mark.parametrize("prototype_weight", [0.0, 0.4])
 def test_scores_of_features_on_disk_are_those_of_features_in_memory(
-    smoothing: float, background: tuple[str, ...]
+    smoothing: float, background: tuple[str, ...], prototype_weight: float
 ) -> None:
     rng = np.random.default_rng(0)
     array = unit(rng.normal(size=(41, 23, 16)) + 1).astype(np.float16)
@@ -130,6 +131,7 @@ def test_scores_of_features_on_disk_are_those_of_features_in_memory(
         background_weight=2.0,
         smoothing=smoothing,
         synonyms="mean" if smoothing else "max",
+        prototype_weight=prototype_weight,
     )
     features = Features(
         array=array,

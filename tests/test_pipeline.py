@@ -20,6 +20,7 @@ from napari_gem.pipeline import (
 from napari_gem.scores import ScoreCache
 from napari_gem.steps import run
 from napari_gem.text import embed_words
+from napari_gem.tiles import unit
 from napari_gem.types import (
     EncodeParameters,
     Example,
@@ -416,6 +417,43 @@ def test_what_is_probably_absent_is_found_less(model: Model) -> None:
     shown = [there, Prompt((absent,), examples=(Example((5, 5)),))]
     kept, same = (segment(features, shown, model, parameters=p) for p in (score, less))
     np.testing.assert_array_equal(kept.probabilities, same.probabilities)
+
+
+def test_a_small_thing_is_in_the_image_if_it_is_in_a_tile(model: Model) -> None:
+    four = EncodeParameters(tile=3, overlap=1)
+    features = encode(picture(40, 40), model, parameters=four)
+    words = ["cat", "dog"]
+    vectors = embed_words(model.backbone, words, SCORE.templates, model.texts)
+    of_a_dog = unit(vectors[1] - vectors[0])
+    views = np.stack([features.image_embedding] * 3 + [of_a_dog])
+    features = replace(features, views=views)
+    limit = float((vectors @ features.image_embedding).max()) + 0.01
+    score = replace(SCORE, present=limit, background=(), absent_weight=1.0)
+    whole, by_tile = (
+        segment(features, words, model, parameters=replace(score, presence=presence))
+        for presence in ("image", "tile")
+    )
+    assert whole.absent == ("cat", "dog")
+    assert by_tile.absent == ("cat",)
+
+
+def test_the_surest_patches_join_the_words_but_not_examples(model: Model) -> None:
+    pixels = picture(96, 96)
+    pixels[30:60, 30:60] = 240
+    features = encode(pixels, model)
+    more = replace(SCORE, prototype_weight=0.5)
+    plain, joined = (
+        segment(features, ["cat", "dog"], model, parameters=p) for p in (SCORE, more)
+    )
+    assert not np.allclose(plain.probabilities, joined.probabilities, atol=1e-3)
+    assert joined.recipe.score.prototype_weight == 0.5
+    clicked = [Prompt((w,), examples=(Example((44.0, 44.0)),)) for w in ("cat", "dog")]
+    without = replace(more, background=())
+    first, second = (
+        segment(features, clicked, model, parameters=p)
+        for p in (replace(without, prototype_weight=0.0), without)
+    )
+    np.testing.assert_array_equal(first.probabilities, second.probabilities)
 
 
 def test_smoothing_and_minimum_size_calm_the_labels(model: Model) -> None:

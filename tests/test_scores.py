@@ -52,14 +52,25 @@ def test_what_classes_lack_to_be_in_the_image() -> None:
     none = np.empty((0, 8), np.float32)
     best = max(float(word @ image) for word in words)
     for limit in (best - 0.1, best + 0.1):
-        found = shortfalls([words, none], none, image, limit)
+        found = shortfalls([words, none], none, image[None], limit)
         assert np.allclose(found, [max(0, limit - best), 0], atol=1e-6)
     others = vectors(5, 8, seed=2)
     middle = float(np.median(others @ image))
-    assert shortfalls([words], others, image, -1)[0] == np.float32(
+    assert shortfalls([words], others, image[None], -1)[0] == np.float32(
         max(0, middle - best)
     )
-    assert not shortfalls([words], none, image, -1).any()
+    assert not shortfalls([words], none, image[None], -1).any()
+
+
+def test_a_word_is_in_an_image_if_it_is_in_a_part_of_it() -> None:
+    views, words = vectors(4, 8), vectors(3, 8, seed=1)
+    none = np.empty((0, 8), np.float32)
+    best = (words @ views.T).max(axis=1)
+    found = shortfalls([words[:1], words[1:]], none, views, 0.9)
+    expected = [0.9 - best[0], 0.9 - best[1:].max()]
+    assert np.allclose(found, expected, atol=1e-6)
+    limit = float(np.median(best))
+    assert (in_image(words, views, limit) == (best >= limit)).all()
 
 
 def test_half_precision_features_score_the_same() -> None:
@@ -78,11 +89,10 @@ def test_near_background_words_are_found() -> None:
 def test_words_of_other_images_are_left_out_but_the_likeliest_stays() -> None:
     background, image = vectors(5, 16), vectors(16, seed=3)
     cosines = background @ image
-    assert (in_image(background, image, 0.1) == (cosines >= 0.1)).all()
-    assert in_image(background, image, -1).all()
-    assert (
-        in_image(background, image, 2).tolist() == (cosines == cosines.max()).tolist()
-    )
+    assert (in_image(background, image[None], 0.1) == (cosines >= 0.1)).all()
+    assert in_image(background, image[None], -1).all()
+    likeliest = in_image(background, image[None], 2)
+    assert (likeliest == (cosines == cosines.max())).all()
 
 
 def test_min_max_of_a_constant_map_is_zero() -> None:

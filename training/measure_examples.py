@@ -4,10 +4,10 @@
 `docs/decisions/0006-examples.md`. The choices were made on the scenes with even numbers
 (``--half choose``); the tables are of those with odd numbers.
 
-As in `training.evaluate` each scene is asked for the classes that are in it, by their
-usual word. Examples are random pixels of a class, or, as negative ones, random pixels
-that wrongly got its label, more than `FAR` pixels from where it really is. What the
-numbers mean:
+The model scores as it is shipped. Each scene is asked for the classes that are in it,
+by their usual word. Examples are random pixels of a class, or, as negative ones, random
+pixels that wrongly got its label, more than `FAR` pixels from where it really is. What
+the numbers mean:
 
 - IoU: of the labels, intersection and union summed over the scenes of a domain; mean
   over the classes.
@@ -26,16 +26,11 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 
 from napari_gem.evaluation.metrics import ranking
-from napari_gem.examples import Centred, centre, keep, prototype_scores
+from napari_gem.examples import keep
 from napari_gem.models import Model
-from napari_gem.postprocess.largest import largest
-from napari_gem.scores import (
-    group_scores,
-    in_image,
-    near_duplicates,
-    probability_strips,
-)
-from napari_gem.text import embed_words
+from napari_gem.scores import ScoreCache
+from napari_gem.segmenting import segment_steps
+from napari_gem.steps import run
 from napari_gem.types import Example, Features, Prompt
 from training.captions import PHRASES
 from training.evaluate import encode_scene, load_run
@@ -62,28 +57,24 @@ Choose = Callable[["Encoded", int, np.random.Generator], tuple[Example, ...]]
 
 @dataclass(frozen=True, eq=False)
 class Encoded:
-    """A scene, encoded and scored by words."""
+    """An encoded scene, and the classes that are in it."""
 
+    model: Model
     scene: Scene
     features: Features
-    centred: Centred
     names: tuple[str, ...]
-    text: np.ndarray
-    scale: float
+    cache: ScoreCache
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """The classes that are in the scene."""
-        return tuple(Prompt((PHRASES[name][0],)) for name in self.names)
+        return tuple(Prompt((PHRASES[name][0],), title=name) for name in self.names)
 
     def segment(self, prompts: tuple[Prompt, ...]) -> tuple[np.ndarray, np.ndarray]:
         """Return probabilities, and the class of each pixel from 1, 0 for none."""
-        scores = prototype_scores(self.features, prompts, self.text, self.centred)
-        shape = self.features.image_shape
-        strips = probability_strips(scores, self.features.patch, shape, self.scale)
-        found = np.concatenate([strip for _, strip in strips], axis=1)
-        ids = range(1, len(prompts) + 1)
-        return found[:-1], largest(found, ids, [p.threshold for p in prompts])
+        steps = segment_steps(self.model, self.features, prompts, cache=self.cache)
+        found = run(steps)
+        return found.probabilities, found.labels
 
 
 class Figures:
@@ -127,22 +118,10 @@ class Figures:
 
 
 def encode_words(model: Model, scene: Scene) -> Encoded:
-    """Encode a scene and score it by the words of the classes that are in it."""
+    """Encode a scene."""
     features = encode_scene(model, scene, model.card.encode)
-    parameters = model.card.score
     names = tuple(n for n in CLASSES_OF[scene.domain] if n in scene.classes)
-    words = [PHRASES[name][0] for name in names]
-
-    def embed(texts: list[str]) -> np.ndarray:
-        return embed_words(model.backbone, texts, parameters.templates, model.texts)
-
-    asked = embed(words)
-    background = embed([w for w in parameters.background if w not in words])
-    background = background[~near_duplicates(background, asked, parameters.near)]
-    there = in_image(background, features.image_embedding, parameters.present)
-    groups = [*(text[None] for text in asked), background[there]]
-    text = group_scores(features.array, groups)
-    return Encoded(scene, features, centre(features), names, text, parameters.scale)
+    return Encoded(model, scene, features, names, ScoreCache())
 
 
 def clicks(count: int) -> Choose:
@@ -225,7 +204,9 @@ def measure(
             prompts = list(encoded.prompts)
             for number in some:
                 said = prompts[number].words if words else ()
-                prompts[number] = Prompt(said, examples=examples[number])
+                prompts[number] = replace(
+                    prompts[number], words=said, examples=examples[number]
+                )
             maps, labels = encoded.segment(tuple(prompts))
             for number in some:
                 figures.add(encoded, number, maps, labels)

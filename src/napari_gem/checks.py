@@ -6,7 +6,7 @@ from math import inf, isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.types import SYNONYMS, GemError, label_ids
+from napari_gem.types import PRESENCES, SYNONYMS, GemError, label_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,8 +85,13 @@ def check_score(parameters: ScoreParameters) -> None:
         raise GemError(
             f"'{p.synonyms}' came for synonyms; expected {' or '.join(SYNONYMS)}."
         )
+    if p.presence not in PRESENCES:
+        raise GemError(
+            f"'{p.presence}' came for presence; expected {' or '.join(PRESENCES)}."
+        )
     _check_between("image weight", p.image_weight, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     _check_between("absent weight", p.absent_weight, 0, LARGEST_WEIGHT)
+    _check_between("prototype weight", p.prototype_weight, 0, 1)
     _check_between("cosine 'near'", p.near, -1, inf)
     _check_between("cosine 'present'", p.present, -1, 1)
     _check_filled("templates", p.templates)

@@ -6,12 +6,13 @@ on disk are read band by band, and only the maps of the bands in work are in mem
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from napari_gem.examples import centre, directions, join, prototype_scores
+from napari_gem.examples import Direction, centre, directions, join
+from napari_gem.ingredients.prototypes import prototypes
 from napari_gem.scores import (
     ScoreCache,
     group_scores,
@@ -104,11 +105,12 @@ def patch_scores(
     cache
         Scores of these features made so far; new ones are added.
     """
-    if any(prompt.examples for prompt in prompts):
+    if parameters.prototype_weight or any(prompt.examples for prompt in prompts):
         cache.centred = cache.centred or centre(features)
+    found = _directions(features, words, prompts, parameters, cache)
     if isinstance(features.array, np.ndarray):
-        return _Held(features, features.array, words, prompts, parameters, cache)
-    return _Streamed(features, words, prompts, parameters, cache)
+        return _Held(features, features.array, words, parameters, cache, found)
+    return _Streamed(features, words, parameters, found)
 
 
 class _Held:
@@ -117,13 +119,12 @@ class _Held:
         features: Features,
         array: NDArray[np.floating[Any]],
         words: Words,
-        prompts: Sequence[Prompt],
         parameters: ScoreParameters,
         cache: ScoreCache,
+        found: Sequence[Direction],
     ) -> None:
         scores = _score(array, words, parameters, cache)
-        if cache.centred and any(prompt.examples for prompt in prompts):
-            scores = prototype_scores(features, prompts, scores, cache.centred)
+        join(scores, cache.centred.array if cache.centred else array, found)
         self._scores = _finish(scores, words, parameters, features.patch)
         self.bands = bands(array)
 
@@ -136,9 +137,8 @@ class _Streamed:
         self,
         features: Features,
         words: Words,
-        prompts: Sequence[Prompt],
         parameters: ScoreParameters,
-        cache: ScoreCache,
+        found: Sequence[Direction],
     ) -> None:
         self._array = features.array
         self._words = words
@@ -147,11 +147,7 @@ class _Streamed:
         self._reach = smoothing_reach(parameters.smoothing / features.patch)
         self._made: dict[int, NDArray[np.float32]] = {}
         self.bands = bands(features.array)
-        self._directions = []
-        if cache.centred and any(prompt.examples for prompt in prompts):
-            text = _score(cache.centred.vectors[None], words, parameters)[:, 0]
-            found = directions(features, prompts, text, cache.centred)
-            self._directions = found
+        self._directions = found
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what can be made again, for another process."""
@@ -180,6 +176,37 @@ class _Streamed:
         scores = _score(features, self._words, self._parameters)
         join(scores, features, self._directions)
         return scores
+
+
+def _directions(
+    features: Features,
+    words: Words,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters,
+    cache: ScoreCache,
+) -> list[Direction]:
+    """Find what examples, and the surest patches, do to the scores of words."""
+    centred, weight = cache.centred, parameters.prototype_weight
+    clicked = any(prompt.examples for prompt in prompts)
+    if centred is None or not (clicked or weight):
+        return []
+    text = _score(centred.vectors[None], words, parameters)[:, 0]
+    found = directions(features, prompts, text, centred) if clicked else []
+    if weight and len(centred.vectors):
+        scores = text[:, None].copy()
+        join(scores, centred.vectors[None], found)
+        as_they_are = replace(parameters, smoothing=0.0)
+        logits = _finish(scores, words, as_they_are, features.patch)
+        sure = prototypes(
+            softmax(logits, parameters.scale)[:, 0], text, centred.vectors
+        )
+        shown = {direction.number for direction in found}
+        found += [
+            Direction(number, weight, vector, shift)
+            for number, (vector, shift) in sure.items()
+            if number not in shown
+        ]
+    return found
 
 
 def _score(

@@ -173,14 +173,14 @@ def smoothing_reach(deviation: float) -> int:
 def shortfalls(
     groups: Sequence[NDArray[np.float32]],
     background: NDArray[np.float32],
-    image_embedding: NDArray[np.float32],
+    views: NDArray[np.float32],
     present: float,
 ) -> NDArray[np.float32]:
     """Tell how much each class lacks to be in the image, by its best word.
 
-    The word is compared with the embedding of the whole image: with the model's limit
-    if that is known, else with the background words, most of which name what is not in
-    the image either.
+    The word's cosine with the view that it fits best is held against the model's limit
+    if that is known, else against those of the background words, most of which name
+    what is not in the image either.
 
     Parameters
     ----------
@@ -188,8 +188,8 @@ def shortfalls(
         Text embeddings of each class, (words, channels), unit length.
     background
         (words, channels), unit length.
-    image_embedding
-        (channels,), unit length.
+    views
+        (views, channels), unit length: embeddings of the image, or of its parts.
     present
         Cosine from which on a word counts as in the image; -1 for not known.
 
@@ -204,12 +204,19 @@ def shortfalls(
     if present <= -1:
         if len(background) == 0:
             return found
-        limit = float(np.median(background @ image_embedding))
+        limit = float(np.median(_best_view(background, views)))
     for number, group in enumerate(groups):
         if len(group):
-            best = float((group @ image_embedding).max())
+            best = float(_best_view(group, views).max())
             found[number] = max(0.0, limit - best)
     return found
+
+
+def _best_view(
+    words: NDArray[np.float32], views: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    best: NDArray[np.float32] = (words @ views.T).max(axis=1)
+    return best
 
 
 def near_duplicates(
@@ -235,7 +242,7 @@ def near_duplicates(
 
 def in_image(
     background: NDArray[np.float32],
-    image_embedding: NDArray[np.float32],
+    views: NDArray[np.float32],
     present: float,
 ) -> NDArray[np.bool_]:
     """Find background words that may be in the image, at least the likeliest.
@@ -246,8 +253,8 @@ def in_image(
     ----------
     background
         (words, channels), unit length.
-    image_embedding
-        (channels,), unit length.
+    views
+        As of `shortfalls`.
     present
         Cosine from which on a word counts as in the image.
 
@@ -256,7 +263,7 @@ def in_image(
     NDArray[np.bool_]
         (words,)
     """
-    cosines = background @ image_embedding
+    cosines = _best_view(background, views)
     found: NDArray[np.bool_] = cosines >= min(present, cosines.max())
     return found
 

@@ -20,6 +20,8 @@ METHODS: tuple[Method, ...] = ("gem", "vv", "maskclip", "plain")
 
 Synonyms = Literal["max", "mean"]
 SYNONYMS: tuple[Synonyms, ...] = ("max", "mean")
+Presence = Literal["image", "tile"]
+PRESENCES: tuple[Presence, ...] = ("image", "tile")
 
 PREVIEW_SIDE = 512
 """Pixels along each axis of a preview at most."""
@@ -222,6 +224,10 @@ class ScoreParameters:
         A background word whose text embedding has less than this cosine with the
         image embedding is probably nowhere in the image and is left out, all but the
         likeliest. -1 keeps every word.
+    presence
+        What tells whether a word is in the image: the ``image`` embedding, which is the
+        mean over its tiles, or the embedding of the ``tile`` that the word fits best,
+        so that a thing that fills little of the image is not overlooked.
     background_weight
         Factor on the background's share: below 1 classes grow, above 1 they shrink.
     smoothing
@@ -235,10 +241,14 @@ class ScoreParameters:
         image counts more (SC-CLIP, arXiv 2411.15869), below 0 it counts less
         (SegEarth-OV, arXiv 2410.01768, for remote sensing).
     absent_weight
-        Factor on how far the cosine of a class's best word with the image embedding
+        Factor on how far the cosine of a class's best word with what ``presence`` names
         lies under ``present`` (if that is -1, under the median of the background
         words'), which is taken from its scores: what is probably nowhere in the image
         is found less. Classes with examples keep their scores.
+    prototype_weight
+        Weight, beside its words, of what a class looks like in this image by its surest
+        patches, 0 to 1 (`napari_gem.ingredients.prototypes`). Classes with examples
+        have those instead.
     refinement
         Steps of a walk among pixels of like colour, at whose end scores are read, so
         that labels end at the edges of the image (`napari_gem.refinement`); 0 reads
@@ -250,11 +260,13 @@ class ScoreParameters:
     templates: tuple[str, ...] = ("a photo of a {}.",)
     near: float = 0.95
     present: float = -1.0
+    presence: Presence = "image"
     background_weight: float = 1.0
     smoothing: float = 0.0
     synonyms: Synonyms = "max"
     image_weight: float = 0.0
     absent_weight: float = 0.0
+    prototype_weight: float = 0.0
     refinement: int = 0
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_gem.scores import image_offsets, in_image, near_duplicates, shortfalls
 from napari_gem.text import embed_steps, embed_words
+from napari_gem.tiles import plan_tiles, tiles_of
 from napari_gem.types import Features, GemError, Progress, Prompt, ScoreParameters
 
 if TYPE_CHECKING:
@@ -87,9 +88,8 @@ def word_steps(
         for prompt in prompts
     ]
     background = _embed(model, words, parameters) if words else none
-    lacking = shortfalls(
-        groups, background, features.image_embedding, parameters.present
-    )
+    views = _views(features, parameters)
+    lacking = shortfalls(groups, background, views, parameters.present)
     if len(background) and typed:
         classes = np.concatenate(groups)
         same = near_duplicates(background, classes, parameters.near)
@@ -102,7 +102,7 @@ def word_steps(
             "tell them from. Give other background words."
         )
     if len(background):
-        there = in_image(background, features.image_embedding, parameters.present)
+        there = in_image(background, views, parameters.present)
         background = background[there]
     groups.append(background)
     offsets = image_offsets(groups, features.image_embedding, parameters.image_weight)
@@ -110,6 +110,17 @@ def word_steps(
     shown = np.array([bool(prompt.examples) for prompt in prompts])
     offsets[:-1] -= np.where(shown, 0, np.float32(parameters.absent_weight) * lacking)
     return Words(groups, (lacking > 0).tolist(), offsets)
+
+
+def _views(features: Features, parameters: ScoreParameters) -> NDArray[np.float32]:
+    """Embeddings that tell what is in the image, or in its region."""
+    if parameters.presence == "image" or features.views is None:
+        return features.image_embedding[None]
+    rows, columns = features.array.shape[:2]
+    used = features.parameters
+    tiles = plan_tiles(rows, columns, used.tile, used.overlap)
+    wanted = tiles_of(features.region, features.image_shape, features.patch, tiles)
+    return features.views[wanted]
 
 
 def _embed(

@@ -62,7 +62,9 @@ NAMES = {
 }
 
 TIPS = {
-    "preset": "Values for a kind of images, in place of the model's own.",
+    "preset": "Values for a kind of images, in place of the model's own. GEM as it was "
+    "released (paper) is for the command line: it squashes the whole image to a small "
+    "square, which no layer, region or tile can follow.",
     "background_weight": "Weight of the background: below 1 classes grow, above 1 "
     "they shrink.",
     "smoothing": "Smooths the scores before labels are made: standard deviation of "

@@ -1,0 +1,77 @@
+"""What a class looks like in this image, by the patches that its words are surest of.
+
+Words say what a class looks like anywhere. The patches where its words win most clearly
+tell what it looks like here, in this light and with this stain; how near the others are
+to these is a score of its own, as in one round of k-means that begins with the words.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SURE = 0.7
+"""Part of the largest probability of a class from which on a patch is sure."""
+
+LEAST = 8
+"""Patches that must be sure, so that a class is not made of a chance find."""
+
+FLAT = 1e-6
+"""Deviation below which a score counts as the same everywhere."""
+
+
+def prototypes(
+    probabilities: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+) -> dict[int, tuple[NDArray[np.float32], float]]:
+    """Find a direction for each class, with the mean and spread that all scores have.
+
+    The background has none: it is of many kinds, which its words tell better.
+
+    Parameters
+    ----------
+    probabilities
+        (classes + 1, patches), 0 to 1, of a sample of the image, the background last.
+    scores
+        (classes + 1, patches): those of words. Rows that are the same everywhere, such
+        as a background without words, count for nothing.
+    vectors
+        (patches, channels): the features.
+
+    Returns
+    -------
+    dict
+        Class to (channels,) and a number: the score of a patch is its feature along the
+        vector, plus the number. Classes that win too few patches have none.
+    """
+    worded = [row for row, score in enumerate(scores) if np.ptp(score) > FLAT]
+    if not worded:
+        return {}
+    mean, spread = float(scores[worded].mean()), float(scores[worded].std())
+    centred = _unit(vectors - vectors.mean(axis=0))
+    best = probabilities.max(axis=0)
+    # of classes that say the same none wins
+    won = (probabilities == best) & ((probabilities == best).sum(axis=0) == 1)
+    found = {}
+    for number in worded:
+        p = probabilities[number]
+        sure = won[number] & (p >= SURE * p.max())
+        if number == len(scores) - 1 or np.count_nonzero(sure) < LEAST:
+            continue
+        direction = _unit(p[sure] @ centred[sure])
+        along = vectors @ direction
+        if along.std() > FLAT:
+            vector = direction * np.float32(spread / along.std())
+            found[number] = vector, mean - float((vectors @ vector).mean())
+    return found
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    scaled: NDArray[np.float32] = vectors / np.maximum(length, np.float32(1e-12))
+    return scaled
