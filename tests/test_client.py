@@ -19,7 +19,8 @@ import numpy as np
 import pytest
 
 from napari_gem import client as client_module
-from napari_gem.client import FOLDER_PREFIX, WorkerClient, remove_leftovers
+from napari_gem.client import FOLDER_PREFIX, WorkerClient
+from napari_gem.result_folders import remove_leftovers
 from napari_gem.types import (
     Appearance,
     Cancelled,
@@ -410,7 +411,7 @@ def test_leftovers_are_removed_and_the_living_stay(
         (folder / "lock").touch()
     for path in (old / "lock", living / "lock", old_bare):
         os.utime(path, (1, 1))
-    remove_leftovers()
+    remove_leftovers(Path(tempfile.gettempdir()), FOLDER_PREFIX)
     assert {f for f in (*folders, living) if f.exists()} == {young, young_bare, living}
     for folder in (young, young_bare):
         shutil.rmtree(folder)

@@ -176,3 +176,18 @@ def test_features_that_do_not_fit_are_refused_before_work(
     monkeypatch.setattr(encoding, "LARGEST_FEATURES", 1000)
     with pytest.raises(GemError, match="features of 13 x 13 patches"):
         encode(picture(100, 100), model)
+
+
+def test_of_a_large_image_only_the_first_tiles_are_kept(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels, kept = picture(131, 90), {}
+    whole = encode(pixels, model, parameters=ENCODE)
+    one = 4 * ENCODE.tile**2 * whole.array.shape[2]
+    monkeypatch.setattr(encoding, "LARGEST_PARTIAL", 3 * one)
+    steps = encode_steps(model, pixels, stretch(pixels), ENCODE, partial=kept)
+    found = run(steps)
+    assert sorted(kept) == [0, 1, 2]
+    again = encode_steps(model, pixels, stretch(pixels), ENCODE, partial=kept)
+    np.testing.assert_array_equal(run(again).array, found.array)
+    np.testing.assert_array_equal(found.array, whole.array)

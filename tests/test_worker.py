@@ -9,8 +9,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import zarr
 
-from napari_gem import protocol
+from napari_gem import interim, protocol
 from napari_gem.memory import is_out_of_memory
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
 from napari_gem.steps import run
@@ -20,6 +21,7 @@ from napari_gem.types import (
     Failed,
     Finished,
     GemError,
+    Interim,
     Progress,
     Progressed,
     Prompt,
@@ -221,6 +223,43 @@ def test_a_preview_is_small(tmp_path: Path, request_of_tiny: Request) -> None:
     assert found.step == 3
     assert load_array(Path(found.labels)).shape == (14, 367)
     assert load_array(Path(found.probabilities)).shape == (1, 14, 367)
+
+
+def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
+    tmp_path: Path, request_of_tiny: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(interim, "FIRST", 0.0)
+    monkeypatch.setattr(interim, "MORE", 0.0)
+    pixels = np.random.default_rng(0).integers(0, 255, (150, 60, 3)).astype(np.uint8)
+    save_array(Path(request_of_tiny.pixels), pixels)
+    small = run(Session(tmp_path).steps(request_of_tiny))
+    labels = load_array(Path(small.labels))
+    told: list[Progress | Interim] = []
+    session = Session(tmp_path)
+    folder = tmp_path / "result"
+    asked = replace(request_of_tiny, folder=str(folder), pixel_size=(2.0, 3.0))
+    found = run(session.steps(replace(asked, unit="nm")), told.append)
+    assert (found.folder, found.labels, found.step) == (str(folder), "", 1)
+    assert found.shares == pytest.approx(small.shares)
+    stored = zarr.open_group(store=str(folder / "labels.zarr"), mode="r")
+    np.testing.assert_array_equal(np.asarray(stored["0"]), labels)
+    assert dict(stored.attrs)["ome"]["multiscales"][0]["axes"][0]["unit"] == (
+        "nanometer"
+    )
+    looks = [event.result for event in told if isinstance(event, Interim)]
+    assert len(looks) > 1
+    rows = [look.recipe.region.rows[1] for look in looks if look.recipe.region]
+    assert rows == sorted(set(rows))
+    assert rows[-1] < 150
+    for look in looks:
+        maps = load_array(Path(look.probabilities))
+        end = look.recipe.region.rows[1]
+        assert maps.shape == (1, 150, 60)
+        assert maps[:, :end].any(axis=(0, 2)).all()
+        assert not maps[:, end:].any()
+    # what is encoded is scored again, as a preview as well
+    again = run(session.steps(replace(asked, image=found.image, preview=True)))
+    assert (again.folder, load_array(Path(again.labels)).shape) == ("", (150, 60))
 
 
 def test_detail_is_image_pixels_per_patch(

@@ -25,10 +25,10 @@ from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock, Thread, current_thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from napari_gem.image import check_image
 from napari_gem.protocol import (
@@ -40,12 +40,14 @@ from napari_gem.protocol import (
     to_line,
 )
 from napari_gem.records import to_json
+from napari_gem.result_folders import ResultFolders, remove_leftovers
 from napari_gem.types import (
     Cancelled,
     Event,
     Failed,
     Finished,
     GemError,
+    Interim,
     Progress,
     Progressed,
     Request,
@@ -55,6 +57,10 @@ from napari_gem.types import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_gem.types import LazyArray
+
+    Pixels = ArrayLike | LazyArray
+
 CANCEL_SECONDS = 1.0
 """A cancelled run is told as such after this time at the latest."""
 
@@ -63,9 +69,6 @@ LONGEST_STEP = 10.0
 
 CLOSE_SECONDS = 2.0
 """How long the end of the interpreter waits for the worker's end."""
-
-YOUNG_SECONDS = 60.0
-"""Run folders younger than this are never taken for left over."""
 
 IDLE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 """Threads of torch that wait sleep: spinning ones starve the viewer and each other."""
@@ -97,6 +100,7 @@ class WorkerClient:
     ) -> None:
         self._on_event = on_event
         self._storage = storage or Storage()
+        self._results = ResultFolders(self._storage.folder)
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._lock = Lock()
         self._runs = 0
@@ -134,8 +138,10 @@ class WorkerClient:
 
     def submit(
         self,
-        pixels: ArrayLike | Callable[[], ArrayLike] | None,
+        pixels: Pixels | Callable[[], Pixels] | None,
         request: Request,
+        *,
+        large: bool = False,
     ) -> int:
         """Start a run; one that is under way is cancelled.
 
@@ -143,10 +149,12 @@ class WorkerClient:
         ----------
         pixels
             An image as `napari_gem.image.check_image` takes it, or what gives one:
-            read on a private thread, so that a lazy array is computed there. None if
+            called on a private thread, and read there some rows at a time. None if
             the request names an encoded image.
         request
-            What to do; its ``run`` and ``pixels`` are filled in.
+            What to do; its ``run``, ``pixels`` and ``folder`` are filled in.
+        large
+            Whether the results are written to disk: `Finished` then has a folder.
 
         Returns
         -------
@@ -159,7 +167,8 @@ class WorkerClient:
                 raise RuntimeError("This worker is closed.")
             self._runs += 1
             self._current = run = self._runs
-        self._jobs.put(partial(self._begin, pixels, replace(request, run=run)))
+        job = partial(self._begin, pixels, replace(request, run=run), large)
+        self._jobs.put(job)
         return run
 
     def cancel(self) -> None:
@@ -247,8 +256,9 @@ class WorkerClient:
 
     def _begin(
         self,
-        pixels: ArrayLike | Callable[[], ArrayLike] | None,
+        pixels: Pixels | Callable[[], Pixels] | None,
         request: Request,
+        large: bool,
     ) -> None:
         if request.run != self._current:
             return
@@ -257,6 +267,8 @@ class WorkerClient:
             self._process.send(Cancel(self._busy.run))
         try:
             folder = self._need_process()
+            if large:
+                request = replace(request, folder=str(self._results.new()))
         except (OSError, GemError) as error:
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
             return
@@ -291,7 +303,7 @@ class WorkerClient:
 
     def _prepared(self, request: Request) -> None:
         if request.run != self._current:
-            _remove_files(self._folder, request.run)
+            _remove_files(self._folder, request)
             return
         self._waiting = request
         self._send_waiting()
@@ -303,7 +315,7 @@ class WorkerClient:
         try:
             self._need_process()
         except (OSError, GemError) as error:
-            _remove_files(self._folder, request.run)
+            _remove_files(self._folder, request)
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
             return
         if self._process:
@@ -317,10 +329,13 @@ class WorkerClient:
         if event.run == 0:
             self._ready = True
             self._pass_on(event)
-        elif isinstance(event, Progressed):
-            self._measure(event.progress)
+        elif isinstance(event, Progressed | Interim):
+            if isinstance(event, Progressed):
+                self._measure(event.progress)
             if self._kill_by is None:
                 self._deliver(event)
+            else:
+                _discard(event)
         elif self._busy and event.run == self._busy.run:
             self._end_run(event)
             self._send_waiting()
@@ -351,7 +366,7 @@ class WorkerClient:
         if self._kill_by is not None and self._busy:
             self._end_run(Cancelled(self._busy.run))
         elif self._busy:
-            _remove_files(self._folder, self._busy.run)
+            _remove_files(self._folder, self._busy)
         self._busy = None
 
     def _end_run(self, event: Event) -> None:
@@ -361,7 +376,7 @@ class WorkerClient:
             if self._busy.pixels:
                 _unlink(self._busy.pixels)
         elif self._busy:
-            _remove_files(self._folder, self._busy.run)
+            _remove_files(self._folder, self._busy)
         self._busy = None
         self._cancel_by = self._kill_by = None
         self._deliver(event)
@@ -370,7 +385,7 @@ class WorkerClient:
         """Pass an event on if it is of the current run."""
         with self._lock:
             stale = self._closed or event.run != self._current
-            if not stale and not isinstance(event, Progressed):
+            if not stale and not isinstance(event, Progressed | Interim):
                 self._current = 0
         if stale:
             _discard(event)
@@ -399,7 +414,7 @@ class WorkerClient:
         return folder
 
     def _make_folder(self) -> Path:
-        remove_leftovers()
+        remove_leftovers(Path(tempfile.gettempdir()), FOLDER_PREFIX)
         folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         # held as long as this process lives, whatever way it ends
         self._folder_lock = FileLock(folder / "lock")
@@ -416,22 +431,23 @@ class WorkerClient:
 
     def _forget_waiting(self) -> None:
         if self._waiting:
-            _remove_files(self._folder, self._waiting.run)
+            _remove_files(self._folder, self._waiting)
         self._waiting = None
 
     # ------------------------------------------------- on a thread for each run
 
-    def _prepare(
-        self, pixels: ArrayLike | Callable[[], ArrayLike], request: Request
-    ) -> None:
+    def _prepare(self, pixels: Pixels | Callable[[], Pixels], request: Request) -> None:
         try:
-            array = np.asarray(pixels() if callable(pixels) else pixels)
+            given = pixels() if callable(pixels) else pixels
+            lazy = hasattr(given, "shape")
+            array = cast("LazyArray", given) if lazy else np.asarray(given)
             check_image(array, request.appearance)
             from_line(to_line(request))
-            if request.run == self._current:
-                save_array(Path(request.pixels), array)
+            save_array(
+                Path(request.pixels), array, lambda: request.run == self._current
+            )
         except GemError as error:
-            _remove_files(self._folder, request.run)
+            _remove_files(self._folder, request)
             self._jobs.put(partial(self._deliver, Failed(request.run, str(error))))
         except Exception as error:  # noqa: BLE001 (a lazy array may raise anything)
             message = (
@@ -441,10 +457,10 @@ class WorkerClient:
             failed = Failed(request.run, message, _trace(error))
             self._jobs.put(partial(self._deliver, failed))
         else:
-            self._jobs.put(partial(self._prepared, request))
+            self._jobs.put(partial(self._prepared, request))  # which looks at the run
         finally:
             if self._closed:
-                _remove_files(self._folder, request.run)
+                _remove_files(self._folder, request)
 
 
 class _Process:
@@ -517,21 +533,6 @@ class _Process:
         return ""
 
 
-def remove_leftovers() -> None:
-    """Remove folders whose process did not live to do it."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}*"):
-        lock = folder / "lock"
-        with suppress(OSError, Timeout):  # not ours, or alive
-            # a young one may be just being made, its lock not yet held
-            dated = lock if lock.exists() else folder
-            old = time.time() - dated.stat().st_mtime > YOUNG_SECONDS
-            ours = not hasattr(os, "getuid") or folder.lstat().st_uid == os.getuid()
-            if old and ours:
-                with FileLock(lock, timeout=0):
-                    pass
-                shutil.rmtree(folder, ignore_errors=True)
-
-
 def _command(folder: Path, storage: Storage) -> list[str]:
     # what an application that embeds Python gave to multiprocessing.set_executable
     python = Path(os.fsdecode(multiprocessing.spawn.get_executable()))
@@ -574,15 +575,21 @@ def _trace(error: Exception) -> str:
 
 
 def _discard(event: Event) -> None:
-    if isinstance(event, Finished):
+    if isinstance(event, Interim):
+        event = event.result
+    if isinstance(event, Finished) and event.folder:
+        shutil.rmtree(event.folder, ignore_errors=True)
+    elif isinstance(event, Finished):
         _unlink(event.probabilities)
         _unlink(event.labels)
 
 
-def _remove_files(folder: Path | None, run: int) -> None:
+def _remove_files(folder: Path | None, request: Request) -> None:
     """Remove the pixels of a run and the maps that its worker may have begun."""
-    for path in folder.glob(f"*-{run}.npy") if folder else ():
+    for path in folder.glob(f"*-{request.run}.npy") if folder else ():
         _unlink(path)
+    if request.folder:
+        shutil.rmtree(request.folder, ignore_errors=True)
 
 
 def _unlink(path: str | Path) -> None:

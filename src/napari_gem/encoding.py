@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -37,9 +37,27 @@ if TYPE_CHECKING:
     from napari_gem.types import LazyArray
 
     Partial = MutableMapping[int, TileFeatures]
+    Rows = NDArray[np.float32]
 
 LARGEST_FEATURES = 8 << 30
 """Bytes that features in memory may take at most."""
+
+
+LARGEST_PARTIAL = 1 << 29
+"""Bytes of finished tiles that are kept for a run that is taken up, about."""
+
+
+class Watch(Protocol):
+    """Sees features while an image is encoded."""
+
+    def begin(self, shape: tuple[int, int, int], features: Features, /) -> None:
+        """Begin an image of that many rows, columns and channels.
+
+        Of the features the array is empty, and the image embedding is to come.
+        """
+
+    def take(self, rows: slice, features: Rows, embedding: NDArray[np.float32]) -> None:
+        """Take (those rows, columns, channels), and the image embedding so far."""
 
 
 class InMemory:
@@ -77,6 +95,7 @@ def encode_steps(
     keep: Callable[[tuple[int, int, int], EncodeParameters], Sink] | None = None,
     batch: int | None = None,
     schedule: Schedule | None = None,
+    watch: Watch | None = None,
 ) -> Generator[Progress, None, Features]:
     """Encode an image tile by tile.
 
@@ -100,7 +119,7 @@ def encode_steps(
     partial
         Features of finished tiles by number, kept by the caller: tiles found there
         are not encoded again, finished ones are added, so that a cancelled run can be
-        taken up.
+        taken up; of a large image only the first ones.
     keep
         Makes what takes the features, from their shape and the parameters used; None
         keeps them in memory.
@@ -109,6 +128,9 @@ def encode_steps(
         fit on a GPU.
     schedule
         Has the tiles encoded; None encodes them in this process.
+    watch
+        Told of rows of features as they come; one that is used again forgets what it
+        was told before.
 
     Yields
     ------
@@ -138,7 +160,8 @@ def encode_steps(
             same = rung.parameters == asked and used is model
             encoding = _Encoding(used, pixels, appearance, rung.parameters, region)
             who = schedule if schedule and used is model else Here(used, batch)
-            features = yield from encoding.steps(partial if same else None, keep, who)
+            known = partial if same else None
+            features = yield from encoding.steps(known, keep, who, watch)
             return replace(features, notices=(rung.notice,) if rung.notice else ())
         except GemError:
             if not rung.notice or rung.device == "cpu":
@@ -172,6 +195,7 @@ class _Encoding:
         partial: Partial | None,
         keep: Callable[[tuple[int, int, int], EncodeParameters], Sink] | None,
         schedule: Schedule,
+        watch: Watch | None = None,
     ) -> Generator[Progress, None, Features]:
         model, work = self._model, self._work
         tiles, parameters = work.tiles, work.parameters
@@ -181,9 +205,14 @@ class _Encoding:
         needed = [n for n in self._wanted if tiles[n].row + tiles.rows > sink.done]
         missing = [n for n in needed if n not in finished]
         skipped = done = len(self._wanted) - len(missing)
+        most = LARGEST_PARTIAL // (4 * tiles.rows * tiles.columns * shape[-1])
         clock = Clock(len(self._wanted), skipped)
         yield clock.progress("Encoding", done)
-        blending = Blending(work.grid, parameters.overlap, sink.write)
+        write: Callable[[slice, Rows], None] = sink.write
+        if watch is not None:
+            watch.begin(shape, self._features(sink))
+            write = _told_too(sink, watch)
+        blending = Blending(work.grid, parameters.overlap, write)
         with closing(schedule(work, missing, sink)) as encoded:
             for number in needed:
                 known = finished.get(number)
@@ -195,13 +224,18 @@ class _Encoding:
                 sink.views[number] = unit(found[1])
                 if known is None:
                     done += 1
-                    if partial is not None:
+                    if partial is not None and len(partial) < most:
                         partial[number] = found
                     yield clock.progress("Encoding", done)
         blending.close()
+        return replace(self._features(sink), array=sink.finish())
+
+    def _features(self, sink: Sink) -> Features:
+        """Say what is known of the features, but for their array."""
+        model, work, parameters = self._model, self._work, self._work.parameters
         views = sink.views
         return Features(
-            array=sink.finish(),
+            array=np.zeros((0, 0, views.shape[-1]), np.float16),
             image_embedding=unit(views[self._wanted].mean(axis=0)),
             image_shape=(int(work.pixels.shape[0]), int(work.pixels.shape[1])),
             patch=work.patch / parameters.zoom,
@@ -215,6 +249,15 @@ class _Encoding:
             precision=model.precision,
             picture=Picture(work.pixels, work.appearance),
         )
+
+
+def _told_too(sink: Sink, watch: Watch) -> Callable[[slice, Rows], None]:
+    def write(rows: slice, features: Rows) -> None:
+        sink.write(rows, features)
+        seen = sink.views[np.any(sink.views, axis=1)]
+        watch.take(rows, features, unit(seen.mean(axis=0)))
+
+    return write
 
 
 def restrict(features: Features, region: Region | None) -> Features:

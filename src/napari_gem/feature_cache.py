@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from platformdirs import user_cache_path
 
+from napari_gem.cache_folder import FOLDER_VARIABLE, default_folder
 from napari_gem.encoding import encode_steps, restrict
 from napari_gem.reading import Picture, hash_steps
 from napari_gem.records import from_json, to_json
@@ -41,13 +41,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_gem.encoding import Partial
+    from napari_gem.encoding import Partial, Watch
     from napari_gem.models import Model
     from napari_gem.scheduling import Schedule
     from napari_gem.types import LazyArray
-
-FOLDER_VARIABLE = "NAPARI_GEM_CACHE"
-"""Environment variable: where the features are kept."""
 
 LIMIT = 20 << 30
 """Bytes to keep."""
@@ -65,12 +62,6 @@ class CacheError(GemError):
 
 PART = ".part"
 TILES = "tiles"
-
-
-def default_folder() -> Path:
-    """Where features are kept if nothing else is said."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    return Path(given) if given else user_cache_path("napari-gem") / "features"
 
 
 @dataclass(frozen=True)
@@ -149,6 +140,7 @@ class FeatureCache:
         partial: Partial | None = None,
         schedule: Schedule | None = None,
         digest: str = "",
+        watch: Watch | None = None,
     ) -> Generator[Progress, None, Features]:
         """Encode an image, or find it encoded; parameters as `encoding.encode_steps`.
 
@@ -179,6 +171,7 @@ class FeatureCache:
                 partial=partial,
                 keep=writing.begin,
                 schedule=schedule,
+                watch=watch,
             )
             writing.seal(features)
         found = yield from self._find_steps(name, check=False)

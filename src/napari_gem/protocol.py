@@ -7,7 +7,9 @@ in ``.npy`` files beside it. That the viewer is gone is told by the end of the p
 from __future__ import annotations
 
 import json
+import math
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -18,7 +20,14 @@ from napari_gem.records import from_json, to_json
 from napari_gem.types import Event, GemError, Request
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from numpy.typing import NDArray
+
+    from napari_gem.types import LazyArray
+
+BAND = 1 << 26
+"""Bytes that are read and written at once, about."""
 
 
 @dataclass(frozen=True)
@@ -55,23 +64,57 @@ def from_line(line: bytes) -> Message:
     return message
 
 
-def save_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an array to an ``.npy`` file.
+def save_array(
+    path: Path, array: LazyArray, go_on: Callable[[], bool] = lambda: True
+) -> None:
+    """Write an array to an ``.npy`` file, some rows at a time.
+
+    Parameters
+    ----------
+    path
+        The file.
+    array
+        An array, or what is read when its rows are sliced, of which ``chunk`` may tell
+        how many are best read together: never all of it at once.
+    go_on
+        Asked before each band of rows; if it says no, the file is left incomplete.
 
     Raises
     ------
     GemError
         If it cannot be written, mostly because the disk is full.
     """
-    try:
+    dtype = np.dtype(array.dtype)
+    row = dtype.itemsize * math.prod(array.shape[1:])
+    size = row * array.shape[0]
+    chunk = int(getattr(array, "chunk", 1))
+    step = max(1, BAND // max(1, row * chunk)) * chunk
+    head = {
+        "descr": np.lib.format.dtype_to_descr(dtype),
+        "fortran_order": False,
+        "shape": tuple(int(n) for n in array.shape),
+    }
+    with _writing(path), path.open("wb") as file:
         free = shutil.disk_usage(path.parent).free
-        if free < array.nbytes:
+        if free < size:
             raise GemError(
-                f"{array.nbytes / 2**20:.0f} MiB are needed in '{path.parent.parent}' "
+                f"{size / 2**20:.0f} MiB are needed in '{path.parent.parent}' "
                 f"and {free / 2**20:.0f} MiB are free. Make room, or set the "
                 "environment variable TMPDIR to a folder on another disk."
             )
-        np.save(path, array, allow_pickle=False)
+        np.lib.format.write_array_header_2_0(file, head)
+    for start in range(0, array.shape[0], step):
+        if not go_on():
+            return
+        band = np.asarray(array[start : start + step], dtype)
+        with _writing(path), path.open("ab") as file:
+            file.write(np.ascontiguousarray(band).data)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise GemError(
             f"'{path}' could not be written ({error}). Look whether the disk is full."

@@ -12,12 +12,13 @@ from napari_gem.types import Progress
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+Step = TypeVar("Step")
 Returned = TypeVar("Returned")
 
 
 def run(
-    steps: Generator[Progress, None, Returned],
-    progress: Callable[[Progress], object] | None = None,
+    steps: Generator[Step, None, Returned],
+    progress: Callable[[Step], object] | None = None,
 ) -> Returned:
     """Run steps to their end and return their result.
 

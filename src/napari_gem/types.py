@@ -631,6 +631,13 @@ class Request:
         Whether the user agreed to download this model's weights.
     architecture
         open_clip architecture for a bare weights file; empty otherwise.
+    folder
+        For an image that is too large for maps in memory: where labels and
+        probabilities are written, see `StoredSegmentation`; a preview has maps all the
+        same. Empty otherwise.
+    pixel_size, unit
+        (height, width) of a pixel and its unit, for what is written there; None and
+        empty if not known.
     """
 
     run: int
@@ -649,6 +656,9 @@ class Request:
     label: LabelParameters = field(default_factory=LabelParameters)
     region: Region | None = None
     preview: bool = False
+    folder: str = ""
+    pixel_size: tuple[float, float] | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True)
@@ -662,7 +672,7 @@ class Storage:
     disk
         GB on disk, where later sessions find them; 0 keeps none there.
     folder
-        Where on disk; empty takes the usual place (`feature_cache.default_folder`).
+        Where on disk; empty takes the usual place (`cache_folder.default_folder`).
     """
 
     memory: int = 1024
@@ -697,6 +707,9 @@ class Finished:
         As in `Segmentation`.
     patch
         Image pixels per patch.
+    folder
+        Where labels and probabilities of a large image are, as of `Request`; the paths
+        above are empty then.
     """
 
     run: int
@@ -710,6 +723,21 @@ class Finished:
     shares: tuple[float, ...] = ()
     absent: tuple[str, ...] = ()
     patch: float = 0.0
+    folder: str = ""
+
+
+@dataclass(frozen=True)
+class Interim:
+    """Event: what is known so far of a large image; the run goes on.
+
+    Attributes
+    ----------
+    result
+        A preview of the rows that are encoded.
+    """
+
+    run: int
+    result: Finished
 
 
 @dataclass(frozen=True)
@@ -753,4 +781,4 @@ class NeedsDownload:
     card: ModelCard
 
 
-Event = Progressed | Finished | Cancelled | Failed | NeedsDownload
+Event = Progressed | Interim | Finished | Cancelled | Failed | NeedsDownload

@@ -16,8 +16,9 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -27,6 +28,7 @@ import numpy as np
 
 from napari_gem.download import DownloadNeeded
 from napari_gem.image import check_image
+from napari_gem.interim import Watch
 from napari_gem.memory import NO_MEMORY, free_memory, is_out_of_memory
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
 from napari_gem.records import from_json
@@ -37,6 +39,7 @@ from napari_gem.types import (
     Failed,
     Finished,
     GemError,
+    Interim,
     NeedsDownload,
     Progress,
     Progressed,
@@ -63,6 +66,8 @@ if TYPE_CHECKING:
         LazyArray,
         ModelCard,
     )
+
+    Encoding = Generator[Progress, None, tuple[Features, bool]]
 
 EVENT_SECONDS = 0.05
 """Progress of one stage is told at most this often."""
@@ -97,13 +102,15 @@ class EncodedImage:
 
     @property
     def nbytes(self) -> int:
-        """Memory that it takes."""
+        """Memory that it takes, and the disk that pixels take which are still open."""
         arrays = [array for pair in self.partial.values() for array in pair]
+        size = sum(array.nbytes for array in arrays)
         for part in self.parts.values():
-            held = part.features.array, part.features.picture
-            arrays += [array for array in held if isinstance(array, np.ndarray)]
-        kept = sum(part.scores.nbytes for part in self.parts.values())
-        return kept + sum(array.nbytes for array in arrays)
+            array, picture = part.features.array, part.features.picture
+            size += part.scores.nbytes
+            size += array.nbytes if isinstance(array, np.ndarray) else 0
+            size += 0 if picture is None else prod(picture.shape)
+        return size
 
     def add(self, region: Region | None, part: Part) -> None:
         """Keep the features of a region, or of the whole image."""
@@ -180,7 +187,7 @@ class Session:
         self._model_key: object = None
         self._names: dict[str, tuple[str, Region | None]] = {}
 
-    def steps(self, request: Request) -> Generator[Progress, None, Finished]:
+    def steps(self, request: Request) -> Generator[Progress | Interim, None, Finished]:
         """Run a request, with a yield wherever it can be stopped.
 
         Raises
@@ -188,8 +195,6 @@ class Session:
         GemError
             As `napari_gem.pipeline` and `napari_gem.models`.
         """
-        from napari_gem.pipeline import segment_steps
-
         encoded = not request.image
         if request.image:
             name, part = request.image, self._encoded(request.image)
@@ -197,40 +202,107 @@ class Session:
             name, part, encoded = yield from self._encode_steps(request)
         if self._model is None:
             raise LostImageError(AGAIN)
-        features = part.features
-        side = max(features.image_shape)
-        step = -(-side // PREVIEW_SIDE) if request.preview else 1
-        result = yield from segment_steps(
-            self._model,
+        if request.folder and not request.preview:
+            result = yield from self._store_steps(self._model, request, part.features)
+        else:
+            result = yield from self._score_steps(self._model, request, part)
+        recipe = replace(result.recipe, region=request.region)
+        return replace(result, recipe=recipe, encoded=encoded, image=name)
+
+    def _store_steps(
+        self, model: Model, request: Request, features: Features
+    ) -> Generator[Progress, None, Finished]:
+        """Write labels and probabilities of a large image to its folder."""
+        from napari_gem.large import segment_large_steps
+
+        stored = yield from segment_large_steps(
+            model,
             features,
             request.prompts,
+            Path(request.folder),
             request.score,
+            request.label,
+            pixel_size=request.pixel_size or (1.0, 1.0),
+            unit=request.unit,
+        )
+        return Finished(
+            run=request.run,
+            probabilities="",
+            labels="",
+            recipe=stored.recipe,
+            notices=stored.notices,
+            encoded=False,
+            shares=stored.shares,
+            absent=stored.absent,
+            patch=features.patch,
+            folder=request.folder,
+        )
+
+    def _score_steps(
+        self, model: Model, request: Request, part: Part, number: int = 0
+    ) -> Generator[Progress, None, Finished]:
+        """Score an encoded image, with maps in files of that number."""
+        from napari_gem.pipeline import segment_steps
+        from napari_gem.reading import HELD_PIXELS
+
+        features, score = part.features, request.score or model.card.score
+        side = max(features.image_shape)
+        step = -(-side // PREVIEW_SIDE) if request.preview else 1
+        if request.preview and prod(features.image_shape) > HELD_PIXELS:
+            score = replace(score, refinement=0)  # it would read the whole image
+        result = yield from segment_steps(
+            model,
+            features,
+            request.prompts,
+            score,
             request.label,
             step=step,
             cache=part.scores,
         )
         yield Progress("Writing maps")
-        probabilities = self._folder / f"probabilities-{request.run}.npy"
-        labels = self._folder / f"labels-{request.run}.npy"
+        ending = f"{number}-{request.run}.npy"
+        probabilities = self._folder / f"probabilities-{ending}"
+        labels = self._folder / f"labels-{ending}"
         save_array(probabilities, result.probabilities)
         save_array(labels, result.labels)
         return Finished(
             run=request.run,
             probabilities=str(probabilities),
             labels=str(labels),
-            recipe=replace(result.recipe, region=request.region),
+            recipe=result.recipe,
             notices=result.notices,
-            encoded=encoded,
-            image=name,
+            encoded=False,
             step=step,
             shares=result.shares,
             absent=result.absent,
             patch=features.patch,
         )
 
+    def _looking_steps(
+        self, steps: Encoding, model: Model, request: Request, watch: Watch
+    ) -> Generator[Progress | Interim, None, tuple[Features, bool]]:
+        """Encode, and tell between tiles what is known of a large image."""
+        from napari_gem.steps import run
+
+        number = 0
+        with closing(steps):
+            while True:
+                try:
+                    yield next(steps)
+                except StopIteration as end:
+                    found: tuple[Features, bool] = end.value
+                    return found
+                seen = watch.look()
+                if seen is not None:
+                    number += 1
+                    part = Part(seen, ScoreCache())
+                    glance = _at_a_glance(model, request)
+                    looking = self._score_steps(model, glance, part, number)
+                    yield Interim(request.run, run(looking))
+
     def _encode_steps(
         self, request: Request
-    ) -> Generator[Progress, None, tuple[str, Part, bool]]:
+    ) -> Generator[Progress | Interim, None, tuple[str, Part, bool]]:
         """Encode what is asked, unless it is encoded already."""
         from napari_gem.placing import connected
 
@@ -239,7 +311,7 @@ class Session:
 
     def _encode_on_steps(
         self, request: Request, cluster: Cluster | None
-    ) -> Generator[Progress, None, tuple[str, Part, bool]]:
+    ) -> Generator[Progress | Interim, None, tuple[str, Part, bool]]:
         from napari_gem.pipeline import restrict
         from napari_gem.placing import place_steps
         from napari_gem.reading import hash_steps, held_picture
@@ -270,9 +342,17 @@ class Session:
             what = _Wanted(
                 pixels, request.appearance, parameters, region, found, schedule
             )
-            features, new = yield from self._features_steps(model, what, image)
-            # the file of the pixels goes away
-            features = replace(features, picture=held_picture(features.picture))
+            watch = Watch() if request.folder and _has_words(request) else None
+            steps = self._features_steps(model, what, image, watch)
+            if watch is None:
+                features, new = yield from steps
+            else:
+                features, new = yield from self._looking_steps(
+                    steps, model, request, watch
+                )
+            # the file of the pixels goes away; of large ones what is open stays
+            if not request.folder:
+                features = replace(features, picture=held_picture(features.picture))
             image.add(region, Part(features, ScoreCache()))
         self._names = {name: at for name, at in self._names.items() if at[0] != key}
         name = _digest(key, region)
@@ -280,7 +360,11 @@ class Session:
         return name, image.parts[region], new
 
     def _features_steps(
-        self, model: Model, wanted: _Wanted, image: EncodedImage
+        self,
+        model: Model,
+        wanted: _Wanted,
+        image: EncodedImage,
+        watch: Watch | None = None,
     ) -> Generator[Progress, None, tuple[Features, bool]]:
         """Find features on disk or encode; tell whether they are new."""
         from napari_gem.feature_cache import CacheError
@@ -303,6 +387,7 @@ class Session:
                     partial=image.partial,
                     digest=wanted.digest,
                     schedule=wanted.schedule,
+                    watch=watch,
                 )
                 return features, True
         except CacheError as error:
@@ -313,6 +398,7 @@ class Session:
             region=wanted.region,
             partial=image.partial,
             schedule=wanted.schedule,
+            watch=watch,
         )
         if notice:
             features = replace(features, notices=(*features.notices, notice))
@@ -437,9 +523,12 @@ class Worker:
             self._session.forget()
         return failed
 
-    def _tell(self, run: int, progress: Progress) -> None:
+    def _tell(self, run: int, progress: Progress | Interim) -> None:
         if self._wanted != run:
             raise Stopped
+        if isinstance(progress, Interim):
+            self._send(progress)
+            return
         when, stage = self._told
         now = time.monotonic()
         last = progress.done == progress.total
@@ -484,6 +573,17 @@ def _failed(request: Request, error: Exception) -> Failed:
             "The details say where; please report them."
         )
     return Failed(request.run, message, details)
+
+
+def _has_words(request: Request) -> bool:
+    return all(prompt.words for prompt in request.prompts)
+
+
+def _at_a_glance(model: Model, request: Request) -> Request:
+    """Ask for a preview of features that are still coming."""
+    score = replace(request.score or model.card.score, refinement=0)
+    prompts = tuple(replace(prompt, examples=()) for prompt in request.prompts)
+    return replace(request, score=score, prompts=prompts, preview=True)
 
 
 def _digest(*parts: object) -> str:

@@ -8,6 +8,8 @@ import numpy as np
 
 from napari_gem.types import EncodeParameters, Finished, Recipe, ScoreParameters
 
+PATCH = 4.0
+
 
 class HandClient:
     """Notes what it is told and sends events when the test says so."""
@@ -16,6 +18,7 @@ class HandClient:
         self.on_event = on_event
         self.requests = []
         self.pixels = []
+        self.large = []
         self.cancels = 0
         self.closed = 0
         self.loading, self.loaded = threading.Event(), threading.Event()
@@ -28,8 +31,10 @@ class HandClient:
     def start(self):
         pass
 
-    def submit(self, pixels, request):
-        self.pixels.append(self.pixels[-1] if pixels is None else pixels())
+    def submit(self, pixels, request, *, large=False):
+        self.large.append(large)
+        read = None if pixels is None else np.asarray(pixels()[:])
+        self.pixels.append(self.pixels[-1] if read is None else read)
         self.requests.append(request)
         return len(self.requests)
 
@@ -58,7 +63,7 @@ class HandClient:
         if wait:
             thread.join()
 
-    def finished(self, run, notices=(), step=1):
+    def finished(self, run, notices=(), step=1, folder=""):
         request = self.requests[run - 1]
         recipe = Recipe(
             version="0",
@@ -70,6 +75,8 @@ class HandClient:
             appearance=request.appearance,
             device="cpu",
             precision="float32",
+            patch=PATCH,
+            region=request.region,
         )
         return Finished(
             run,
@@ -80,5 +87,6 @@ class HandClient:
             encoded=not request.image,
             image=request.image or f"image {run}",
             step=step,
+            folder=str(folder),
             shares=(1.0, *[0.0] * (len(request.prompts) - 1)),
         )

@@ -174,7 +174,8 @@ def test_a_shape_marks_the_pixels_under_it(of_image, of_shapes):
     shapes.add([corners], shape_type="polygon")
     region = layers.shapes_region(shapes, layer, image, viewer.dims)
     assert (region.rows, region.columns) == ((4, 26), (8, 31))
-    assert np.allclose(region.polygon, marked, atol=1e-3)
+    # shapes are kept in single precision, far from the origin as well
+    assert np.allclose(region.polygon, marked, atol=1e-2)
 
 
 @quiet

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gem import layers
+from napari_gem.layers.large import coarse_layers, stored_layers
+from napari_gem.result_folders import ResultFolder
 from napari_gem.types import Failed, Finished, GemError
 
 if TYPE_CHECKING:
@@ -18,14 +21,16 @@ if TYPE_CHECKING:
 
     from napari_gem._qt.ask import Ask
     from napari_gem.layers import LayerData
-    from napari_gem.types import Event
 
     Maps = tuple[NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]
 
 
 def make_results(
-    event: Finished, ask: Ask, load_maps: Callable[[Finished], Maps]
-) -> tuple[Event, list[LayerData] | None]:
+    event: Finished,
+    ask: Ask,
+    load_maps: Callable[[Finished], Maps],
+    large: bool = False,
+) -> tuple[Finished | Failed, list[LayerData] | None]:
     """Read the maps of a finished run and make layer data of them.
 
     Takes a while: not for the main thread.
@@ -38,6 +43,8 @@ def make_results(
         What was asked.
     load_maps
         As `napari_gem.client.WorkerClient.load_maps`.
+    large
+        Whether the layers get levels, of what is on disk or of a preview.
 
     Returns
     -------
@@ -47,17 +54,16 @@ def make_results(
         As `napari_gem.layers.result_layers`; None if this failed.
     """
     try:
-        maps, labels = load_maps(event)
         size, unit = ask.image.pixel_size  # the worker gets pixels without a size
         recipe = replace(event.recipe, pixel_size=size, unit=unit)
         event = replace(event, recipe=recipe)
-        results = layers.result_layers(
-            maps,
-            labels,
-            event.recipe,
-            ask.image,
-            step=event.step,
-            classes=ask.prompts,
+        made_of = event.recipe, ask.image
+        if event.folder:
+            folder = ResultFolder(Path(event.folder))
+            return event, stored_layers(folder, *made_of, ask.prompts)
+        make = coarse_layers if large else layers.result_layers
+        results = make(
+            *load_maps(event), *made_of, step=event.step, classes=ask.prompts
         )
     except GemError as error:
         return Failed(event.run, str(error)), None

@@ -88,8 +88,15 @@ class Ask:
         )
 
 
-def make_request(ask: Ask) -> Request:
+def make_request(ask: Ask, large: bool = False) -> Request:
     """Turn what is asked to a request, still without a run and pixels.
+
+    Parameters
+    ----------
+    ask
+        What the user asks for.
+    large
+        Whether results are written to disk, so that they may have any size.
 
     Raises
     ------
@@ -99,7 +106,9 @@ def make_request(ask: Ask) -> Request:
     if ask.prompts and not any(prompt.on for prompt in ask.prompts):
         raise GemError("Every class is switched off. Switch one on.")
     prompts = parse_prompts(prompt for prompt in ask.prompts if prompt.on)
-    check_maps(len(prompts), ask.image.shape)
+    if not large:
+        check_maps(len(prompts), ask.image.shape)
+    size, unit = ask.image.pixel_size
     return Request(
         run=0,
         pixels="",
@@ -114,6 +123,8 @@ def make_request(ask: Ask) -> Request:
         detail=ask.detail,
         label=ask.label,
         region=ask.region,
+        pixel_size=size,
+        unit=unit,
     )
 
 

@@ -29,6 +29,7 @@ from napari_gem.types import (
     Failed,
     Finished,
     GemError,
+    Interim,
     NeedsDownload,
     Progress,
     Progressed,
@@ -39,11 +40,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari.components import ViewerModel
-    from numpy.typing import NDArray
 
     from napari_gem._qt.answer import Maps
     from napari_gem.layers import LayerData, Policy
-    from napari_gem.types import Storage
+    from napari_gem.types import LazyArray, Storage
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,8 @@ STALE = "The pixels were replaced meanwhile; this is the result of the earlier o
 NO_IMAGE = (
     "There is no image layer. Open an image, or a sample: File > Open Sample > GEM."
 )
+COARSE = "This is a coarse preview; the full size is being written..."
+FULL = "The full size is shown."
 ONE_SLICE = "This slice is up to date. Press Run to update the others as well."
 
 
@@ -62,7 +64,11 @@ class Client(Protocol):
     def process_id(self) -> int | None: ...
     def start(self) -> None: ...
     def submit(
-        self, pixels: Callable[[], NDArray[Any]] | None, request: Request
+        self,
+        pixels: Callable[[], LazyArray] | None,
+        request: Request,
+        *,
+        large: bool = False,
     ) -> int: ...
     def cancel(self) -> None: ...
     def close(self) -> None: ...
@@ -84,11 +90,19 @@ class _Job:
     stack: StackResult | None = None
     slices: list[Encoded] = field(default_factory=list)
     """Slices of a stack that are done."""
+    begun: bool = False
+    """Whether something of the result is shown already."""
 
     @property
     def live(self) -> bool:
         """Whether this is no run."""
         return self.of is not None
+
+    @property
+    def large(self) -> bool:
+        """Whether the result is written to disk; slices of a stack are not."""
+        stack = self.stack if self.of is None else self.of.stack
+        return self.ask.image.is_large and stack is None
 
 
 class Controller(QObject):
@@ -185,7 +199,8 @@ class Controller(QObject):
         image = ask.image
         if ask.more:
             image = layers.stack_image(ask.layers[0], image)
-        painted = self._results.painted(image)
+        large = image.is_large and not ask.more
+        painted = self._results.painted(image, large)
         if painted is not None and ask.policy == "ask":
             self.policy_requested.emit(painted, ask)
             return
@@ -199,7 +214,9 @@ class Controller(QObject):
         self._tell("info", ask.image.notice)
         self.busy_changed.emit(True)
         self.progressed.emit(Progress("Reading image"))
-        self._job.number = self._client.submit(ask.image.read, request)
+        self._job.number = self._client.submit(
+            ask.image.rows, request, large=self._job.large
+        )
 
     def refresh(self, ask: Ask) -> None:
         """Show what other words or settings give, if the image is encoded.
@@ -270,7 +287,7 @@ class Controller(QObject):
         """Turn what is asked to a request; None if the user is asked something."""
         if not ask.layers or any(x not in self._viewer.layers for x in ask.layers):
             raise GemError(NO_IMAGE)
-        request = make_request(ask)
+        request = make_request(ask, large=ask.image.is_large and not ask.more)
         card = find_model(ask.model, ask.architecture)
         if ask.download:
             self._allowed.add(card.id)
@@ -286,15 +303,19 @@ class Controller(QObject):
         if wanted is None:
             return
         ask, of = wanted
+        job = _Job(ask, of=of, preview=preview)
         try:
-            request = make_request(ask)
+            request = make_request(ask, large=job.large)
         except GemError as error:
             self._complain(str(error))
             return
         of.shown = ask.question
-        self._job = _Job(ask, of=of, preview=preview)
+        self._job = job
         request = replace(request, image=of.name, preview=preview)
-        self._job.number = self._client.submit(None, request)
+        to_disk = job.large and not preview
+        job.number = self._client.submit(None, request, large=to_disk)
+        if to_disk:
+            self._tell("info", COARSE)
 
     def _complain(self, sentence: str) -> None:
         """Say what is wrong with what is asked, or take that back."""
@@ -328,8 +349,12 @@ class Controller(QObject):
     def _receive(self, event: Event) -> None:
         """Take an event, on the client's private thread."""
         job, results = self._job, None
-        if isinstance(event, Finished) and job is not None:
-            event, results = make_results(event, job.ask, self._client.load_maps)
+        if isinstance(event, Finished | Interim) and job is not None:
+            found = event.result if isinstance(event, Interim) else event
+            load, large = self._client.load_maps, job.large
+            made, results = make_results(found, job.ask, load, large)
+            if not isinstance(event, Interim):
+                event = made
         self._event_came.emit(event, results)
 
     def _on_event(self, event: Event, results: list[LayerData] | None) -> None:
@@ -340,7 +365,10 @@ class Controller(QObject):
             if not job.cancelled and not job.live:
                 self.progressed.emit(event.progress)
             return
-        if any(layer not in self._viewer.layers for layer in job.ask.layers):
+        if isinstance(event, Interim):
+            self._show_interim(job, results)
+        elif any(layer not in self._viewer.layers for layer in job.ask.layers):
+            self._take_back(job)
             self._end(job, "warning", REMOVED)
         elif job.cancelled:
             self._cancelled(job)
@@ -355,12 +383,28 @@ class Controller(QObject):
             self._cancelled(job)
 
     def _cancelled(self, job: _Job) -> None:
-        if job.stack is not None and job.stack.labels is not None:
+        self._take_back(job)
+        self._end(job, "info", "Cancelled.")
+
+    def _take_back(self, job: _Job) -> None:
+        """Bring back what was before a run of which a part is shown."""
+        if job.begun or (job.stack is not None and job.stack.labels is not None):
             with suppress(GemError):  # there is nothing to undo
                 self._results.undo()  # the slices that are done; they stay encoded
             self._live.forget_stacks()
             self.undo_changed.emit("")
-        self._end(job, "info", "Cancelled.")
+
+    def _show_interim(self, job: _Job, results: list[LayerData] | None) -> None:
+        """Show the rows of a large image that are encoded; the run goes on."""
+        here = all(layer in self._viewer.layers for layer in job.ask.layers)
+        if results is None or job.cancelled or job.live or not here:
+            return
+        try:
+            self._write(job, results)
+        except Exception:
+            logger.warning("A part of a result could not be shown", exc_info=True)
+        else:
+            job.begun = True
 
     def _fail(
         self, job: _Job, sentence: str, details: str = "", lost: bool = False
@@ -373,6 +417,8 @@ class Controller(QObject):
         if job.live:
             self._live.forget(job.of)
             self.current_changed.emit(False)
+        elif job.begun:
+            self._take_back(job)
         self._end(job, "error", sentence, details)
         # what comes of typing stays in the run bar, unless something is broken
         if details or not job.live:
@@ -409,7 +455,8 @@ class Controller(QObject):
             return stack.add(image, results, live=job.live)
         results = layers.move_results(job.ask.layers[0], image, results)
         policy = _policy(job.ask) if job.of is None else _live_policy(job.ask, job.of)
-        return self._results.show(image, results, policy, live=job.live)
+        live = job.live or job.begun
+        return self._results.show(image, results, policy, live=live)
 
     def _refuse(self, of: Encoded, sentence: str) -> None:
         """Say what is wrong with words or settings; the image stays encoded."""
@@ -434,7 +481,7 @@ class Controller(QObject):
             return
         job.ask = ask
         self.progressed.emit(Progress(f"Reading {ask.image.title}"))
-        job.number = self._client.submit(ask.image.read, request)
+        job.number = self._client.submit(ask.image.rows, request)
 
     def _end_run(self, job: _Job, event: Finished, count: int) -> None:
         done = f"Done: labels and {count} {'map' if count == 1 else 'maps'}."
@@ -455,6 +502,8 @@ class Controller(QObject):
         self._job = None
         if of.stack is not None and self._kept is None:
             self._tell("info", ONE_SLICE)
+        elif job.large and event.step == 1:
+            self._tell("info", FULL)
         waiting = self._live.take()
         if waiting is not None:
             self._score(waiting, preview=True)

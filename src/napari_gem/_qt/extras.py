@@ -25,7 +25,9 @@ from napari_gem.layers.extras import (
     read_source,
     transform_of,
 )
+from napari_gem.layers.large import paint_copy
 from napari_gem.layers.merge import MERGED, merged_layer
+from napari_gem.result_folders import ResultFolder, ResultFolders
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -119,6 +121,8 @@ class Extras(QObject):
         made and that nobody changed since.
     parent
         When it goes, what is being made is dropped.
+    features
+        As of `ResultFolders`.
     """
 
     told = Signal(str, str)
@@ -131,9 +135,12 @@ class Extras(QObject):
     stale_changed = Signal(object)
     """Names of the layers that were made from earlier labels or maps."""
 
-    def __init__(self, viewer: ViewerModel, parent: QObject | None = None) -> None:
+    def __init__(
+        self, viewer: ViewerModel, parent: QObject | None = None, features: str = ""
+    ) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._folders = ResultFolders(features)
         self._written: WeakKeyDictionary[Any, _Written] = WeakKeyDictionary()
         self._basis: WeakKeyDictionary[Any, _Basis] = WeakKeyDictionary()
         self._stale: list[str] = []
@@ -252,6 +259,27 @@ class Extras(QObject):
             self.told.emit("error", NO_RESULT)
         else:
             self._start(labels, start)
+
+    def make_paint_copy(self) -> None:
+        """Add a copy of large labels that can be painted on."""
+
+        def start(labels: Any) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+            folder = ResultFolder(self._folders.new())
+
+            def work() -> Layer:
+                return Layer.create(*paint_copy(labels, folder))
+
+            def show(layer: Layer) -> None:
+                self._viewer.add_layer(layer)
+                told = (
+                    f"Added '{layer.name}'. It lies on disk until napari is closed: "
+                    "save it (File, Save Selected Layers) to keep it."
+                )
+                self.told.emit("info", told)
+
+            return work, show
+
+        self._start(None, start)
 
     def look(self, _event: Any = None) -> None:
         """Look in a moment for layers that do not fit their labels any more."""

@@ -13,7 +13,7 @@ from napari.layers import Image, Labels, Layer
 from napari_gem import layers
 from napari_gem._qt.strokes import forget_strokes
 from napari_gem._qt.undo import TRANSFORM, Undo, set_transform
-from napari_gem.layers import fill, update, written
+from napari_gem.layers import fill, large, update, written
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -74,15 +74,20 @@ class ResultLayers:
         """Whether `undo` would do anything."""
         return self._undo is not None
 
-    def painted(self, image: LayerImage) -> Any | None:
+    def painted(self, image: LayerImage, large: bool = False) -> Any | None:
         """Find the labels layer for which the user is to choose a `Policy`.
+
+        Parameters
+        ----------
+        image, large
+            As of `napari_gem.layers.painted_labels`.
 
         Returns
         -------
         Labels or None
             As `napari_gem.layers.painted_labels`.
         """
-        return layers.painted_labels(self.viewer.layers, image, self.ledger)
+        return layers.painted_labels(self.viewer.layers, image, self.ledger, large)
 
     def show(
         self,
@@ -118,7 +123,6 @@ class ResultLayers:
         plan = layers.plan_update(viewer.layers, image, results, policy, self.ledger)
         # made before anything is touched: what is wrong with the data shows up here
         made = [Layer.create(data, kwargs, kind) for data, kwargs, kind in plan.add]
-        shape = results[-1].data.shape
         of = (image.source, image.plane)
         if live and self._undo is not None and self._undo_of == of:
             undo = self._undo
@@ -131,11 +135,14 @@ class ResultLayers:
             self.hide(layer, undo)
         for layer, result in plan.update:
             undo.keep(layer, self.ledger.get(layer))
+            if update.is_large(result):
+                self._update_large(layer, result, image)
+                continue
             part = fill.looked_at(result, image)
             if result.kind == "labels":
                 self._update_labels(layer, result, part, policy, undo)
             else:
-                _update_map(layer, result, part, shape, undo)
+                _update_map(layer, result, part, results[-1].data.shape, undo)
         labels = [layer for layer, result in plan.update if result.kind == "labels"]
         below = labels[0] if labels else plan.kept
         for layer, result in zip(made, plan.add, strict=True):
@@ -184,6 +191,24 @@ class ResultLayers:
             entry = {**layer.metadata[layers.KEY], "off": True}
             layer.metadata = {**layer.metadata, layers.KEY: entry}
             layer.visible = False
+
+    def _update_large(self, layer: Any, result: LayerData, image: LayerImage) -> None:
+        """Give a layer other levels; the user cannot have painted on it."""
+        was_off = layer.metadata[layers.KEY].get("off")
+        layer.data = large.join_levels(list(layer.data), result, image)
+        colors: Any = update.map_color(layer, result)
+        if result.kind == "labels":
+            colors = layers.kept_label_colors(layer, result)
+            features = fill.filled_features(layer.features, result.kwargs["features"])
+            if written.as_text(layer.features) != written.as_text(features):
+                layer.features = features
+        if colors is not None:
+            layer.colormap = colors
+        set_rest(layer, result, {})
+        if result.kind == "labels":
+            self.ledger[layer] = written.note(layer)
+        elif was_off:
+            layer.visible = True
 
     def _update_labels(
         self,

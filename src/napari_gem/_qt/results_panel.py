@@ -47,6 +47,7 @@ class ResultsPanel(QWidget):
     table_requested = Signal(object, str)
     """`ExtraOptions` and the path of the CSV file to be written."""
     table_shown = Signal(object)
+    paint_requested = Signal()
 
     def __init__(
         self,
@@ -99,6 +100,11 @@ class ResultsPanel(QWidget):
             "Make instances and open napari's table of them: click a column to sort,\n"
             "click a row to select its object"
         )
+        self.paint_button = QPushButton("Paint copy")
+        self.paint_button.setToolTip(
+            "Labels of an image of more than 16 million pixels are shown from disk\n"
+            "and cannot be painted on. This adds a copy that can."
+        )
         self.merge_button = MergeButton(merge_targets)
         self.stale = QLabel()
         self.stale.setWordWrap(True)
@@ -137,6 +143,7 @@ class ResultsPanel(QWidget):
 
     def _buttons(self) -> list[QPushButton]:
         return [
+            self.paint_button,
             self.merge_button,
             self.instances_button,
             self.boxes_button,
@@ -172,7 +179,8 @@ class ResultsPanel(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         for layout in (objects, grid, peaks, more):
             column.addLayout(layout)
-        column.addWidget(self.merge_button)
+        more.addWidget(self.paint_button, 1, 0)
+        more.addWidget(self.merge_button, 1, 1)
         column.addWidget(self.stale)
         self.fold = Fold("Results")
         self.fold.toggleButton().setToolTip(
@@ -194,6 +202,7 @@ class ResultsPanel(QWidget):
         ):
             button.clicked.connect(lambda _=False, s=signal: s.emit(self.options()))
         self.table_button.clicked.connect(self._on_table)
+        self.paint_button.clicked.connect(self.paint_requested)
 
     def _on_method(self) -> None:
         by_watershed = METHODS[self.method.currentText()] == "watershed"

@@ -113,8 +113,8 @@ def value_at(layer: Any, position: Sequence[float]) -> Any:
 
     Unlike `layer.get_value` it also reads hidden layers.
     """
-    data = layer.data
-    if layer.multiscale or data.ndim != layer.ndim:
+    data = layer.data[0] if layer.multiscale else layer.data
+    if data.ndim != layer.ndim:
         return None
     place = np.round(np.asarray(layer.world_to_data(position))).astype(int)
     if np.any(place < 0) or np.any(place >= data.shape):

@@ -88,7 +88,7 @@ class Undo:
             return
         data = layer.data
         is_labels = hasattr(layer, "selected_label")
-        if not is_labels and not in_place:
+        if not is_labels and not in_place and not layer.multiscale:
             self._kept += data.nbytes
             data = data if self._kept <= LARGEST else None
         self._states[layer] = _State(

@@ -111,7 +111,7 @@ class GemWidget(QWidget):
         self.results_panel = ResultsPanel(merge_targets=lambda: merge_targets(viewer))
         self.recipe_menu = RecipeMenu()
         self.run_bar = RunBar()
-        self.extras = Extras(viewer, self)
+        self.extras = Extras(viewer, self, read_settings().storage.folder)
         self._probe = StatusProbe(viewer)
         self._policy: Policy = "ask"
         self._asked: list[LayerImage] = []  # slices that are being segmented
@@ -280,6 +280,7 @@ class GemWidget(QWidget):
         self.results_panel.table_shown.connect(
             lambda options: self.extras.make(None, "instances", options, table=True)
         )
+        self.results_panel.paint_requested.connect(self.extras.make_paint_copy)
         self.results_panel.merge_button.requested.connect(self.extras.merge)
         self.extras.instances_made.connect(self._show_table)
         self.extras.stale_changed.connect(self.results_panel.show_stale)

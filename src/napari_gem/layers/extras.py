@@ -152,7 +152,8 @@ def read_source(labels: Any, layers: Iterable[Any]) -> Source:
     if not hasattr(labels, "selected_label") or labels.multiscale:
         raise GemError(
             f"'{labels.name}' is no labels layer of one resolution; expected the "
-            "labels of a result. Choose them in the layer list."
+            "labels of a result. Choose them in the layer list; of large results make "
+            "a paint copy first."
         )
     entry = labels.metadata.get(KEY)
     entry = entry if isinstance(entry, dict) else {}
@@ -234,6 +235,7 @@ def maps_of(labels: Any, layers: Iterable[Any]) -> list[Any]:
         and other.get("role") == "probability"
         and all(other.get(key) == entry.get(key) for key in ("source", "plane"))
         and hasattr(layer, "contrast_limits")
+        and not layer.multiscale  # of a large image: with a pixel a patch
     ]
     return sorted(found, key=is_result)
 

@@ -35,7 +35,8 @@ LONGEST_NAME = 60
 class LayerData(NamedTuple):
     """What napari makes a layer of."""
 
-    data: NDArray[Any]
+    data: Any
+    """An array; of large images a list of levels, each read where it is sliced."""
     kwargs: dict[str, Any]
     kind: Literal["image", "labels"]
 
@@ -84,6 +85,33 @@ def result_layers(
     """
     if recipe.region is not None:
         inside(recipe.region, step, image.shape)  # polygons take a while: not later
+    planes = [image.geometry.place(plane) for plane in probabilities]
+    placed = image.geometry.place(expand(labels, step, image.shape))
+    made = describe_layers(planes, placed, recipe, image, step=step, classes=classes)
+    features = made[-1].kwargs["features"]
+    entry = made[-1].kwargs["metadata"][KEY]
+    entry["fingerprint"] = fingerprint(placed, features, step)
+    return made
+
+
+def describe_layers(
+    maps: Sequence[Any],
+    labels: Any,
+    recipe: Recipe,
+    image: LayerImage,
+    *,
+    step: int = 1,
+    classes: Sequence[Prompt] = (),
+) -> list[LayerData]:
+    """Say what is to be known of maps and labels: names, colours, place, recipe.
+
+    Parameters
+    ----------
+    maps, labels
+        Data of the layers.
+    recipe, image, step, classes
+        As for `result_layers`.
+    """
     ids = label_ids(recipe.prompts)
     colors = [
         prompt.color or class_color(label - 1)
@@ -98,7 +126,7 @@ def result_layers(
     }
     layers = [
         LayerData(
-            image.geometry.place(plane),
+            plane,
             {
                 **image.geometry.transform,
                 "name": f"{short_name(prompt.name)} · {suffix}",
@@ -122,12 +150,11 @@ def result_layers(
             "image",
         )
         for prompt, label, color, plane in zip(
-            recipe.prompts, ids, colors, probabilities, strict=True
+            recipe.prompts, ids, colors, maps, strict=True
         )
     ]
     off = _others(classes, ids)
     features = _features(recipe.prompts, ids, off)
-    placed = image.geometry.place(expand(labels, step, image.shape))
     entry = {
         "role": "labels",
         **told,
@@ -144,7 +171,7 @@ def result_layers(
             for label, prompt in zip(ids, recipe.prompts, strict=True)
             if prompt.color
         ],
-        "fingerprint": fingerprint(placed, features, step),
+        "fingerprint": "",
     }
     kwargs = {
         **image.geometry.transform,
@@ -155,7 +182,7 @@ def result_layers(
         "opacity": LABELS_OPACITY,
         "multiscale": False,
     }
-    return [*layers, LayerData(placed, kwargs, "labels")]
+    return [*layers, LayerData(labels, kwargs, "labels")]
 
 
 def _others(classes: Iterable[Prompt], ids: Sequence[int]) -> dict[int, Prompt]:
@@ -213,11 +240,23 @@ def move_results(
             f"The data of '{layer.name}' were replaced during the run, so its result "
             "was dropped. Run again."
         )
-    now = geometry_of(layer, image.geometry.displayed, image.factors, image.position)
     return [
-        LayerData(data, {**kwargs, **now.transform}, kind)
+        LayerData(data, {**kwargs, **_transform(layer, image, kwargs)}, kind)
         for data, kwargs, kind in results
     ]
+
+
+def _transform(
+    layer: Any, image: LayerImage, kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Say where a result lies; maps of large images have a pixel a patch."""
+    patch = kwargs["metadata"][KEY].get("patch", 1.0)
+    displayed = image.geometry.displayed
+    factors = [
+        factor * patch if axis in displayed else factor
+        for axis, factor in enumerate(image.factors)
+    ]
+    return geometry_of(layer, displayed, factors, image.position).transform
 
 
 def labels_colors(

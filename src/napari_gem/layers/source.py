@@ -18,6 +18,9 @@ LARGEST_LEVEL = 8192 * 8192
 """Pixels: of a multiscale image the finest level with at most as many is taken, unless
 the user locked one in the layer controls."""
 
+LARGEST_HELD = 1 << 24
+"""Pixels: results of larger images are on disk, and read where they are shown."""
+
 LUT_SIZE = 256
 
 
@@ -67,11 +70,21 @@ class Plane:
     projection: str
     displayed: tuple[int, int]
 
-    def read(self, step: int = 1) -> NDArray[Any]:
-        """Read (height, width), or (height, width, 3 or 4); or every step-th pixel."""
+    def read(self, step: int = 1, rows: slice = slice(None)) -> NDArray[Any]:
+        """Read (height, width), or (height, width, 3 or 4).
+
+        Parameters
+        ----------
+        step
+            Only every step-th pixel along each axis.
+        rows
+            Only these rows.
+        """
         index = list(self.index)
-        for axis in self.displayed:
-            index[axis] = slice(None, None, step if step > 1 else None)
+        stride = step if step > 1 else None
+        down, right = self.displayed
+        index[down] = slice(rows.start, rows.stop, stride)
+        index[right] = slice(None, None, stride)
         pixels = np.asarray(self.data[tuple(index)])
         thick = [axis for axis, part in enumerate(self.index) if _is_range(part)]
         if thick:
@@ -79,7 +92,6 @@ class Plane:
             gone = [i for i, part in enumerate(self.index) if isinstance(part, int)]
             axes = tuple(axis - sum(g < axis for g in gone) for axis in thick)
             pixels = getattr(np, self.projection)(pixels, axis=axes)
-        down, right = self.displayed
         return pixels if down < right else np.swapaxes(pixels, 0, 1)
 
 
@@ -151,13 +163,24 @@ class LayerImage:
             return None
         return tuple(part for part in hidden if isinstance(part, int))
 
-    def read(self, step: int = 1) -> NDArray[Any]:
+    @property
+    def is_large(self) -> bool:
+        """Whether results are written to disk rather than held in memory."""
+        return self.shape[0] * self.shape[1] > LARGEST_HELD
+
+    def rows(self) -> Rows:
+        """Give the pixels as what is read when its rows are sliced."""
+        return Rows(self)
+
+    def read(self, step: int = 1, rows: slice = slice(None)) -> NDArray[Any]:
         """Read the pixels; for lazy data this is the step that takes time.
 
         Parameters
         ----------
         step
             Only every step-th row and column is read.
+        rows
+            Only these rows.
 
         Returns
         -------
@@ -165,7 +188,7 @@ class LayerImage:
             (height, width); (height, width, 3 or 4) for RGB(A); (height, width,
             channels) if the appearance has channels.
         """
-        read = [plane.read(step) for plane in self.planes]
+        read = [plane.read(step, rows) for plane in self.planes]
         return np.stack(read, axis=-1) if self.appearance.channels else read[0]
 
     @property
@@ -182,6 +205,33 @@ class LayerImage:
         scale = self.geometry.transform["scale"]
         down, right = self.geometry.displayed
         return float(abs(scale[down]) * patch), float(abs(scale[right]) * patch)
+
+
+class Rows:
+    """Pixels of a `LayerImage`, of which only the rows that are sliced are read.
+
+    Parameters
+    ----------
+    image
+        The image.
+
+    Attributes
+    ----------
+    shape, dtype, ndim
+        Of what `LayerImage.read` gives.
+    chunk
+        Rows that are best read together: a lazy array computes all of them at once.
+    """
+
+    def __init__(self, image: LayerImage) -> None:
+        self._image = image
+        first = image.read(rows=slice(0, 1))
+        self.shape = (image.shape[0], *first.shape[1:])
+        self.dtype, self.ndim = first.dtype, first.ndim
+        self.chunk = max(_chunk(plane) for plane in image.planes)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        return self._image.read(rows=rows)
 
 
 def read_layer(
@@ -448,6 +498,15 @@ def geometry_of(
         },
         displayed=displayed,
     )
+
+
+def _chunk(plane: Plane) -> int:
+    """Rows of a chunk of zarr's or dask's arrays."""
+    chunks = getattr(plane.data, "chunks", None)
+    if not chunks:
+        return 1
+    rows = chunks[plane.displayed[0]]
+    return int(rows if np.ndim(rows) == 0 else max(rows))
 
 
 def _is_range(part: slice | int) -> bool:

@@ -51,6 +51,11 @@ class Plan:
     kept: Any = None
 
 
+def is_large(result: LayerData) -> bool:
+    """Tell whether a result has levels that are read where they are shown."""
+    return bool(result.kwargs.get("multiscale"))
+
+
 def is_result(layer: Any) -> bool:
     """Tell whether we made a layer; a copy or a layer read from a file is the user's.
 
@@ -67,14 +72,19 @@ def is_made(layer: Any) -> bool:
 
 
 def result_of(
-    existing: Iterable[Any], source: str, plane: Sequence[Any], role: str
+    existing: Iterable[Any],
+    source: str,
+    plane: Sequence[Any],
+    role: str,
+    large: bool = False,
 ) -> list[Any]:
-    """List our layers of an image plane that have a role."""
+    """List our layers of an image plane that have a role, with or without levels."""
     wanted = source, list(plane), role
     return [
         layer
         for layer in existing
         if is_result(layer)
+        and bool(layer.multiscale) == large
         and tuple(layer.metadata[KEY].get(key) for key in ("source", "plane", "role"))
         == wanted
     ]
@@ -119,7 +129,8 @@ def plan_update(
     existing = list(existing)
     told = results[-1].kwargs["metadata"][KEY]
     preview = told["step"] > 1
-    maps = result_of(existing, image.source, image.plane, "probability")
+    large = is_large(results[-1])
+    maps = result_of(existing, image.source, image.plane, "probability", large)
     update, add = [], []
     for result in results[:-1]:
         entry = result.kwargs["metadata"][KEY]
@@ -132,10 +143,10 @@ def plan_update(
             add.append(result)
     off = [layer for layer in maps if str(layer.metadata[KEY]["label"]) in told["off"]]
     gone = [] if preview else [layer for layer in maps if layer not in off]
-    labels = _target(existing, image.source, image.plane, policy, ledger)
+    labels = _target(existing, image.source, image.plane, policy, ledger, large)
     kept = None
     if labels is None and policy == "keep":
-        kept = painted_labels(existing, image, ledger)
+        kept = painted_labels(existing, image, ledger, large)
     if labels is not None:
         update.append((labels, results[-1]))
     elif kept is None:
@@ -147,6 +158,7 @@ def painted_labels(
     existing: Iterable[Any],
     image: LayerImage | tuple[str, Sequence[Any]],
     ledger: Ledger | None = None,
+    large: bool = False,
 ) -> Any | None:
     """Find the labels layer for which the user is to choose a `Policy`.
 
@@ -158,6 +170,8 @@ def painted_labels(
         What was segmented; or its ``source`` and ``plane``.
     ledger
         Our labels layers as we left them; without it layers are hashed.
+    large
+        Whether the result has levels; nobody can paint on such layers.
 
     Returns
     -------
@@ -168,7 +182,7 @@ def painted_labels(
     source, plane = (
         image if isinstance(image, tuple) else (image.source, tuple(image.plane))
     )
-    ours = result_of(existing, source, plane, "labels")
+    ours = result_of(existing, source, plane, "labels", large)
     if any(not _changed(layer, ledger) for layer in ours):
         return None
     return ours[-1] if ours else None
@@ -180,9 +194,10 @@ def _target(
     plane: Sequence[Any],
     policy: Policy,
     ledger: Ledger | None,
+    large: bool = False,
 ) -> Any | None:
     """Choose the labels layer that takes a result; None for a new one."""
-    ours = result_of(existing, source, plane, "labels")
+    ours = result_of(existing, source, plane, "labels", large)
     for layer in reversed(ours):
         if not _changed(layer, ledger):
             return layer
@@ -211,7 +226,8 @@ def color_results(
     one that the user gave it; new classes get the colour of their label id, or, where
     nobody chose that id, the next that is free.
     """
-    maps = result_of(existing, image.source, image.plane, "probability")
+    large = is_large(results[-1])
+    maps = result_of(existing, image.source, image.plane, "probability", large)
     told = results[-1].kwargs["metadata"][KEY]
     entries = [result.kwargs["metadata"][KEY] for result in results[:-1]]
     chosen: dict[str, tuple[float, ...]] = {}

@@ -49,8 +49,9 @@ Ledger = WeakKeyDictionary[Any, Written]
 
 
 def note(layer: Any, own: Pixels | None = None) -> Written:
-    """Copy a labels layer as it is now."""
-    return Written(np.array(layer.data), as_text(layer.features), own)
+    """Copy a labels layer as it is now; one with levels cannot be painted on."""
+    data = np.zeros(0) if layer.multiscale else np.array(layer.data)
+    return Written(data, as_text(layer.features), own)
 
 
 def as_text(features: Any) -> dict[str, list[str]]:
@@ -75,6 +76,8 @@ def is_changed(layer: Any, written: Written | None = None) -> bool:
             or painted_since(layer, written)
             or as_text(layer.features) != written.features
         )
+    if layer.multiscale:
+        return False
     entry = layer.metadata[KEY]
     data = np.asarray(layer.data)
     step = int(entry.get("step", 1))
@@ -86,6 +89,8 @@ def is_changed(layer: Any, written: Written | None = None) -> bool:
 
 def painted_since(layer: Any, written: Written) -> bool:
     """Tell whether pixels of a layer differ from what we wrote."""
+    if layer.multiscale:
+        return False
     now, then = np.asarray(layer.data), written.labels
     if (now.shape, now.dtype) != (then.shape, then.dtype):
         return True

@@ -1,0 +1,284 @@
+"""Results of large images to layer data: several levels, read where they are shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem import zarr_results
+from napari_gem.layers.extras import transform_of
+from napari_gem.layers.lazy import Coarse, Joined, LazyPlane, Stored
+from napari_gem.layers.results import KEY, LayerData, describe_layers
+from napari_gem.types import GemError, Region
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    from napari_gem.layers.lazy import Plane
+    from napari_gem.layers.source import LayerImage
+    from napari_gem.result_folders import ResultFolder
+    from napari_gem.types import Prompt, Recipe
+
+CHUNK = 1024
+"""Rows and columns that are copied together."""
+
+
+def stored_layers(
+    folder: ResultFolder,
+    recipe: Recipe,
+    image: LayerImage,
+    classes: Sequence[Prompt] = (),
+) -> list[LayerData]:
+    """Make layer data of labels and probabilities on disk.
+
+    Parameters
+    ----------
+    folder
+        With the groups of `napari_gem.large.segment_large`; kept as long as the layers.
+    recipe, image, classes
+        As for `napari_gem.layers.result_layers`.
+
+    Returns
+    -------
+    list[LayerData]
+        Data are lists of levels, the finest first. Maps lie on the patch grid.
+
+    Raises
+    ------
+    GemError
+        If the files are gone.
+    """
+    labels = _levels(folder, "labels.zarr")
+    maps = _levels(folder, "probabilities.zarr")
+    planes: list[list[Plane]] = [
+        [Stored(level, number, np.float32, folder) for level in maps]
+        for number in range(len(recipe.prompts))
+    ]
+    kind = labels[0].dtype
+    whole: list[Plane] = [Stored(level, None, kind, folder) for level in labels]
+    return _layers(planes, whole, recipe, image, 1, classes)
+
+
+def coarse_layers(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.unsignedinteger[Any]],
+    recipe: Recipe,
+    image: LayerImage,
+    step: int,
+    classes: Sequence[Prompt] = (),
+) -> list[LayerData]:
+    """Make layer data of a preview, with the levels that the result will have.
+
+    Parameters
+    ----------
+    probabilities, labels, recipe, image, step, classes
+        As for `napari_gem.layers.result_layers`.
+    """
+    patch = recipe.patch
+    grid = tuple(-(-length // patch) for length in image.shape)
+    planes: list[list[Plane]] = [
+        [
+            Coarse(values, step / patch / 2**level, shape)
+            for level, shape in enumerate(_shapes((int(grid[0]), int(grid[1]))))
+        ]
+        for values in probabilities
+    ]
+    whole: list[Plane] = [
+        Coarse(labels, step / 2**level, shape)
+        for level, shape in enumerate(_shapes(image.shape))
+    ]
+    return _layers(planes, whole, recipe, image, step, classes)
+
+
+def join_levels(
+    old: Sequence[LazyPlane], result: LayerData, image: LayerImage
+) -> list[LazyPlane]:
+    """Show a result for a region amid an earlier one.
+
+    Parameters
+    ----------
+    old
+        Levels of the layer that is updated.
+    result
+        From `stored_layers` or `coarse_layers`.
+    image
+        What was segmented.
+
+    Returns
+    -------
+    list[LazyPlane]
+        Those of the result, if it is about all of the image, or if there are others.
+    """
+    new: list[LazyPlane] = result.data
+    entry = result.kwargs["metadata"][KEY]
+    asked = entry["recipe"].get("region")
+    shapes = [level.shape for level in new]
+    known = [level for level in old if isinstance(level, LazyPlane)]
+    if asked is None or [level.shape for level in known] != shapes:
+        return new
+    corners = tuple((float(row), float(column)) for row, column in asked["polygon"])
+    region = Region(tuple(asked["rows"]), tuple(asked["columns"]), corners)
+    factor = entry.get("patch", 1.0)
+    return [
+        LazyPlane(
+            Joined(
+                now.plane, _under(then.plane), region, factor * 2**level, image.shape
+            ),
+            image.geometry,
+        )
+        for level, (now, then) in enumerate(zip(new, known, strict=True))
+    ]
+
+
+class Painted:
+    """A zarr array that can be painted on; its files stay as long as this.
+
+    Parameters
+    ----------
+    array
+        With the axes of a labels layer.
+    owner
+        Keeps the files from being removed.
+    """
+
+    def __init__(self, array: Any, owner: object) -> None:
+        self._array = array
+        self._owner = owner
+        self.shape: tuple[int, ...] = tuple(array.shape)
+        self.dtype: np.dtype[Any] = array.dtype
+        self.ndim = len(self.shape)
+        self.size = int(np.prod(self.shape))
+
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        at = self._array.vindex if _are_places(key) else self._array
+        return np.asarray(at[key])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if _are_places(key):
+            self._array.vindex[key] = value
+        else:
+            self._array[key] = value
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        return np.asarray(self._array[...], dtype)
+
+
+def paint_copy(labels: Any, folder: ResultFolder) -> LayerData:
+    """Copy labels of a large image to a layer that can be painted on; takes a while.
+
+    Parameters
+    ----------
+    labels
+        A labels layer with levels, as `stored_layers` makes.
+    folder
+        Gets a zarr array, which the layer writes to; kept as long as the layer.
+
+    Returns
+    -------
+    LayerData
+        Of one resolution. It is the user's own: no run changes it.
+
+    Raises
+    ------
+    GemError
+        If it is no such layer, or the disk is full.
+    """
+    import zarr
+
+    if not (hasattr(labels, "selected_label") and labels.multiscale):
+        raise GemError(
+            f"'{labels.name}' can be painted on as it is, or holds no labels. Choose "
+            "the labels of a large image."
+        )
+    source = labels.data[0]
+    down = int(np.argmax([length > 1 for length in source.shape]))
+    chunks = tuple(min(CHUNK, length) for length in source.shape)
+    try:
+        array = zarr.create_array(
+            store=str(folder.path / "paint.zarr"),
+            shape=source.shape,
+            chunks=chunks,
+            dtype=source.dtype,
+        )
+        for start in range(0, source.shape[down], CHUNK):
+            band = (slice(None),) * down + (slice(start, start + CHUNK),)
+            array[band] = np.asarray(source[band])
+    except OSError as error:
+        raise GemError(
+            f"The copy could not be written to '{folder.path}' ({error}). Look whether "
+            "the disk is full."
+        ) from error
+    kwargs = {
+        **transform_of(labels),
+        "name": f"{labels.name} · paint",
+        "features": labels.features,
+        "colormap": labels.colormap,
+        "opacity": labels.opacity,
+        "metadata": {KEY: {**labels.metadata[KEY], "layer": ""}},
+        "multiscale": False,
+    }
+    return LayerData(Painted(array, folder), kwargs, "labels")
+
+
+def _are_places(key: Any) -> bool:
+    """Tell whether a key is an array of numbers for each axis."""
+    return isinstance(key, tuple) and all(np.ndim(part) > 0 for part in key)
+
+
+def _under(plane: Plane) -> Plane:
+    """Take previews away from what a result is joined with: they say nothing new."""
+    while isinstance(plane, Joined) and isinstance(plane.new, Coarse):
+        plane = plane.old
+    return plane
+
+
+def _layers(
+    maps: list[list[Plane]],
+    labels: list[Plane],
+    recipe: Recipe,
+    image: LayerImage,
+    step: int,
+    classes: Sequence[Prompt],
+) -> list[LayerData]:
+    made = describe_layers(
+        [[LazyPlane(level, image.geometry) for level in levels] for levels in maps],
+        [LazyPlane(level, image.geometry) for level in labels],
+        recipe,
+        image,
+        step=step,
+        classes=classes,
+    )
+    return [_as_levels(layer, recipe.patch) for layer in made]
+
+
+def _as_levels(layer: LayerData, patch: float) -> LayerData:
+    kwargs = {**layer.kwargs, "multiscale": True}
+    if layer.kind == "image":
+        entry = {**kwargs["metadata"][KEY], "patch": patch}
+        kwargs |= {"metadata": {KEY: entry}, "interpolation2d": "linear"}
+    return LayerData(layer.data, kwargs, layer.kind)
+
+
+def _levels(folder: ResultFolder, name: str) -> list[Any]:
+    import zarr
+
+    try:
+        group = zarr.open_group(store=str(folder.path / name), mode="r")
+        return [group[str(number)] for number in range(len(list(group.array_keys())))]
+    except (OSError, KeyError, ValueError) as error:
+        raise GemError(
+            f"The result in '{folder.path}' could not be read ({error}). Run again."
+        ) from error
+
+
+def _shapes(finest: tuple[int, int]) -> list[tuple[int, int]]:
+    shapes = [finest]
+    while max(shapes[-1]) > zarr_results.COARSEST:
+        height, width = shapes[-1]
+        shapes.append((-(-height // 2), -(-width // 2)))
+    return shapes
