@@ -369,7 +369,7 @@ def test_it_loads_and_goes_by_file_to_another_computer(
     assert f"{size / 1e6:,.1f} MB are free again" in said
     assert "still on your list" in said
     assert not (tmp_path / "weights" / digest).exists()
-    assert "off your list" in call("models", "remove", "Small")[2]
+    assert call("models", "remove", "Small")[2] == "Small is off your list.\n"
     server.status = 404
     # another computer
     monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "other"))

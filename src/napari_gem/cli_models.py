@@ -139,8 +139,9 @@ def remove(model: Id, yes: Yes = False) -> None:
     own, size = is_own(card), cached_bytes(card)
     if own and not size:
         forget_own(card.id)
-        place = card.weights.removeprefix("file:").removeprefix("folder:")
-        tell(f"{card.name} is off your list. '{place}' was not touched.")
+        kind, _, place = card.weights.partition(":")
+        stays = f" '{place}' was not touched." if kind == "file" else ""
+        tell(f"{card.name} is off your list.{stays}")
         return
     if not remote_files(card):
         raise GemError(

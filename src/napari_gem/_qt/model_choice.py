@@ -242,8 +242,9 @@ class ModelChoice(QWidget):
             return
         self.combo.reload()
         self.combo.currentIndexChanged.emit(self.combo.currentIndex())
-        place = card.weights.removeprefix("file:").removeprefix("folder:")
-        self.told.emit("info", f"{card.name} is off the list. '{place}' stays.")
+        kind, _, place = card.weights.partition(":")
+        stays = f" '{place}' stays." if kind == "file" else ""
+        self.told.emit("info", f"{card.name} is off the list.{stays}")
 
     def _on_add_file(self) -> None:
         path, _ = QFileDialog.getOpenFileName(
