@@ -103,9 +103,12 @@ def test_it_leads_away_from_edges() -> None:
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(1, 90), st.integers(1, 12), st.integers(1, 20), st.integers(1, 3))
+@given(
+    *(st.integers(1, most) for most in (90, 30, 20, 3)),
+    st.tuples(st.integers(1, 40), st.integers(1, 30)),
+)
 def test_strips_join_to_the_whole(
-    height: int, width: int, portion: int, rounds: int
+    height: int, width: int, portion: int, rounds: int, block: tuple[int, int]
 ) -> None:
     picture = drawn(height, width)
     whole = shifts(picture.astype(np.float32) / 255, rounds)
@@ -114,6 +117,8 @@ def test_strips_join_to_the_whole(
     assert kept == pytest.approx(whole, abs=0.01)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("napari_gem.refinement.HELD_PIXELS", 0)
+        patch.setattr("napari_gem.refinement.BAND", block[0])
+        patch.setattr("napari_gem.refinement.BLOCK", block[1])
         assert (all_rows(features, rounds, portion) == kept).all()
     third = all_rows(features, rounds, portion, step=3)
     rows, columns = (np.minimum(np.arange(0, n, 3) + 1, n - 1) for n in (height, width))

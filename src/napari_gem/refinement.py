@@ -39,6 +39,10 @@ SMALLEST_DEVIATION = 1e-6
 STRIP = 1 << 19
 """Pixels whose shifts are computed at a time, about."""
 
+BAND, BLOCK = 512, 2048
+"""Rows, and columns of them, whose shifts are computed together in large images. What is
+computed twice is the margin that a walk may reach, so narrow strips would cost double."""
+
 
 def shifts(picture: NDArray[np.float32], rounds: int) -> NDArray[np.float32]:
     """Tell for each pixel where its score is to be read.
@@ -161,11 +165,8 @@ def shift_steps(
         return None
     height, width = features.image_shape
 
-    def strip(rows: slice) -> NDArray[np.float16]:
-        return _strip(picture, rows, rounds)
-
     if height * width > HELD_PIXELS:
-        return Shifts(strip, features, rounds, step)
+        return Shifts(_Bands(picture, rounds).rows, features, rounds, step)
     if cache.shifts is None or cache.shifts[0] != rounds:
         made = np.empty((2, height, width), np.float16)
         portion = max(1, STRIP // width)
@@ -173,20 +174,60 @@ def shift_steps(
         for start in range(0, height, portion):
             yield clock.progress("Finding edges", start)
             rows = slice(start, min(start + portion, height))
-            made[:, rows] = strip(rows)
+            made[:, rows] = _strip(picture, rows, rounds)
         cache.shifts = rounds, made
     kept = cache.shifts[1]
     return Shifts(lambda rows: kept[:, rows], features, rounds, step)
 
 
-def _strip(picture: LazyArray, rows: slice, rounds: int) -> NDArray[np.float16]:
-    """Shifts of some rows: those of the whole, since a walk goes no further."""
+class _Bands:
+    """Shifts of a large image, of which the band in work is kept."""
+
+    def __init__(self, picture: LazyArray, rounds: int) -> None:
+        self._picture, self._rounds = picture, rounds
+        self._number = -1
+        self._made = np.empty((2, 0, 0), np.float16)
+
+    def rows(self, rows: slice) -> NDArray[np.float16]:
+        """Give (2, those rows, width)."""
+        parts = []
+        for number in range(rows.start // BAND, -(-rows.stop // BAND)):
+            first = number * BAND
+            made = self._band(number)
+            parts.append(made[:, max(0, rows.start - first) : rows.stop - first])
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what can be made again, for another process."""
+        return vars(self) | {"_number": -1, "_made": self._made[:, :0]}
+
+    def _band(self, number: int) -> NDArray[np.float16]:
+        if number != self._number:
+            height, width = self._picture.shape[:2]
+            rows = slice(number * BAND, min((number + 1) * BAND, height))
+            made = np.empty((2, rows.stop - rows.start, width), np.float16)
+            for left in range(0, width, BLOCK):
+                columns = slice(left, min(left + BLOCK, width))
+                made[:, :, columns] = _strip(self._picture, rows, self._rounds, columns)
+            self._number, self._made = number, made
+        return self._made
+
+
+def _strip(
+    picture: LazyArray, rows: slice, rounds: int, columns: slice | None = None
+) -> NDArray[np.float16]:
+    """Shifts of a part: those of the whole, since a walk goes no further."""
+    height, width = picture.shape[:2]
+    columns = columns or slice(0, width)
     margin = rounds * max(DISTANCES)
-    top = max(0, rows.start - margin)
-    seen = np.asarray(picture[top : rows.stop + margin])
-    shown = seen.astype(np.float32) / np.float32(255)
-    found = shifts(shown, rounds)[:, rows.start - top : rows.stop - top]
-    return found.astype(np.float16)
+    top, left = max(0, rows.start - margin), max(0, columns.start - margin)
+    seen = picture[
+        top : min(height, rows.stop + margin), left : min(width, columns.stop + margin)
+    ]
+    shown = np.asarray(seen).astype(np.float32) / np.float32(255)
+    down = slice(rows.start - top, rows.stop - top)
+    right = slice(columns.start - left, columns.stop - left)
+    return shifts(shown, rounds)[:, down, right].astype(np.float16)
 
 
 def _keep_inside(
