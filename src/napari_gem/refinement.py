@@ -40,8 +40,8 @@ STRIP = 1 << 19
 """Pixels whose shifts are computed at a time, about."""
 
 BAND, BLOCK = 512, 2048
-"""Rows, and columns of them, whose shifts are computed together in large images. What is
-computed twice is the margin that a walk may reach, so narrow strips would cost double."""
+"""Rows, and columns of them, whose shifts are computed together in large images. The
+margin that a walk may reach is computed twice, so narrow strips would cost double."""
 
 
 def shifts(picture: NDArray[np.float32], rounds: int) -> NDArray[np.float32]:
