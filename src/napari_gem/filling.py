@@ -6,12 +6,13 @@ all as one, or several.
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from napari_gem.patch_scores import Part
+from napari_gem.patch_scores import Part, both
 from napari_gem.regions import inside_rows
 from napari_gem.segmenting import label_strips
 from napari_gem.stored_array import RowWriter
@@ -96,13 +97,23 @@ def fill(
     rows_of_labels = RowWriter(labels, 0, part.rows.start, part.rows.stop)
     rows_of_maps = RowWriter(maps, 1, part.patches.start, part.patches.stop)
     on_patches = partial(_write_patches, rows_of_maps, features)
-    for rows, _, strip in label_strips(scored, 1, on_patches, part):
+    for rows, _, strip in label_strips(scored, 1, on_patches, _seen(part, features)):
         rows_of_labels.write(rows, strip)
         mask = inside_rows(features.region, 1, rows, width)
         inside = strip.size if mask is None else int(mask.sum())
         yield Filled(rows.stop - rows.start, inside)
     rows_of_labels.close()
     rows_of_maps.close()
+
+
+def _seen(part: Part, features: Features) -> Part:
+    """Leave out the rows of a part that the region does not touch."""
+    region = features.region
+    if region is None:
+        return part
+    top, bottom = region.rows
+    patches = slice(int(top / features.patch), math.ceil(bottom / features.patch))
+    return Part(both(part.rows, slice(top, bottom)), both(part.patches, patches))
 
 
 def _chunks(array: zarr.Array[Any], axis: int) -> list[slice]:

@@ -161,7 +161,9 @@ def _fill_steps(
     scored: Scored, labels: Pyramid, maps: Pyramid, folder: Path, filling: Filling
 ) -> Generator[Progress, None, int]:
     """Write the finest levels, and count the pixels inside of the region."""
-    clock, done, inside = Clock(labels.finest.shape[0]), 0, 0
+    region, height = scored.features.region, labels.finest.shape[0]
+    rows = height if region is None else region.rows[1] - region.rows[0]
+    clock, done, inside = Clock(rows), 0, 0
     with closing(filling(scored, labels.finest, maps.finest, folder)) as filled:
         for found in filled:
             stage = found if isinstance(found, str) else "Scoring"

@@ -283,8 +283,8 @@ def probability_strips(
         start, end = end, height
         if band.stop < count:
             end = min(height, int(np.ceil(band.stop * patch)))
-        pixels = _both(slice(start, end), wanted.rows)
-        patches = _both(band, wanted.patches) if on_patches else slice(0, 0)
+        pixels = both(slice(start, end), wanted.rows)
+        patches = both(band, wanted.patches) if on_patches else slice(0, 0)
         if pixels.start == pixels.stop and patches.start == patches.stop:
             continue
         needed = _needed(pixels, patches, patch, count, reach)
@@ -301,7 +301,7 @@ def probability_strips(
             yield rows, softmax(fine, scale)
 
 
-def _both(one: slice, other: slice) -> slice:
+def both(one: slice, other: slice) -> slice:
     """Rows that are in both, empty if there is none."""
     start = max(one.start, other.start)
     return slice(start, max(start, min(one.stop, other.stop)))

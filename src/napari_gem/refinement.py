@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.scores import ScoreCache
-    from napari_gem.types import Features, LazyArray, Progress
+    from napari_gem.types import Features, LazyArray, Progress, Region
 
 DISTANCES = (1, 3)
 """Pixels of a step along each axis; each has eight neighbours."""
@@ -166,7 +166,8 @@ def shift_steps(
     height, width = features.image_shape
 
     if height * width > HELD_PIXELS:
-        return Shifts(_Bands(picture, rounds).rows, features, rounds, step)
+        bands = _Bands(picture, rounds, features.region)
+        return Shifts(bands.rows, features, rounds, step)
     if cache.shifts is None or cache.shifts[0] != rounds:
         made = np.empty((2, height, width), np.float16)
         portion = max(1, STRIP // width)
@@ -181,10 +182,20 @@ def shift_steps(
 
 
 class _Bands:
-    """Shifts of a large image, of which the band in work is kept."""
+    """Shifts of a large image, of which the band in work is kept.
 
-    def __init__(self, picture: LazyArray, rounds: int) -> None:
-        self._picture, self._rounds = picture, rounds
+    Parameters
+    ----------
+    picture, rounds
+        As of `shifts`.
+    region
+        Blocks that it does not touch are left out; None leaves out none.
+    """
+
+    def __init__(
+        self, picture: LazyArray, rounds: int, region: Region | None = None
+    ) -> None:
+        self._picture, self._rounds, self._region = picture, rounds, region
         self._number = -1
         self._made = np.empty((2, 0, 0), np.float16)
 
@@ -205,8 +216,9 @@ class _Bands:
         if number != self._number:
             height, width = self._picture.shape[:2]
             rows = slice(number * BAND, min((number + 1) * BAND, height))
-            made = np.empty((2, rows.stop - rows.start, width), np.float16)
-            for left in range(0, width, BLOCK):
+            made = np.zeros((2, rows.stop - rows.start, width), np.float16)
+            seen = (0, width) if self._region is None else self._region.columns
+            for left in range(seen[0] // BLOCK * BLOCK, seen[1], BLOCK):
                 columns = slice(left, min(left + BLOCK, width))
                 made[:, :, columns] = _strip(self._picture, rows, self._rounds, columns)
             self._number, self._made = number, made
