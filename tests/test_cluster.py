@@ -429,3 +429,30 @@ def test_a_scheduler_that_is_lost_ends_it(
     assert not list(tmp_path.glob("cache/*/entry.json"))
     with pytest.raises(GemError, match="No dask scheduler answers"):
         Cluster(address, seconds=1)
+
+
+def test_a_scheduler_that_is_lost_leaves_no_half_written_results(
+    processes: Processes,
+    model: Model,
+    scene: zarr.Array,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
+    monkeypatch.setattr(zarr_results, "CHUNK", 16)
+    with Cluster(processes.address) as cluster:
+        features = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
+        prompts = parse_prompts(["cat", "dog"])
+        out = tmp_path / "out"
+        steps = segment_large_steps(
+            model, features, prompts, out, filling=FillOnCluster(cluster)
+        )
+        while (step := next(steps)).stage != "Scoring" or not step.done:
+            pass
+        processes.scheduler.send_signal(signal.SIGTERM)
+        with pytest.raises(GemError, match=r"scheduler at .* is lost"):
+            run(steps)
+    assert not out.exists()
+    assert list(tmp_path.glob("cache/*/entry.json"))  # what is encoded is kept
+    run(segment_large_steps(model, features, prompts, out))
+    assert (out / "labels.zarr").is_dir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import deque
 from dataclasses import replace
@@ -13,6 +14,7 @@ from napari_gem.cluster_schedule import Tasks
 from napari_gem.cluster_worker import MARK, FillOrder, fill_part
 from napari_gem.filling import fill, fill_here, parts
 from napari_gem.stored_array import StoredFeatures
+from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -83,6 +85,11 @@ class FillOnCluster:
                 if found is None:  # that worker does not see the folders
                     found = fill(scored, part, labels, maps)
                 yield from found
+        except GemError:
+            # who does not answer any more may still write: it looks for the mark
+            (folder / MARK).unlink(missing_ok=True)
+            time.sleep(END_SECONDS)
+            raise
         finally:
             (folder / MARK).unlink(missing_ok=True)
             tasks.cancel(END_SECONDS)
