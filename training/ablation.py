@@ -41,7 +41,8 @@ from training.counts import (
     figures,
     interval,
 )
-from training.evaluate import encode_scene, load_run
+from training.evaluate import load_run, plain_card
+from training.left_out import EXTRAS, INSTEAD
 from training.make_test_scenes import hard_scenes, load_scenes
 from training.scenes import DOMAINS
 from training.shifted import SETS, WITHHELD, Asked, ask_all, draw_set
@@ -50,16 +51,17 @@ from training.withheld import HEAD, Ranked, rank_scene, summary
 BUDGET = 12
 HELD_OUT = "held-out"
 EVERY = 99
-VALIDATION, TEST, FEW = (3, 1), (10, 2), (1, 1)
+VALIDATION, TEST, FEW = (4, 3), (20, 4), (1, 1)
 """Held-out scenes of each domain, and scenes of each shifted set."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """How scenes are encoded and scored."""
+    """How scenes are encoded and scored; ``extra`` is a name of `training.left_out`."""
 
     encode: EncodeParameters
     score: ScoreParameters
+    extra: str = ""
 
     def but(self, **change: Any) -> Setting:
         """Change parameters by their names, whichever record they are in."""
@@ -68,7 +70,7 @@ class Setting:
         score = {k: v for k, v in change.items() if hasattr(self.score, k)}
         assert len(gem) + len(encode) + len(score) == len(change), change
         changed = replace(self.encode, gem=replace(self.encode.gem, **gem), **encode)
-        return Setting(changed, replace(self.score, **score))
+        return replace(self, encode=changed, score=replace(self.score, **score))
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class Rival:
     start : dict
         What it changes of the model's own parameters.
     tries : dict
-        Parameter to the values that are tried, `BUDGET` in all.
+        Parameter to the values that are tried, `BUDGET` in all. A value that is a dict
+        changes several parameters at once.
     """
 
     start: dict[str, Any]
@@ -133,30 +136,31 @@ FULL = "full"
 INGREDIENTS = Rival(
     {},
     {
-        "refinement": (10, 20),
-        "temperature_scale": (12.0, 16.0),
-        "absent_weight": (1.0, 2.0, 4.0),
+        "refinement": (5, 10),
+        "absent_weight": (2.0, 4.0),
+        "presence": (
+            {"presence": "tile", "present": 0.15},
+            {"presence": "tile", "present": 0.25},
+        ),
+        "prototype_weight": (0.2, 0.4),
         "background_weight": (0.5,),
-        "neighbours": (1.0,),
-        "middle": (0.1,),
-        "repair": (2.0,),
+        "scale": (9.5,),
+        "temperature_scale": (12.0,),
         "iterations": (0,),
     },
 )
-PRESET: dict[str, Any] = {
-    "refinement": 10,
-    "temperature_scale": 12.0,
-    "absent_weight": 4.0,
-    "background_weight": 0.5,
-    "neighbours": 1.0,
-    "repair": 2.0,
-    "iterations": 0,
-}
-"""What `INGREDIENTS` chose for docs/ablation.md; tests hold its quality."""
+"""What is chosen of these is shipped with the embedded model (`models.toml`)."""
 
 ALONE: dict[str, dict[str, Any]] = {
     "refinement 10": {"refinement": 10},
     "absent weight 2": {"absent_weight": 2.0},
+    "the same by tiles, from 0.25": {
+        "absent_weight": 2.0,
+        "presence": "tile",
+        "present": 0.25,
+    },
+    "prototypes 0.4": {"prototype_weight": 0.4},
+    "background weight 0.5": {"background_weight": 0.5},
     "image weight 0.1": {"image_weight": 0.1},
     "image weight -0.1": {"image_weight": -0.1},
     "neighbours 4, width 2": {"neighbours": 4.0, "neighbour_width": 2.0},
@@ -175,12 +179,9 @@ CURVES: dict[str, tuple[dict[str, Any], ...]] = {
 
 
 def plain_gem(model: Model) -> Setting:
-    """Return the model's own parameters, every ingredient off."""
-    own = model.card
-    gem = replace(own.encode.gem, neighbours=0.0, middle=0.0, repair=0.0)
-    off = {"refinement": 0, "smoothing": 0.0, "image_weight": 0.0, "absent_weight": 0.0}
-    score = replace(own.score, **off)
-    return Setting(replace(own.encode, gem=gem), score)
+    """Return what every method starts from: GEM as `training.choose` found it."""
+    card = plain_card(model.card)
+    return Setting(card.encode, card.score)
 
 
 # Scenes ----------------------------------------------------------------------------
@@ -228,9 +229,14 @@ def _model(name: str) -> Model:
 def _count(name: str, asked: Asked, settings: Sequence[Setting]) -> list[Counts]:
     """Count a scene for settings that all encode it alike."""
     model = _model(name)
-    features = encode_scene(model, asked.scene, settings[0].encode)
+    extra = {**EXTRAS, **INSTEAD}[settings[0].extra]
+    features = extra.features(model, asked.scene, settings[0].encode)
     kept = ScoreCache()
-    return [count_scene(model, features, asked, s.score, kept) for s in settings]
+    return [count_scene(model, features, asked, s.score, kept, extra) for s in settings]
+
+
+def _encoding(setting: Setting) -> tuple[str, str]:
+    return repr(setting.encode), setting.extra
 
 
 def _differences(record: Any) -> list[Any]:
@@ -263,6 +269,7 @@ class Bench:
     def __init__(self, name: str, processes: int, kept: Path | None = None) -> None:
         self.name = name
         self._kept = kept
+        self._started = time.monotonic()
         self._pool = ProcessPoolExecutor(processes, get_context("spawn"))
         self._known: dict[tuple[str, Setting], list[Counts]] = {}
 
@@ -273,8 +280,8 @@ class Bench:
         for setting in settings:
             self._read(split, setting, len(scenes.asked))
         new = [s for s in dict.fromkeys(settings) if (split, s) not in self._known]
-        new.sort(key=lambda s: repr(s.encode))
-        for _, alike in groupby(new, key=lambda s: repr(s.encode)):
+        new.sort(key=_encoding)
+        for _, alike in groupby(new, key=_encoding):
             several = list(alike)
             jobs = [
                 self._pool.submit(_count, self.name, asked, several)
@@ -284,11 +291,13 @@ class Bench:
             for place, setting in enumerate(several):
                 self._known[split, setting] = [counts[place] for counts in found]
                 self._write(split, setting)
+            _tell(f"{len(several)} settings on {split} scenes", self._started)
         return [self._known[split, setting] for setting in settings]
 
     def _path(self, split: str, setting: Setting, scenes: int) -> Path | None:
         # what is as by default is left out: a new parameter that is off changes nothing
         told = _differences(setting.encode) + _differences(setting.score)
+        told += [setting.extra] if setting.extra else []
         name = sha256(f"{self.name} {told}".encode()).hexdigest()[:20]
         return self._kept and self._kept / f"{split}-{scenes}-{name}.npz"
 
@@ -329,12 +338,16 @@ def tune(bench: Bench, scenes: Scenes, base: Setting, rival: Rival) -> Setting:
     best = base.but(**rival.start)
     most = _worth(bench, scenes, [best])[0]
     for name, values in rival.tries.items():
-        tried = [best.but(**{name: value}) for value in values]
+        tried = [best.but(**_change(name, value)) for value in values]
         found = _worth(bench, scenes, tried)
         place = int(np.argmax(found))
         if found[place] > most:
             best, most = tried[place], found[place]
     return best
+
+
+def _change(name: str, value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {name: value}
 
 
 def _worth(bench: Bench, scenes: Scenes, settings: list[Setting]) -> list[float]:
@@ -347,15 +360,16 @@ def worth(found: np.ndarray) -> float:
     return float(found[:2].mean() - found[4:].sum() / 10)
 
 
-def added_up(base: Setting, full: Setting, order: Iterable[str]) -> dict[str, Setting]:
-    """Return settings that go from one to the other, a parameter at a time."""
+def added_up(base: Setting, full: Setting, rival: Rival) -> dict[str, Setting]:
+    """Return settings that go from one to the other, a step of the tuning at a time."""
     found: dict[str, Setting] = {}
     now = base
-    for name in order:
-        value = _value(full, name)
-        if value != _value(now, name):
-            now = now.but(**{name: value})
-            found[f"+ {_spelled(name)} {value:g}"] = now
+    for name, values in rival.tries.items():
+        change = {one: _value(full, one) for one in _change(name, values[0])}
+        if any(value != _value(now, one) for one, value in change.items()):
+            now = now.but(**change)
+            told = (f"{_spelled(one)} {value}" for one, value in change.items())
+            found[f"+ {', '.join(told)}"] = now
     return found
 
 
@@ -414,7 +428,7 @@ def rows_of(
                 Row(f"GEM, {_spelled(name)} {value:g}", base.but(**change), "GEM")
             )
     rows += [Row(f"GEM, {name}", base.but(**c), "alone") for name, c in ALONE.items()]
-    path = added_up(base, chosen[FULL], INGREDIENTS.tries)
+    path = added_up(base, chosen[FULL], INGREDIENTS)
     return rows + [Row(name, setting, "added up") for name, setting in path.items()]
 
 
@@ -574,11 +588,9 @@ def run(bench: Bench, *, quick: bool = False, methods: bool = False) -> str:
     )
     scenes = gather("test", *(FEW if quick else TEST))
     rows = rows_of(model, chosen, quick=quick or methods)
-    counts = []
-    for part in dict.fromkeys(row.part for row in rows):
-        some = [row.setting for row in rows if row.part == part]
-        counts += bench.measure("test", scenes, some)
-        _tell(f"measured: {PARTS[part]}", started)
+    # all at once: settings that encode alike share the encoding
+    counts = bench.measure("test", scenes, [row.setting for row in rows])
+    _tell("measured test scenes", started)
     measured = Measured(scenes, rows, counts)
     clicks = withheld(bench, {"GEM": base, FULL: chosen[FULL]}, 1 if quick else 4)
     held_out, shifted = scenes.of([HELD_OUT]), scenes.of(SETS)

@@ -14,12 +14,13 @@ from dataclasses import replace
 import numpy as np
 
 from napari_gem.models import Model
-from napari_gem.types import EncodeParameters, GemParameters
+from napari_gem.types import EncodeParameters, GemParameters, ScoreParameters
 from training.captions import PHRASES
 from training.evaluate import (
     encode_scene,
     evaluate,
     load_run,
+    plain_card,
     scenes_of,
     score_maps,
 )
@@ -115,23 +116,27 @@ def _fit(logits: np.ndarray, truth: np.ndarray) -> tuple[float, float, float]:
     )
 
 
+def _but(model: Model, **change: EncodeParameters | ScoreParameters) -> Model:
+    return replace(model, card=replace(model.card, **change))
+
+
 def main() -> None:
     """Parse the command line, try everything and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="embedded", help="id or exported folder")
     arguments = parser.parse_args()
     model = load_run(arguments.model)
+    model = replace(model, card=plain_card(model.card))
     scenes = scenes_of("validation")
     results = []
     for parameters in settings():
-        means = evaluate(model, scenes, parameters).means()
+        means = evaluate(_but(model, encode=parameters), scenes).means()
         results.append((means, parameters))
         print(*(f"{value:.3f}" for value in means.values()), parameters, flush=True)
     best = max(results, key=lambda result: result[0]["auroc"] + result[0]["iou"])[1]
     for present in PRESENT:
         score = replace(model.card.score, present=present)
-        changed = replace(model, card=replace(model.card, score=score))
-        means = evaluate(changed, scenes, best).means()
+        means = evaluate(_but(model, encode=best, score=score), scenes).means()
         print(*(f"{value:.3f}" for value in means.values()), f"present={present}")
     for scale, fit in fit_of_scales(model, scenes, best, draws=4).items():
         print(scale, *(f"{value:.3f}" for value in fit))

@@ -16,6 +16,7 @@ from napari_gem.scores import ScoreCache
 from napari_gem.segmenting import segment_steps
 from napari_gem.steps import run
 from napari_gem.types import Features, Prompt, ScoreParameters
+from training.left_out import NONE, Extra
 from training.scenes import CLASSES
 from training.shifted import Asked
 
@@ -37,6 +38,7 @@ def count_scene(
     asked: Asked,
     score: ScoreParameters,
     cache: ScoreCache | None = None,
+    extra: Extra = NONE,
 ) -> Counts:
     """Ask for all classes of a scene's domains, as a user would, and count.
 
@@ -52,6 +54,8 @@ def count_scene(
         How it is scored.
     cache : ScoreCache, optional
         Of these features.
+    extra : Extra
+        What changes the result.
 
     Returns
     -------
@@ -61,6 +65,7 @@ def count_scene(
     numbers = list(asked.words)
     prompts = [Prompt((word,)) for word in asked.words.values()]
     found = run(segment_steps(model, features, prompts, score, cache=cache))
+    found = extra.finished(asked.scene, found)
     truth = asked.scene.labels.astype(np.int16)
     maps = found.probabilities.reshape(len(numbers), -1)
     values = np.concatenate([maps, np.clip(1 - maps.sum(axis=0, keepdims=True), 0, 1)])

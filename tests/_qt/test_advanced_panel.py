@@ -56,14 +56,14 @@ def test_as_the_card_says_nothing_is_changed(panel, said):
 
 
 def test_values_reach_the_parameters_and_come_back(panel, said, qtbot):
-    state = Advanced(0.5, 2.5, 40, 3, 2, 1.5, True, "bare", "bfloat16", 7)
+    state = Advanced(0.75, 2.5, 40, 3, 2, 1.5, True, "bare", "bfloat16", 7)
     panel.set_state(state)
     assert said == []
     assert panel.state() == state
     base = replace(EMBEDDED.score, scale=33.0, background=("sky",))
     assert panel.score(base) == replace(
         base,
-        background_weight=0.5,
+        background_weight=0.75,
         smoothing=2.5,
         refinement=7,
         templates=read_templates("bare"),

@@ -12,13 +12,14 @@ from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.question import Question
 from napari_gem.evaluation.score import Method, find_scored
 from napari_gem.evaluation.segmented import find_segmented
+from training.evaluate import plain_card
 from training.scenes import draw_scene
 
 if TYPE_CHECKING:
     from napari_gem.models import Model
 
 REST = ("sky",)
-NUCLEI, BACKGROUND = ("nucleus", "nuclei"), ("background",)
+CELLS, BACKGROUND = ("cell", "cells"), ("background",)
 SCENE = draw_scene("validation", 1, domain="fluorescence")
 PICTURE = SCENE.image[:64, :64].astype(np.float32) / 255
 TRUTH = np.zeros((64, 64), np.int16)
@@ -31,7 +32,7 @@ def _method(model: Model, threshold: float = 0.0) -> Method:
 
 @pytest.mark.parametrize("background", [0, None])
 def test_background_is_a_class_or_nothing(model: Model, background: int | None) -> None:
-    front = (("filament",), NUCLEI)
+    front = (("filament",), CELLS)
     words, numbers = front, (1, 2)
     if background is not None:
         words, numbers = (*front, BACKGROUND), (1, 2, background)
@@ -45,9 +46,8 @@ def test_background_is_a_class_or_nothing(model: Model, background: int | None) 
 
 
 def test_without_a_background_it_is_the_largest_cosine(model: Model) -> None:
-    question = Question((("filament",), NUCLEI), (0, 1), None, REST)
-    score = replace(model.card.score, refinement=0)
-    model = replace(model, card=replace(model.card, score=score))
+    question = Question((("filament",), CELLS), (0, 1), None, REST)
+    model = replace(model, card=plain_card(model.card))
     ways = (find_segmented, find_scored)
     a, b = (way(model, PICTURE, TRUTH, question, _method(model), "a") for way in ways)
     np.testing.assert_array_equal(a.predicted, b.predicted)
@@ -55,7 +55,7 @@ def test_without_a_background_it_is_the_largest_cosine(model: Model) -> None:
 
 
 def test_the_threshold_is_that_of_each_class(model: Model) -> None:
-    question = Question((BACKGROUND, NUCLEI), (0, 1), 0, REST)
+    question = Question((BACKGROUND, CELLS), (0, 1), 0, REST)
     shares = [
         (
             find_segmented(model, PICTURE, TRUTH, question, how, "a").predicted == 1

@@ -17,7 +17,6 @@ from training.ablation import (
     END,
     FULL,
     INGREDIENTS,
-    PRESET,
     RIVALS,
     Bench,
     Scenes,
@@ -86,9 +85,10 @@ def test_a_change_that_no_record_has_is_an_error(base: Setting) -> None:
 
 
 def test_adding_up_ends_at_the_full_preset(base: Setting) -> None:
-    full = base.but(refinement=10, neighbours=1.0, absent_weight=2.0)
-    path = added_up(base, full, INGREDIENTS.tries)
+    full = base.but(refinement=10, iterations=0, presence="tile", present=0.25)
+    path = added_up(base, full, INGREDIENTS)
     assert [*path.values()][-1] == full and len(path) == 3
+    assert "+ presence tile, present 0.25" in path
     rows = rows_of(MODEL, {**dict.fromkeys(RIVALS, base), FULL: full})
     names = [row.name for row in rows]
     assert len(set(names)) == len(names)
@@ -96,8 +96,9 @@ def test_adding_up_ends_at_the_full_preset(base: Setting) -> None:
     assert sum(row.part == "GEM" for row in rows) == 1 + sum(map(len, CURVES.values()))
 
 
-def test_the_page_has_the_preset_that_the_tests_hold(base: Setting) -> None:
-    told = f"- {FULL}: {spelled(base.but(**PRESET), base)}\n"
+def test_what_was_chosen_is_shipped(base: Setting) -> None:
+    shipped = Setting(MODEL.card.encode, MODEL.card.score)
+    told = f"- {FULL}: {spelled(shipped, base)}\n"
     assert told in PAGE.read_text(encoding="utf-8")
 
 
