@@ -7,6 +7,7 @@ import dask.array as da
 import numpy as np
 import pytest
 import torch
+import xarray
 import zarr
 
 import napari_gem
@@ -45,6 +46,9 @@ def test_arrays_that_are_read_in_parts_give_the_same(model: Model, zoom: float) 
     for source in (
         zarr.array(pixels, chunks=(32, 32, 3)),
         da.from_array(pixels, chunks=(40, 40, 3)),
+        xarray.DataArray(
+            da.from_array(pixels, chunks=(40, 40, 3)), dims=("y", "x", "c")
+        ),
     ):
         found = encode(source, model, parameters=parameters)
         assert (found.array == expected.array).all()

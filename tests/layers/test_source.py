@@ -5,6 +5,8 @@ from __future__ import annotations
 import dask.array
 import numpy as np
 import pytest
+import xarray
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from napari.components import ViewerModel
@@ -12,6 +14,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_gem import layers
 from napari_gem.image import channel_colors, render
+from napari_gem.protocol import save_array
 from napari_gem.types import Appearance, GemError
 from tests.layers.test_layers import results_of
 
@@ -352,3 +355,36 @@ def test_the_level_that_the_user_locked_is_taken():
     assert small.shape == (20, 25)
     layer.locked_data_level = None
     assert layers.read_layer(layer, viewer.dims).shape == (80, 100)
+
+
+@pytest.mark.parametrize("displayed", [(1, 2), (2, 0)])
+def test_rows_are_read_of_whatever_holds_them(displayed, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 9, (6, 40, 30)).astype(np.uint16)
+    stored = zarr.create_array(
+        store=str(tmp_path / "a.zarr"),
+        shape=pixels.shape,
+        chunks=(2, 16, 16),
+        dtype="u2",
+    )
+    stored[:] = pixels
+    lazy = dask.array.from_array(pixels, chunks=(3, (10, 30), 7))
+    held = {
+        "numpy": pixels,
+        "dask": lazy,
+        "xarray": xarray.DataArray(lazy, dims=("z", "y", "x")),
+        "zarr": stored,
+    }
+    for name, data in held.items():
+        viewer = ViewerModel()
+        layer = viewer.add_image(data)
+        rest = ({0, 1, 2} - set(displayed)).pop()
+        viewer.dims.order = (rest, *displayed)
+        viewer.dims.set_current_step(rest, 3)
+        image = layers.read_layer(layer, viewer.dims)
+        rows = image.rows()
+        wanted = np.asarray(image.read())
+        assert (rows.shape, rows.dtype) == (wanted.shape, np.uint16), name
+        assert np.array_equal(rows[2:5], wanted[2:5]), name
+        save_array(tmp_path / f"{name}.npy", rows)
+        assert np.array_equal(np.load(tmp_path / f"{name}.npy"), wanted), name
+    assert rows.chunk == (2 if displayed[0] == 0 else 16)  # of zarr, the last
