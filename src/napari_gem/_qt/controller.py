@@ -24,6 +24,7 @@ from napari_gem._qt.results import ResultLayers, warm_up
 from napari_gem._qt.stack import StackResult
 from napari_gem.client import WorkerClient
 from napari_gem.models import find_model, is_available
+from napari_gem.result_folders import ResultFolders
 from napari_gem.types import (
     Event,
     Failed,
@@ -149,6 +150,7 @@ class Controller(QObject):
         super().__init__()
         self._viewer = viewer
         self._results = ResultLayers(viewer)
+        self._folders = ResultFolders(storage.folder if storage else "")
         self._live = Live(self)
         self._job: _Job | None = None
         self._after: Ask | None = None  # what was changed during a run
@@ -209,7 +211,9 @@ class Controller(QObject):
         self._job = _Job(ask, allowed=request.download)
         if ask.more:
             policy = _policy(ask)
-            self._job.stack = StackResult(self._results, ask.layers[0], policy)
+            self._job.stack = StackResult(
+                self._results, ask.layers[0], policy, folders=self._folders
+            )
         self._watch((*self._live.layers, *ask.layers))
         self._tell("info", ask.image.notice)
         self.busy_changed.emit(True)

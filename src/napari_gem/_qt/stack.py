@@ -12,6 +12,8 @@ from napari_gem import layers
 from napari_gem._qt.results import add_ours, set_rest
 from napari_gem._qt.strokes import forget_strokes
 from napari_gem.layers import fill, stack, update, written
+from napari_gem.layers.large import on_disk
+from napari_gem.result_folders import ResultFolder, ResultFolders
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -33,7 +35,9 @@ class StackResult:
         What happens to labels that somebody changed. Painting made during the run,
         on slices that are still to come, is kept unless it is ``replace``.
     largest_maps
-        Bytes that the maps may take in all; if they take more, only labels are made.
+        Bytes that the maps may take in all; if they take more, they are on disk.
+    folders
+        Where what does not fit the memory is kept; None takes the usual place.
     """
 
     def __init__(
@@ -42,11 +46,13 @@ class StackResult:
         layer: Any,
         policy: Policy = "new",
         largest_maps: int = stack.LARGEST_MAPS,
+        folders: ResultFolders | None = None,
     ) -> None:
         self._shown = shown
         self._layer = layer
         self._policy: Policy = policy
         self._largest_maps = largest_maps
+        self._folders = folders or ResultFolders()
         self._labels: Any = None
         self._maps: dict[int, Any] = {}
         self._undo: Undo | None = None
@@ -113,7 +119,7 @@ class StackResult:
         viewer, ledger = self._shown.viewer, self._shown.ledger
         whole = stack.stack_image(self._layer, image)
         results = layers.color_results(viewer.layers, whole, results)
-        empty = stack.stack_layers(whole, results, self._largest_maps)
+        empty = stack.stack_layers(whole, results, self._new, self._largest_maps)
         shape = empty[-1].data.shape
         plan = layers.plan_update(viewer.layers, whole, empty, self._policy, ledger)
         found = {id(result): layer for layer, result in plan.update}
@@ -134,7 +140,7 @@ class StackResult:
                 undo.add(layer)
                 if is_labels:
                     text = written.as_text(layer.features)
-                    blank = np.zeros(shape, result.data.dtype)
+                    blank = self._blank(result)
                     ledger[layer] = written.Written(blank, text)
             else:
                 if is_labels:
@@ -148,6 +154,16 @@ class StackResult:
                 self._labels = layer
             else:
                 self._maps[result.kwargs["metadata"][layers.KEY]["label"]] = layer
+
+    def _new(self) -> ResultFolder:
+        return ResultFolder(self._folders.new())
+
+    def _blank(self, labels: LayerData) -> Any:
+        """Make what we remember of labels that nobody has written to."""
+        data = labels.data
+        if isinstance(data, np.ndarray):
+            return np.zeros(data.shape, data.dtype)
+        return on_disk(data.shape, data.dtype, self._new())
 
     def _take_up(self, layer: Any) -> None:
         """Go on with a labels layer of which is not known what we wrote."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -188,8 +189,6 @@ def paint_copy(labels: Any, folder: ResultFolder) -> LayerData:
     GemError
         If it is no such layer, or the disk is full.
     """
-    import zarr
-
     if not (hasattr(labels, "selected_label") and labels.multiscale):
         raise GemError(
             f"'{labels.name}' can be painted on as it is, or holds no labels. Choose "
@@ -197,14 +196,8 @@ def paint_copy(labels: Any, folder: ResultFolder) -> LayerData:
         )
     source = labels.data[0]
     down = int(np.argmax([length > 1 for length in source.shape]))
-    chunks = tuple(min(CHUNK, length) for length in source.shape)
     try:
-        array = zarr.create_array(
-            store=str(folder.path / "paint.zarr"),
-            shape=source.shape,
-            chunks=chunks,
-            dtype=source.dtype,
-        )
+        array = on_disk(source.shape, source.dtype, folder)
         for start in range(0, source.shape[down], CHUNK):
             band = (slice(None),) * down + (slice(start, start + CHUNK),)
             array[band] = np.asarray(source[band])
@@ -222,7 +215,37 @@ def paint_copy(labels: Any, folder: ResultFolder) -> LayerData:
         "metadata": {KEY: {**labels.metadata[KEY], "layer": ""}},
         "multiscale": False,
     }
-    return LayerData(Painted(array, folder), kwargs, "labels")
+    return LayerData(array, kwargs, "labels")
+
+
+def on_disk(
+    shape: Sequence[int],
+    dtype: DTypeLike,
+    folder: ResultFolder,
+    displayed: Sequence[int] | None = None,
+) -> Painted:
+    """Make an array of zeros on disk, which takes no room before it is written.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the array.
+    folder
+        Gets it; kept as long as the array.
+    displayed
+        The axes of a plane, if planes are written one by one; None for all axes.
+    """
+    import zarr
+
+    path = folder.path / f"{uuid.uuid4().hex}.zarr"
+    chunks = tuple(
+        min(CHUNK, length) if displayed is None or axis in displayed else 1
+        for axis, length in enumerate(shape)
+    )
+    array = zarr.create_array(
+        store=str(path), shape=tuple(shape), chunks=chunks, dtype=np.dtype(dtype)
+    )
+    return Painted(array, folder)
 
 
 def _are_places(key: Any) -> bool:

@@ -7,16 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.layers.large import on_disk
 from napari_gem.layers.results import KEY, LayerData, short_name
 from napari_gem.layers.source import geometry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from napari_gem.layers.source import LayerImage
+    from napari_gem.result_folders import ResultFolder
 
 LARGEST_MAPS = 2 << 30
-"""Bytes that the maps of a stack may take in all; else only labels are made."""
+"""Bytes that the maps of a stack may take in all; else they are kept on disk."""
+
+LARGEST_LABELS = 1 << 30
+"""Bytes that labels may take; else they are kept on disk."""
 
 
 def stack_image(layer: Any, image: LayerImage) -> LayerImage:
@@ -59,6 +64,7 @@ def slice_index(image: LayerImage) -> tuple[slice, ...]:
 def stack_layers(
     stack: LayerImage,
     results: Iterable[LayerData],
+    new_folder: Callable[[], ResultFolder],
     largest_maps: int = LARGEST_MAPS,
 ) -> list[LayerData]:
     """Make layer data of a whole stack, still empty, after the results of a slice.
@@ -69,16 +75,28 @@ def stack_layers(
         From `stack_image`.
     results
         From `napari_gem.layers.result_layers`.
+    new_folder
+        Makes a folder for an array that does not fit the memory.
     largest_maps
-        Bytes; maps that take more in all are left out.
+        Bytes; maps that take more in all are kept on disk, in half precision.
     """
     results = list(results)
     shape = stack_shape(stack)
-    size = sum(result.data.itemsize for result in results[:-1]) * int(np.prod(shape))
-    kept = results if size <= largest_maps else results[-1:]
+    count, displayed = int(np.prod(shape)), stack.geometry.displayed
+    size = sum(result.data.itemsize for result in results[:-1]) * count
+
+    def blank(result: LayerData) -> Any:
+        is_map = result.kind == "image"
+        dtype = result.data.dtype
+        if size <= largest_maps if is_map else count <= LARGEST_LABELS:
+            return np.zeros(shape, dtype)  # takes no memory before it is written
+        # classes may come that need more; the array cannot change its type
+        dtype = np.float16 if is_map else np.uint16
+        return on_disk(shape, dtype, new_folder(), displayed)
+
     return [
         LayerData(
-            np.zeros(shape, result.data.dtype),  # takes no memory before it is written
+            blank(result),
             {
                 **result.kwargs,
                 **stack.geometry.transform,
@@ -87,7 +105,7 @@ def stack_layers(
             },
             result.kind,
         )
-        for result in kept
+        for result in results
     ]
 
 

@@ -91,9 +91,11 @@ def painted_since(layer: Any, written: Written) -> bool:
     """Tell whether pixels of a layer differ from what we wrote."""
     if layer.multiscale:
         return False
-    now, then = np.asarray(layer.data), written.labels
+    now, then = layer.data, written.labels
     if (now.shape, now.dtype) != (then.shape, then.dtype):
         return True
+    if not isinstance(now, np.ndarray):  # a stack on disk: one plane at a time
+        return any(not np.array_equal(now[i], then[i]) for i in range(now.shape[0]))
     if now.ndim > 2 and now.shape[0] == 1:
         now, then = now[0], then[0]
     return any(
