@@ -40,7 +40,7 @@ SPREAD = 0.05
 SAMPLE = 8192
 """Patches from which mean, whitening and spread are computed, at most."""
 
-STRIP = 1 << 11
+STRIP = 1 << 15
 """Patches that are scored at a time."""
 
 LARGEST_COPY = 1 << 28

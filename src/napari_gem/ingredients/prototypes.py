@@ -53,7 +53,7 @@ def prototypes(
     if not worded:
         return {}
     mean, spread = float(scores[worded].mean()), float(scores[worded].std())
-    centred = _unit(vectors - vectors.mean(axis=0))
+    middle = vectors.mean(axis=0)
     best = probabilities.max(axis=0)
     # of classes that say the same none wins
     won = (probabilities == best) & ((probabilities == best).sum(axis=0) == 1)
@@ -63,11 +63,12 @@ def prototypes(
         sure = won[number] & (p >= SURE * p.max())
         if number == len(scores) - 1 or np.count_nonzero(sure) < LEAST:
             continue
-        direction = _unit(p[sure] @ centred[sure])
+        direction = _unit(p[sure] @ _unit(vectors[sure] - middle))
         along = vectors @ direction
         if along.std() > FLAT:
-            vector = direction * np.float32(spread / along.std())
-            found[number] = vector, mean - float((vectors @ vector).mean())
+            factor = spread / float(along.std())
+            shift = mean - factor * float(along.mean())
+            found[number] = direction * np.float32(factor), shift
     return found
 
 
