@@ -335,7 +335,7 @@ class WorkerClient:
             if self._kill_by is None:
                 self._deliver(event)
             else:
-                _discard(event)
+                discard(event)
         elif self._busy and event.run == self._busy.run:
             self._end_run(event)
             self._send_waiting()
@@ -388,7 +388,7 @@ class WorkerClient:
             if not stale and not isinstance(event, Progressed | Interim):
                 self._current = 0
         if stale:
-            _discard(event)
+            discard(event)
         else:
             self._pass_on(event)
 
@@ -574,7 +574,8 @@ def _trace(error: Exception) -> str:
     return "".join(traceback.format_exception(error))
 
 
-def _discard(event: Event) -> None:
+def discard(event: Event) -> None:
+    """Remove the files of a result that nobody wants."""
     if isinstance(event, Interim):
         event = event.result
     if isinstance(event, Finished) and event.folder:

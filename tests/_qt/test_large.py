@@ -177,6 +177,45 @@ def test_a_region_is_put_into_what_was_there(stage, tmp_path):
     assert np.array_equal(stage.results()[0].data[0], patches)
 
 
+def test_what_a_region_covers_is_not_kept(stage, tmp_path):
+    image = stage.image(*SHAPE)
+    stage.run(image)
+    finish(stage, 1, tmp_path / "1", label=1)
+    regions = (
+        Region((4, 12), (0, 8)),
+        Region((14, 18), (0, 4)),
+        Region((4, 12), (0, 8)),  # with other words
+        Region((2, 12), (0, 9)),  # zoomed out
+    )
+    for run, region in enumerate(regions, start=2):
+        stage.run(image, region=region)
+        finish(stage, run, tmp_path / str(run), label=run)
+    wanted = np.ones(SHAPE)
+    wanted[14:18, :4] = 3
+    wanted[2:12, :9] = 5
+    assert np.array_equal(stage.results()[-1].data[0], wanted)
+    stage.controller.undo()
+    wanted[2:12, :9] = 1
+    wanted[4:12, :8] = 4
+    assert np.array_equal(stage.results()[-1].data[0], wanted)
+    gc.collect()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3", "4"]
+
+
+def test_a_result_that_comes_after_undo_leaves_no_files(stage, tmp_path):
+    image = stage.image(*SHAPE)
+    stage.run(image)
+    finish(stage, 1, tmp_path / "1")
+    stage.controller.refresh(stage.ask(image, "nuclei\nmembrane"))
+    stage.send(stage.client.finished(2, step=4))
+    stage.until(lambda: len(stage.client.requests) == 3)
+    stage.controller.undo()
+    finish(stage, 3, tmp_path / "3")
+    gc.collect()
+    assert not (tmp_path / "3").exists()
+    assert stage.results() == []
+
+
 def test_labels_of_the_user_stay_beside_a_large_result(stage, tmp_path, monkeypatch):
     monkeypatch.setattr(source, "LARGEST_HELD", 10_000)
     image = stage.image(*SHAPE)
@@ -243,8 +282,10 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     copy = viewer.layers[-1]
     assert copy.editable
     assert np.array_equal(np.asarray(copy.data), small)
+    changes = copy.data.changes
     copy.paint((5, 5), 2)
     assert copy.data[5, 5] == 2
+    assert copy.data.changes > changes
     assert np.asarray(labels.data[0])[5, 5] == small[5, 5]
     copy.undo()
     assert np.array_equal(np.asarray(copy.data), small)

@@ -8,6 +8,7 @@ from threading import Event
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.utils._proxies import PublicOnlyProxy
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog
 
@@ -49,7 +50,7 @@ def labels(viewer):
 
 @pytest.fixture
 def extras(viewer):
-    made = Extras(viewer)
+    made = Extras(PublicOnlyProxy(viewer))  # as napari gives it to a plugin
     made.heard = []
     made.told.connect(lambda kind, sentence: made.heard.append((kind, sentence)))
     yield made
@@ -301,7 +302,8 @@ def test_what_is_made_of_earlier_labels_is_marked(
     extras.stale_changed.connect(told.append)
     extras.stale_changed.connect(panel.show_stale)
     for kind in ("instances", "uncertainty"):
-        extras.make(labels, kind)
+        viewer.layers.selection.active = labels
+        extras.make(None, kind)
         wait()
     instances, uncertainty = list(viewer.layers)[-2:]
     before = labels.data.copy()

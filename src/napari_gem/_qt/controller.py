@@ -22,7 +22,7 @@ from napari_gem._qt.ask import Ask, make_request, next_slice, vectors_of
 from napari_gem._qt.live import Encoded, Live
 from napari_gem._qt.results import ResultLayers, warm_up
 from napari_gem._qt.stack import StackResult
-from napari_gem.client import WorkerClient
+from napari_gem.client import WorkerClient, discard
 from napari_gem.models import find_model, is_available
 from napari_gem.result_folders import ResultFolders
 from napari_gem.types import (
@@ -353,6 +353,8 @@ class Controller(QObject):
     def _receive(self, event: Event) -> None:
         """Take an event, on the client's private thread."""
         job, results = self._job, None
+        if job is None:  # it was undone meanwhile, or its image is gone
+            discard(event)
         if isinstance(event, Finished | Interim) and job is not None:
             found = event.result if isinstance(event, Interim) else event
             load, large = self._client.load_maps, job.large

@@ -25,7 +25,7 @@ from napari_gem.layers.extras import (
     read_source,
     transform_of,
 )
-from napari_gem.layers.large import paint_copy
+from napari_gem.layers.large import Painted, paint_copy
 from napari_gem.layers.merge import MERGED, merged_layer
 from napari_gem.result_folders import ResultFolder, ResultFolders
 from napari_gem.types import GemError
@@ -80,7 +80,7 @@ class _Basis:
     labels
         The layer.
     digest
-        Of its data.
+        Of its data; on disk, how often they were changed.
     recipes
         How its maps were made.
     """
@@ -91,8 +91,10 @@ class _Basis:
 
     @classmethod
     def of(cls, labels: Any, layers: Any) -> _Basis:
-        data = np.ascontiguousarray(labels.data)
         recipes = [x.metadata[KEY].get("recipe") for x in maps_of(labels, layers)]
+        if isinstance(labels.data, Painted):  # reading it takes seconds
+            return cls(ref(labels), labels.data.changes, recipes)
+        data = np.ascontiguousarray(labels.data)
         return cls(ref(labels), zlib.crc32(data.data), recipes)
 
     def fits(self, layers: Any) -> bool:
@@ -366,7 +368,8 @@ class Extras(QObject):
         if layer is None:
             _place(new, placed.kwargs)
             _sign(new)  # before it is added: a layer of the user would be chosen
-            layer = self._viewer.add_layer(new)
+            self._viewer.add_layer(new)  # what it returns is a proxy in a plugin
+            layer = new
             done = "Added"
         else:
             _update(layer, placed)
@@ -400,7 +403,7 @@ def choose_labels(viewer: ViewerModel) -> Any:
     The selected labels layer, unless we made it of other labels; else the uppermost
     labels of a result; None if there are none.
     """
-    active = viewer.layers.selection.active
+    active = _active(viewer)
     own = ("labels", MERGED, None)
     if active is not None and _is_labels(active) and _role(active) in own:
         return active
@@ -409,8 +412,7 @@ def choose_labels(viewer: ViewerModel) -> Any:
 
 def result_labels(viewer: ViewerModel) -> Any:
     """Labels of a result: the selected ones, else the uppermost; None without any."""
-    active = viewer.layers.selection.active
-    for layer in (active, *reversed(viewer.layers)):
+    for layer in (_active(viewer), *reversed(viewer.layers)):
         if layer is not None and _is_labels(layer) and _role(layer) == "labels":
             return layer
     return None
@@ -428,6 +430,16 @@ def merge_targets(viewer: ViewerModel) -> list[Any]:
         and not layer.multiscale
         and tuple(layer.data.shape) == tuple(ours.data.shape)
     ]
+
+
+def _active(viewer: ViewerModel) -> Any:
+    """Find the selected layer itself.
+
+    napari gives plugins a proxy of it, which is gone at once: nothing can be noted of
+    that, and it is none of the layers by ``is``.
+    """
+    active = viewer.layers.selection.active
+    return next((layer for layer in viewer.layers if layer == active), None)
 
 
 def _role(layer: Any) -> Any:

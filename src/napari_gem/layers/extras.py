@@ -368,7 +368,7 @@ def _check_present(source: Source) -> None:
     if not source.maps:
         raise GemError(
             f"There are no probability maps that belong to '{source.title}'. Run again "
-            "to get them."
+            "to get them; those of large images have too few pixels for this."
         )
     _check_shapes(source)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -126,7 +127,11 @@ def join_levels(
     return [
         LazyPlane(
             Joined(
-                now.plane, _under(then.plane), region, factor * 2**level, image.shape
+                now.plane,
+                _under(then.plane, region),
+                region,
+                factor * 2**level,
+                image.shape,
             ),
             image.geometry,
         )
@@ -143,9 +148,15 @@ class Painted:
         With the axes of a labels layer.
     owner
         Keeps the files from being removed.
+
+    Attributes
+    ----------
+    changes
+        How often it was written to.
     """
 
     def __init__(self, array: Any, owner: object) -> None:
+        self.changes = 0
         self._array = array
         self._owner = owner
         self.shape: tuple[int, ...] = tuple(array.shape)
@@ -158,6 +169,7 @@ class Painted:
         return np.asarray(at[key])
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        self.changes += 1
         if _are_places(key):
             self._array.vindex[key] = value
         else:
@@ -253,11 +265,25 @@ def _are_places(key: Any) -> bool:
     return isinstance(key, tuple) and all(np.ndim(part) > 0 for part in key)
 
 
-def _under(plane: Plane) -> Plane:
-    """Take previews away from what a result is joined with: they say nothing new."""
-    while isinstance(plane, Joined) and isinstance(plane.new, Coarse):
-        plane = plane.old
-    return plane
+def _under(plane: Plane, region: Region) -> Plane:
+    """Take away what is not seen under a result for a region, whose files then go.
+
+    So are previews: they say nothing new.
+    """
+    if not isinstance(plane, Joined):
+        return plane
+    old = _under(plane.old, region)
+    if isinstance(plane.new, Coarse) or _covers(region, plane.region):
+        return old
+    return plane if old is plane.old else replace(plane, old=old)
+
+
+def _covers(region: Region, other: Region) -> bool:
+    """Tell whether a region has all of another one, as far as that is easily told."""
+    if region.polygon:
+        return region == other
+    pairs = (region.rows, other.rows), (region.columns, other.columns)
+    return all(ours[0] <= its[0] and its[1] <= ours[1] for ours, its in pairs)
 
 
 def _layers(
