@@ -120,6 +120,19 @@ def test_it_fits_a_narrow_dock_and_is_folded_at_first(panel):
     assert panel.minimumSizeHint().width() <= NARROW
 
 
+@pytest.mark.parametrize("animate", [True, False])
+def test_it_grows_with_what_it_says(panel, qtbot, animate):
+    panel.resize(NARROW, 700)
+    panel.show()
+    panel.fold.expand(animate)
+    panel.show_stale(["instances · labels · GEM", "uncertainty · labels · GEM"])
+    inside = panel.fold.content()
+    qtbot.waitUntil(lambda: inside.height() >= inside.heightForWidth(inside.width()))
+    assert panel.stale.isVisible()
+    panel.fold.collapse(animate)
+    qtbot.waitUntil(lambda: inside.maximumHeight() == 0)
+
+
 def test_merging_asks_which_layer_and_how(qtbot):
     targets = []
     panel = ResultsPanel(merge_targets=lambda: targets)

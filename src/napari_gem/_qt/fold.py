@@ -9,6 +9,9 @@ from superqt import QCollapsible
 FLAT = "text-align: left; border: none; background: transparent; padding: 4px 0;"
 """napari's theme fills checked buttons with its loudest colour."""
 
+NO_LIMIT = (1 << 24) - 1
+"""Qt's word for a height without limit."""
+
 
 class Fold(QCollapsible):
     """A line that unfolds, folded at first.
@@ -30,6 +33,7 @@ class Fold(QCollapsible):
         self.layout().setSpacing(0)
         self.toggleButton().setStyleSheet(FLAT)
         self.toggled.connect(self._show_title)
+        self.toggled.connect(self._let_grow)
         self._show_title()
 
     def set_title(self, title: str) -> None:
@@ -42,6 +46,11 @@ class Fold(QCollapsible):
         self.setContent(content)
         if not self.isExpanded():
             content.setMaximumHeight(0)  # superqt folds its own content only
+
+    def _let_grow(self, expanded: bool) -> None:
+        """Let go of the height that superqt gives: more may be needed later."""
+        if expanded:
+            self.content().setMaximumHeight(NO_LIMIT)
 
     def _show_title(self, _expanded: bool = False) -> None:
         self.setText(f"{'▾' if self.isExpanded() else '▸'} {self._title}")
