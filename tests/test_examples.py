@@ -14,6 +14,7 @@ from napari_gem.examples import (
     spread_out,
     usable,
 )
+from napari_gem.scores import ScoreCache
 from napari_gem.tiles import unit
 from napari_gem.types import (
     Appearance,
@@ -310,3 +311,28 @@ def test_a_painted_patch_is_sampled_all_over() -> None:
     assert spread_out(mask[:22, :31], 50).tolist() == [[20, 30], [21, 30]]
     assert spread_out(np.zeros((5, 5), bool)).shape == (0, 2)
     assert len(spread_out(np.ones((900, 900), bool), 1)) == 1
+
+
+def test_what_other_settings_do_not_change_is_kept():
+    rng = np.random.default_rng(0)
+    array = rng.random((5, 6, 4)).astype(np.float32)
+    found = [
+        module.Direction(0, 0.5, rng.random(4).astype(np.float32), 0.1),
+        module.Direction(2, 0.2, rng.random(4).astype(np.float32), -0.3),
+    ]
+    before = rng.random((3, 5, 6)).astype(np.float32)
+    wanted = before.copy()
+    module.join(wanted, array, found)
+    assert (wanted[1] == before[1]).all()
+    along = array @ found[0].vector
+    assert np.allclose(wanted[0], 0.5 * before[0] + 0.5 * (along + 0.1))
+    for cache in (ScoreCache(), ScoreCache(limit=1)):  # the latter forgets at once
+        for _ in range(2):
+            scores = before.copy()
+            module.join(scores, array, found, cache)
+            assert (scores == wanted).all()
+    kept = ScoreCache()
+    module.join(before.copy(), array, found, kept)
+    scores = before.copy()
+    module.join(scores, np.zeros_like(array), found, kept)  # not looked at
+    assert (scores == wanted).all()

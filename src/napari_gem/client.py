@@ -70,8 +70,13 @@ LONGEST_STEP = 10.0
 CLOSE_SECONDS = 2.0
 """How long the end of the interpreter waits for the worker's end."""
 
-IDLE_THREADS = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
-"""Threads of torch that wait sleep: spinning ones starve the viewer and each other."""
+IDLE_THREADS = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "KMP_BLOCKTIME": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Threads of torch that wait sleep: spinning ones starve the viewer and each other.
+Those of numpy always spin, so there is one: on two cores scoring takes half the time."""
 
 FOLDER_PREFIX = "napari-gem-run-"
 

@@ -11,6 +11,7 @@ scores before both are joined. `docs/decisions/0006-examples.md` tells what was 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.scores import ScoreCache
     from napari_gem.types import Features, LazyArray, Prompt
 
 NEGATIVE = 0.5
@@ -370,7 +372,10 @@ def directions(
 
 
 def join(
-    scores: NDArray[np.float32], array: LazyArray, found: Sequence[Direction]
+    scores: NDArray[np.float32],
+    array: LazyArray,
+    found: Sequence[Direction],
+    cache: ScoreCache | None = None,
 ) -> None:
     """Join the scores of words with those of examples, in place.
 
@@ -382,20 +387,43 @@ def join(
         (rows, columns, channels): the features of the same patches.
     found
         From `directions`.
+    cache
+        Of all of these features; keeps what does not change with other settings.
     """
-    if not found:
-        return
+    keys = [b"along" + d.vector.tobytes() for d in found]
+    new = [i for i, key in enumerate(keys) if cache is None or key not in cache]
+    made = dict(zip(new, _along(array, [found[i].vector for i in new]), strict=True))
+
+    def make(number: int) -> NDArray[np.float32]:
+        if number in made:
+            return made[number]
+        return _along(array, [found[number].vector])[0]  # it went meanwhile
+
+    for number, direction in enumerate(found):
+        along = (
+            make(number)
+            if cache is None
+            else cache.get(keys[number], partial(make, number))
+        )
+        row = scores[direction.number]
+        row *= np.float32(1 - direction.weight)
+        row += np.float32(direction.weight) * along
+        row += np.float32(direction.weight * direction.shift)
+
+
+def _along(
+    array: LazyArray, vectors: Sequence[NDArray[np.float32]]
+) -> list[NDArray[np.float32]]:
+    """Features along some vectors, (rows, columns) each."""
+    if not vectors:
+        return []
     flat = np.asarray(array).reshape(-1, array.shape[-1])
-    rows = scores.reshape(len(scores), -1)
-    vectors = np.stack([d.weight * d.vector for d in found]).astype(np.float32)
+    every = np.stack(vectors).astype(np.float32)
+    made = np.empty((len(vectors), len(flat)), np.float32)
     for start in range(0, len(flat), STRIP):
         strip = slice(start, start + STRIP)
-        along = vectors @ flat[strip].astype(np.float32, copy=False).T
-        for direction, values in zip(found, along, strict=True):
-            row = rows[direction.number, strip]
-            row *= np.float32(1 - direction.weight)
-            row += values
-            row += np.float32(direction.weight * direction.shift)
+        made[:, strip] = every @ flat[strip].astype(np.float32, copy=False).T
+    return [row.reshape(array.shape[:2]) for row in made]
 
 
 def _worded(prompts: Sequence[Prompt], text: NDArray[np.float32]) -> list[int]:

@@ -124,7 +124,7 @@ class _Held:
         found: Sequence[Direction],
     ) -> None:
         scores = _score(array, words, parameters, cache)
-        join(scores, cache.centred.array if cache.centred else array, found)
+        join(scores, cache.centred.array if cache.centred else array, found, cache)
         self._scores = _finish(scores, words, parameters, features.patch)
         self.bands = bands(array)
 

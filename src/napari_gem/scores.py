@@ -50,6 +50,9 @@ class ScoreCache:
         self.centred: Centred | None = None
         self.shifts: tuple[int, NDArray[np.float16]] | None = None
 
+    def __contains__(self, key: bytes) -> bool:
+        return key in self._maps
+
     @property
     def nbytes(self) -> int:
         """Memory that it takes."""
