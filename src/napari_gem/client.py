@@ -76,7 +76,7 @@ IDLE_THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 """Threads of torch that wait sleep: spinning ones starve the viewer and each other.
-Those of numpy always spin, so there is one: on two cores scoring takes half the time."""
+Those of numpy always spin, so there is one: on two cores that halves the time."""
 
 FOLDER_PREFIX = "napari-gem-run-"
 

@@ -314,7 +314,7 @@ class Direction:
     vector
         (channels,): how far a patch lies along it is its prototype score ...
     shift
-        ... less this.
+        ... plus this.
     """
 
     number: int
