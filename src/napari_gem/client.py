@@ -460,6 +460,7 @@ class WorkerClient:
                 "Look whether its file is still there."
             )
             failed = Failed(request.run, message, _trace(error))
+            _remove_files(self._folder, request)
             self._jobs.put(partial(self._deliver, failed))
         else:
             self._jobs.put(partial(self._prepared, request))  # which looks at the run

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_gem.types import Features, Prompt, ScoreParameters
+    from napari_gem.types import Features, LazyArray, Prompt, ScoreParameters
     from napari_gem.words import Words
 
 STRIP = 1 << 20
@@ -123,8 +123,10 @@ class _Held:
         cache: ScoreCache,
         found: Sequence[Direction],
     ) -> None:
-        scores = _score(array, words, parameters, cache)
-        join(scores, cache.centred.array if cache.centred else array, found, cache)
+        # a copy in single precision, where there is one, is three times as fast
+        copy = cache.centred.array if cache.centred else array
+        scores = _score(copy, words, parameters, cache)
+        join(scores, copy, found, cache)
         self._scores = _finish(scores, words, parameters, features.patch)
         self.bands = bands(array)
 
@@ -210,7 +212,7 @@ def _directions(
 
 
 def _score(
-    array: NDArray[np.floating[Any]],
+    array: LazyArray,
     words: Words,
     parameters: ScoreParameters,
     cache: ScoreCache | None = None,

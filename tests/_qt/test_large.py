@@ -275,7 +275,7 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     assert Path(tmp_path / "features-results").is_dir()
 
     widget.results_panel.instances_button.click()
-    assert "make a paint copy first" in widget.run_bar.status.text()
+    assert "Press Paint copy first" in widget.run_bar.status.text()
     widget.results_panel.paint_button.click()
     qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
     assert len(viewer.layers) == 5, told

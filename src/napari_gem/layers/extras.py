@@ -7,7 +7,7 @@ exactly on the labels that it was made of.
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
@@ -149,15 +149,21 @@ def read_source(labels: Any, layers: Iterable[Any]) -> Source:
     GemError
         If it is no labels layer of one resolution.
     """
-    if not hasattr(labels, "selected_label") or labels.multiscale:
+    if not hasattr(labels, "selected_label"):
         raise GemError(
-            f"'{labels.name}' is no labels layer of one resolution; expected the "
-            "labels of a result. Choose them in the layer list; of large results make "
-            "a paint copy first."
+            f"'{labels.name}' is no labels layer; expected the labels of a result. "
+            "Choose them in the layer list."
+        )
+    if labels.multiscale:
+        raise GemError(
+            f"'{labels.name}' is shown from disk in several resolutions, so nothing "
+            "can be made of it. Press Paint copy first, and choose the copy."
         )
     entry = labels.metadata.get(KEY)
     entry = entry if isinstance(entry, dict) else {}
-    data = np.array(labels.data)  # a copy, which the user's brush does not change
+    data = labels.data  # on disk it is read later, on another thread
+    if isinstance(data, np.ndarray):
+        data = np.array(data)  # a copy, which the user's brush does not change
     if data.ndim < 2:
         raise GemError(f"'{labels.name}' has one axis; expected two or more.")
     classes = class_names(labels)
@@ -254,6 +260,7 @@ def make_extra(source: Source, kind: ExtraKind, options: ExtraOptions) -> ExtraL
     GemError
         If maps are missing or do not fit the labels.
     """
+    source = _held(source)
     make = _MAKERS.get(kind)
     if make is None:
         raise GemError(f"'{kind}' came; expected one of {', '.join(EXTRA_KINDS)}.")
@@ -284,11 +291,18 @@ def instance_table(source: Source, options: ExtraOptions) -> Table:
         centroid: ``row (px)`` and ``column (px)``, for stacks ``axis 0 (px)`` ..., and
         in world coordinates, one column an axis.
     """
+    source = _held(source)
     table: list[Table] = []
     for plane, found in enumerate(_find_instances(source, options)):
         places = source.places(found.centroids, plane)
         table.append(_rows(source, found, places, sum(len(t["label"]) for t in table)))
     return {name: np.concatenate([t[name] for t in table]) for name in table[0]}
+
+
+def _held(source: Source) -> Source:
+    """Read what is on disk into memory."""
+    maps = {label: np.asarray(data) for label, data in source.maps.items()}
+    return replace(source, labels=np.asarray(source.labels), maps=maps)
 
 
 def _rows(
