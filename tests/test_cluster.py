@@ -432,12 +432,14 @@ def test_a_scheduler_that_is_lost_ends_it(
 
 
 def test_a_scheduler_that_is_lost_leaves_no_half_written_results(
-    processes: Processes,
     model: Model,
     scene: zarr.Array,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
+    processes = Processes(tmp_path, 2)  # the others' scheduler is lost by now
+    request.addfinalizer(processes.end)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
     monkeypatch.setattr(zarr_results, "CHUNK", 16)
     with Cluster(processes.address) as cluster:
