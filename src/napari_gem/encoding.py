@@ -16,7 +16,7 @@ from napari_gem.models import load_model_steps
 from napari_gem.reading import Picture
 from napari_gem.scheduling import Here, TileWork
 from napari_gem.steps import Clock
-from napari_gem.tiles import plan_tiles, tiles_of, unit
+from napari_gem.tiles import tiles_of, tiles_seen, unit
 from napari_gem.types import (
     Appearance,
     EncodeParameters,
@@ -270,9 +270,7 @@ def restrict(features: Features, region: Region | None) -> Features:
     """
     if region is None or features.views is None:
         return features
-    used = features.parameters
-    rows, columns = features.array.shape[:2]
-    every = plan_tiles(rows, columns, used.tile, used.overlap)
-    wanted = tiles_of(region, features.image_shape, features.patch, every)
+    grid, used = features.array.shape[:2], features.parameters
+    wanted = tiles_seen(grid, used, region, features.image_shape, features.patch)
     embedding = unit(features.views[wanted].mean(axis=0))
     return replace(features, region=region, image_embedding=embedding)

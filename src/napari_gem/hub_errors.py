@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import errno
+from typing import TYPE_CHECKING
 
-NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 """Disk full, file larger than allowed, quota used up."""
 
 
@@ -42,16 +46,9 @@ def explain(error: Exception, repository: str) -> str:
         return f"{repository} lacks a file of the model. See {page} for what it holds."
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         return _explain_status(error.response.status_code, repository)
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return (
-            f"The disk of {constants.HF_HUB_CACHE} is full ({error.strerror}). Make "
-            "room there and download again; what came is kept."
-        )
-    if isinstance(error, PermissionError):
-        return (
-            f"{constants.HF_HUB_CACHE} cannot be written to ({error.strerror}). Give "
-            "yourself the right to, or set HF_HOME to another folder."
-        )
+    refused = explain_disk(error, constants.HF_HUB_CACHE, "HF_HOME")
+    if refused:
+        return refused
     why = str(error).partition("\n")[0] or type(error).__name__
     if constants.HF_HUB_OFFLINE:
         why = "offline mode is on"
@@ -62,6 +59,29 @@ def explain(error: Exception, repository: str) -> str:
         "'napari-gem models import' here); it is looked for in "
         f"{constants.HF_HUB_CACHE}."
     )
+
+
+def explain_disk(error: Exception, folder: Path | str, variable: str) -> str:
+    """Say that a folder is full or cannot be written; empty for other errors.
+
+    Parameters
+    ----------
+    error
+        What came.
+    folder, variable
+        Where downloads go, and the environment variable that names another folder.
+    """
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return (
+            f"The disk of {folder} is full ({error.strerror}). Make room there and "
+            "download again; what came is kept."
+        )
+    if isinstance(error, PermissionError):
+        return (
+            f"{folder} cannot be written to ({error.strerror}). Give yourself the "
+            f"right to, or set {variable} to another folder."
+        )
+    return ""
 
 
 def _explain_status(status: int, repository: str) -> str:

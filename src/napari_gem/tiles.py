@@ -17,7 +17,7 @@ from napari_gem.types import GemError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_gem.types import LazyArray, Region
+    from napari_gem.types import EncodeParameters, LazyArray, Region
 
 
 BAND_ROWS = 64
@@ -89,6 +89,29 @@ class Tiles(Sequence[Tile]):
             return tuple(self[i] for i in range(len(self))[index])
         row, column = divmod(range(len(self))[index], len(self.right))
         return Tile(self.down[row], self.right[column], self.rows, self.columns)
+
+
+def tiles_seen(
+    grid: Sequence[int],
+    parameters: EncodeParameters,
+    region: Region | None,
+    shape: Sequence[int],
+    patch: float,
+) -> list[int]:
+    """Numbers of the tiles of an encoded image that a region needs; see `tiles_of`.
+
+    Parameters
+    ----------
+    grid
+        Rows and columns of patches.
+    parameters
+        What it was encoded with: the tiles.
+    region, shape, patch
+        As of `tiles_of`.
+    """
+    rows, columns = grid[:2]
+    tiles = plan_tiles(rows, columns, parameters.tile, parameters.overlap)
+    return tiles_of(region, shape, patch, tiles)
 
 
 def tiles_of(

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from platformdirs import user_cache_path
 
 from napari_gem import transfer
-from napari_gem.hub_errors import NO_ROOM, failures
+from napari_gem.hub_errors import explain_disk, failures
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -164,16 +164,9 @@ def _explain(error: Exception, file: WebFile) -> str:
                 "of the weights for their new address."
             )
         return f"{file.url} was refused (answer {status}). Try again later."
-    if isinstance(error, OSError) and error.errno in NO_ROOM:
-        return (
-            f"The disk of {folder} is full ({error.strerror}). Make room there and "
-            "download again; what came is kept."
-        )
-    if isinstance(error, PermissionError):
-        return (
-            f"{folder} cannot be written to ({error.strerror}). Give yourself the "
-            f"right to, or set {FOLDER_VARIABLE} to another folder."
-        )
+    refused = explain_disk(error, folder, FOLDER_VARIABLE)
+    if refused:
+        return refused
     why = str(error).partition("\n")[0] or type(error).__name__
     if constants.HF_HUB_OFFLINE:
         why = "offline mode is on"

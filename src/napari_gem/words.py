@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_gem.scores import image_offsets, in_image, near_duplicates, shortfalls
 from napari_gem.text import embed_steps, embed_words
-from napari_gem.tiles import plan_tiles, tiles_of
+from napari_gem.tiles import tiles_seen
 from napari_gem.types import Features, GemError, Progress, Prompt, ScoreParameters
 
 if TYPE_CHECKING:
@@ -116,10 +116,8 @@ def _views(features: Features, parameters: ScoreParameters) -> NDArray[np.float3
     """Embeddings that tell what is in the image, or in its region."""
     if parameters.presence == "image" or features.views is None:
         return features.image_embedding[None]
-    rows, columns = features.array.shape[:2]
-    used = features.parameters
-    tiles = plan_tiles(rows, columns, used.tile, used.overlap)
-    wanted = tiles_of(features.region, features.image_shape, features.patch, tiles)
+    grid, used, region = features.array.shape, features.parameters, features.region
+    wanted = tiles_seen(grid, used, region, features.image_shape, features.patch)
     return features.views[wanted]
 
 

@@ -41,6 +41,15 @@ UNITS = {
 """Names that OME-NGFF has for units of length."""
 
 
+def level_shapes(finest: tuple[int, int]) -> list[tuple[int, int]]:
+    """Height and width of each level: half of those of the one before, rounded up."""
+    shapes = [finest]
+    while max(shapes[-1]) > COARSEST:
+        height, width = shapes[-1]
+        shapes.append((-(-height // 2), -(-width // 2)))
+    return shapes
+
+
 class Pyramid:
     """A zarr group of levels, the finest to be filled by whoever makes it.
 
@@ -90,23 +99,18 @@ class Pyramid:
         tuple[int, NDArray]
             A level and a band of it that was read, the finest first.
         """
-        level = 0
-        while True:
-            source = self.levels[level]
-            shape = source.shape
-            more = max(shape[-2:]) > COARSEST
-            if more:
-                half = (*shape[:-2], *(-(-length // 2) for length in shape[-2:]))
-                self._add(half)
+        height, width = self.finest.shape[-2:]
+        for level, shape in enumerate(level_shapes((height, width))):
+            if level:
+                self._add((*self.finest.shape[:-2], *shape))
+        for level, source in enumerate(self.levels):
+            coarser = self.levels[level + 1 : level + 2]
             for band in self.bands(level):
                 part = np.asarray(source[(*self._lead, band)])
-                if more:
+                for target in coarser:
                     rows = slice(band.start // 2, -(-band.stop // 2))
-                    self.levels[-1][(*self._lead, rows)] = self._halved(part)
+                    target[(*self._lead, rows)] = self._halved(part)
                 yield level, part
-            if not more:
-                return
-            level += 1
 
     def describe(
         self,

@@ -66,6 +66,11 @@ class Ask:
     more: tuple[LayerImage, ...] = ()
 
     @property
+    def large(self) -> bool:
+        """Whether the result is written to disk; slices of a stack are not."""
+        return self.image.is_large and not self.more
+
+    @property
     def question(self) -> object:
         """Everything that an encoded image answers at once."""
         return self.prompts, self.score, self.label

@@ -101,9 +101,9 @@ class _Job:
 
     @property
     def large(self) -> bool:
-        """Whether the result is written to disk; slices of a stack are not."""
+        """As of `Ask`; the last slice of a stack has none after it, and is not."""
         stack = self.stack if self.of is None else self.of.stack
-        return self.ask.image.is_large and stack is None
+        return self.ask.large and stack is None
 
 
 class Controller(QObject):
@@ -201,8 +201,7 @@ class Controller(QObject):
         image = ask.image
         if ask.more:
             image = layers.stack_image(ask.layers[0], image)
-        large = image.is_large and not ask.more
-        painted = self._results.painted(image, large)
+        painted = self._results.painted(image, ask.large)
         if painted is not None and ask.policy == "ask":
             self.policy_requested.emit(painted, ask)
             return
@@ -291,7 +290,7 @@ class Controller(QObject):
         """Turn what is asked to a request; None if the user is asked something."""
         if not ask.layers or any(x not in self._viewer.layers for x in ask.layers):
             raise GemError(NO_IMAGE)
-        request = make_request(ask, large=ask.image.is_large and not ask.more)
+        request = make_request(ask, large=ask.large)
         card = find_model(ask.model, ask.architecture)
         if ask.download:
             self._allowed.add(card.id)
@@ -407,7 +406,7 @@ class Controller(QObject):
             return
         try:
             self._write(job, results)
-        except Exception:
+        except Exception:  # the result itself is still to come
             logger.warning("A part of a result could not be shown", exc_info=True)
         else:
             job.begun = True

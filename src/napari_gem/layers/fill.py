@@ -31,14 +31,21 @@ class Part(NamedTuple):
     """Within the box; None for all of it."""
 
 
-def looked_at(result: LayerData, image: LayerImage) -> Part | None:
-    """Tell which part of a layer a result is about; None for all of it."""
-    entry = result.kwargs["metadata"][KEY]
+def asked_region(entry: Mapping[str, Any]) -> Region | None:
+    """Read the region of a result from its metadata; None for all of the image."""
     region = entry["recipe"].get("region")
     if region is None:
         return None
     corners = tuple((float(row), float(column)) for row, column in region["polygon"])
-    asked = Region(tuple(region["rows"]), tuple(region["columns"]), corners)
+    return Region(tuple(region["rows"]), tuple(region["columns"]), corners)
+
+
+def looked_at(result: LayerData, image: LayerImage) -> Part | None:
+    """Tell which part of a layer a result is about; None for all of it."""
+    entry = result.kwargs["metadata"][KEY]
+    asked = asked_region(entry)
+    if asked is None:
+        return None
     box, mask = inside(asked, entry["step"], image.shape)
     down, right = image.geometry.displayed
     every = [slice(None)] * len(image.geometry.transform["scale"])

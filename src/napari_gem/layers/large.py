@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem import zarr_results
 from napari_gem.layers.extras import transform_of
+from napari_gem.layers.fill import asked_region
 from napari_gem.layers.lazy import Coarse, Joined, LazyPlane, Stored
 from napari_gem.layers.results import KEY, LayerData, describe_layers
-from napari_gem.types import GemError, Region
+from napari_gem.types import GemError
+from napari_gem.zarr_results import level_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from napari_gem.layers.lazy import Plane
     from napari_gem.layers.source import LayerImage
     from napari_gem.result_folders import ResultFolder
-    from napari_gem.types import Prompt, Recipe
+    from napari_gem.types import Prompt, Recipe, Region
 
 CHUNK = 1024
 """Rows and columns that are copied together."""
@@ -84,13 +85,13 @@ def coarse_layers(
     planes: list[list[Plane]] = [
         [
             Coarse(values, step / patch / 2**level, shape)
-            for level, shape in enumerate(_shapes((int(grid[0]), int(grid[1]))))
+            for level, shape in enumerate(level_shapes((int(grid[0]), int(grid[1]))))
         ]
         for values in probabilities
     ]
     whole: list[Plane] = [
         Coarse(labels, step / 2**level, shape)
-        for level, shape in enumerate(_shapes(image.shape))
+        for level, shape in enumerate(level_shapes(image.shape))
     ]
     return _layers(planes, whole, recipe, image, step, classes)
 
@@ -116,13 +117,11 @@ def join_levels(
     """
     new: list[LazyPlane] = result.data
     entry = result.kwargs["metadata"][KEY]
-    asked = entry["recipe"].get("region")
+    region = asked_region(entry)
     shapes = [level.shape for level in new]
     known = [level for level in old if isinstance(level, LazyPlane)]
-    if asked is None or [level.shape for level in known] != shapes:
+    if region is None or [level.shape for level in known] != shapes:
         return new
-    corners = tuple((float(row), float(column)) for row, column in asked["polygon"])
-    region = Region(tuple(asked["rows"]), tuple(asked["columns"]), corners)
     factor = entry.get("patch", 1.0)
     return [
         LazyPlane(
@@ -323,11 +322,3 @@ def _levels(folder: ResultFolder, name: str) -> list[Any]:
         raise GemError(
             f"The result in '{folder.path}' could not be read ({error}). Run again."
         ) from error
-
-
-def _shapes(finest: tuple[int, int]) -> list[tuple[int, int]]:
-    shapes = [finest]
-    while max(shapes[-1]) > zarr_results.COARSEST:
-        height, width = shapes[-1]
-        shapes.append((-(-height // 2), -(-width // 2)))
-    return shapes
