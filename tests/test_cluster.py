@@ -181,6 +181,46 @@ def test_tiles_that_cannot_be_read_here_are_sent_back(
     assert same(found, expected)
 
 
+@pytest.mark.parametrize("most", [8 * 8, 0], ids=["tiles", "everything"])
+def test_workers_without_memory_get_smaller_tiles(
+    cluster: Cluster, model: Model, most: int
+) -> None:
+    """In the end the tiles are encoded here, where the memory suffices."""
+
+    def shorten(most: int) -> None:
+        from napari_gem import batches
+
+        real = batches._encode_batch
+
+        def encode(model: Model, images: list[np.ndarray], parameters: object) -> list:
+            height, width = images[0].shape[:2]
+            if len(images) * height * width > most * model.backbone.patch_size**2:
+                raise MemoryError
+            return real(model, images, parameters)
+
+        batches._encode_batch, batches.real = encode, real
+
+    def restore() -> None:
+        from napari_gem import batches
+
+        batches._encode_batch = batches.real
+
+    large = replace(ENCODE, tile=16, overlap=4)
+    card = replace(model.card, encode=large)
+    cluster._client.run(shorten, most)
+    try:
+        found = run(on_cluster(cluster, replace(model, card=card), PIXELS))
+    finally:
+        cluster._client.run(restore)
+    (notice,) = found.notices
+    if most:
+        assert found.parameters == replace(ENCODE, tile=8, overlap=2)
+        assert "tiles of 8 patches" in notice
+    else:
+        assert (found.device, found.parameters) == ("cpu", large)
+        assert "the processor encoded the image" in notice
+
+
 def test_a_client_that_was_gone_goes_on(
     cluster: Cluster,
     processes: Processes,

@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 from napari_gem import interim, protocol
-from napari_gem.memory import is_out_of_memory
+from napari_gem.memory import NO_MEMORY, NoMemoryError, is_out_of_memory
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
 from napari_gem.steps import run
 from napari_gem.types import (
@@ -312,10 +312,11 @@ class Pipe:
     ("error", "words"),
     [
         (MemoryError(), "smaller detail"),
+        (NoMemoryError(NO_MEMORY), "smaller detail"),
         (KeyError("x"), "unexpected"),
         (GemError("Do this."), "Do this."),
     ],
-    ids=["memory", "unexpected", "bad input"],
+    ids=["memory", "no memory", "unexpected", "bad input"],
 )
 def test_errors_become_sentences(
     tmp_path: Path,
@@ -338,7 +339,7 @@ def test_errors_become_sentences(
     finished = worker._answer(request_of_tiny)
     assert isinstance(finished, Finished)
     # the memory was given back, else the features are still there
-    assert finished.encoded == isinstance(error, MemoryError)
+    assert finished.encoded == isinstance(error, (MemoryError, NoMemoryError))
 
 
 @pytest.mark.parametrize("held", [True, False])

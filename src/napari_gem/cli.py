@@ -18,6 +18,7 @@ from napari_gem._version import __version__
 from napari_gem.bars import Bars
 from napari_gem.consent import with_consent
 from napari_gem.evaluation.command import evaluate
+from napari_gem.memory import NO_MEMORY, is_out_of_memory
 from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.types import GemError, label_ids
 
@@ -544,8 +545,11 @@ def main() -> None:
     """Run the command line; bad input ends with one sentence and status 2."""
     try:
         app()
-    except GemError as error:
-        typer.echo(f"Error: {error}", err=True)
+    except (GemError, MemoryError, RuntimeError) as error:
+        if not isinstance(error, GemError) and not is_out_of_memory(error):
+            raise
+        told = error if isinstance(error, GemError) else NO_MEMORY
+        typer.echo(f"Error: {told}", err=True)
         sys.exit(2)
 
 

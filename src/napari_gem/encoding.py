@@ -11,7 +11,13 @@ import numpy as np
 
 from napari_gem.blending import Blending
 from napari_gem.checks import check_encode
-from napari_gem.memory import NO_MEMORY, free_memory, is_out_of_memory, rungs
+from napari_gem.memory import (
+    NO_MEMORY,
+    NoMemoryError,
+    free_memory,
+    is_out_of_memory,
+    rungs,
+)
 from napari_gem.models import load_model_steps
 from napari_gem.reading import Picture
 from napari_gem.scheduling import Here, TileWork
@@ -170,7 +176,7 @@ def encode_steps(
             if not is_out_of_memory(error):
                 raise
         free_memory()
-    raise GemError(NO_MEMORY)
+    raise NoMemoryError(NO_MEMORY)
 
 
 class _Encoding:

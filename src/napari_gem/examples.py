@@ -10,6 +10,7 @@ scores before both are joined. `docs/decisions/0006-examples.md` tells what was 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -78,7 +79,7 @@ class Centred:
     array
         (rows, columns, channels): the features in single precision, which is three
         times as fast to score as half; as they came if that took more than
-        `LARGEST_COPY`, or if they are not in memory.
+        `LARGEST_COPY` or did not fit the memory, or if they are not in memory.
     """
 
     mean: NDArray[np.float32]
@@ -96,7 +97,8 @@ def centre(features: Features) -> Centred:
     """
     array = features.array
     if isinstance(array, np.ndarray) and 4 * array.size <= LARGEST_COPY:
-        array = array.astype(np.float32, copy=False)
+        with suppress(MemoryError):
+            array = array.astype(np.float32, copy=False)
     places = np.flatnonzero(_inside(features))
     if len(places) > SAMPLE:
         random = np.random.default_rng(0)

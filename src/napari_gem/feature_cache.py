@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from napari_gem.cache_folder import FOLDER_VARIABLE, default_folder
 from napari_gem.encoding import encode_steps, restrict
+from napari_gem.memory import explained
 from napari_gem.reading import Picture, hash_steps
 from napari_gem.records import from_json, to_json
 from napari_gem.stored_array import RowWriter, StoredFeatures, create_features
@@ -129,6 +130,7 @@ class FeatureCache:
             if self._remove(name):
                 total -= entries[name]
 
+    @explained
     def encode_steps(
         self,
         model: Model,
@@ -180,6 +182,7 @@ class FeatureCache:
             raise CacheError("The encoded image was removed meanwhile. Run again.")
         return replace(found, picture=picture)
 
+    @explained
     def find_steps(
         self,
         model: Model,

@@ -13,6 +13,7 @@ from napari_gem.export.recipe import write_recipe
 from napari_gem.feature_cache import FeatureCache
 from napari_gem.filling import fill_here
 from napari_gem.image import check_image, stretch
+from napari_gem.memory import explained
 from napari_gem.models import load_model
 from napari_gem.postprocess.largest import label_type
 from napari_gem.postprocess.small import remove_small_steps
@@ -102,6 +103,7 @@ def segment_large(
     return run(steps, progress)
 
 
+@explained
 def segment_large_steps(
     model: Model,
     features: Features,
@@ -115,6 +117,8 @@ def segment_large_steps(
     filling: Filling = fill_here,
 ) -> Generator[Progress, None, StoredSegmentation]:
     """Score an encoded image and write the results; if it is closed, nothing is left.
+
+    Nor if it fails; errors are those of `segment_large`.
 
     Parameters
     ----------

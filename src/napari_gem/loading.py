@@ -22,6 +22,13 @@ from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.building import build_empty, fill
 from napari_gem.catalogue import remote_files
 from napari_gem.download import DownloadNeeded, Files, HubFiles
+from napari_gem.memory import (
+    NoMemoryError,
+    free_memory,
+    is_out_of_memory,
+    places,
+    short_of_memory,
+)
 from napari_gem.steps import aside_steps
 from napari_gem.types import GemError, Progress
 from napari_gem.web_file import WebFile
@@ -31,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_gem.backbones import Backbone
+    from napari_gem.memory import Place
     from napari_gem.types import ModelCard
 
 PRECISIONS = {
@@ -50,12 +58,13 @@ _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 
 
 class Loaded(NamedTuple):
-    """A backbone and what is to be known of it."""
+    """A backbone and what is to be known of it: see `napari_gem.models.Model`."""
 
     revision: str
     device: str
     precision: str
     backbone: Backbone
+    notice: str
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,9 @@ def load_steps(
     card: ModelCard, device: str, precision: str, *, download: bool
 ) -> Generator[Progress, None, Loaded]:
     """Load a model step by step.
+
+    If the memory does not suffice, it is loaded in half the precision, or on the
+    processor.
 
     Parameters
     ----------
@@ -92,7 +104,8 @@ def load_steps(
     Raises
     ------
     GemError
-        If it is not here, does not fit or does not load.
+        If it is not here, does not fit or does not load, or if the memory suffices
+        nowhere.
     """
     where = choose_device(device)
     kind = choose_precision(precision, where)
@@ -102,12 +115,30 @@ def load_steps(
     yield Progress("Loading model", 1, 3)
     revision = hash_file(source.weights)
     yield Progress("Loading model", 2, 3)
-    clip, tokenizer = _create(card, source, PRECISIONS[kind])
-    clip = clip.eval().requires_grad_(False).to(where, PRECISIONS[kind])
+    for place in places(str(where), kind):
+        try:
+            backbone = _backbone(card, source, place)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            told = f"the model was loaded {place.told}"
+            notice = short_of_memory(told) if place.told else ""
+            yield Progress("Loading model", 3, 3)
+            return Loaded(revision, place.device, place.precision, backbone, notice)
+        free_memory()
+    raise NoMemoryError(
+        f"The memory does not suffice to load {card.name}. Close other programs, or "
+        "choose a smaller model."
+    )
+
+
+def _backbone(card: ModelCard, source: _Source, place: Place) -> Backbone:
+    precision = PRECISIONS[place.precision]
+    clip, tokenizer = _create(card, source, precision)
+    clip = clip.eval().requires_grad_(False).to(place.device, precision)
     preprocess = import_open_clip().get_model_preprocess_cfg(clip)
-    backbone = build_backbone(clip, tokenizer, preprocess["mean"], preprocess["std"])
-    yield Progress("Loading model", 3, 3)
-    return Loaded(revision, str(where), kind, backbone)
+    return build_backbone(clip, tokenizer, preprocess["mean"], preprocess["std"])
 
 
 def choose_device(name: str) -> torch.device:
@@ -330,6 +361,8 @@ def _create(card: ModelCard, source: _Source, dtype: torch.dtype) -> tuple[Any, 
         tokenizer = import_open_clip().get_tokenizer(source.name)
         fill(clip, weights)
     except Exception as error:  # other people's configurations and weights
+        if is_out_of_memory(error):
+            raise
         wanted = shapes(clip.state_dict()) if clip is not None else {}
         reason = (wanted and misfit(came, wanted)) or str(error)
         fits = card.architecture or downloads.CONFIG

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import gc
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from napari_gem.types import EncodeParameters
+
+Parameters = ParamSpec("Parameters")
+Step = TypeVar("Step")
+Returned = TypeVar("Returned")
 
 SMALLEST_TILE = 8
 """Patches: models see too little in smaller ones."""
@@ -28,6 +35,42 @@ _SIGNS = (
     "can't allocate memory",
     "ALLOC_FAILED",
 )
+
+
+class NoMemoryError(GemError):
+    """The memory suffices for nothing that was tried."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where, and in which precision, a model computes.
+
+    Attributes
+    ----------
+    device, precision
+        As of `napari_gem.models.Model`.
+    told
+        What was given up, such as ``on the processor``; empty for what was asked for.
+    """
+
+    device: str
+    precision: str
+    told: str = ""
+
+
+def places(device: str, precision: str) -> Iterator[Place]:
+    """List what was asked for and what takes less memory, the dearest first.
+
+    Half the precision, then the processor; see `rungs` for images.
+    """
+    yield Place(device, precision)
+    kind = device.partition(":")[0]
+    half = HALF.get(kind, precision)
+    if precision == "float32" and half != precision:
+        yield Place(device, half, f"in {half}")
+    if kind != "cpu":
+        for place in places("cpu", "float32"):
+            yield replace(place, told="on the processor")
 
 
 @dataclass(frozen=True)
@@ -61,14 +104,16 @@ def rungs(device: str, precision: str, parameters: EncodeParameters) -> Iterator
     while smallest.tile > SMALLEST_TILE:
         smallest = _halved(smallest)
         told = f"the image was encoded in tiles of {smallest.tile} patches"
-        yield Rung(device, precision, smallest, _notice(told))
+        yield Rung(device, precision, smallest, short_of_memory(told))
     kind = device.partition(":")[0]
     half = HALF.get(kind, precision)
     if precision == "float32" and half != precision:
-        yield Rung(device, half, smallest, _notice(f"it was encoded in {half}"))
+        yield Rung(device, half, smallest, short_of_memory(f"it was encoded in {half}"))
     if kind != "cpu":
         for rung in rungs("cpu", "float32", parameters):
-            yield replace(rung, notice=_notice("the processor encoded the image"))
+            yield replace(
+                rung, notice=short_of_memory("the processor encoded the image")
+            )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -76,6 +121,25 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
     return isinstance(error, RuntimeError) and any(s in str(error) for s in _SIGNS)
+
+
+def explained(
+    steps: Callable[Parameters, Generator[Step, None, Returned]],
+) -> Callable[Parameters, Generator[Step, None, Returned]]:
+    """Let steps raise `NoMemoryError`, which says what to do, if the memory is gone."""
+
+    @wraps(steps)
+    def told(
+        *arguments: Parameters.args, **options: Parameters.kwargs
+    ) -> Generator[Step, None, Returned]:
+        try:
+            return (yield from steps(*arguments, **options))
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise NoMemoryError(NO_MEMORY) from error
+
+    return told
 
 
 def free_memory() -> None:
@@ -95,5 +159,6 @@ def _halved(parameters: EncodeParameters) -> EncodeParameters:
     return replace(parameters, tile=tile, overlap=overlap)
 
 
-def _notice(told: str) -> str:
+def short_of_memory(told: str) -> str:
+    """Say what was given up."""
     return f"The memory did not suffice, so {told}; results may differ a little."

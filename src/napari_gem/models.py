@@ -74,6 +74,8 @@ class Model:
         Where and how it computes: ``cpu``, ``cuda:0`` ...; ``float32`` ...
     backbone
         Reads images and texts.
+    notice
+        A sentence for the user if the memory did not suffice for what was asked for.
     texts
         Text embeddings made so far; whoever embeds words adds to it.
     """
@@ -83,6 +85,7 @@ class Model:
     device: str
     precision: str
     backbone: Backbone
+    notice: str = ""
     texts: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = field(
         default_factory=dict, repr=False
     )
@@ -261,7 +264,7 @@ def load_model_steps(
     from napari_gem.loading import load_steps
 
     loaded = yield from load_steps(card, device, precision, download=download)
-    return Model(card, *loaded)
+    return Model(card, **loaded._asdict())
 
 
 def download_steps(card: ModelCard) -> Generator[Progress, None, None]:

@@ -1,7 +1,8 @@
 """Scores of all classes and the background on the patch grid, in bands of rows.
 
 For features in memory the maps are made at once and kept for the next words; features
-on disk are read band by band, and only the maps of the bands in work are in memory.
+on disk are read band by band, and only the maps of the bands in work are in memory. So
+it is, too, if the memory does not suffice for all at once.
 """
 
 from __future__ import annotations
@@ -109,7 +110,10 @@ def patch_scores(
         cache.centred = cache.centred or centre(features)
     found = _directions(features, words, prompts, parameters, cache)
     if isinstance(features.array, np.ndarray):
-        return _Held(features, features.array, words, parameters, cache, found)
+        try:
+            return _Held(features, features.array, words, parameters, cache, found)
+        except MemoryError:
+            cache.shrink(features.array)
     return _Streamed(features, words, parameters, found)
 
 
@@ -148,7 +152,7 @@ class _Streamed:
         self._patch = features.patch
         self._reach = smoothing_reach(parameters.smoothing / features.patch)
         self._made: dict[int, NDArray[np.float32]] = {}
-        self.bands = bands(features.array)
+        self.bands = bands(features.array, at_once=False)
         self._directions = found
 
     def __getstate__(self) -> dict[str, Any]:
@@ -294,13 +298,22 @@ def probability_strips(
         if on_patches is not None and patches.start < patches.stop:
             here = window[:, patches.start - first : patches.stop - first]
             on_patches(patches, softmax(here.copy(), scale))
-        for row in range(pixels.start, pixels.stop, step):
+        row = pixels.start
+        while row < pixels.stop:
             rows = slice(row, min(row + step, pixels.stop))
-            if shifted is None:
-                fine = upsample(window, patch, width, rows, (first, count))
-            else:
-                fine = _read(window, patch, rows, first, shifted.rows(rows))
-            yield rows, softmax(fine, scale)
+            try:
+                if shifted is None:
+                    fine = upsample(window, patch, width, rows, (first, count))
+                else:
+                    fine = _read(window, patch, rows, first, shifted.rows(rows))
+                strip = softmax(fine, scale)
+            except MemoryError:
+                if step == 1:
+                    raise
+                step //= 2
+                continue
+            yield rows, strip
+            row = rows.stop
 
 
 def both(one: slice, other: slice) -> slice:

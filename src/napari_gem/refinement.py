@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.memory import is_out_of_memory
 from napari_gem.reading import HELD_PIXELS
 from napari_gem.steps import Clock
 
@@ -38,6 +39,9 @@ SMALLEST_DEVIATION = 1e-6
 
 STRIP = 1 << 19
 """Pixels whose shifts are computed at a time, about."""
+
+SMALLEST = 64
+"""Rows and columns of a part that is not halved if it does not fit the memory."""
 
 BAND, BLOCK = 512, 2048
 """Rows, and columns of them, whose shifts are computed together in large images. The
@@ -164,12 +168,11 @@ def shift_steps(
     if rounds == 0 or picture is None:
         return None
     height, width = features.image_shape
-
-    if height * width > HELD_PIXELS:
-        bands = _Bands(picture, rounds, features.region)
-        return Shifts(bands.rows, features, rounds, step)
     if cache.shifts is None or cache.shifts[0] != rounds:
-        made = np.empty((2, height, width), np.float16)
+        made = _room(height, width)
+        if made is None:
+            bands = _Bands(picture, rounds, features.region)
+            return Shifts(bands.rows, features, rounds, step)
         portion = max(1, STRIP // width)
         clock = Clock(height)
         for start in range(0, height, portion):
@@ -179,6 +182,16 @@ def shift_steps(
         cache.shifts = rounds, made
     kept = cache.shifts[1]
     return Shifts(lambda rows: kept[:, rows], features, rounds, step)
+
+
+def _room(height: int, width: int) -> NDArray[np.float16] | None:
+    """Make room for the shifts of all pixels; None if that takes too much memory."""
+    if height * width > HELD_PIXELS:
+        return None
+    try:
+        return np.empty((2, height, width), np.float16)
+    except MemoryError:
+        return None
 
 
 class _Bands:
@@ -228,9 +241,27 @@ class _Bands:
 def _strip(
     picture: LazyArray, rows: slice, rounds: int, columns: slice | None = None
 ) -> NDArray[np.float16]:
-    """Shifts of a part: those of the whole, since a walk goes no further."""
+    """Shifts of a part: those of the whole, since a walk goes no further.
+
+    What does not fit the memory is made by halves.
+    """
+    columns = columns or slice(0, picture.shape[1])
+    try:
+        return _whole_strip(picture, rows, rounds, columns)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or _small(rows, columns):
+            raise
+    if _length(rows) > _length(columns):
+        parts = [_strip(picture, half, rounds, columns) for half in _halves(rows)]
+        return np.concatenate(parts, axis=1)
+    parts = [_strip(picture, rows, rounds, half) for half in _halves(columns)]
+    return np.concatenate(parts, axis=2)
+
+
+def _whole_strip(
+    picture: LazyArray, rows: slice, rounds: int, columns: slice
+) -> NDArray[np.float16]:
     height, width = picture.shape[:2]
-    columns = columns or slice(0, width)
     margin = rounds * max(DISTANCES)
     top, left = max(0, rows.start - margin), max(0, columns.start - margin)
     seen = picture[
@@ -240,6 +271,19 @@ def _strip(
     down = slice(rows.start - top, rows.stop - top)
     right = slice(columns.start - left, columns.stop - left)
     return shifts(shown, rounds)[:, down, right].astype(np.float16)
+
+
+def _length(part: slice) -> int:
+    return int(part.stop - part.start)
+
+
+def _small(rows: slice, columns: slice) -> bool:
+    return max(_length(rows), _length(columns)) <= SMALLEST
+
+
+def _halves(part: slice) -> tuple[slice, slice]:
+    middle = (part.start + part.stop) // 2
+    return slice(part.start, middle), slice(middle, part.stop)
 
 
 def _keep_inside(

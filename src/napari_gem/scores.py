@@ -7,6 +7,7 @@ background, so adding a class changes the probabilities of the others.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,12 @@ class ScoreCache:
         centred = self.centred.array if self.centred else None
         size += self.shifts[1].nbytes if self.shifts else 0
         return size + (centred.nbytes if isinstance(centred, np.ndarray) else 0)
+
+    def shrink(self, features: LazyArray) -> None:
+        """Forget all maps, and the copy of these features."""
+        self._maps.clear()
+        if self.centred:
+            self.centred = replace(self.centred, array=features)
 
     def get(
         self, key: bytes, make: Callable[[], NDArray[np.float32]]

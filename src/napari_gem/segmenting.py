@@ -10,6 +10,16 @@ import numpy as np
 from napari_gem._version import __version__
 from napari_gem.checks import check_label, check_maps, check_prompts, check_score
 from napari_gem.examples import usable, with_vectors
+from napari_gem.memory import (
+    NO_MEMORY,
+    NoMemoryError,
+    explained,
+    free_memory,
+    is_out_of_memory,
+    places,
+    short_of_memory,
+)
+from napari_gem.models import load_model_steps
 from napari_gem.patch_scores import patch_scores, probability_strips
 from napari_gem.postprocess.largest import label_type, largest
 from napari_gem.postprocess.small import remove_small
@@ -38,8 +48,10 @@ if TYPE_CHECKING:
 
     from napari_gem.models import Model
     from napari_gem.patch_scores import Part, PatchScores
+    from napari_gem.words import Words
 
 
+@explained
 def segment_steps(
     model: Model,
     features: Features,
@@ -83,7 +95,7 @@ def segment_steps(
     ------
     GemError
         If the features come from another model, if nothing is left to compare a
-        single class with, or if the maps would not fit the memory.
+        single class with, or if the maps do not fit the memory.
     """
     scored = yield from score_steps(
         model, features, prompts, parameters, label, step=step, cache=cache
@@ -164,7 +176,7 @@ def score_steps(
     check_score(parameters)
     check_label(label)
     check_prompts(prompts)
-    words = yield from word_steps(model, features, prompts, parameters)
+    words, short = yield from _read_steps(model, features, prompts, parameters)
     scores = patch_scores(features, words, prompts, parameters, cache)
     rounds = parameters.refinement
     shifts = yield from shift_steps(features, rounds, cache, step or 1)
@@ -194,6 +206,7 @@ def score_steps(
         ),
         notices=(
             *features.notices,
+            *filter(None, (model.notice, short)),
             *([UNKNOWN] if rounds and shifts is None else []),
             *notices(
                 model.backbone, prompts, parameters.templates, model.card.known_words
@@ -206,6 +219,32 @@ def score_steps(
             if absent and not prompt.examples
         ),
     )
+
+
+def _read_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters,
+) -> Generator[Progress, None, tuple[Words, str]]:
+    """Read the words, where the memory suffices; and say so if that is elsewhere."""
+    for place in places(model.device, model.precision):
+        try:
+            reader = model
+            if place.told:
+                reader = yield from load_model_steps(
+                    model.card, device=place.device, precision=place.precision
+                )
+            words = yield from word_steps(reader, features, prompts, parameters)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            model.texts.update(reader.texts)
+            told = f"the words were read {place.told}"
+            return words, short_of_memory(told) if place.told else ""
+        free_memory()
+    raise NoMemoryError(NO_MEMORY)
 
 
 def label_strips(

@@ -123,7 +123,7 @@ def open_source(path: Path | str, index: Sequence[int] = ()) -> Source | None:
             return Source((_plane(mapped, _guess(mapped), index, path.name),))
         if suffix in (".tif", ".tiff") and path.is_file():
             return _open_tiff(path, tuple(index))
-    except GemError:
+    except (GemError, MemoryError):
         raise
     # zarr, tifffile and numpy raise their own classes, KeyError, ValueError ...
     except Exception as error:

@@ -158,6 +158,8 @@ class StoredFeatures:
         """
         try:
             part: NDArray[np.float16] = np.asarray(self._array[index])
+        except MemoryError:
+            raise
         # checksums, codecs and the file system raise their own classes
         except Exception as error:
             raise GemError(f"{DAMAGED} ({error})") from error

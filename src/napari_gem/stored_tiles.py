@@ -50,6 +50,8 @@ class StoredTiles:
         """Read the features of a tile; None if they are not there, or damaged."""
         try:
             found: NDArray[np.float32] = np.asarray(self._array[number])
+        except MemoryError:
+            raise
         # checksums, codecs and the file system raise their own classes
         except Exception:  # noqa: BLE001
             return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.checks import check_prompts, check_texts
+from napari_gem.memory import free_memory, is_out_of_memory
 from napari_gem.steps import Clock
 from napari_gem.tiles import unit
 from napari_gem.types import GemError, Progress, Prompt
@@ -146,6 +147,8 @@ def embed_steps(
 ) -> Generator[Progress, None, None]:
     """Embed words that are not in the cache yet, so many that it can be cancelled.
 
+    Texts that do not fit the memory together are read by halves.
+
     Parameters
     ----------
     backbone, words, templates, cache
@@ -169,13 +172,19 @@ def embed_steps(
     texts = [text for word in missing for text in fill(templates, word)]
     tokens = TOKENS.get(backbone.device.type, MOST_TOKENS)
     at_once = max(1, tokens // backbone.context_length)
-    clock, done = Clock(len(missing)), 0
+    clock, start, done = Clock(len(missing)), 0, 0
     waiting: list[NDArray[np.float32]] = []  # for the other templates of their word
-    for start in range(0, len(texts), at_once):
+    while start < len(texts):
         yield clock.progress("Reading words", done)
         batch = texts[start : start + at_once]
-        waiting.append(unit(backbone.encode_texts(batch).float().cpu().numpy()))
-        whole = missing[done : (start + len(batch)) // count]
+        found = _read(backbone, batch)
+        if found is None:
+            at_once = len(batch) // 2
+            free_memory()
+            continue
+        waiting.append(unit(found))
+        start += len(batch)
+        whole = missing[done : start // count]
         if whole:
             read = np.concatenate(waiting)
             of_whole, waiting = read[: len(whole) * count], [read[len(whole) * count :]]
@@ -184,6 +193,17 @@ def embed_steps(
             done += len(whole)
     if missing:
         yield clock.progress("Reading words", done)
+
+
+def _read(backbone: Backbone, texts: Sequence[str]) -> NDArray[np.float32] | None:
+    """Embed texts; None if they do not fit the memory together."""
+    try:
+        found: NDArray[np.float32] = backbone.encode_texts(texts).float().cpu().numpy()
+    except (MemoryError, RuntimeError) as error:
+        if len(texts) == 1 or not is_out_of_memory(error):
+            raise
+        return None
+    return found
 
 
 def notices(

@@ -234,14 +234,14 @@ def pad_to_grid(image: NDArray[Any], patch: int) -> NDArray[Any]:
     return image
 
 
-def bands(array: LazyArray) -> list[slice]:
+def bands(array: LazyArray, *, at_once: bool = True) -> list[slice]:
     """Cut what lies on the patch grid to bands of rows that are read at once.
 
-    An array in memory is one band; of others a band is a row of their chunks.
+    An array in memory is one band, if wanted; else a band is a row of chunks.
     """
     rows = int(array.shape[0])
     chunks = getattr(array, "chunks", None)
-    step = rows if isinstance(array, np.ndarray) else BAND_ROWS
+    step = rows if at_once and isinstance(array, np.ndarray) else BAND_ROWS
     if chunks and isinstance(chunks[0], int):
         step = chunks[0]
     return [slice(at, min(at + step, rows)) for at in range(0, rows, step)]

@@ -12,6 +12,7 @@ from zipfile import is_zipfile
 import torch
 from safetensors import SafetensorError, safe_open
 
+from napari_gem.memory import is_out_of_memory
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ def _unpickle(path: Path, *, mapped: bool) -> Any:
             warnings.simplefilter("ignore")
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # bytes that are no pickle raise anything
+        if is_out_of_memory(error):
+            raise
         text = str(error)
         if "TorchScript" in text or "Unsupported global" in text:
             raise GemError(

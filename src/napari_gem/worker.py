@@ -29,7 +29,12 @@ import numpy as np
 from napari_gem.download import DownloadNeeded
 from napari_gem.image import check_image
 from napari_gem.interim import Watch
-from napari_gem.memory import NO_MEMORY, free_memory, is_out_of_memory
+from napari_gem.memory import (
+    NO_MEMORY,
+    NoMemoryError,
+    free_memory,
+    is_out_of_memory,
+)
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
 from napari_gem.records import from_json
 from napari_gem.scores import ScoreCache
@@ -504,6 +509,7 @@ class Worker:
 
         steps = self._session.steps(request)
         failed: Failed
+        short = False
         try:
             return run(steps, lambda progress: self._tell(request.run, progress))
         except Stopped:
@@ -512,7 +518,8 @@ class Worker:
             return NeedsDownload(request.run, error.card)
         except GemError as error:
             lost = isinstance(error, LostImageError)
-            return Failed(request.run, str(error), lost=lost)
+            failed = Failed(request.run, str(error), lost=lost)
+            short = isinstance(error, NoMemoryError)
         except Exception as error:  # noqa: BLE001 (told to the user; the worker goes on)
             failed = _failed(request, error)
             short = is_out_of_memory(error)

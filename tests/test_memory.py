@@ -1,0 +1,391 @@
+"""The memory does not suffice: at each point where it may happen.
+
+An error is raised where the memory would be taken. Each point either goes on with less,
+and says so once, or ends with a sentence and leaves nothing half-written.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+
+import napari_gem
+from napari_gem import cli, loading, patch_scores, refinement, segmenting
+from napari_gem.feature_cache import FeatureCache
+from napari_gem.large import segment_large
+from napari_gem.memory import NO_MEMORY, NoMemoryError, is_out_of_memory, places
+from napari_gem.models import load_model
+from napari_gem.pipeline import encode, segment
+from napari_gem.stored_array import RowWriter, StoredFeatures
+from napari_gem.text import embed_words
+from napari_gem.types import EncodeParameters, GemError, ScoreParameters
+from tests.tiny import write_tiny_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_gem.models import Model
+    from napari_gem.types import Features
+
+ERRORS = [
+    MemoryError(),
+    torch.OutOfMemoryError("CUDA out of memory."),
+    RuntimeError("MPS backend out of memory (...)"),
+    RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+]
+WORDS = ["cat", "a dog", "house"]
+ENCODE = EncodeParameters(tile=6, overlap=2)
+SCORE = ScoreParameters(
+    background=("sky", "soil"),
+    templates=("{}", "a {}."),
+    prototype_weight=0.4,
+    refinement=3,
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Model:
+    loaded = load_model(str(folder), device="cpu", precision="float32")
+    return replace(loaded, card=replace(loaded.card, encode=ENCODE, score=SCORE))
+
+
+@pytest.fixture(scope="module")
+def picture() -> np.ndarray:
+    random = np.random.default_rng(0)
+    return random.integers(0, 255, (131, 90, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def features(model: Model, picture: np.ndarray) -> Features:
+    return encode(picture, model)
+
+
+def fresh(model: Model) -> Model:
+    """Return the model with no text read so far."""
+    return replace(model, texts={})
+
+
+def failing(
+    real: Callable[..., Any], error: Exception, when: Callable[..., bool]
+) -> Callable[..., Any]:
+    """Raise an error whenever the arguments say so."""
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if when(*arguments, **options):
+            raise error
+        return real(*arguments, **options)
+
+    return call
+
+
+class Reader:
+    """A backbone that has memory for so many texts at a time."""
+
+    def __init__(self, backbone: Any, most: int, error: Exception) -> None:
+        self._backbone, self._most, self._error = backbone, most, error
+        self.asked: list[int] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backbone, name)
+
+    def encode_texts(self, texts: Any) -> torch.Tensor:
+        self.asked.append(len(texts))
+        if len(texts) > self._most:
+            raise self._error
+        found: torch.Tensor = self._backbone.encode_texts(texts)
+        return found
+
+
+def test_half_the_precision_comes_before_the_processor() -> None:
+    listed = [(place.device, place.precision) for place in places("cuda:1", "float32")]
+    assert listed == [
+        ("cuda:1", "float32"),
+        ("cuda:1", "float16"),
+        ("cpu", "float32"),
+        ("cpu", "bfloat16"),
+    ]
+    assert [place.told for place in places("cpu", "float32")] == ["", "in bfloat16"]
+    assert [place.device for place in places("mps", "float16")] == ["mps", "cpu", "cpu"]
+
+
+# Loading ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=str)
+def test_a_model_is_loaded_in_half_the_precision(
+    folder: Path,
+    picture: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    real, tried = loading._create, []
+
+    def create(card: Any, source: Any, precision: torch.dtype) -> Any:
+        tried.append(precision)
+        if precision == torch.float32:
+            raise error
+        return real(card, source, precision)
+
+    monkeypatch.setattr(loading, "_create", create)
+    short = load_model(str(folder), device="cpu", precision="float32")
+    assert tried == [torch.float32, torch.bfloat16]
+    assert (short.device, short.precision) == ("cpu", "bfloat16")
+    told = segment(encode(picture, short), WORDS, short)
+    assert [n for n in told.notices if "loaded in bfloat16" in n] == [short.notice]
+    assert told.recipe.precision == "bfloat16"
+
+
+def test_a_model_that_does_not_fit_the_gpu_goes_to_the_processor(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = torch.device("cuda:0")
+    real = torch.nn.Module.to
+
+    def to(module: Any, device: Any, *others: Any) -> Any:
+        if "cuda" in str(device):
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return real(module, device, *others)
+
+    monkeypatch.setattr(loading, "choose_device", lambda _: there)
+    monkeypatch.setattr(loading, "choose_precision", lambda *_: "float16")
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    short = load_model(str(folder), device="cuda:0")
+    assert (short.device, short.precision) == ("cpu", "float32")
+    assert "on the processor" in short.notice
+
+
+@pytest.mark.parametrize("error", ERRORS[:2], ids=str)
+@pytest.mark.parametrize("where", ["build_empty", "fill", "read_weights"])
+def test_a_model_that_fits_nowhere_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
+) -> None:
+    real = getattr(loading, where)
+    monkeypatch.setattr(loading, where, failing(real, error, lambda *_: True))
+    with pytest.raises(NoMemoryError, match="smaller model"):
+        load_model(str(folder), device="cpu")
+
+
+def test_a_damaged_file_is_no_lack_of_memory(tmp_path: Path) -> None:
+    folder = write_tiny_model(tmp_path / "tiny")
+    (weights,) = (p for p in folder.iterdir() if "open_clip_config" not in p.name)
+    weights.write_bytes(b"nothing")
+    with pytest.raises(GemError, match="damaged"):
+        load_model(str(folder))
+
+
+# Words -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=str)
+def test_texts_that_do_not_fit_together_are_halved(
+    model: Model, error: Exception
+) -> None:
+    templates = tuple(f"{{}} {number}" for number in range(5))
+    reader = Reader(model.backbone, 2, error)
+    found = embed_words(reader, WORDS, templates, {})
+    np.testing.assert_allclose(
+        found, embed_words(model.backbone, WORDS, templates, {}), atol=1e-5
+    )
+    assert reader.asked[0] == 15
+    assert all(count <= 2 for count in reader.asked[4:])
+
+
+def test_words_are_read_elsewhere_and_it_is_said_once(
+    model: Model, features: Features
+) -> None:
+    short = replace(fresh(model), backbone=Reader(model.backbone, 0, MemoryError()))
+    expected = segment(features, WORDS, fresh(model))
+    found = segment(features, WORDS, short)
+    assert sum("words were read in bfloat16" in n for n in found.notices) == 1
+    assert (found.labels == expected.labels).mean() > 0.95
+    # what is read is kept: the next run needs no other model, and says nothing
+    again = segment(features, WORDS, short)
+    assert not [n for n in again.notices if "memory" in n]
+
+
+def test_words_that_can_be_read_nowhere_are_told(
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short = replace(fresh(model), backbone=Reader(model.backbone, 0, MemoryError()))
+    real = segmenting.load_model_steps
+    steps = failing(real, MemoryError(), lambda *_, **__: True)
+    monkeypatch.setattr(segmenting, "load_model_steps", steps)
+    with pytest.raises(NoMemoryError, match="fewer classes"):
+        segment(features, WORDS, short)
+
+
+# Scores, edges and maps ------------------------------------------------------------
+
+
+def same_as(expected: Any, found: Any) -> None:
+    """Tell that less memory has changed nothing but rounding."""
+    assert (found.labels == expected.labels).mean() > 0.999
+    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=5e-3)
+
+
+def test_scores_that_do_not_fit_are_made_band_by_band(
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = segment(features, WORDS, model)
+    rows = features.array.shape[0]
+    monkeypatch.setattr("napari_gem.tiles.BAND_ROWS", 3)
+    real, asked = patch_scores.group_scores, []
+
+    def score(array: Any, *others: Any) -> Any:
+        asked.append(len(array))
+        if len(array) == rows:
+            raise MemoryError
+        return real(array, *others)
+
+    monkeypatch.setattr(patch_scores, "group_scores", score)
+    same_as(expected, segment(features, WORDS, model))
+    assert rows in asked
+    assert 3 in asked
+
+
+def test_a_strip_of_probabilities_that_does_not_fit_is_halved(
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = segment(features, WORDS, model)
+    asked: list[int] = []
+    real = patch_scores.softmax
+
+    def softmax(fine: Any, scale: float) -> Any:
+        asked.append(fine.shape[1])
+        if fine.ndim == 3 and fine.shape[2] == 90 and fine.shape[1] > 40:
+            raise MemoryError
+        return real(fine, scale)
+
+    monkeypatch.setattr(patch_scores, "softmax", softmax)
+    found = segment(features, WORDS, model)
+    assert (found.labels == expected.labels).all()
+    assert max(asked) > 40 > min(asked)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=str)
+def test_edges_are_found_in_smaller_parts(
+    model: Model,
+    features: Features,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    expected = segment(features, WORDS, model)
+    monkeypatch.setattr(refinement, "SMALLEST", 8)
+    real, asked = refinement.shifts, []
+
+    def shifts(seen: np.ndarray, rounds: int) -> Any:
+        asked.append(seen.shape[:2])
+        if seen.size > 60 * 60 * 3:
+            raise error
+        return real(seen, rounds)
+
+    monkeypatch.setattr(refinement, "shifts", shifts)
+    found = segment(features, WORDS, model)
+    assert (found.labels == expected.labels).all()
+    assert asked[0] == (131, 90)
+    assert min(asked) < (60, 60)
+
+
+def test_without_room_for_all_edges_they_are_found_in_bands(
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = segment(features, WORDS, model)
+    real = np.empty
+
+    def empty(shape: Any, *others: Any, **options: Any) -> Any:
+        if shape == (2, 131, 90):
+            raise MemoryError
+        return real(shape, *others, **options)
+
+    monkeypatch.setattr(refinement.np, "empty", empty)
+    found = segment(features, WORDS, model)
+    assert (found.labels == expected.labels).all()
+
+
+SHORT_OF = {
+    "maps": ("napari_gem.segmenting.largest", MemoryError()),
+    "edges": (
+        "napari_gem.refinement.shifts",
+        RuntimeError("DefaultCPUAllocator: not enough memory"),
+    ),
+    "small regions": ("napari_gem.segmenting.remove_small", MemoryError()),
+}
+
+
+@pytest.mark.parametrize("what", SHORT_OF)
+def test_what_fits_in_no_way_is_told(
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    name, error = SHORT_OF[what]
+    monkeypatch.setattr(name, failing(len, error, lambda *_, **__: True))
+    with pytest.raises(NoMemoryError, match="The memory does not suffice") as told:
+        segment(features, WORDS, model)
+    assert is_out_of_memory(told.value.__cause__)
+
+
+def test_other_errors_stay_what_they_are(
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = failing(len, RuntimeError("shapes differ"), lambda *_, **__: True)
+    monkeypatch.setattr("napari_gem.segmenting.remove_small", wrong)
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        segment(features, WORDS, model)
+
+
+# Results on disk -------------------------------------------------------------------
+
+ON_DISK = {
+    "reading features": (StoredFeatures, "__getitem__"),
+    "writing": (RowWriter, "write"),
+    "the last rows": (RowWriter, "close"),
+}
+
+
+@pytest.mark.parametrize("what", ON_DISK)
+def test_nothing_half_written_is_left(
+    tmp_path: Path,
+    model: Model,
+    picture: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    what: str,
+) -> None:
+    out, cache = tmp_path / "out", FeatureCache(tmp_path / "cache")
+    napari_gem.segment_large(picture, "tree", tmp_path / "first", model, cache=cache)
+    owner, name = ON_DISK[what]
+    failed = failing(getattr(owner, name), MemoryError(), lambda *_: True)
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, failed)
+        with pytest.raises(NoMemoryError, match="The memory does not suffice"):
+            segment_large(picture, WORDS, out, model, cache=cache)
+    assert not out.exists() or not list(out.iterdir())
+    stored = segment_large(picture, WORDS, out, model, cache=cache)
+    assert Path(stored.labels).is_dir()
+
+
+def test_the_command_line_says_what_to_do(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from skimage.io import imsave
+
+    imsave(tmp_path / "a.png", np.zeros((40, 40, 3), np.uint8), check_contrast=False)
+    monkeypatch.setattr(
+        "napari_gem.export.save", failing(len, MemoryError(), lambda *_: True)
+    )
+    arguments = ["napari-gem", "segment", str(tmp_path / "a.png"), "-p", "cell"]
+    monkeypatch.setattr("sys.argv", [*arguments, "-o", str(tmp_path / "out")])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    assert NO_MEMORY in capsys.readouterr().err
