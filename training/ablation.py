@@ -32,6 +32,7 @@ from napari_gem._version import __version__
 from napari_gem.models import Model
 from napari_gem.scores import ScoreCache
 from napari_gem.types import EncodeParameters, GemParameters, ScoreParameters
+from training.context import CONTEXT
 from training.counts import (
     FIGURES,
     SMALLER_IS_BETTER,
@@ -229,7 +230,7 @@ def _model(name: str) -> Model:
 def _count(name: str, asked: Asked, settings: Sequence[Setting]) -> list[Counts]:
     """Count a scene for settings that all encode it alike."""
     model = _model(name)
-    extra = {**EXTRAS, **INSTEAD}[settings[0].extra]
+    extra = {**EXTRAS, **INSTEAD, **CONTEXT}[settings[0].extra]
     features = extra.features(model, asked.scene, settings[0].encode)
     kept = ScoreCache()
     return [count_scene(model, features, asked, s.score, kept, extra) for s in settings]

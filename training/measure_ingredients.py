@@ -8,6 +8,7 @@ over the first line of the part, with 95 % intervals over draws of scenes. Parts
 - shipped: one change of what the embedded model is shipped with.
 - left-out: what was tried beside that and left out (`training.left_out`).
 - pixels: what was tried in the place of refinement.
+- context: what may tell a tile of the others (`training.context`).
 - there: as GEM, where only the classes of the scene are asked for.
 
 ``--part`` and ``--name`` print some of them.
@@ -23,6 +24,7 @@ from pathlib import Path
 
 from napari_gem.models import Model
 from training.ablation import VALIDATION, Bench, Scenes, Setting, gather, plain_gem
+from training.context import CONTEXT, TILES
 from training.counts import FIGURES, draw_scenes, figures, interval
 from training.evaluate import load_run
 from training.left_out import EXTRAS, INSTEAD
@@ -94,6 +96,11 @@ def parts(model: Model) -> dict[str, dict[str, Setting]]:
             "as shipped, refinement 0": coarse,
             "refinement 10": shipped,
             **{name: replace(coarse, extra=name) for name in INSTEAD},
+        },
+        "context": {
+            "as shipped": shipped,
+            **{name: shipped.but(**change) for name, change in TILES.items()},
+            **{name: replace(shipped, extra=name) for name in CONTEXT},
         },
         "there": {"GEM": gem, **{name: by_gem[name] for name in THERE}},
     }
