@@ -26,8 +26,10 @@ from napari_gem.catalogue import (
     make_card,
     open_clip_architectures,
     own_errors,
+    patch_size,
     remote_files,
 )
+from napari_gem.models import find_model
 from napari_gem.own_models import add_own, forget_own, own_path, read_own
 from napari_gem.types import (
     EncodeParameters,
@@ -37,6 +39,7 @@ from napari_gem.types import (
     ScoreParameters,
 )
 from tests.backbones import full_size
+from tests.tiny import PATCH, write_tiny_model
 
 CATALOGUE = tomllib.loads(
     (Path(napari_gem.__file__).parent / "models.toml").read_text(encoding="utf-8")
@@ -168,8 +171,19 @@ def test_a_model_is_built_from_what_the_catalogue_says(card: ModelCard) -> None:
     assert configuration(card) == full_size.config(card.architecture)
     found = built(card.architecture, card.encode.gem)
     assert found == full_size.SHAPES[card.architecture]
+    assert patch_size(card) == found[0]
     size = weights_size(card.architecture)
     assert size is None or card.size == pytest.approx(size, rel=0.01)
+
+
+def test_patches_of_models_outside_the_catalogue(tmp_path: Path) -> None:
+    assert patch_size(find_model("embedded")) == 8
+    assert patch_size(find_model("ViT-L-14/laion2b_s32b_b82k")) == 14
+    tiny = find_model(str(write_tiny_model(tmp_path / "tiny")))
+    assert patch_size(tiny) == PATCH
+    (tmp_path / "tiny" / "open_clip_config.json").write_text("{}")
+    assert patch_size(tiny) is None
+    assert patch_size(find_model("hf-hub:nobody/unknown")) is None
 
 
 # --- the user's own models

@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_gem import download as downloads
 from napari_gem.download import Files, HubFiles
 from napari_gem.own_models import own_path, read_own
@@ -33,6 +35,8 @@ DOMAINS = (
 """In the order in which lists show them; a user's own ones follow."""
 
 PACKAGE = Path(__file__).parent
+_PATCH = re.compile(r"patch(\d+)")
+"""How timm names the patches of a tower."""
 _LARGE = re.compile(r"(vit|pe-core|eva0\d)[-_](so400m|l|h|g|bigg|e)[-_]", re.IGNORECASE)
 
 
@@ -191,6 +195,34 @@ def _cached_configuration(card: ModelCard) -> dict[str, Any]:
         return {}
     found = downloads.find_cached(repository, [[downloads.CONFIG]])
     return downloads.read_config(found[0]) if found else {}
+
+
+def patch_size(card: ModelCard) -> int | None:
+    """Tell the side of a model's patches in pixels.
+
+    Returns
+    -------
+    int or None
+        As the configuration says; None while that is not on this computer.
+    """
+    try:
+        config = configuration(card) or _own_configuration(card)
+    except GemError:  # loading it tells
+        return None
+    tower = config.get("vision_cfg", {})
+    stated = tower.get("patch_size")
+    named = _PATCH.search(str(tower.get("timm_model_name") or ""))
+    size = named[1] if named else np.max(stated) if stated else None
+    return None if size is None else int(size)
+
+
+def _own_configuration(card: ModelCard) -> dict[str, Any]:
+    """Read what lies beside the weights of a model without an architecture."""
+    kind, _, place = card.weights.partition(":")
+    if kind in ("package", "folder"):
+        folder = PACKAGE / place  # which is the place alone if that is absolute
+        return downloads.read_config(folder / downloads.CONFIG)
+    return _cached_configuration(card)
 
 
 def activation_of(architecture: str) -> str:

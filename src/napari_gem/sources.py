@@ -19,6 +19,7 @@ from napari_gem.files import (
     is_color,
     pixel_size_of,
 )
+from napari_gem.levels import coarsest_that_shows, factor_of
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ class Source:
 
     def factor(self, level: int) -> float:
         """Pixels of the finest level for one pixel of a level."""
-        finest, coarse = self.levels[0].shape, self.levels[level].shape
-        return math.sqrt(finest[0] * finest[1] / (coarse[0] * coarse[1]))
+        return factor_of(self.levels[0].shape, self.levels[level].shape)
 
     def choose(self, wanted: float | None) -> int:
         """Choose the coarsest level that still shows a detail.
@@ -75,8 +75,9 @@ class Source:
             Pixels of the finest level for one pixel that is looked at; None takes the
             finest level.
         """
-        fine = [i for i in range(len(self.levels)) if self.factor(i) <= (wanted or 1)]
-        return max(fine, default=0)
+        if wanted is None:
+            return 0
+        return coarsest_that_shows(wanted, [level.shape for level in self.levels])
 
     def place(self, region: Region, level: int) -> Region:
         """Turn a region of the finest level to one of another level."""

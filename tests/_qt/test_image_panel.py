@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 from napari_gem import layers
 from napari_gem._qt import channel_choice, image_panel
 from napari_gem._qt.detail_choice import STEPS, DetailChoice, nearest_step
-from napari_gem._qt.image_panel import ImagePanel
+from napari_gem._qt.image_panel import ImagePanel, Suggested
 from napari_gem._qt.patch_hint import NAME
 from napari_gem._qt.region_choice import ALL, RANGE, SHAPE, VISIBLE, WHOLE
 from napari_gem.types import GemError, Region
@@ -158,7 +158,7 @@ def test_changes_that_need_a_new_encoding_are_told_once_they_rest(
     assert told_by(lambda: setattr(stack, "name", "other")) == 0
     assert told_by(lambda: setattr(stack, "translate", (0, 5, 5))) == 0
     assert told_by(lambda: setattr(viewer.scene.camera, "zoom", 3)) == 0
-    assert told_by(lambda: panel.set_model_patch(16.0)) == 0
+    assert told_by(lambda: panel.set_model(Suggested(16, 16.0))) == 0
 
 
 def test_other_layers_are_not_listened_to(viewer, make_panel, qtbot):
@@ -399,7 +399,7 @@ def test_the_size_of_a_patch_has_the_layers_unit(viewer, make_panel, qtbot):
         RNG.random((20, 30)), scale=(0.25, 0.25), units=("um", "um")
     )
     panel = make_panel(viewer)
-    panel.set_model_patch(16)
+    panel.set_model(Suggested(16, 16))
     assert panel.detail_choice.value.text() == "16 px per patch · 4 µm · default"
     layer.scale = (0.25, 0.5)
     rest(panel, qtbot)
@@ -417,7 +417,7 @@ def test_the_size_of_a_patch_is_drawn_and_goes_again(make_napari_viewer, qtbot):
     viewer.add_image(np.zeros((100, 100)), scale=(2, 2))
     panel = ImagePanel(viewer)
     viewer.window.add_dock_widget(panel)
-    panel.set_model_patch(16)
+    panel.set_model(Suggested(16, 16))
     viewer.scene.camera.zoom = 3
     qtbot.wait(50)
     before = viewer.screenshot(flash=False)
@@ -575,7 +575,7 @@ def test_the_panel_fits_a_narrow_dock_and_says_what_is_what(viewer, make_panel, 
     )
     viewer.add_shapes(name="a long name of shapes " * 4)
     panel = make_panel(viewer)
-    panel.set_model_patch(16)
+    panel.set_model(Suggested(16, 16))
     panel.channel_choice.expand(animate=False)
     panel.channel_choice.axis.setCurrentIndex(1)
     panel.region_choice.choose(SHAPE)
@@ -595,3 +595,34 @@ def test_another_level_that_is_locked_is_another_image(viewer, make_panel, qtbot
     layer.locked_data_level = 1
     qtbot.waitUntil(lambda: bool(panel.changes))
     assert panel.read().shape == (32, 40)
+
+
+def test_the_detail_chooses_the_resolution_of_a_pyramid(viewer, make_panel, qtbot):
+    levels = [RNG.random((512 // 2**i, 640 // 2**i)) for i in range(4)]
+    viewer.add_image(levels, multiscale=True, scale=(0.5, 0.5), units=("um", "um"))
+    panel = make_panel(viewer)
+    panel.set_model(Suggested(8, 4))
+    rest(panel, qtbot)
+    text = panel.detail_choice.value.text
+    assert text() == "4 px per patch · 2 µm · in 512 x 640 px · default"
+    assert panel.detail_of(panel.read()) is None
+    panel.changes.clear()
+    panel.set_detail(32.0)
+    qtbot.waitUntil(lambda: bool(panel.changes))
+    image = panel.read()
+    assert image.shape == (128, 160)
+    assert panel.detail_of(image) == 8  # of its pixels
+    assert text() == "32 px per patch · 16 µm · in 128 x 160 px"
+    # with a model of larger patches a finer one is needed
+    panel.set_model(Suggested(16, 16))
+    assert panel.read().shape == (256, 320)
+    # the slider goes on to what the coarsest resolution shows
+    panel.detail_choice.slider.setValue(0)
+    assert panel.detail() == 64 * 8
+    assert panel.read().shape == (64, 80)
+    viewer.layers[0].locked_data_level = 0
+    rest(panel, qtbot)
+    assert text() == "512 px per patch · 256 µm · in 512 x 640 px"
+    viewer.add_image(RNG.random((20, 30)))
+    rest(panel, qtbot)
+    assert panel.detail_choice.slider.maximum() == len(STEPS) - 1

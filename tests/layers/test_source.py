@@ -14,6 +14,7 @@ from napari.layers import Image, Labels, Layer
 
 from napari_gem import layers
 from napari_gem.image import channel_colors, render
+from napari_gem.layers import source
 from napari_gem.protocol import save_array
 from napari_gem.types import Appearance, GemError
 from tests.layers.test_layers import results_of
@@ -350,11 +351,47 @@ def test_the_level_that_the_user_locked_is_taken():
     image = layers.read_layer(layer, viewer.dims)
     assert image.shape == (40, 50)
     assert np.array_equal(image.geometry.transform["scale"], (4, 4))
-    assert "Lock" in image.notice
+    assert "lock" in image.notice
     small = layers.read_layer(layer, viewer.dims, largest=20 * 25)
     assert small.shape == (20, 25)
     layer.locked_data_level = None
     assert layers.read_layer(layer, viewer.dims).shape == (80, 100)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "height"),
+    [(0.3, 81), (1.0, 81), (2.0, 40), (3.9, 40), (4.0, 20), (99, 10)],
+)
+def test_the_coarsest_level_that_shows_the_detail_is_taken(monkeypatch, wanted, height):
+    levels = [RNG.random((3, 81 // 2**i, 101 // 2**i)) for i in range(4)]
+    viewer = ViewerModel()
+    layer = viewer.add_image(levels, multiscale=True, scale=(1, 2, 2))
+    image = layers.read_layer(layer, viewer.dims, wanted=wanted)
+    assert image.shape[0] == height
+    assert image.factor == pytest.approx(81 / height, rel=0.02)
+    assert image.coarsest == pytest.approx(8, rel=0.05)
+    assert layers.slice_axes(layer, viewer.dims, wanted=wanted) == {0: 3}
+    (channels,) = (
+        layers.read_layers([layer], viewer.dims, channel_axis=0, wanted=wanted),
+    )
+    assert channels.shape == image.shape
+    # where the size decides if nothing is wanted, the wish goes first
+    monkeypatch.setattr(source, "LARGEST_LEVEL", 20 * 25)
+    assert layers.read_layer(layer, viewer.dims).shape == (20, 25)
+    assert layers.read_layer(layer, viewer.dims, wanted=wanted).shape[0] == height
+    layer.locked_data_level = 1
+    assert layers.read_layer(layer, viewer.dims, wanted=wanted).shape == (40, 50)
+
+
+def test_slices_are_those_of_the_level_that_is_taken():
+    levels = [RNG.random((8 // 2**i, 64 // 2**i, 64 // 2**i)) for i in range(3)]
+    viewer = ViewerModel()
+    layer = viewer.add_image(levels, multiscale=True)
+    viewer.dims.set_current_step(0, 6)
+    for wanted, count, shown in ((None, 8, 6), (2.0, 4, 3), (4.0, 2, 2)):
+        assert layers.slice_axes(layer, viewer.dims, wanted=wanted) == {0: count}
+        image = layers.read_layer(layer, viewer.dims, wanted=wanted)
+        assert image.position == {0: min(shown, count - 1)}
 
 
 @pytest.mark.parametrize("displayed", [(1, 2), (2, 0)])

@@ -16,10 +16,10 @@ from qtpy.QtWidgets import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 STEPS = (64.0, 48.0, 32.0, 24.0, 16.0, 12.0, 8.0, 6.0, 4.0, 3.0, 2.0)
-"""Image pixels per patch, coarse to fine."""
+"""Image pixels per patch, coarse to fine; pyramids have coarser ones before them."""
 
 USUAL = 16.0
 """Where the slider stands while the model's own patch is not known."""
@@ -46,6 +46,7 @@ class DetailChoice(QWidget):
         super().__init__(parent)
         self._detail: float | None = None
         self._model_patch = 0.0
+        self._steps: tuple[float, ...] = STEPS
         self._extent: Callable[[float], str] = lambda _patch: ""
         self._linger = QTimer(self, singleShot=True, interval=LINGER)
         self.slider = QSlider(Qt.Orientation.Horizontal)
@@ -91,9 +92,18 @@ class DetailChoice(QWidget):
         self._model_patch = patch
         self._show()
 
-    def set_extent(self, extent: Callable[[float], str]) -> None:
-        """Give the function that tells the size of a patch in the layer's unit."""
+    def set_extent(self, extent: Callable[[float], str], coarsest: float = 1) -> None:
+        """Tell about the image.
+
+        Parameters
+        ----------
+        extent
+            Tells the size of a patch in the layer's unit, and the resolution used.
+        coarsest
+            Pixels of the image for one of its coarsest resolution.
+        """
         self._extent = extent
+        self._steps = steps_to(coarsest)
         self._show()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:  # noqa: N802 (Qt)
@@ -109,7 +119,7 @@ class DetailChoice(QWidget):
         return super().eventFilter(watched, event)
 
     def _on_slider(self, step: int) -> None:
-        self._take(STEPS[step])
+        self._take(self._steps[step])
         self.hinted.emit(self.patch())
         self._linger.start()
 
@@ -127,7 +137,8 @@ class DetailChoice(QWidget):
     def _show(self) -> None:
         patch = self.patch()
         self.slider.blockSignals(True)
-        self.slider.setValue(nearest_step(patch or USUAL))
+        self.slider.setRange(0, len(self._steps) - 1)
+        self.slider.setValue(nearest_step(patch or USUAL, self._steps))
         self.slider.blockSignals(False)
         self.reset_button.setEnabled(self._detail is not None)
         if not patch:
@@ -139,6 +150,15 @@ class DetailChoice(QWidget):
         self.value.setText(" · ".join(part for part in parts if part))
 
 
-def nearest_step(patch: float) -> int:
+def steps_to(coarsest: float) -> tuple[float, ...]:
+    """Give `STEPS`, and coarser ones for pixels of a pyramid's coarsest resolution."""
+    coarser: list[float] = []
+    while 2 ** (len(coarser) // 2) < coarsest:
+        doubled = 2 ** (len(coarser) // 2 + 1)
+        coarser += [STEPS[1] * doubled, STEPS[0] * doubled]
+    return (*reversed(coarser), *STEPS)
+
+
+def nearest_step(patch: float, steps: Sequence[float] = STEPS) -> int:
     """Find the step that is nearest by ratio."""
-    return min(range(len(STEPS)), key=lambda i: abs(math.log(STEPS[i] / patch)))
+    return min(range(len(steps)), key=lambda i: abs(math.log(steps[i] / patch)))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +42,22 @@ WAIT = 100
 """Milliseconds that a change must rest before it is told."""
 
 
+@dataclass(frozen=True)
+class Suggested:
+    """What a model suggests.
+
+    Attributes
+    ----------
+    patch_size
+        Side of its patches in pixels.
+    patch
+        Pixels of the image for a patch, as the model suggests; 0 if not known.
+    """
+
+    patch_size: float = 16.0
+    patch: float = 0.0
+
+
 class ImagePanel(QWidget):
     """Lets the user say what is segmented, and shows what the model sees of it.
 
@@ -66,6 +84,7 @@ class ImagePanel(QWidget):
         super().__init__(parent)
         self._viewer = viewer
         self._told = ""
+        self._model = Suggested()
         self._state: object = None
         self._detached = False
         self.image_choice = ImageChoice(viewer)
@@ -145,16 +164,27 @@ class ImagePanel(QWidget):
         return read_view_appearance(self.layers(), **self.channel_choice.choice())
 
     def detail(self) -> float | None:
-        """Image pixels per patch; None for what the model suggests."""
+        """Image pixels per patch, of a pyramid those of its finest resolution.
+
+        None for what the model suggests.
+        """
         return self.detail_choice.detail()
+
+    def detail_of(self, image: LayerImage) -> float | None:
+        """Turn `detail` to pixels of the resolution that is used."""
+        detail = self.detail()
+        return None if detail is None else detail / image.factor
 
     def set_detail(self, value: float | None) -> None:
         """Choose image pixels per patch; None takes what the model suggests."""
         self.detail_choice.set_detail(value)
 
-    def set_model_patch(self, patch: float) -> None:
-        """Tell the image pixels per patch that the model suggests; 0 if not known."""
-        self.detail_choice.set_model_patch(patch)
+    def set_model(self, suggested: Suggested) -> None:
+        """Tell what is known of the model: it decides the resolution of a pyramid."""
+        self._model = suggested
+        with self._telling():
+            self._show_suggested(None if self.layer() is None else self._read())
+        self._later()
 
     def show_slice(self, index: Sequence[int]) -> str:
         """Show a slice, and choose it alone.
@@ -175,11 +205,9 @@ class ImagePanel(QWidget):
         self._read()
         if not index:
             return ""
-        axes = slice_axes(layer, dims)
+        axes = self._slice_axes(None)
         if len(axes) > len(index):
-            axes = slice_axes(
-                layer, dims, channel_axis=self.channel_choice.channel_axis()
-            )
+            axes = self._slice_axes(self.channel_choice.channel_axis())
         inside = len(axes) == len(index) and all(
             0 <= number < length
             for number, length in zip(index, axes.values(), strict=True)
@@ -274,8 +302,22 @@ class ImagePanel(QWidget):
             self._viewer.dims,
             **self.channel_choice.choice(),
             position=position,
+            wanted=self._wanted(),
             largest=largest,
         )
+
+    def _slice_axes(self, channel_axis: int | None) -> dict[int, int]:
+        return slice_axes(
+            self.layer(),
+            self._viewer.dims,
+            channel_axis=channel_axis,
+            wanted=self._wanted(),
+        )
+
+    def _wanted(self) -> float | None:
+        """Pixels of the finest resolution for one that the model looks at."""
+        detail = self.detail()
+        return None if detail is None else detail / self._model.patch_size
 
     # --- what happens
 
@@ -322,6 +364,7 @@ class ImagePanel(QWidget):
             return
         with self._telling():
             layer, image = self.layer(), self._read()
+            patch /= image.factor
             size = patch_in_view(layer, image, self._viewer.dims, patch)
             self._hint.show(*size)
 
@@ -348,13 +391,13 @@ class ImagePanel(QWidget):
         layer = self.layer()
         if layer is None:
             self._show_slices()
-            self.detail_choice.set_extent(lambda _patch: "")
+            self._show_suggested(None)
             self.preview.set_region(None)
             return None
         try:
             self._show_slices()
             image = self._read()
-            self.detail_choice.set_extent(lambda patch: extent_text(image, patch))
+            self._show_suggested(image)
             region = self.region_choice.region(layer, image)
             positions = self.slice_choice.positions(image.position)
         except GemError as error:
@@ -374,12 +417,21 @@ class ImagePanel(QWidget):
             self.detail(),
         )
 
+    def _show_suggested(self, image: LayerImage | None) -> None:
+        """Tell the size of a patch, and what the model suggests."""
+        if image is None:
+            self.detail_choice.set_model_patch(self._model.patch)
+            self.detail_choice.set_extent(lambda _patch: "")
+            return
+        self.detail_choice.set_model_patch(self._model.patch * image.factor)
+        extent = partial(extent_text, image)
+        self.detail_choice.set_extent(extent, image.coarsest)
+
     def _show_slices(self) -> None:
         """Offer the slices that the layer has now."""
         layer, axes = self.layer(), {}
         if layer is not None:
-            channel_axis = self.channel_choice.channel_axis()
-            axes = slice_axes(layer, self._viewer.dims, channel_axis=channel_axis)
+            axes = self._slice_axes(self.channel_choice.channel_axis())
         names = {axis: str(layer.axis_labels[axis]) for axis in axes}
         self.slice_choice.set_axes(axes, names)
         for part in (self.slice_choice, self._slices_label):
@@ -431,7 +483,23 @@ class ImagePanel(QWidget):
 
 
 def extent_text(image: LayerImage, patch: float) -> str:
-    """Size of a patch in the layer's unit; empty if it has none."""
+    """Size of a patch in the layer's unit, and the resolution of a pyramid.
+
+    Parameters
+    ----------
+    image
+        As it is read.
+    patch
+        Side of a patch in pixels of the finest resolution.
+    """
+    size = _size_text(image, patch / image.factor)
+    if image.coarsest <= 1:
+        return size
+    used = f"in {image.shape[0]} x {image.shape[1]} px"
+    return f"{size} · {used}" if size else used
+
+
+def _size_text(image: LayerImage, patch: float) -> str:
     axes = image.geometry.displayed
     units = [f"{image.geometry.transform['units'][axis]:~P}" for axis in axes]
     if any(unit in ("", "px", "pixel") for unit in units):

@@ -143,9 +143,12 @@ def _different(one: Any, other: Any) -> list[str]:
 
 def _show_detail(panel: ImagePanel, recipe: Recipe, card: ModelCard) -> str:
     """Set a patch that is as large in the world as the recipe's."""
-    larger = enlargement(recipe, *panel.read().pixel_size)
+    panel.set_detail(None)
+    image = panel.read()
+    larger = enlargement(recipe, *image.pixel_size)
     usual = recipe.encode.zoom == card.encode.zoom and larger == 1
-    panel.set_detail(None if usual else recipe.patch * larger or None)
+    if not usual:
+        panel.set_detail(recipe.patch * larger * image.factor or None)
     if usual or recipe.patch:
         return ""
     return "The recipe is of an earlier version and does not tell its detail."

@@ -33,7 +33,7 @@ from napari_gem._qt.device_choice import DeviceChoice
 from napari_gem._qt.example_bar import ExampleBar
 from napari_gem._qt.example_link import ExampleLink
 from napari_gem._qt.extras import Extras, merge_targets
-from napari_gem._qt.image_panel import ImagePanel
+from napari_gem._qt.image_panel import ImagePanel, Suggested
 from napari_gem._qt.keys import KeyBindings
 from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import NamedModel, download_box
@@ -56,6 +56,7 @@ from napari_gem._qt.settings import (
     save_last,
 )
 from napari_gem._qt.status import StatusProbe
+from napari_gem.catalogue import patch_size
 from napari_gem.layers import KEY
 from napari_gem.layers.fill import named_ids
 from napari_gem.models import find_model
@@ -163,16 +164,17 @@ class GemWidget(QWidget):
             background=_first(self.prompt_table.background(), card.score.background),
             templates=_first(self.prompt_table.templates(), card.score.templates),
         )
+        image = self.image_panel.read()
         return Ask(
             layers=tuple(self.image_panel.layers()),
-            image=self.image_panel.read(),
+            image=image,
             prompts=self.prompt_table.prompts(),
             model=named.model,
             architecture=named.architecture,
             device=settings.device if device == "auto" else device,
             precision=self.advanced_panel.precision() or settings.precision,
             encode=self.advanced_panel.encode(card.encode),
-            detail=self.image_panel.detail(),
+            detail=self.image_panel.detail_of(image),
             region=self.image_panel.region(),
             score=self.advanced_panel.score(score),
             label=self.advanced_panel.label(),
@@ -374,7 +376,11 @@ class GemWidget(QWidget):
     def _show_card(self, card: ModelCard) -> None:
         self.advanced_panel.set_card(card)
         self._show_background(card)
-        self.image_panel.set_model_patch(0)
+        self._show_patch(card, patch_size(card) or 0)
+
+    def _show_patch(self, card: ModelCard, side: int) -> None:
+        known = Suggested(side, side / card.encode.zoom) if side else Suggested()
+        self.image_panel.set_model(known)
 
     def _show_background(self, card: ModelCard) -> None:
         suggested = self.advanced_panel.suggested(card)
@@ -391,8 +397,10 @@ class GemWidget(QWidget):
         self.prompt_table.show_shares(dict(zip(ids, event.shares, strict=True)))
         pairs = zip(ids, recipe.prompts, strict=True)
         self.prompt_table.show_absent({i for i, p in pairs if p.name in event.absent})
-        if self.image_panel.detail() is None:
-            self.image_panel.set_model_patch(event.patch)
+        with suppress(GemError):  # another model was chosen, which Run tells about
+            card = self.card()
+            if recipe.model == card.id and not patch_size(card):
+                self._show_patch(card, round(event.patch * recipe.encode.zoom))
         layer = self.image_panel.layer()
         source = getattr(getattr(layer, "source", None), "path", None)
         image = Path(source) if source else ""

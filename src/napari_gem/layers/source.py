@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.levels import coarsest_that_shows, factor_of
 from napari_gem.types import Appearance, GemError
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 LARGEST_LEVEL = 8192 * 8192
 """Pixels: of a multiscale image the finest level with at most as many is taken, unless
-the user locked one in the layer controls."""
+the user locked one in the layer controls or chose a detail."""
 
 LARGEST_HELD = 1 << 24
 """Pixels: results of larger images are on disk, and read where they are shown."""
@@ -120,6 +121,8 @@ class LayerImage:
         Position along each axis that is neither on the screen nor holds channels.
     notice
         A sentence for the user; empty if there is nothing to say.
+    coarsest
+        Pixels of the finest level, along a side, for one pixel of the coarsest.
     """
 
     planes: tuple[Plane, ...]
@@ -131,6 +134,7 @@ class LayerImage:
     factors: tuple[float, ...]
     position: Mapping[int, int]
     notice: str = ""
+    coarsest: float = 1.0
 
     @property
     def plane(self) -> tuple[int, ...]:
@@ -162,6 +166,12 @@ class LayerImage:
         ):
             return None
         return tuple(part for part in hidden if isinstance(part, int))
+
+    @property
+    def factor(self) -> float:
+        """Pixels of the finest level, along a side, for one pixel of the plane."""
+        down, right = self.geometry.displayed
+        return factor_of((self.whole[down], self.whole[right]), self.shape)
 
     @property
     def is_large(self) -> bool:
@@ -239,6 +249,7 @@ def read_layer(
     dims: Any,
     *,
     position: Mapping[int, int] | None = None,
+    wanted: float | None = None,
     largest: int | None = None,
 ) -> LayerImage:
     """Say which plane of an image layer is shown and how.
@@ -252,9 +263,12 @@ def read_layer(
         ``margin_right`` and ``units`` are read.
     position
         Slices to take instead of those that are shown, as in `LayerImage.position`.
+    wanted
+        Pixels of the finest level for one pixel that is looked at: of a multiscale
+        image the coarsest level that shows it is taken. None takes the finest one of
+        at most `LARGEST_LEVEL`. A level that the user locked comes before both.
     largest
-        Pixels: of a multiscale image the finest level with at most as many is taken;
-        None takes the level that the user locked, else that of `LARGEST_LEVEL`.
+        Pixels: the finest level with at most as many is taken, whatever is wanted.
 
     Returns
     -------
@@ -276,7 +290,7 @@ def read_layer(
     order = layer_axes(dims.order, axes)
     down, right = order[-2:]
     shapes = level_shapes(layer, axes)
-    level = _choose_level(layer, shapes, (down, right), largest)
+    level = _choose_level(layer, shapes, (down, right), wanted, largest)
     factors = tuple(float(f) for f in np.divide(shapes[0], shapes[level]))
     asked = {axis: number * factors[axis] for axis, number in (position or {}).items()}
     ranges = _shown_ranges(layer, dims, order[:-2], shapes[0], asked)
@@ -299,11 +313,16 @@ def read_layer(
         factors=factors,
         position=found,
         notice=_level_notice(level, shape),
+        coarsest=factor_of(*((s[down], s[right]) for s in (shapes[0], shapes[-1]))),
     )
 
 
 def slice_axes(
-    layer: Any, dims: Any, *, channel_axis: int | None = None
+    layer: Any,
+    dims: Any,
+    *,
+    channel_axis: int | None = None,
+    wanted: float | None = None,
 ) -> dict[int, int]:
     """Tell the axes of a layer that are not on the screen, and their slices.
 
@@ -315,6 +334,8 @@ def slice_axes(
         The viewer's ``dims``.
     channel_axis
         An axis that holds channels; it is left out.
+    wanted
+        As of `read_layer`.
 
     Returns
     -------
@@ -324,7 +345,7 @@ def slice_axes(
     axes = len(layer.scale)
     order = layer_axes(dims.order, axes)
     shapes = level_shapes(layer, axes)
-    level = _choose_level(layer, shapes, order[-2:])
+    level = _choose_level(layer, shapes, order[-2:], wanted)
     hidden = sorted(order[:-2])
     return {axis: shapes[level][axis] for axis in hidden if axis != channel_axis}
 
@@ -392,14 +413,18 @@ def _choose_level(
     layer: Any,
     shapes: Sequence[tuple[int, ...]],
     displayed: Sequence[int],
+    wanted: float | None = None,
     largest: int | None = None,
 ) -> int:
     locked = getattr(layer, "locked_data_level", None)
     if locked is not None and largest is None:
         return int(locked)
     down, right = displayed
-    for level, shape in enumerate(shapes):
-        if shape[down] * shape[right] <= (largest or LARGEST_LEVEL):
+    sides = [(shape[down], shape[right]) for shape in shapes]
+    if wanted is not None and largest is None:
+        return coarsest_that_shows(wanted, sides)
+    for level, (height, width) in enumerate(sides):
+        if height * width <= (largest or LARGEST_LEVEL):
             return level
     return len(shapes) - 1
 
@@ -409,7 +434,8 @@ def _level_notice(level: int, shape: tuple[int, int]) -> str:
         return ""
     return (
         f"The image has several resolutions; the one of {shape[0]} x {shape[1]} "
-        "pixels is used. Lock another one in the layer controls to take that."
+        "pixels is used. Another one is used for another detail, or if you lock it in "
+        "the layer controls."
     )
 
 

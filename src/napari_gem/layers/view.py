@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from napari_gem.layers.source import (
 from napari_gem.types import Appearance, GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -40,6 +41,7 @@ def read_layers(
     colors: Sequence[Color] = (),
     limits: Sequence[Limits] = (),
     position: Mapping[int, int] | None = None,
+    wanted: float | None = None,
     largest: int | None = None,
 ) -> LayerImage:
     """Say what is shown of one or several image layers, or of an axis of channels.
@@ -60,7 +62,7 @@ def read_layers(
         Colour of each of them; empty takes `channel_colors`.
     limits
         Contrast limits of each of them; empty takes those of the layer.
-    position, largest
+    position, wanted, largest
         As in `read_layer`.
 
     Returns
@@ -74,16 +76,12 @@ def read_layers(
         As `read_layer`, or if the layers or channels are no channels of one image.
     """
     _check_choice(layers, channel_axis)
+    read = partial(read_layer, dims=dims, wanted=wanted, largest=largest)
     if channel_axis is not None:
         chosen = _channels(layers[0], dims, channel_axis, channels)
-        image = _read_channels(
-            layers[0], dims, channel_axis, chosen, position or {}, largest
-        )
+        image = _read_channels(layers[0], read, channel_axis, chosen, position or {})
     else:
-        images = [
-            read_layer(layer, dims, position=position, largest=largest)
-            for layer in layers
-        ]
+        images = [read(layer, position=position) for layer in layers]
         if len(images) == 1:
             return images[0]
         chosen = ()
@@ -240,16 +238,12 @@ def _channels(
 
 def _read_channels(
     layer: Any,
-    dims: Any,
+    read: Callable[..., LayerImage],
     axis: int,
     channels: Sequence[int],
     position: Mapping[int, int],
-    largest: int | None,
 ) -> LayerImage:
-    images = [
-        read_layer(layer, dims, position={**position, axis: number}, largest=largest)
-        for number in channels
-    ]
+    images = [read(layer, position={**position, axis: n}) for n in channels]
     first = images[0]
     others = {a: number for a, number in first.position.items() if a != axis}
     factors = list(first.factors)
