@@ -221,6 +221,35 @@ def test_workers_without_memory_get_smaller_tiles(
         assert "the processor encoded the image" in notice
 
 
+def test_what_workers_have_no_memory_to_write_is_written_here(
+    cluster: Cluster, model: Model, scene: zarr.Array, tmp_path: Path
+) -> None:
+    def shorten() -> None:
+        from napari_gem import filling
+
+        def labels(*_: object) -> None:
+            raise MemoryError
+
+        filling.label_strips, filling.real = labels, filling.label_strips
+
+    def restore() -> None:
+        from napari_gem import filling
+
+        filling.label_strips = filling.real
+
+    features = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
+    prompts, found = parse_prompts(["cat", "dog"]), []
+    cluster._client.run(shorten)
+    try:
+        for filling in (FillOnCluster(cluster), fill_here):
+            out = tmp_path / str(len(found))
+            run(segment_large_steps(model, features, prompts, out, filling=filling))
+            found.append(zarr.open_group(out / "labels.zarr")["0"][:])
+    finally:
+        cluster._client.run(restore)
+    np.testing.assert_array_equal(*found)
+
+
 def test_a_client_that_was_gone_goes_on(
     cluster: Cluster,
     processes: Processes,

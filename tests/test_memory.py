@@ -6,6 +6,7 @@ and says so once, or ends with a sentence and leaves nothing half-written.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,49 @@ import numpy as np
 import pytest
 import torch
 
-import napari_gem
-from napari_gem import cli, loading, patch_scores, refinement, segmenting
+from napari_gem import (
+    batches,
+    blending,
+    cli,
+    feature_cache,
+    large,
+    loading,
+    patch_scores,
+    reading,
+    refinement,
+    scheduling,
+    scores,
+    segmenting,
+    stored_array,
+    zarr_results,
+)
 from napari_gem.feature_cache import FeatureCache
 from napari_gem.large import segment_large
-from napari_gem.memory import NO_MEMORY, NoMemoryError, is_out_of_memory, places
+from napari_gem.memory import (
+    NO_MEMORY,
+    NoMemoryError,
+    Portion,
+    is_out_of_memory,
+    places,
+)
 from napari_gem.models import load_model
 from napari_gem.pipeline import encode, segment
+from napari_gem.postprocess import small
+from napari_gem.protocol import save_array
 from napari_gem.stored_array import RowWriter, StoredFeatures
 from napari_gem.text import embed_words
-from napari_gem.types import EncodeParameters, GemError, ScoreParameters
+from napari_gem.types import (
+    Appearance,
+    EncodeParameters,
+    Failed,
+    Finished,
+    GemError,
+    LabelParameters,
+    Prompt,
+    Request,
+    ScoreParameters,
+)
+from napari_gem.worker import Worker
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -37,6 +71,7 @@ ERRORS = [
     torch.OutOfMemoryError("CUDA out of memory."),
     RuntimeError("MPS backend out of memory (...)"),
     RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    OSError(errno.ENOMEM, "Cannot allocate memory"),
 ]
 WORDS = ["cat", "a dog", "house"]
 ENCODE = EncodeParameters(tile=6, overlap=2)
@@ -116,6 +151,35 @@ def test_half_the_precision_comes_before_the_processor() -> None:
     ]
     assert [place.told for place in places("cpu", "float32")] == ["", "in bfloat16"]
     assert [place.device for place in places("mps", "float16")] == ["mps", "cpu", "cpu"]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=str)
+def test_a_portion_that_does_not_fit_is_halved(error: Exception) -> None:
+    asked: list[slice] = []
+
+    def work(some: slice) -> int:
+        asked.append(some)
+        if some.stop - some.start > 3:
+            raise error
+        return some.stop
+
+    portion = Portion(8)
+    done = list(portion.over(slice(1, 12), work))
+    expected = [slice(at, min(at + 2, 12)) for at in range(1, 12, 2)]
+    assert done == [(some, some.stop) for some in expected]
+    assert asked[:3] == [slice(1, 9), slice(1, 5), slice(1, 3)]
+    assert portion.size == 2
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("shapes differ"), OSError(5, "disk")], ids=str
+)
+def test_a_portion_of_one_or_another_error_ends_it(error: Exception) -> None:
+    def fail(_: slice) -> None:
+        raise error
+
+    with pytest.raises(type(error)):
+        list(Portion(4).over(slice(0, 9), fail))
 
 
 # Loading ---------------------------------------------------------------------------
@@ -253,6 +317,38 @@ def test_scores_that_do_not_fit_are_made_band_by_band(
     assert 3 in asked
 
 
+@pytest.mark.parametrize("call", ["group_scores", "join"])
+def test_a_band_of_scores_that_does_not_fit_is_halved(
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    expected = segment(features, WORDS, model)
+    real, done = getattr(patch_scores, call), []
+
+    def made(*arguments: Any) -> Any:
+        array = arguments[call == "join"]
+        if len(array) > 3:
+            raise MemoryError
+        done.append(len(array))
+        return real(*arguments)
+
+    monkeypatch.setattr(patch_scores, call, made)
+    same_as(expected, segment(features, WORDS, model))
+    assert max(done) in (2, 3)
+
+
+def test_small_regions_that_do_not_fit_are_found_in_bands(
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    label = LabelParameters(minimum_size=30)
+    expected = segment(features, WORDS, model, label=label)
+    assert (segment(features, WORDS, model).labels != expected.labels).any()
+    monkeypatch.setattr(small, "BAND", 32)
+    short = failing(small.ndimage.label, MemoryError(), lambda mask: len(mask) > 32)
+    monkeypatch.setattr(small.ndimage, "label", short)
+    found = segment(features, WORDS, model, label=label)
+    np.testing.assert_array_equal(found.labels, expected.labels)
+
+
 def test_a_strip_of_probabilities_that_does_not_fit_is_halved(
     model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,16 +438,108 @@ def test_other_errors_stay_what_they_are(
         segment(features, WORDS, model)
 
 
+# Features ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("error", ERRORS[:3:2], ids=str)
+@pytest.mark.parametrize(
+    "where",
+    [(blending.Blending, "add"), (feature_cache._Sink, "write")],
+    ids=["blending", "storing"],
+)
+def test_tiles_that_cannot_be_joined_are_halved(
+    tmp_path: Path,
+    model: Model,
+    picture: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    where: tuple[Any, str],
+    error: Exception,
+) -> None:
+    seen: list[int] = []
+
+    def second(*_: object) -> bool:
+        seen.append(1)
+        return len(seen) == 2
+
+    cache, used = FeatureCache(tmp_path), replace(ENCODE, tile=16)
+    with monkeypatch.context() as patch:
+        patch.setattr(*where, failing(getattr(*where), error, second))
+        features = encode(picture, model, parameters=used, cache=cache)
+    assert len(seen) > 2
+    assert features.parameters.tile == 8
+    assert len([n for n in features.notices if "tiles of 8 patches" in n]) == 1
+    plain = encode(picture, model, parameters=features.parameters)
+    np.testing.assert_array_equal(features.array, plain.array)
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_features_that_do_not_fit_stay_on_disk(
+    tmp_path: Path,
+    model: Model,
+    features: Features,
+    picture: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def whole(_: object, index: object) -> bool:
+        return index == slice(None)
+
+    short = failing(StoredFeatures.__getitem__, MemoryError(), whole)
+    monkeypatch.setattr(StoredFeatures, "__getitem__", short)
+    found = encode(picture, model, cache=FeatureCache(tmp_path))
+    assert isinstance(found.array, StoredFeatures)
+    same_as(segment(features, WORDS, model), segment(found, WORDS, model))
+
+
+@pytest.mark.parametrize("error", [ERRORS[0], ERRORS[-1]], ids=str)
+def test_kept_features_are_not_called_damaged(
+    tmp_path: Path,
+    model: Model,
+    picture: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+) -> None:
+    cache = FeatureCache(tmp_path)
+    encode(picture, model, cache=cache)
+    entries = cache.entries()
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_cache, "_read", failing(len, error, lambda *_: True))
+        with pytest.raises(NoMemoryError):
+            encode(picture, model, cache=cache)
+    assert cache.entries() == entries
+
+
 # Results on disk -------------------------------------------------------------------
 
-ON_DISK = {
+ON_DISK: dict[str, tuple[Any, str]] = {
+    "reading pixels": (reading, "render"),
+    "reading tiles": (scheduling, "read_tile"),
+    "tower": (batches, "_encode_batch"),
+    "blending": (blending.Blending, "add"),
+    "storing features": (feature_cache._Sink, "write"),
     "reading features": (StoredFeatures, "__getitem__"),
+    "scoring": (patch_scores, "group_scores"),
+    "smoothing": (scores.ndimage, "gaussian_filter"),
+    "probabilities": (patch_scores, "softmax"),
+    "edges": (refinement, "shifts"),
+    "labels": (segmenting, "largest"),
+    "small regions": (small.ndimage, "label"),
+    "coarser levels": (zarr_results.Pyramid, "_halved"),
+    "recipe": (large, "write_recipe"),
     "writing": (RowWriter, "write"),
     "the last rows": (RowWriter, "close"),
 }
 
 
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a small image stored and written in several parts."""
+    monkeypatch.setattr(stored_array, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
+    monkeypatch.setattr(zarr_results, "COARSEST", 60)
+
+
 @pytest.mark.parametrize("what", ON_DISK)
+@pytest.mark.usefixtures("in_parts")
 def test_nothing_half_written_is_left(
     tmp_path: Path,
     model: Model,
@@ -359,17 +547,67 @@ def test_nothing_half_written_is_left(
     monkeypatch: pytest.MonkeyPatch,
     what: str,
 ) -> None:
-    out, cache = tmp_path / "out", FeatureCache(tmp_path / "cache")
-    napari_gem.segment_large(picture, "tree", tmp_path / "first", model, cache=cache)
+    out, label = tmp_path / "out", LabelParameters(minimum_size=30)
+    last = replace(model, precision="bfloat16")  # nothing less is tried
+    used = {
+        "cache": FeatureCache(tmp_path / "cache"),
+        "label": label,
+        "parameters": replace(SCORE, smoothing=8.0),
+    }
     owner, name = ON_DISK[what]
-    failed = failing(getattr(owner, name), MemoryError(), lambda *_: True)
+    failed = failing(getattr(owner, name), MemoryError(), lambda *_, **__: True)
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, failed)
         with pytest.raises(NoMemoryError, match="The memory does not suffice"):
-            segment_large(picture, WORDS, out, model, cache=cache)
-    assert not out.exists() or not list(out.iterdir())
-    stored = segment_large(picture, WORDS, out, model, cache=cache)
-    assert Path(stored.labels).is_dir()
+            segment_large(picture, WORDS, out, last, **used)
+    assert not out.exists()
+    stored = segment_large(picture, WORDS, out, last, **used)
+    assert stored.notices == ()
+
+
+class Pipe:
+    """The worker's end of a pipe, in memory."""
+
+    def write(self, line: bytes) -> None:
+        pass
+
+    def flush(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("on_disk", [True, False], ids=["large", "small"])
+@pytest.mark.usefixtures("in_parts")
+def test_the_worker_of_the_dock_says_so_and_goes_on(
+    tmp_path: Path,
+    folder: Path,
+    picture: np.ndarray,
+    monkeypatch: pytest.MonkeyPatch,
+    on_disk: bool,
+) -> None:
+    save_array(tmp_path / "pixels.npy", picture)
+    out = tmp_path / "out"
+    request = Request(
+        1,
+        str(tmp_path / "pixels.npy"),
+        Appearance(rgb=True),
+        (Prompt(("cat",)), Prompt(("dog",))),
+        model=str(folder),
+        encode=ENCODE,
+        score=SCORE,
+        folder=str(out) if on_disk else "",
+    )
+    worker = Worker(tmp_path, Pipe(), Pipe())  # type: ignore[arg-type]
+    worker._wanted = request.run
+    with monkeypatch.context() as patch:
+        short = failing(segmenting.largest, MemoryError(), lambda *_: True)
+        patch.setattr(segmenting, "largest", short)
+        failed = worker._answer(request)
+    assert isinstance(failed, Failed)
+    assert failed.message == NO_MEMORY
+    assert not out.exists()
+    finished = worker._answer(request)
+    assert isinstance(finished, Finished)
+    assert finished.notices == ()
 
 
 def test_the_command_line_says_what_to_do(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.memory import free_memory, is_out_of_memory
+from napari_gem.memory import Portion
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -57,39 +57,31 @@ def encode_tiles(
         If the model gives no finite numbers.
     """
     probed = batch is None and model.device.startswith("cuda")
-    size = 1 if batch is None else batch
+    portion = Portion(1 if batch is None else batch)
     waiting: list[NDArray[np.float32]] = []
     for image in images:
         waiting.append(image)
-        if len(waiting) < size:
+        if len(waiting) < portion.size:
             continue
         if probed:
-            size, probed = _fitting(model, waiting[0], parameters), False
+            portion.size, probed = _fitting(model, waiting[0], parameters), False
             continue
-        found, size = _encode_halving(model, waiting, parameters, size)
-        yield from found
+        yield from _encode_all(model, waiting, parameters, portion)
         waiting = []
-    yield from _encode_halving(model, waiting, parameters, size)[0]
+    yield from _encode_all(model, waiting, parameters, portion)
 
 
-def _encode_halving(
+def _encode_all(
     model: Model,
     images: list[NDArray[np.float32]],
     parameters: EncodeParameters,
-    size: int,
-) -> tuple[list[TileFeatures], int]:
-    found: list[TileFeatures] = []
-    while len(found) < len(images):
-        some = images[len(found) : len(found) + size]
-        try:
-            found += _encode_batch(model, some, parameters)
-            continue
-        except (MemoryError, RuntimeError) as error:
-            if size == 1 or not is_out_of_memory(error):
-                raise
-        size = max(1, min(size, len(some)) // 2)
-        free_memory()
-    return found, size
+    portion: Portion,
+) -> Iterator[TileFeatures]:
+    def encode(some: slice) -> list[TileFeatures]:
+        return _encode_batch(model, images[some], parameters)
+
+    for _, found in portion.over(slice(0, len(images)), encode):
+        yield from found
 
 
 def _fitting(

@@ -18,7 +18,7 @@ from napari_gem._version import __version__
 from napari_gem.bars import Bars
 from napari_gem.consent import with_consent
 from napari_gem.evaluation.command import evaluate
-from napari_gem.memory import NO_MEMORY, is_out_of_memory
+from napari_gem.memory import ERRORS, NO_MEMORY, is_out_of_memory
 from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.types import GemError, label_ids
 
@@ -545,7 +545,7 @@ def main() -> None:
     """Run the command line; bad input ends with one sentence and status 2."""
     try:
         app()
-    except (GemError, MemoryError, RuntimeError) as error:
+    except (GemError, *ERRORS) as error:
         if not isinstance(error, GemError) and not is_out_of_memory(error):
             raise
         told = error if isinstance(error, GemError) else NO_MEMORY

@@ -13,6 +13,7 @@ from napari_gem._version import __version__
 from napari_gem.cluster_schedule import Tasks
 from napari_gem.cluster_worker import MARK, FillOrder, fill_part
 from napari_gem.filling import fill, fill_here, parts
+from napari_gem.memory import IfItFits
 from napari_gem.stored_array import StoredFeatures
 from napari_gem.types import GemError
 
@@ -81,8 +82,10 @@ class FillOnCluster:
                     part = left.popleft()
                     waiting.append((part, tasks.send(fill_part, order, part)))
                 part, ready = waiting.popleft()
-                found = yield from tasks.receive(ready)
-                if found is None:  # that worker does not see the folders
+                found = None
+                with IfItFits():
+                    found = yield from tasks.receive(ready)
+                if found is None:  # that worker lacks memory, or sees no folders
                     found = fill(scored, part, labels, maps)
                 yield from found
         except GemError:

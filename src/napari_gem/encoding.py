@@ -12,6 +12,7 @@ import numpy as np
 from napari_gem.blending import Blending
 from napari_gem.checks import check_encode
 from napari_gem.memory import (
+    ERRORS,
     NO_MEMORY,
     NoMemoryError,
     free_memory,
@@ -172,7 +173,7 @@ def encode_steps(
         except GemError:
             if not rung.notice or rung.device == "cpu":
                 raise
-        except (MemoryError, RuntimeError) as error:
+        except ERRORS as error:
             if not is_out_of_memory(error):
                 raise
         free_memory()

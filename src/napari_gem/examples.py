@@ -10,13 +10,13 @@ scores before both are joined. `docs/decisions/0006-examples.md` tells what was 
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_gem.memory import IfItFits
 from napari_gem.tiles import bands
 from napari_gem.types import Example, GemError
 
@@ -97,7 +97,7 @@ def centre(features: Features) -> Centred:
     """
     array = features.array
     if isinstance(array, np.ndarray) and 4 * array.size <= LARGEST_COPY:
-        with suppress(MemoryError):
+        with IfItFits():
             array = array.astype(np.float32, copy=False)
     places = np.flatnonzero(_inside(features))
     if len(places) > SAMPLE:

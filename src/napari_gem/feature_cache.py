@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from napari_gem.cache_folder import FOLDER_VARIABLE, default_folder
 from napari_gem.encoding import encode_steps, restrict
-from napari_gem.memory import explained
+from napari_gem.memory import IfItFits, explained, is_out_of_memory
 from napari_gem.reading import Picture, hash_steps
 from napari_gem.records import from_json, to_json
 from napari_gem.stored_array import RowWriter, StoredFeatures, create_features
@@ -224,16 +224,19 @@ class FeatureCache:
                 for number, band in enumerate(bands(features.array)):
                     yield Progress("Checking features", number, count)
                     features.array[band]
-        except (GemError, OSError, ValueError, KeyError):
+        except (GemError, OSError, ValueError, KeyError) as error:
             lock.release()
+            if is_out_of_memory(error):
+                raise
             self._remove(name)
             return None
         with suppress(OSError):
             os.utime(folder)
         if 2 * int(np.prod(features.array.shape)) <= IN_MEMORY:
-            array = np.asarray(features.array[:])
-            lock.release()
-            return replace(features, array=array)
+            with IfItFits():
+                array = np.asarray(features.array[:])
+                lock.release()
+                return replace(features, array=array)
         return features
 
     def _use(self, name: str) -> FileLock:

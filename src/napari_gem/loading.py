@@ -23,6 +23,7 @@ from napari_gem.building import build_empty, fill
 from napari_gem.catalogue import remote_files
 from napari_gem.download import DownloadNeeded, Files, HubFiles
 from napari_gem.memory import (
+    ERRORS,
     NoMemoryError,
     free_memory,
     is_out_of_memory,
@@ -118,7 +119,7 @@ def load_steps(
     for place in places(str(where), kind):
         try:
             backbone = _backbone(card, source, place)
-        except (MemoryError, RuntimeError) as error:
+        except ERRORS as error:
             if not is_out_of_memory(error):
                 raise
         else:
@@ -198,8 +199,8 @@ def has_precision(name: str, device: torch.device) -> bool:
     try:
         one = torch.ones(1, 1, device=device, dtype=PRECISIONS[name])
         float(one @ one)
-    except (RuntimeError, TypeError):
-        return False
+    except (RuntimeError, TypeError) as error:
+        return is_out_of_memory(error)  # it has it, only no room now
     return True
 
 

@@ -1,8 +1,16 @@
-"""What to try when the memory does not suffice, one step after the other."""
+"""What to try when the memory does not suffice.
+
+What is done in portions is done in smaller ones (`Portion`), what only saves time is
+left out (`IfItFits`), an image is encoded with less (`rungs`), a model computes
+elsewhere (`places`); a notice tells what changes results. If nothing helps, the run
+ends with `NoMemoryError`, a sentence (`explained`).
+"""
 
 from __future__ import annotations
 
+import errno
 import gc
+import sys
 from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -17,6 +25,7 @@ if TYPE_CHECKING:
 Parameters = ParamSpec("Parameters")
 Step = TypeVar("Step")
 Returned = TypeVar("Returned")
+Result = TypeVar("Result")
 
 SMALLEST_TILE = 8
 """Patches: models see too little in smaller ones."""
@@ -29,6 +38,9 @@ NO_MEMORY = (
     "tiles or fewer classes, crop the image, or choose the device cpu."
 )
 
+ERRORS = (MemoryError, RuntimeError, OSError)
+"""What a lack of memory is raised as; `is_out_of_memory` tells."""
+
 _SIGNS = (
     "out of memory",
     "not enough memory",
@@ -39,6 +51,58 @@ _SIGNS = (
 
 class NoMemoryError(GemError):
     """The memory suffices for nothing that was tried."""
+
+
+class Portion:
+    """How much is done at a time: half as much when the memory does not suffice.
+
+    Parameters
+    ----------
+    size
+        Rows, images or texts, at first.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = max(1, size)
+
+    def over(
+        self, whole: slice, work: Callable[[slice], Result]
+    ) -> Iterator[tuple[slice, Result]]:
+        """Work on all, a portion at a time, and yield each with what was made of it.
+
+        Raises
+        ------
+        Exception
+            What the work raises; a lack of memory only for a portion of one.
+        """
+        start = whole.start
+        while start < whole.stop:
+            some = slice(start, min(start + self.size, whole.stop))
+            try:
+                made = work(some)
+            except ERRORS as error:
+                if some.stop - start == 1 or not is_out_of_memory(error):
+                    raise
+            else:
+                yield some, made
+                start = some.stop
+                continue
+            self.size = (some.stop - start) // 2
+            free_memory()
+
+
+class IfItFits:
+    """Around what only saves time: it is left out if the memory does not suffice."""
+
+    def __enter__(self) -> None:
+        """Try it."""
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
+        """Go on after a lack of memory."""
+        short = error is not None and is_out_of_memory(error)
+        if short:
+            free_memory()
+        return short
 
 
 @dataclass(frozen=True)
@@ -120,6 +184,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether the memory of the computer or its GPU did not suffice."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(s in str(error) for s in _SIGNS)
 
 
@@ -134,7 +200,7 @@ def explained(
     ) -> Generator[Step, None, Returned]:
         try:
             return (yield from steps(*arguments, **options))
-        except (MemoryError, RuntimeError) as error:
+        except ERRORS as error:
             if not is_out_of_memory(error):
                 raise
             raise NoMemoryError(NO_MEMORY) from error
@@ -145,8 +211,9 @@ def explained(
 def free_memory() -> None:
     """Give back what is not used, on all devices."""
     gc.collect()
-    import torch
-
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if torch.backends.mps.is_available():

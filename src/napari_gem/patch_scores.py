@@ -8,12 +8,14 @@ it is, too, if the memory does not suffice for all at once.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from napari_gem.examples import Direction, centre, directions, join
 from napari_gem.ingredients.prototypes import prototypes
+from napari_gem.memory import IfItFits, Portion
 from napari_gem.scores import (
     ScoreCache,
     group_scores,
@@ -110,10 +112,9 @@ def patch_scores(
         cache.centred = cache.centred or centre(features)
     found = _directions(features, words, prompts, parameters, cache)
     if isinstance(features.array, np.ndarray):
-        try:
+        with IfItFits():
             return _Held(features, features.array, words, parameters, cache, found)
-        except MemoryError:
-            cache.shrink(features.array)
+        cache.shrink(features.array)
     return _Streamed(features, words, parameters, found)
 
 
@@ -153,6 +154,7 @@ class _Streamed:
         self._reach = smoothing_reach(parameters.smoothing / features.patch)
         self._made: dict[int, NDArray[np.float32]] = {}
         self.bands = bands(features.array, at_once=False)
+        self._portion = Portion(self.bands[0].stop)
         self._directions = found
 
     def __getstate__(self) -> dict[str, Any]:
@@ -178,7 +180,11 @@ class _Streamed:
         return finished[:, first - top : end - top]
 
     def _score(self, band: slice) -> NDArray[np.float32]:
-        features = np.asarray(self._array[band])
+        parts = [part for _, part in self._portion.over(band, self._score_rows)]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _score_rows(self, rows: slice) -> NDArray[np.float32]:
+        features = np.asarray(self._array[rows])
         scores = _score(features, self._words, self._parameters)
         join(scores, features, self._directions)
         return scores
@@ -282,7 +288,7 @@ def probability_strips(
     height, width = shape
     count = scores.bands[-1].stop
     wanted = part or Part(slice(0, height), slice(0, count))
-    step = max(1, STRIP // width)
+    portion = Portion(STRIP // width)
     reach = shifted.reach if shifted else 0.0
     end = 0
     for band in scores.bands:
@@ -298,22 +304,8 @@ def probability_strips(
         if on_patches is not None and patches.start < patches.stop:
             here = window[:, patches.start - first : patches.stop - first]
             on_patches(patches, softmax(here.copy(), scale))
-        row = pixels.start
-        while row < pixels.stop:
-            rows = slice(row, min(row + step, pixels.stop))
-            try:
-                if shifted is None:
-                    fine = upsample(window, patch, width, rows, (first, count))
-                else:
-                    fine = _read(window, patch, rows, first, shifted.rows(rows))
-                strip = softmax(fine, scale)
-            except MemoryError:
-                if step == 1:
-                    raise
-                step //= 2
-                continue
-            yield rows, strip
-            row = rows.stop
+        make = partial(_strip, window, first, count, patch, width, scale, shifted)
+        yield from portion.over(pixels, make)
 
 
 def both(one: slice, other: slice) -> slice:
@@ -333,6 +325,24 @@ def _needed(
     if patches.start == patches.stop:
         return slice(first, end)
     return slice(min(first, patches.start), max(end, patches.stop))
+
+
+def _strip(
+    window: NDArray[np.float32],
+    first: int,
+    count: int,
+    patch: float,
+    width: int,
+    scale: float,
+    shifted: Shifted | None,
+    rows: slice,
+) -> NDArray[np.float32]:
+    """Probabilities of rows of pixels, from a window of scores."""
+    if shifted is None:
+        fine = upsample(window, patch, width, rows, (first, count))
+    else:
+        fine = _read(window, patch, rows, first, shifted.rows(rows))
+    return softmax(fine, scale)
 
 
 def _read(

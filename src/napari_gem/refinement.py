@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.memory import is_out_of_memory
+from napari_gem.memory import ERRORS, is_out_of_memory
 from napari_gem.reading import HELD_PIXELS
 from napari_gem.steps import Clock
 
@@ -248,7 +248,7 @@ def _strip(
     columns = columns or slice(0, picture.shape[1])
     try:
         return _whole_strip(picture, rows, rounds, columns)
-    except (MemoryError, RuntimeError) as error:
+    except ERRORS as error:
         if not is_out_of_memory(error) or _small(rows, columns):
             raise
     if _length(rows) > _length(columns):

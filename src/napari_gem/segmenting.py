@@ -11,6 +11,7 @@ from napari_gem._version import __version__
 from napari_gem.checks import check_label, check_maps, check_prompts, check_score
 from napari_gem.examples import usable, with_vectors
 from napari_gem.memory import (
+    ERRORS,
     NO_MEMORY,
     NoMemoryError,
     explained,
@@ -236,7 +237,7 @@ def _read_steps(
                     model.card, device=place.device, precision=place.precision
                 )
             words = yield from word_steps(reader, features, prompts, parameters)
-        except (MemoryError, RuntimeError) as error:
+        except ERRORS as error:
             if not is_out_of_memory(error):
                 raise
         else:

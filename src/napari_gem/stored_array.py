@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.memory import is_out_of_memory
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -158,10 +159,10 @@ class StoredFeatures:
         """
         try:
             part: NDArray[np.float16] = np.asarray(self._array[index])
-        except MemoryError:
-            raise
         # checksums, codecs and the file system raise their own classes
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
             raise GemError(f"{DAMAGED} ({error})") from error
         if np.isnan(part[..., 0]).any():
             raise GemError(DAMAGED)

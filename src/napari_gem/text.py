@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.checks import check_prompts, check_texts
-from napari_gem.memory import free_memory, is_out_of_memory
+from napari_gem.memory import Portion
 from napari_gem.steps import Clock
 from napari_gem.tiles import unit
 from napari_gem.types import GemError, Progress, Prompt
@@ -172,38 +172,24 @@ def embed_steps(
     texts = [text for word in missing for text in fill(templates, word)]
     tokens = TOKENS.get(backbone.device.type, MOST_TOKENS)
     at_once = max(1, tokens // backbone.context_length)
-    clock, start, done = Clock(len(missing)), 0, 0
+    clock, done = Clock(len(missing)), 0
+
+    def read_batch(some: slice) -> NDArray[np.float32]:
+        return unit(backbone.encode_texts(texts[some]).float().cpu().numpy())
+
     waiting: list[NDArray[np.float32]] = []  # for the other templates of their word
-    while start < len(texts):
+    if missing:
         yield clock.progress("Reading words", done)
-        batch = texts[start : start + at_once]
-        found = _read(backbone, batch)
-        if found is None:
-            at_once = len(batch) // 2
-            free_memory()
-            continue
-        waiting.append(unit(found))
-        start += len(batch)
-        whole = missing[done : start // count]
+    for some, embedded in Portion(at_once).over(slice(0, len(texts)), read_batch):
+        waiting.append(embedded)
+        whole = missing[done : some.stop // count]
         if whole:
             read = np.concatenate(waiting)
             of_whole, waiting = read[: len(whole) * count], [read[len(whole) * count :]]
             means = unit(of_whole.reshape(len(whole), count, -1).mean(axis=1))
             cache.update({(w, templates): m for w, m in zip(whole, means, strict=True)})
             done += len(whole)
-    if missing:
         yield clock.progress("Reading words", done)
-
-
-def _read(backbone: Backbone, texts: Sequence[str]) -> NDArray[np.float32] | None:
-    """Embed texts; None if they do not fit the memory together."""
-    try:
-        found: NDArray[np.float32] = backbone.encode_texts(texts).float().cpu().numpy()
-    except (MemoryError, RuntimeError) as error:
-        if len(texts) == 1 or not is_out_of_memory(error):
-            raise
-        return None
-    return found
 
 
 def notices(

@@ -127,6 +127,8 @@ def _read_safetensors(path: Path, dtype: torch.dtype | None) -> Weights:
                 for name in names[start : start + _AT_ONCE]:
                     weights[name] = _copied(name, file.get_tensor(name), dtype)
     except (SafetensorError, OSError) as error:
+        if is_out_of_memory(error):
+            raise
         raise GemError(_damaged(path)) from error
     return weights
 

@@ -9,12 +9,18 @@ from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from napari_gem.memory import IfItFits
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_gem.types import WritableArray
+
+
+BAND = 512
+"""Rows that are looked at together where the memory does not suffice for all."""
 
 
 def remove_small(labels: NDArray[np.unsignedinteger[Any]], size: float) -> None:
@@ -27,6 +33,16 @@ def remove_small(labels: NDArray[np.unsignedinteger[Any]], size: float) -> None:
     size
         Pixels.
     """
+    with IfItFits():
+        _remove_at_once(labels, size)
+        return
+    rows = len(labels)
+    bands = [slice(at, min(at + BAND, rows)) for at in range(0, rows, BAND)]
+    for _ in remove_small_steps(labels, bands, size):
+        pass
+
+
+def _remove_at_once(labels: NDArray[np.unsignedinteger[Any]], size: float) -> None:
     for label in np.unique(labels):
         if label == 0 or size <= 1:
             continue
