@@ -37,7 +37,7 @@ from napari_gem.large import segment_large_steps
 from napari_gem.references import refer_zarr
 from napari_gem.steps import run
 from napari_gem.text import parse_prompts
-from napari_gem.types import EncodeParameters, GemError, GemParameters, Request
+from napari_gem.types import EncodeParameters, GemError, GemParameters, Request, Storage
 from napari_gem.worker import Session
 from tests.dask_processes import Processes
 from tests.tiny import write_tiny_model
@@ -385,6 +385,48 @@ def test_the_worker_of_the_widget_has_a_cluster_encode(
         assert not run(session.steps(words)).encoded
     assert [device for device, _ in found] == ["dask", "cpu"]
     assert (found[0][1] == found[1][1]).mean() > 0.999
+
+
+def test_the_worker_of_the_widget_has_a_cluster_write_large_results(
+    processes: Processes,
+    model: Model,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NAPARI_GEM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
+    monkeypatch.setattr(zarr_results, "CHUNK", 64)
+    sent = []
+    submit = Cluster.submit
+
+    def note(self: Cluster, function: object, *arguments: object) -> object:
+        sent.append(function)
+        return submit(self, function, *arguments)
+
+    monkeypatch.setattr(Cluster, "submit", note)
+    np.save(tmp_path / "pixels.npy", PIXELS)
+    session, labels = Session(tmp_path, Storage(disk=1)), []
+    for number, device in enumerate((processes.address, "cpu")):
+        request = Request(
+            run=1,
+            pixels=str(tmp_path / "pixels.npy"),
+            appearance=SHOWN,
+            prompts=parse_prompts(["cat", "dog"]),
+            model=model.card.weights.partition(":")[2],
+            device=device,
+            encode=ENCODE,
+            folder=str(tmp_path / str(number)),
+        )
+        done = run(session.steps(request))
+        labels.append(zarr.open_group(f"{done.folder}/labels.zarr")["0"][:])
+        assert sent.count(fill_part) > 5
+        words = replace(
+            request, pixels="", image=done.image, folder=f"{done.folder}-words"
+        )
+        before = len(sent)
+        assert not run(session.steps(words)).encoded
+        assert len(sent) == before  # they need no cluster
+    assert (labels[0] == labels[1]).mean() > 0.999
 
 
 def test_the_command_line_tells_what_is_missing(

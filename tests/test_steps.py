@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from napari_gem.steps import aside_steps, run
+from napari_gem.steps import Clock, aside_steps, run
 from napari_gem.types import Progress
 
 
@@ -29,3 +29,17 @@ def test_a_call_beside_can_be_left() -> None:
     steps.close()
     assert time.monotonic() - start < 0.2
     go_on.set()
+
+
+def test_waiting_does_not_count_for_the_time_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    clock = Clock(4)
+    now = 2.0
+    assert clock.progress("Encoding", 1).seconds_left == 6.0
+    now = 100.0
+    assert clock.progress("Waiting", 1, waits=True).seconds_left is None
+    now = 102.0
+    assert clock.progress("Encoding", 2).seconds_left == 4.0

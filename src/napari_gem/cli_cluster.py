@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from napari_gem.cluster import WAITING
-from napari_gem.placing import connected, is_cluster, place_steps
+from napari_gem.cluster import NO_WORKERS, WAITING
+from napari_gem.placing import connected, is_cluster, place_steps, who_fills
 from napari_gem.steps import run
 from napari_gem.types import GemError
 
@@ -45,11 +45,9 @@ class Places:
         """Show progress; that there are no workers is said in a line of its own."""
         waits = progress.stage == WAITING
         if waits and not self._waits and self._cluster:
-            typer.echo(
-                "The cluster has no workers; waiting for some. Start them with 'dask "
-                f"worker {self._cluster.address}', or stop with Ctrl-C.",
-                err=True,
-            )
+            address = self._cluster.address
+            told = NO_WORKERS.format(address=address, stop="stop with Ctrl-C")
+            typer.echo(told, err=True)
         self._waits = waits
         self._show(progress)
 
@@ -72,13 +70,7 @@ class Places:
 
     def filling(self) -> Filling:
         """Say who writes the results of large images."""
-        from napari_gem.filling import fill_here
-
-        if self._cluster is None:
-            return fill_here
-        from napari_gem.cluster_filling import FillOnCluster  # needs dask
-
-        return FillOnCluster(self._cluster)
+        return who_fills(self._cluster)
 
 
 @contextmanager

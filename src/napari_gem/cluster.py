@@ -30,6 +30,12 @@ DEVICE = "dask"
 
 WAITING = "Waiting for workers of the cluster"
 
+NO_WORKERS = (
+    "The cluster has no workers; waiting for some. Start them with 'dask worker "
+    "{address}', or {stop}."
+)
+"""Sentence beside `WAITING`; ``stop`` tells how."""
+
 ANSWER_SECONDS = 10.0
 """The scheduler is waited for this long."""
 

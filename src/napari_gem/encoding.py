@@ -225,7 +225,8 @@ class _Encoding:
                 known = finished.get(number)
                 found = next(encoded) if known is None else known
                 while isinstance(found, str):
-                    yield clock.progress(found, done)
+                    waits = found != "Encoding"
+                    yield clock.progress(found, done, waits=waits)
                     found = next(encoded)
                 blending.add(tiles[number], found[0])
                 sink.views[number] = unit(found[1])

@@ -174,7 +174,7 @@ def _fill_steps(
             if not isinstance(found, str):
                 done += found.rows
                 inside += found.inside
-            yield clock.progress(stage, done)
+            yield clock.progress(stage, done, waits=stage != "Scoring")
     bands = labels.bands()
     size = scored.label.minimum_size
     for step in remove_small_steps(labels.finest, bands, size):

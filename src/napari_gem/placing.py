@@ -10,6 +10,7 @@ from napari_gem.cluster import Cluster
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from napari_gem.filling import Filling
     from napari_gem.models import Model
     from napari_gem.references import ImageReference
     from napari_gem.scheduling import Schedule
@@ -67,3 +68,14 @@ def place_steps(
 
     there = yield from cluster.model_steps(model, precision)
     return there, OnCluster(cluster, there, image())
+
+
+def who_fills(cluster: Cluster | None) -> Filling:
+    """Say who writes the results of large images; None takes this process."""
+    if cluster is None:
+        from napari_gem.filling import fill_here
+
+        return fill_here
+    from napari_gem.cluster_filling import FillOnCluster  # needs dask
+
+    return FillOnCluster(cluster)

@@ -87,11 +87,20 @@ class Clock:
     def __init__(self, total: int, skipped: int = 0) -> None:
         self._total = total
         self._skipped = skipped
-        self._started = time.monotonic()
+        self._started = self._told = time.monotonic()
 
-    def progress(self, stage: str, done: int) -> Progress:
-        """Tell how far the work is when so many steps are done."""
+    def progress(self, stage: str, done: int, *, waits: bool = False) -> Progress:
+        """Tell how far the work is when so many steps are done.
+
+        If it waits for something, no time is told, and what has passed does not count.
+        """
+        now = time.monotonic()
+        if waits:
+            self._started += now - self._told
+        self._told = now
+        if waits:
+            return Progress(stage, done, self._total)
         fresh = done - self._skipped
-        spent = time.monotonic() - self._started
+        spent = now - self._started
         left = spent / fresh * (self._total - done) if fresh else None
         return Progress(stage, done, self._total, left)

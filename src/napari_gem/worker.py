@@ -200,25 +200,36 @@ class Session:
         GemError
             As `napari_gem.pipeline` and `napari_gem.models`.
         """
+        from napari_gem.placing import connected
+
         encoded = not request.image
-        if request.image:
-            name, part = request.image, self._encoded(request.image)
-        else:
-            name, part, encoded = yield from self._encode_steps(request)
-        if self._model is None:
-            raise LostImageError(AGAIN)
-        if request.folder and not request.preview:
-            result = yield from self._store_steps(self._model, request, part.features)
-        else:
-            result = yield from self._score_steps(self._model, request, part)
+        # words of an encoded image need no cluster, which may be gone by now
+        with connected("" if request.image else request.device) as cluster:
+            if request.image:
+                name, part = request.image, self._encoded(request.image)
+            else:
+                name, part, encoded = yield from self._encode_steps(request, cluster)
+            model = self._model
+            if model is None:
+                raise LostImageError(AGAIN)
+            if request.folder and not request.preview:
+                features = part.features
+                result = yield from self._store_steps(model, request, features, cluster)
+            else:
+                result = yield from self._score_steps(model, request, part)
         recipe = replace(result.recipe, region=request.region)
         return replace(result, recipe=recipe, encoded=encoded, image=name)
 
     def _store_steps(
-        self, model: Model, request: Request, features: Features
+        self,
+        model: Model,
+        request: Request,
+        features: Features,
+        cluster: Cluster | None,
     ) -> Generator[Progress, None, Finished]:
         """Write labels and probabilities of a large image to its folder."""
         from napari_gem.large import segment_large_steps
+        from napari_gem.placing import who_fills
 
         stored = yield from segment_large_steps(
             model,
@@ -229,6 +240,7 @@ class Session:
             request.label,
             pixel_size=request.pixel_size or (1.0, 1.0),
             unit=request.unit,
+            filling=who_fills(cluster),
         )
         return Finished(
             run=request.run,
@@ -306,17 +318,9 @@ class Session:
                     yield Interim(request.run, run(looking))
 
     def _encode_steps(
-        self, request: Request
-    ) -> Generator[Progress | Interim, None, tuple[str, Part, bool]]:
-        """Encode what is asked, unless it is encoded already."""
-        from napari_gem.placing import connected
-
-        with connected(request.device) as cluster:
-            return (yield from self._encode_on_steps(request, cluster))
-
-    def _encode_on_steps(
         self, request: Request, cluster: Cluster | None
     ) -> Generator[Progress | Interim, None, tuple[str, Part, bool]]:
+        """Encode what is asked, unless it is encoded already."""
         from napari_gem.pipeline import restrict
         from napari_gem.placing import place_steps
         from napari_gem.reading import hash_steps, held_picture

@@ -23,6 +23,7 @@ from napari_gem._qt.live import Encoded, Live
 from napari_gem._qt.results import ResultLayers, warm_up
 from napari_gem._qt.stack import StackResult
 from napari_gem.client import WorkerClient, discard
+from napari_gem.cluster import NO_WORKERS, WAITING
 from napari_gem.models import find_model, is_available
 from napari_gem.result_folders import ResultFolders
 from napari_gem.types import (
@@ -91,6 +92,8 @@ class _Job:
     stack: StackResult | None = None
     slices: list[Encoded] = field(default_factory=list)
     """Slices of a stack that are done."""
+    waits: bool = False
+    """Whether a cluster has no workers, and the user knows."""
     begun: bool = False
     """Whether something of the result is shown already."""
 
@@ -368,7 +371,7 @@ class Controller(QObject):
             return
         if isinstance(event, Progressed):
             if not job.cancelled and not job.live:
-                self.progressed.emit(event.progress)
+                self._show_progress(job, event.progress)
             return
         if isinstance(event, Interim):
             self._show_interim(job, results)
@@ -386,6 +389,16 @@ class Controller(QObject):
             self._show(job, event, results)
         else:
             self._cancelled(job)
+
+    def _show_progress(self, job: _Job, progress: Progress) -> None:
+        waits = progress.stage == WAITING
+        if waits and not job.waits:
+            where = job.ask.device
+            self._tell("warning", NO_WORKERS.format(address=where, stop="press Cancel"))
+        elif job.waits and not waits:
+            self._tell("info", "")
+        job.waits = waits
+        self.progressed.emit(progress)
 
     def _cancelled(self, job: _Job) -> None:
         self._take_back(job)
