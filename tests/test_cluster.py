@@ -292,18 +292,21 @@ def test_the_command_line_has_a_cluster_encode(
     assert (recipe["device"], recipe["precision"]) == ("dask", "float32")
 
 
+@pytest.mark.parametrize("refinement", [0, 3])
 def test_workers_write_large_results(
     call: Call,
     processes: Processes,
     scene: zarr.Array,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    refinement: int,
 ) -> None:
     monkeypatch.setattr(cli_image, "LARGE", 1000)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
     monkeypatch.setattr(zarr_results, "CHUNK", 64)
     there = "--scheduler", processes.address
     asked = "segment", scene.store.root, "-p", "cat", "-p", "dog", "--zoom", 1
+    asked += "--refinement", refinement
     sent = []
     submit = Cluster.submit
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari_gem.cluster import Cluster
     from napari_gem.filling import Filling
     from napari_gem.models import Model
+    from napari_gem.references import ImageReference
     from napari_gem.scheduling import Schedule
     from napari_gem.types import Progress
 
@@ -40,6 +41,7 @@ class Places:
         self._cluster = cluster
         self._show = show
         self._waits = False
+        self._image: ImageReference | None = None
 
     def show(self, progress: Progress) -> None:
         """Show progress; that there are no workers is said in a line of its own."""
@@ -65,12 +67,13 @@ class Places:
         view
             The image, which workers may see.
         """
-        steps = place_steps(self._cluster, model, precision, lambda: view.reference)
+        self._image = view.reference if self._cluster else None
+        steps = place_steps(self._cluster, model, precision, lambda: self._image)
         return run(steps, self.show)
 
     def filling(self) -> Filling:
         """Say who writes the results of large images."""
-        return who_fills(self._cluster)
+        return who_fills(self._cluster, self._image)
 
 
 @contextmanager

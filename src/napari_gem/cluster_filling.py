@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from napari_gem.cluster import Cluster
     from napari_gem.filling import Filled
     from napari_gem.patch_scores import Part
+    from napari_gem.references import ImageReference
     from napari_gem.segmenting import Scored
 
 END_SECONDS = 2.0
@@ -35,18 +36,20 @@ END_SECONDS = 2.0
 class FillOnCluster:
     """Has parts written by a cluster; see `napari_gem.filling.Filling`.
 
-    Workers need to see the features on disk and the folder of the results. What they
-    do not see is written here, as are features in memory and refined scores, which
-    need the image.
+    Workers need to see the features on disk, the folder of the results and, for refined
+    scores, the image. What they do not see is written here, as are features in memory.
 
     Parameters
     ----------
     cluster
         A connection.
+    image
+        Where workers may find the image; None if they cannot.
     """
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, image: ImageReference | None = None) -> None:
         self._cluster = cluster
+        self._image = image
 
     def __call__(
         self,
@@ -57,15 +60,19 @@ class FillOnCluster:
         /,
     ) -> Generator[Filled | str, None, None]:
         """Keep the workers busy, and tell what they have written."""
-        features = scored.features
-        if not isinstance(features.array, StoredFeatures) or scored.shifts:
+        features, refined = scored.features, scored.shifts is not None
+        unseen = refined and self._image is None
+        if not isinstance(features.array, StoredFeatures) or unseen:
             yield from fill_here(scored, labels, maps)
             return
         order = FillOrder(
             version=__version__,
             scored=replace(
-                scored, features=replace(features, views=None, picture=None)
+                scored,
+                features=replace(features, views=None, picture=None),
+                shifts=None,
             ),
+            image=self._image if refined else None,
             features=str(features.array.path.absolute()),
             folder=str(folder.absolute()),
             labels=_place(labels),

@@ -16,7 +16,9 @@ from napari_gem.batches import encode_tiles
 from napari_gem.filling import Filled, fill
 from napari_gem.memory import free_memory
 from napari_gem.models import DownloadNeeded, load_model
+from napari_gem.reading import Picture
 from napari_gem.references import ImageReference, find
+from napari_gem.refinement import shifts_in_bands
 from napari_gem.scheduling import Here, TileWork
 from napari_gem.stored_tiles import StoredTiles, open_tiles
 from napari_gem.types import Appearance, EncodeParameters, GemError, ModelCard
@@ -79,7 +81,9 @@ class FillOrder:
     version
         Of napari-gem, where the order comes from.
     scored
-        As of `napari_gem.filling.fill`, with features on disk.
+        As of `napari_gem.filling.fill`, with features on disk, but without the image.
+    image
+        Where the image is, if the scores are refined.
     features, folder
         Folders of the features, and of all that is written.
     labels, maps
@@ -90,6 +94,7 @@ class FillOrder:
 
     version: str
     scored: Scored
+    image: ImageReference | None
     features: str
     folder: str
     labels: str
@@ -243,7 +248,7 @@ def fill_part(order: FillOrder, part: Part) -> list[Filled] | None:
     Returns
     -------
     list[Filled] | None
-        What was written; None if the worker does not see the folders.
+        What was written; None if the worker does not see the folders or the image.
 
     Raises
     ------
@@ -252,13 +257,23 @@ def fill_part(order: FillOrder, part: Part) -> list[Filled] | None:
     """
     import zarr
 
-    _check_version(get_worker(), order.version)
+    worker = get_worker()
+    _check_version(worker, order.version)
     folder = Path(order.folder)
     if not (Path(order.features).is_dir() and _is_wanted(folder, order.token)):
         return None
+    scored = order.scored
+    if order.image:
+        pixels = worker.plugins[NAME].pixels(order.image)
+        if pixels is None:
+            return None
+        picture = Picture(pixels, scored.features.appearance)
+        rounds = scored.parameters.refinement
+        shifts = shifts_in_bands(scored.features, picture, rounds)
+        scored = replace(scored, shifts=shifts)
     arrays = (zarr.open_array(at, mode="r+") for at in (order.labels, order.maps))
     done = []
-    for filled in fill(order.scored, part, *arrays):
+    for filled in fill(scored, part, *arrays):
         done.append(filled)
         if not _is_wanted(folder, order.token):
             break

@@ -70,12 +70,20 @@ def place_steps(
     return there, OnCluster(cluster, there, image())
 
 
-def who_fills(cluster: Cluster | None) -> Filling:
-    """Say who writes the results of large images; None takes this process."""
+def who_fills(cluster: Cluster | None, image: ImageReference | None) -> Filling:
+    """Say who writes the results of large images.
+
+    Parameters
+    ----------
+    cluster
+        A connection; None for this process.
+    image
+        Where workers may find the image; None if they cannot.
+    """
     if cluster is None:
         from napari_gem.filling import fill_here
 
         return fill_here
     from napari_gem.cluster_filling import FillOnCluster  # needs dask
 
-    return FillOnCluster(cluster)
+    return FillOnCluster(cluster, image)

@@ -171,8 +171,7 @@ def shift_steps(
     if cache.shifts is None or cache.shifts[0] != rounds:
         made = _room(height, width)
         if made is None:
-            bands = _Bands(picture, rounds, features.region)
-            return Shifts(bands.rows, features, rounds, step)
+            return shifts_in_bands(features, picture, rounds, step)
         portion = max(1, STRIP // width)
         clock = Clock(height)
         for start in range(0, height, portion):
@@ -182,6 +181,24 @@ def shift_steps(
         cache.shifts = rounds, made
     kept = cache.shifts[1]
     return Shifts(lambda rows: kept[:, rows], features, rounds, step)
+
+
+def shifts_in_bands(
+    features: Features, picture: LazyArray, rounds: int, step: int = 1
+) -> Shifts:
+    """Find where scores are read when that is asked for, band by band of the image.
+
+    Parameters
+    ----------
+    features
+        The encoded image.
+    picture
+        (height, width, 3), 0 to 255: the image as the model sees it.
+    rounds, step
+        As of `shift_steps`.
+    """
+    bands = _Bands(picture, rounds, features.region)
+    return Shifts(bands.rows, features, rounds, step)
 
 
 def _room(height: int, width: int) -> NDArray[np.float16] | None:

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from napari_gem.cluster import Cluster
     from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import Model
+    from napari_gem.references import ImageReference
     from napari_gem.scheduling import Schedule
     from napari_gem.types import (
         Appearance,
@@ -240,7 +241,7 @@ class Session:
             request.label,
             pixel_size=request.pixel_size or (1.0, 1.0),
             unit=request.unit,
-            filling=who_fills(cluster),
+            filling=who_fills(cluster, _reference(request) if cluster else None),
         )
         return Finished(
             run=request.run,
@@ -324,13 +325,12 @@ class Session:
         from napari_gem.pipeline import restrict
         from napari_gem.placing import place_steps
         from napari_gem.reading import hash_steps, held_picture
-        from napari_gem.references import refer
 
         pixels = load_array(Path(request.pixels), mapped=True)
         check_image(pixels, request.appearance)
         model = yield from self._load_steps(request)
         model, schedule = yield from place_steps(
-            cluster, model, request.precision, lambda: refer(pixels, request.pixels)
+            cluster, model, request.precision, lambda: _reference(request)
         )
         parameters = request.encode or model.card.encode
         if request.detail:
@@ -584,6 +584,13 @@ def _failed(request: Request, error: Exception) -> Failed:
             "The details say where; please report them."
         )
     return Failed(request.run, message, details)
+
+
+def _reference(request: Request) -> ImageReference:
+    """Say where the image is, for the workers of a cluster."""
+    from napari_gem.references import refer
+
+    return refer(load_array(Path(request.pixels), mapped=True), request.pixels)
 
 
 def _has_words(request: Request) -> bool:
