@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import threading
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +13,7 @@ import pytest
 import zarr
 
 import napari_gem
-from napari_gem import feature_cache, stored_array
+from napari_gem import feature_cache, patch_scores, refinement, stored_array
 from napari_gem.feature_cache import FeatureCache
 from napari_gem.filling import fill, fill_here, parts
 from napari_gem.pipeline import encode
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_gem.models import Model
+    from napari_gem.segmenting import Scored
 
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.5, tile=6, overlap=2)
 SCORE = ScoreParameters(background=("sky",), templates=("{}",), smoothing=7.0)
@@ -82,3 +85,106 @@ def test_parts_make_the_whole(
     for one, other in zip(whole, some, strict=True):
         assert (one[:] == other[:]).all()
     assert np.sum(found, axis=0).tolist() == np.sum(told, axis=0).tolist()
+
+
+@pytest.fixture
+def scored(model: Model, monkeypatch: pytest.MonkeyPatch) -> Scored:
+    """An image whose edges are found in bands."""
+    monkeypatch.setattr(refinement, "HELD_PIXELS", 0)
+    monkeypatch.setattr(refinement, "BAND", 64)
+    monkeypatch.setattr(refinement, "BLOCK", 10)
+    monkeypatch.setattr(patch_scores, "STRIP", 20 * PIXELS.shape[1])
+    parameters = replace(SCORE, refinement=1)
+    return run(score_steps(model, encode(PIXELS, model), PROMPTS, parameters))
+
+
+def filled(scored: Scored) -> list[np.ndarray]:
+    labels = zarr.zeros(PIXELS.shape[:2], chunks=(32, 64), dtype="uint8")
+    grid = 2, *scored.features.array.shape[:2]
+    maps = zarr.zeros(grid, chunks=(1, 16, 16), dtype="float16")
+    list(fill_here(scored, labels, maps))
+    return [labels[:], maps[:]]
+
+
+def test_strips_are_made_while_others_are_written(
+    scored: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = filled(scored)
+    made: list[int] = []
+    real, write = patch_scores.softmax, stored_array.RowWriter.write
+
+    def softmax(*arguments: object) -> np.ndarray:
+        made.append(1)
+        return real(*arguments)
+
+    def writing(writer: stored_array.RowWriter, rows: slice, part: np.ndarray) -> bool:
+        if writer._axis == 0 and rows.stop < 200:
+            end, before = time.monotonic() + 10, len(made)
+            while len(made) == before and rows.start == 0:
+                assert time.monotonic() < end, "nothing is made meanwhile"
+                time.sleep(0.01)
+        return write(writer, rows, part)
+
+    monkeypatch.setattr(patch_scores, "softmax", softmax)
+    monkeypatch.setattr(stored_array.RowWriter, "write", writing)
+    for one, other in zip(plain, filled(scored), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_edges_are_found_while_the_band_above_is_scored(
+    scored: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, found = filled(scored), threading.Event()
+    real, sample = refinement._strip, patch_scores.sample
+
+    def strip(picture: object, rows: slice, *others: object) -> np.ndarray:
+        if rows.start:
+            found.set()
+        return real(picture, rows, *others)
+
+    def sampled(*arguments: object) -> np.ndarray:
+        assert found.wait(10)
+        return sample(*arguments)
+
+    monkeypatch.setattr(refinement, "_strip", strip)
+    monkeypatch.setattr(patch_scores, "sample", sampled)
+    for one, other in zip(plain, filled(scored), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_it_can_be_left_while_edges_are_found(
+    scored: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, real = filled(scored), refinement._strip
+    threads = threading.active_count()
+
+    def slow(*arguments: object) -> np.ndarray:
+        time.sleep(0.3)  # of ten blocks a band
+        return real(*arguments)
+
+    labels, maps = (zarr.zeros_like(array) for array in map(zarr.array, plain))
+    with monkeypatch.context() as patch:
+        patch.setattr(refinement, "_strip", slow)
+        steps = fill_here(scored, labels, maps)
+        start = time.monotonic()
+        assert next(steps).rows == 0
+        steps.close()
+        assert time.monotonic() - start < 1
+    assert threading.active_count() == threads
+    for one, other in zip(plain, filled(scored), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_errors_of_edges_that_are_found_ahead_come_up(
+    scored: Scored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = refinement._strip
+
+    def strip(picture: object, rows: slice, *others: object) -> np.ndarray:
+        if rows.start:
+            raise OSError("disk")
+        return real(picture, rows, *others)
+
+    monkeypatch.setattr(refinement, "_strip", strip)
+    with pytest.raises(OSError, match="disk"):
+        filled(scored)

@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from napari_gem.steps import Clock, aside_steps, run
+from napari_gem.steps import Clock, aside_steps, made_ahead, run
 from napari_gem.types import Progress
 
 
@@ -43,3 +44,53 @@ def test_waiting_does_not_count_for_the_time_left(
     assert clock.progress("Waiting", 1, waits=True).seconds_left is None
     now = 102.0
     assert clock.progress("Encoding", 2).seconds_left == 4.0
+
+
+def test_one_item_is_made_ahead() -> None:
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(4):
+            made.append(number)
+            yield number
+
+    found = (item for item in made_ahead(items(), list) if item is not None)
+    assert next(found) == 0
+    until(lambda: len(made) > 1)
+    time.sleep(0.05)
+    assert made == [0, 1]
+    assert list(found) == [1, 2, 3]
+
+
+def test_errors_come_after_what_was_made_before() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise MemoryError
+
+    found = (item for item in made_ahead(items(), list) if item is not None)
+    assert next(found) == 1
+    with pytest.raises(MemoryError):
+        next(found)
+
+
+def test_what_is_made_ahead_can_be_stopped() -> None:
+    stopped, ended = threading.Event(), []
+
+    def items() -> Iterator[int]:
+        yield 1
+        ended.append(stopped.wait(20))
+        yield 2
+
+    found = made_ahead(items(), stopped.set)
+    while next(found) is None:
+        pass
+    assert next(found) is None  # there the caller may leave
+    found.close()
+    assert ended == [True]
+
+
+def until(happened: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not happened() and time.monotonic() < end:
+        time.sleep(0.01)
+    assert happened()

@@ -7,6 +7,7 @@ all as one, or several.
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -15,6 +16,7 @@ import numpy as np
 from napari_gem.patch_scores import Part, both
 from napari_gem.regions import inside_rows
 from napari_gem.segmenting import label_strips
+from napari_gem.steps import made_ahead
 from napari_gem.stored_array import RowWriter
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
 
 
 class Filled(NamedTuple):
-    """Rows of pixels that are done, and how many of their pixels are in the region."""
+    """Rows of pixels that are done, and how many of their pixels are in the region.
+
+    None are told of now and then while the next are made.
+    """
 
     rows: int
     inside: int
@@ -77,7 +82,7 @@ def parts(labels: zarr.Array[Any], maps: zarr.Array[Any]) -> list[Part]:
 def fill(
     scored: Scored, part: Part, labels: zarr.Array[Any], maps: zarr.Array[Any]
 ) -> Iterator[Filled]:
-    """Write a part.
+    """Write a part; what comes next is made meanwhile.
 
     Parameters
     ----------
@@ -91,19 +96,30 @@ def fill(
     Yields
     ------
     Filled
-        For each strip of pixels.
+        For each strip of pixels, and now and then.
     """
     features, width = scored.features, labels.shape[1]
     rows_of_labels = RowWriter(labels, 0, part.rows.start, part.rows.stop)
     rows_of_maps = RowWriter(maps, 1, part.patches.start, part.patches.stop)
     on_patches = partial(_write_patches, rows_of_maps, features)
-    for rows, _, strip in label_strips(scored, 1, on_patches, _seen(part, features)):
-        rows_of_labels.write(rows, strip)
-        mask = inside_rows(features.region, 1, rows, width)
-        inside = strip.size if mask is None else int(mask.sum())
-        yield Filled(rows.stop - rows.start, inside)
+    strips = label_strips(scored, 1, on_patches, _seen(part, features))
+    stop = scored.shifts.stop if scored.shifts else _nothing
+    with closing(strips), closing(made_ahead(strips, stop)) as made:
+        for found in made:
+            if found is None:
+                yield Filled(0, 0)
+                continue
+            rows, _, strip = found
+            rows_of_labels.write(rows, strip)
+            mask = inside_rows(features.region, 1, rows, width)
+            inside = strip.size if mask is None else int(mask.sum())
+            yield Filled(rows.stop - rows.start, inside)
     rows_of_labels.close()
     rows_of_maps.close()
+
+
+def _nothing() -> None:
+    """Stop nothing: strips are made soon."""
 
 
 def _seen(part: Part, features: Features) -> Part:

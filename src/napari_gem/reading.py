@@ -19,7 +19,7 @@ from napari_gem.image import render
 from napari_gem.types import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
     from typing import TypeVar
 
     from numpy.typing import NDArray
@@ -152,7 +152,7 @@ def held_picture(picture: LazyArray | None) -> NDArray[np.uint8] | None:
 
 def ahead(
     read: Callable[[Item], Result], items: Iterable[Item], *, count: int = 1
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Read the next items in a thread while the current one is worked on."""
     waiting = []
     with ThreadPoolExecutor(1) as pool:

@@ -11,16 +11,18 @@ reading them elsewhere is what SegFix (arXiv 2007.04269) trains a network for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import threading
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_gem.memory import ERRORS, is_out_of_memory
-from napari_gem.reading import HELD_PIXELS
+from napari_gem.reading import HELD_PIXELS, ahead
 from napari_gem.steps import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator
 
     import torch
     from numpy.typing import NDArray
@@ -106,26 +108,34 @@ class Shifts:
     ----------
     reach
         Pixels of the result away from a pixel at most, along each axis.
+    stop, close
+        Functions: what is found ahead ends soon with an error until it is closed; what
+        is being found is closed and forgotten.
     """
 
     def __init__(
         self,
-        made: Callable[[slice], NDArray[np.floating[Any]]],
+        made: _Held | _Bands,
         features: Features,
         rounds: int,
         step: int,
     ) -> None:
         self._made = made
+        self.stop, self.close = made.stop, made.close
         self._shape = features.image_shape
         self._region = features.region
         self._step = step
         self.reach = rounds * max(DISTANCES) / step
 
+    def begin(self, end: int) -> None:
+        """Tell the row of the result behind the last that will be asked for."""
+        self._made.begin(min(end * self._step, self._shape[0]))
+
     def rows(self, rows: slice) -> NDArray[np.float32]:
         """Give (2, those rows, width) of the result, in its pixels."""
         step, (height, width) = self._step, self._shape
         first = rows.start * step
-        made = self._made(slice(first, min(rows.stop * step, height)))
+        made = self._made.rows(slice(first, min(rows.stop * step, height)))
         down = np.arange(0, made.shape[1], step) + step // 2
         down = np.minimum(down, made.shape[1] - 1)
         right = np.minimum(np.arange(0, width, step) + step // 2, width - 1)
@@ -179,8 +189,7 @@ def shift_steps(
             rows = slice(start, min(start + portion, height))
             made[:, rows] = _strip(picture, rows, rounds)
         cache.shifts = rounds, made
-    kept = cache.shifts[1]
-    return Shifts(lambda rows: kept[:, rows], features, rounds, step)
+    return Shifts(_Held(cache.shifts[1]), features, rounds, step)
 
 
 def shifts_in_bands(
@@ -198,7 +207,7 @@ def shifts_in_bands(
         As of `shift_steps`.
     """
     bands = _Bands(picture, rounds, features.region)
-    return Shifts(bands.rows, features, rounds, step)
+    return Shifts(bands, features, rounds, step)
 
 
 def _room(height: int, width: int) -> NDArray[np.float16] | None:
@@ -211,8 +220,27 @@ def _room(height: int, width: int) -> NDArray[np.float16] | None:
         return None
 
 
+class _Held:
+    """Shifts of an image, all in memory."""
+
+    def __init__(self, array: NDArray[np.float16]) -> None:
+        self._array = array
+
+    def rows(self, rows: slice) -> NDArray[np.float16]:
+        """Give (2, those rows, width)."""
+        return self._array[:, rows]
+
+    def begin(self, end: int) -> None:
+        """All is there."""
+
+    def stop(self) -> None:
+        """Nothing is being found."""
+
+    close = stop
+
+
 class _Bands:
-    """Shifts of a large image, of which the band in work is kept.
+    """Shifts of a large image: the band in work is kept, and the next one is found.
 
     Parameters
     ----------
@@ -228,6 +256,9 @@ class _Bands:
         self._picture, self._rounds, self._region = picture, rounds, region
         self._number = -1
         self._made = np.empty((2, 0, 0), np.float16)
+        self._end = picture.shape[0]
+        self._coming: Generator[NDArray[np.float16], None, None] | None = None
+        self._stopped = threading.Event()
 
     def rows(self, rows: slice) -> NDArray[np.float16]:
         """Give (2, those rows, width)."""
@@ -238,21 +269,43 @@ class _Bands:
             parts.append(made[:, max(0, rows.start - first) : rows.stop - first])
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be made again, for another process."""
-        return vars(self) | {"_number": -1, "_made": self._made[:, :0]}
+    def begin(self, end: int) -> None:
+        """Tell the row behind the last that will be asked for."""
+        self._end = end
+
+    def stop(self) -> None:
+        """Let what is being found end soon with an error, until it is closed."""
+        self._stopped.set()
+
+    def close(self) -> None:
+        """Forget the band in work and what is being found."""
+        self._stopped.set()
+        if self._coming is not None:
+            self._coming.close()
+        self._coming, self._number, self._made = None, -1, self._made[:, :0]
+        self._stopped.clear()
 
     def _band(self, number: int) -> NDArray[np.float16]:
         if number != self._number:
-            height, width = self._picture.shape[:2]
-            rows = slice(number * BAND, min((number + 1) * BAND, height))
-            made = np.zeros((2, rows.stop - rows.start, width), np.float16)
-            seen = (0, width) if self._region is None else self._region.columns
-            for left in range(seen[0] // BLOCK * BLOCK, seen[1], BLOCK):
-                columns = slice(left, min(left + BLOCK, width))
-                made[:, :, columns] = _strip(self._picture, rows, self._rounds, columns)
-            self._number, self._made = number, made
+            if self._coming is None or number != self._number + 1:
+                self.close()
+                numbers = range(number, max(number + 1, -(-self._end // BAND)))
+                self._coming = ahead(self._find, numbers)
+            self._made = next(self._coming)
+            self._number = number
         return self._made
+
+    def _find(self, number: int) -> NDArray[np.float16]:
+        height, width = self._picture.shape[:2]
+        rows = slice(number * BAND, min((number + 1) * BAND, height))
+        made = np.zeros((2, rows.stop - rows.start, width), np.float16)
+        seen = (0, width) if self._region is None else self._region.columns
+        for left in range(seen[0] // BLOCK * BLOCK, seen[1], BLOCK):
+            if self._stopped.is_set():
+                raise CancelledError
+            columns = slice(left, min(left + BLOCK, width))
+            made[:, :, columns] = _strip(self._picture, rows, self._rounds, columns)
+        return made
 
 
 def _strip(

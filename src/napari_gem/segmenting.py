@@ -43,13 +43,15 @@ from napari_gem.types import (
 from napari_gem.words import word_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_gem.models import Model
     from napari_gem.patch_scores import Part, PatchScores
     from napari_gem.words import Words
+
+    Strip = tuple[slice, NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]
 
 
 @explained
@@ -253,7 +255,7 @@ def label_strips(
     step: int = 1,
     on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
     part: Part | None = None,
-) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]]:
+) -> Generator[Strip, None, None]:
     """Make probabilities and labels, strip by strip.
 
     Parameters
@@ -272,7 +274,8 @@ def label_strips(
     """
     features = scored.features
     shape = _shape(features, step)
-    thresholds = [prompt.threshold for prompt in scored.prompts]
+    if scored.shifts:
+        scored.shifts.begin(part.rows.stop if part else shape[0])
     strips = probability_strips(
         scored.scores,
         features.patch / step,
@@ -282,14 +285,26 @@ def label_strips(
         scored.shifts,
         part,
     )
-    for rows, strip in strips:
-        inside = inside_rows(features.region, step, rows, shape[1])
-        if inside is not None:
-            strip[:, ~inside] = 0
-        labels = largest(strip, scored.ids, thresholds)
-        if inside is not None:
-            labels[~inside] = 0
-        yield rows, strip[:-1], labels
+    try:
+        for rows, strip in strips:
+            yield rows, *_labelled(scored, strip, step, rows, shape[1])
+    finally:
+        if scored.shifts:
+            scored.shifts.close()
+
+
+def _labelled(
+    scored: Scored, strip: NDArray[np.float32], step: int, rows: slice, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]:
+    """Probabilities of the classes in a strip, and its labels; none outside."""
+    inside = inside_rows(scored.features.region, step, rows, width)
+    if inside is not None:
+        strip[:, ~inside] = 0
+    thresholds = [prompt.threshold for prompt in scored.prompts]
+    labels = largest(strip, scored.ids, thresholds)
+    if inside is not None:
+        labels[~inside] = 0
+    return strip[:-1], labels
 
 
 def check_features(

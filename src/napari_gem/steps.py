@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from concurrent.futures import Future, wait
-from typing import TYPE_CHECKING, TypeVar
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_gem.types import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
 Step = TypeVar("Step")
 Returned = TypeVar("Returned")
@@ -71,6 +71,42 @@ def aside_steps(
         yield Progress(stage)
         wait([ended], 0.25)
     return ended.result()
+
+
+def made_ahead(
+    items: Iterator[Step], stop: Callable[[], object]
+) -> Generator[Step | None, None, None]:
+    """Make the next item in a thread while the one before is worked on.
+
+    Parameters
+    ----------
+    items
+        One is made ahead, no more.
+    stop
+        Called before what is being made is waited for, if nobody wants it any more.
+
+    Yields
+    ------
+    Step or None
+        The items in their order; None four times a second while the next is not there.
+        What making it raises is raised.
+    """
+    end: Any = object()
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, items, end)
+        try:
+            while True:
+                while not coming.done():
+                    wait([coming], 0.25)
+                    if not coming.done():
+                        yield None
+                item = coming.result()
+                if item is end:
+                    return
+                coming = pool.submit(next, items, end)
+                yield item
+        finally:
+            stop()
 
 
 class Clock:
