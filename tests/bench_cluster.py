@@ -26,7 +26,7 @@ from napari_gem.cluster import Cluster
 from napari_gem.cluster_schedule import OnCluster
 from napari_gem.feature_cache import FeatureCache
 from napari_gem.image import stretch
-from napari_gem.references import refer_zarr
+from napari_gem.references import refer_array
 from napari_gem.steps import run
 from tests.bench_scaling import aerial, simulate
 from tests.dask_processes import Processes
@@ -83,7 +83,7 @@ def main() -> None:
 def encode(cluster: Cluster, scene: zarr.Array, cache: Path) -> tuple[float, int]:
     """Give the seconds from the first tile to the last, and how many there are."""
     model = run(cluster.model_steps(load_model("embedded")))
-    schedule = OnCluster(cluster, model, refer_zarr(scene))
+    schedule = OnCluster(cluster, model, refer_array(scene))
     moments: list[tuple[float, int]] = []
 
     def note(step) -> None:

@@ -13,10 +13,12 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_gem import client as client_module
 from napari_gem.client import FOLDER_PREFIX, WorkerClient
@@ -195,6 +197,23 @@ def test_new_words_encode_nothing_and_a_lazy_image_is_read(listener: Listener) -
     assert not stages & {"Loading model", "Encoding"}
     assert [p.name for p in finished.recipe.prompts] == ["tree"]
     listener.client.load_maps(finished)
+
+
+def test_a_large_image_on_disk_is_read_where_it_lies(
+    listener: Listener, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = zarr.create_array(tmp_path / "scene.zarr", data=SMALL)
+    rows = SimpleNamespace(
+        shape=SMALL.shape, dtype=SMALL.dtype, ndim=SMALL.ndim, whole=scene
+    )
+    monkeypatch.setattr(client_module, "save_array", None)  # nothing is copied
+    prompts = (Prompt(("cat",)),)
+    request = Request(0, "", RGB, prompts, listener.model, encode=ENCODE, score=SCORE)
+    finished = listener.end(listener.client.submit(rows, request, large=True))
+    assert isinstance(finished, Finished)
+    labels = zarr.open_group(f"{finished.folder}/labels.zarr")["0"]
+    assert labels.shape == SMALL.shape[:2]
+    client_module.discard(finished)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ from napari_gem.feature_cache import FeatureCache
 from napari_gem.filling import fill_here
 from napari_gem.image import stretch
 from napari_gem.large import segment_large_steps
-from napari_gem.references import refer_zarr
+from napari_gem.references import refer_array
 from napari_gem.steps import run
 from napari_gem.text import parse_prompts
 from napari_gem.types import EncodeParameters, GemError, GemParameters, Request, Storage
@@ -103,7 +103,7 @@ def on_cluster(
     cluster: Cluster, model: Model, pixels: object, cache: Path | None = None
 ) -> Steps:
     there = run(cluster.model_steps(model))
-    schedule = OnCluster(cluster, there, refer_zarr(pixels))
+    schedule = OnCluster(cluster, there, refer_array(pixels))
     encode = FeatureCache(cache).encode_steps if cache else encode_steps
     return encode(there, pixels, SHOWN, schedule=schedule)
 
@@ -156,7 +156,7 @@ def test_an_image_that_workers_do_not_see_is_sent(
     cluster: Cluster, model: Model, expected: Features, scene: zarr.Array
 ) -> None:
     there = run(cluster.model_steps(model))
-    elsewhere = replace(refer_zarr(scene), piece="of another image")
+    elsewhere = replace(refer_array(scene), piece="of another image")
     schedule = OnCluster(cluster, there, elsewhere)
     assert same(run(encode_steps(there, scene, SHOWN, schedule=schedule)), expected)
 

@@ -14,6 +14,7 @@ import zarr
 from napari_gem import interim, protocol
 from napari_gem.memory import NO_MEMORY, NoMemoryError, is_out_of_memory
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
+from napari_gem.references import refer_array
 from napari_gem.steps import run
 from napari_gem.types import (
     Appearance,
@@ -260,6 +261,21 @@ def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
     # what is encoded is scored again, as a preview as well
     again = run(session.steps(replace(asked, image=found.image, preview=True)))
     assert (again.folder, load_array(Path(again.labels)).shape) == ("", (150, 60))
+
+
+def test_an_image_is_read_where_it_lies_and_told_if_it_is_another(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    pixels = load_array(Path(request_of_tiny.pixels))
+    stored = zarr.create_array(tmp_path / "scene.zarr", data=pixels)
+    asked = replace(request_of_tiny, pixels="", reference=refer_array(stored))
+    assert from_line(to_line(asked)) == asked
+    session = Session(tmp_path)
+    found = [run(session.steps(each)) for each in (request_of_tiny, asked)]
+    assert [each.encoded for each in found] == [True, False]  # the same pixels
+    stored[:] = 0
+    with pytest.raises(GemError, match=r"scene\.zarr' is not what was shown"):
+        run(session.steps(asked))
 
 
 def test_detail_is_image_pixels_per_patch(

@@ -19,9 +19,8 @@ if TYPE_CHECKING:
     from napari_gem.cluster import Cluster
     from napari_gem.filling import Filling
     from napari_gem.models import Model
-    from napari_gem.references import ImageReference
     from napari_gem.scheduling import Schedule
-    from napari_gem.types import Progress
+    from napari_gem.types import ImageReference, Progress
 
 
 class Places:

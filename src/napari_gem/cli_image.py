@@ -10,9 +10,9 @@ import typer
 
 from napari_gem.checks import LARGEST_MAPS
 from napari_gem.files import ImageFile, read_image
-from napari_gem.references import ImageReference, refer
+from napari_gem.references import refer
 from napari_gem.sources import LARGE, Source, open_source
-from napari_gem.types import GemError, label_ids
+from napari_gem.types import GemError, ImageReference, label_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

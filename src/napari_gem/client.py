@@ -31,6 +31,7 @@ import numpy as np
 from filelock import FileLock
 
 from napari_gem.image import check_image
+from napari_gem.placing import is_cluster
 from napari_gem.protocol import (
     Cancel,
     Message,
@@ -57,7 +58,7 @@ from napari_gem.types import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_gem.types import LazyArray
+    from napari_gem.types import ImageReference, LazyArray
 
     Pixels = ArrayLike | LazyArray
 
@@ -448,9 +449,12 @@ class WorkerClient:
             array = cast("LazyArray", given) if lazy else np.asarray(given)
             check_image(array, request.appearance)
             from_line(to_line(request))
-            save_array(
-                Path(request.pixels), array, lambda: request.run == self._current
-            )
+            reference = _find_place(given, request)
+            if reference is None:
+                path = Path(request.pixels)
+                save_array(path, array, lambda: request.run == self._current)
+            else:
+                request = replace(request, pixels="", reference=reference)
         except GemError as error:
             _remove_files(self._folder, request)
             self._jobs.put(partial(self._deliver, Failed(request.run, str(error))))
@@ -553,6 +557,20 @@ def _command(folder: Path, storage: Storage) -> list[str]:
     # -P: files in the folder where the viewer was started are no modules
     module = ("-P", "-m", "napari_gem.worker")
     return [str(python), *module, str(folder), to_json(storage)]
+
+
+def _find_place(pixels: object, request: Request) -> ImageReference | None:
+    """Say where the pixels lie, if it is worth while to read them there."""
+    whole = getattr(pixels, "whole", None)
+    if whole is None or not (request.folder or is_cluster(request.device)):
+        return None
+    from napari_gem.references import refer_array
+
+    try:
+        return refer_array(whole)
+    except Exception:  # noqa: BLE001 (whatever it is, they are copied)
+        _log.debug("Where the pixels lie was not found.", exc_info=True)
+        return None
 
 
 def _not_started(error: Exception) -> str:

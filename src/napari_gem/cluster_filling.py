@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from napari_gem.cluster import Cluster
     from napari_gem.filling import Filled
     from napari_gem.patch_scores import Part
-    from napari_gem.references import ImageReference
     from napari_gem.segmenting import Scored
+    from napari_gem.types import ImageReference
 
 END_SECONDS = 2.0
 """Workers get this long to end what they write; they look after each strip."""

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from napari_gem.batches import TileFeatures
     from napari_gem.cluster import Cluster
     from napari_gem.models import Model
-    from napari_gem.references import ImageReference
     from napari_gem.scheduling import Sink, TileWork
     from napari_gem.stored_tiles import StoredTiles
+    from napari_gem.types import ImageReference
 
     Found = list[TileFeatures | None] | None
 

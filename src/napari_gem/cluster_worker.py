@@ -17,11 +17,17 @@ from napari_gem.filling import Filled, fill
 from napari_gem.memory import free_memory
 from napari_gem.models import DownloadNeeded, load_model
 from napari_gem.reading import Picture
-from napari_gem.references import ImageReference, find
+from napari_gem.references import find
 from napari_gem.refinement import shifts_in_bands
 from napari_gem.scheduling import Here, TileWork
 from napari_gem.stored_tiles import StoredTiles, open_tiles
-from napari_gem.types import Appearance, EncodeParameters, GemError, ModelCard
+from napari_gem.types import (
+    Appearance,
+    EncodeParameters,
+    GemError,
+    ImageReference,
+    ModelCard,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

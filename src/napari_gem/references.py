@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+import mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_gem.sources import open_source
+from napari_gem.types import ImageReference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,28 +22,8 @@ PIECE = 64
 """Side of the piece in the image's middle that tells two images apart."""
 
 
-@dataclass(frozen=True)
-class ImageReference:
-    """An image that is read in parts, by its place.
-
-    Attributes
-    ----------
-    path, index
-        As of `napari_gem.sources.open_source`; the path is absolute.
-    level
-        Number of the resolution.
-    shape, dtype
-        Of that level.
-    piece
-        Hash of a piece of it: another file of the same name is not taken for it.
-    """
-
-    path: str
-    index: tuple[int, ...]
-    level: int
-    shape: tuple[int, ...]
-    dtype: str
-    piece: str
+LARGEST_CHUNK = 16 << 20
+"""Bytes: arrays of larger chunks are better copied than read tile by tile."""
 
 
 def refer(
@@ -53,17 +35,31 @@ def refer(
     )
 
 
-def refer_zarr(pixels: Any) -> ImageReference | None:
-    """Make a reference to a zarr array in a folder; None for all else."""
-    import zarr
+def refer_array(pixels: Any) -> ImageReference | None:
+    """Make a reference to an array that is all of a file or of a folder.
 
-    if not isinstance(pixels, zarr.Array):
+    Parameters
+    ----------
+    pixels
+        (height, width) or (height, width, 3 or 4). Zarr arrays on disk, what dask makes
+        of one of them and nothing else, and ``.npy`` files mapped into memory have a
+        place. The pixels there are compared with these in the corners and the middle.
+
+    Returns
+    -------
+    ImageReference | None
+        None for all else, and whenever it is not sure that the same pixels lie there.
+    """
+    shape = tuple(getattr(pixels, "shape", ()))
+    plain = len(shape) == 2 or (len(shape) == 3 and shape[-1] in (3, 4))
+    place = _place(pixels) if plain else None
+    if place is None:
         return None
-    root = getattr(pixels.store, "root", None)
-    plain = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] in (3, 4))
-    if not isinstance(root, Path) or not plain:
+    reference = refer(pixels, place)
+    found = find(reference)
+    if found is None or not all(_same(pixels, found, at) for at in _corners(shape)):
         return None
-    return refer(pixels, root / pixels.path)
+    return reference
 
 
 def find(reference: ImageReference) -> LazyArray | None:
@@ -87,3 +83,44 @@ def _look(pixels: LazyArray) -> tuple[tuple[int, ...], str, str]:
     piece = np.ascontiguousarray(pixels[middle])
     digest = hashlib.blake2b(piece.data, digest_size=16).hexdigest()
     return shape, np.dtype(pixels.dtype).str, digest
+
+
+def _place(pixels: Any) -> Path | None:
+    if isinstance(pixels, np.memmap):
+        # a view has another array as base; a copy on write may differ from the file
+        base: Any = pixels.base
+        whole = isinstance(base, mmap.mmap) and pixels.mode in ("r", "r+")
+        name = pixels.filename
+        return Path(name) if whole and name and str(name).endswith(".npy") else None
+    import zarr
+
+    array = pixels if isinstance(pixels, zarr.Array) else _original(pixels)
+    if not isinstance(array, zarr.Array):
+        return None
+    if math.prod(array.chunks) * array.dtype.itemsize > LARGEST_CHUNK:
+        return None
+    for store in (getattr(array.store, "root", ""), getattr(array.store, "path", "")):
+        if store and Path(store).is_absolute() and Path(store).is_dir():
+            return Path(store) / str(array.path)
+    return None
+
+
+def _original(pixels: Any) -> Any:
+    """Give what a dask array reads, if it does nothing else; None if it does."""
+    name = str(getattr(pixels, "name", ""))
+    layers = getattr(getattr(pixels, "dask", None), "layers", {})
+    origin = f"original-{name}"
+    if not name.startswith("from-zarr-") or set(layers) != {name, origin}:
+        return None
+    return dict(layers[origin]).get(origin)
+
+
+def _corners(shape: tuple[int, ...]) -> list[tuple[slice, slice]]:
+    rows, columns = ((slice(0, PIECE), slice(max(0, n - PIECE), n)) for n in shape[:2])
+    return [(row, column) for row in rows for column in columns]
+
+
+def _same(one: LazyArray, other: LazyArray, at: tuple[slice, slice]) -> bool:
+    first, second = np.asarray(one[at]), np.asarray(other[at])
+    # by their bytes: NaN is not equal to itself
+    return first.shape == second.shape and first.tobytes() == second.tobytes()

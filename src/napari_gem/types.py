@@ -592,6 +592,30 @@ class StoredSegmentation:
 
 
 @dataclass(frozen=True)
+class ImageReference:
+    """An image that is read in parts, by its place.
+
+    Attributes
+    ----------
+    path, index
+        As of `napari_gem.sources.open_source`; the path is absolute.
+    level
+        Number of the resolution.
+    shape, dtype
+        Of that level.
+    piece
+        Hash of a piece of it: another file of the same name is not taken for it.
+    """
+
+    path: str
+    index: tuple[int, ...]
+    level: int
+    shape: tuple[int, ...]
+    dtype: str
+    piece: str
+
+
+@dataclass(frozen=True)
 class Request:
     """What one press of Run asks of the worker process.
 
@@ -602,7 +626,8 @@ class Request:
         told from current ones.
     pixels
         Path of a ``.npy`` file: (height, width), (height, width, 3 or 4), or with the
-        channels of the appearance as last axis; empty if `image` is given.
+        channels of the appearance as last axis; empty if `image` or `reference` is
+        given.
     image
         What an earlier `Finished` called this image: it is scored as it was encoded
         then, and no pixels are needed. Model and `encode` are those of then.
@@ -638,6 +663,8 @@ class Request:
     pixel_size, unit
         (height, width) of a pixel and its unit, for what is written there; None and
         empty if not known.
+    reference
+        Where the pixels lie, if they need not be copied.
     """
 
     run: int
@@ -659,6 +686,7 @@ class Request:
     folder: str = ""
     pixel_size: tuple[float, float] | None = None
     unit: str = ""
+    reference: ImageReference | None = None
 
 
 @dataclass(frozen=True)

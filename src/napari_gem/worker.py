@@ -62,13 +62,13 @@ if TYPE_CHECKING:
     from napari_gem.cluster import Cluster
     from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import Model
-    from napari_gem.references import ImageReference
     from napari_gem.scheduling import Schedule
     from napari_gem.types import (
         Appearance,
         EncodeParameters,
         Event,
         Features,
+        ImageReference,
         LazyArray,
         ModelCard,
     )
@@ -326,7 +326,7 @@ class Session:
         from napari_gem.placing import place_steps
         from napari_gem.reading import hash_steps, held_picture
 
-        pixels = load_array(Path(request.pixels), mapped=True)
+        pixels = _open(request)
         check_image(pixels, request.appearance)
         model = yield from self._load_steps(request)
         model, schedule = yield from place_steps(
@@ -586,10 +586,26 @@ def _failed(request: Request, error: Exception) -> Failed:
     return Failed(request.run, message, details)
 
 
+def _open(request: Request) -> LazyArray:
+    if request.reference is None:
+        return load_array(Path(request.pixels), mapped=True)
+    from napari_gem.references import find
+
+    pixels = find(request.reference)
+    if pixels is None:
+        raise GemError(
+            f"The image in '{request.reference.path}' is not what was shown. Look "
+            "whether it is still there, or open it again."
+        )
+    return pixels
+
+
 def _reference(request: Request) -> ImageReference:
     """Say where the image is, for the workers of a cluster."""
     from napari_gem.references import refer
 
+    if request.reference is not None:
+        return request.reference
     return refer(load_array(Path(request.pixels), mapped=True), request.pixels)
 
 

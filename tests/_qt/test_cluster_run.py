@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_gem import samples
 from napari_gem.cluster import WAITING
@@ -33,7 +34,10 @@ def test_a_large_image_on_a_cluster_whose_workers_go(
     viewer = make_napari_viewer(show=True)
     _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
     (pixels, kwargs, _), *_ = samples.load_aerial()
-    layer = viewer.add_image(np.tile(pixels[:, :256], (3, 1, 1))[:1040], **kwargs)
+    scene = zarr.create_array(
+        tmp_path / "scene.zarr", data=np.tile(pixels[:, :256], (3, 1, 1))[:1040]
+    )
+    layer = viewer.add_image(scene, **kwargs)
     type_classes(widget, "building, buildings\nroad, roads")
     widget.image_panel.set_detail(6)
     widget.device_choice.set_device(processes.address)

@@ -425,3 +425,25 @@ def test_rows_are_read_of_whatever_holds_them(displayed, tmp_path):
         save_array(tmp_path / f"{name}.npy", rows)
         assert np.array_equal(np.load(tmp_path / f"{name}.npy"), wanted), name
     assert rows.chunk == (2 if displayed[0] == 0 else 16)  # of zarr, the last
+
+
+def test_rows_tell_what_they_are_all_of():
+    viewer = ViewerModel()
+    pixels = np.zeros((6, 40, 30))
+    stack, plane = viewer.add_image(pixels), viewer.add_image(pixels[0])
+    colors = viewer.add_image(np.zeros((40, 30, 3)), rgb=True)
+    levels = viewer.add_image([pixels[0], pixels[0, ::2, ::2]], multiscale=True)
+
+    def whole(layer, **more):
+        return layers.read_layer(layer, viewer.dims, **more).rows().whole
+
+    assert whole(plane) is plane.data
+    assert whole(colors) is colors.data
+    assert whole(stack) is None
+    assert whole(levels) is levels.data[0]
+    assert whole(levels, largest=300) is levels.data[1]
+    joined = layers.read_layers([plane, plane], viewer.dims)
+    assert joined.rows().whole is None
+    viewer.dims.order = (0, 2, 1)
+    assert whole(plane) is None
+    assert whole(colors) is None

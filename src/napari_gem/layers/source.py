@@ -71,6 +71,12 @@ class Plane:
     projection: str
     displayed: tuple[int, int]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether this is all of the data as it is."""
+        everything = all(part == slice(None) for part in self.index)
+        return everything and self.displayed == (0, 1)
+
     def read(self, step: int = 1, rows: slice = slice(None)) -> NDArray[Any]:
         """Read (height, width), or (height, width, 3 or 4).
 
@@ -231,6 +237,8 @@ class Rows:
         Of what `LayerImage.read` gives.
     chunk
         Rows that are best read together: a lazy array computes all of them at once.
+    whole
+        What these pixels are all of, if nothing is chosen of it, joined or turned.
     """
 
     def __init__(self, image: LayerImage) -> None:
@@ -239,6 +247,9 @@ class Rows:
         self.shape = (image.shape[0], *first.shape[1:])
         self.dtype, self.ndim = first.dtype, first.ndim
         self.chunk = max(_chunk(plane) for plane in image.planes)
+        (plane, *others) = image.planes
+        whole = not (others or image.appearance.channels) and plane.is_whole
+        self.whole = plane.data if whole else None
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         return self._image.read(rows=rows)
