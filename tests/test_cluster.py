@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,12 +29,13 @@ from napari_gem import cluster as clusters
 from napari_gem.cluster import WAITING, Cluster
 from napari_gem.cluster_filling import FillOnCluster
 from napari_gem.cluster_schedule import OnCluster
-from napari_gem.cluster_worker import fill_part
+from napari_gem.cluster_worker import Encoder, fill_part
 from napari_gem.encoding import encode_steps
 from napari_gem.feature_cache import FeatureCache
 from napari_gem.filling import fill_here
 from napari_gem.image import stretch
 from napari_gem.large import segment_large_steps
+from napari_gem.models import add_address
 from napari_gem.references import refer_array
 from napari_gem.steps import run
 from napari_gem.text import parse_prompts
@@ -471,6 +473,26 @@ def test_a_worker_of_another_version_is_named(
     finally:
         worker.kill()
     wait_for(cluster, WORKERS)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_how_a_missing_model_comes_to_a_worker(
+    listed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Models at addresses are on the list of whoever put them there."""
+    monkeypatch.setenv("NAPARI_GEM_WEIGHTS", str(tmp_path / "weights"))
+    monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "here"))
+    url = "https://example.org/model.pt"
+    card = add_address(url, "0" * 64, "ViT-B-16", name="lab model")
+    if not listed:
+        monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "worker"))
+    encoder = Encoder()
+    encoder.setup(SimpleNamespace(address="tcp://there:1"))
+    with pytest.raises(GemError, match=r"not on the worker tcp://there:1\.") as error:
+        encoder.model(card, "float32")
+    said = str(error.value)
+    assert ("'napari-gem models download lab-model' there" in said) is listed
+    assert ("'napari-gem models export lab-model FILE' here" in said) is not listed
 
 
 def test_a_worker_that_is_killed_changes_nothing(

@@ -13,9 +13,10 @@ from distributed import WorkerPlugin, get_worker
 
 from napari_gem._version import __version__
 from napari_gem.batches import encode_tiles
+from napari_gem.catalogue import remote_files
 from napari_gem.filling import Filled, fill
 from napari_gem.memory import free_memory
-from napari_gem.models import DownloadNeeded, load_model
+from napari_gem.models import DownloadNeeded, find_model, is_available, load_model
 from napari_gem.reading import Picture
 from napari_gem.references import find
 from napari_gem.refinement import shifts_in_bands
@@ -185,15 +186,32 @@ class Encoder(WorkerPlugin):
             return self._tiles[1]
 
     def _load(self, card: ModelCard, precision: str) -> Model:
+        missing = GemError(
+            f"The model {card.name} is not on the worker {self._address}. "
+            f"{_how_to_bring(card)}"
+        )
+        if remote_files(card) and not is_available(card):
+            raise missing  # else the hub would be asked for its size
         try:
             return load_model(card, precision=precision)
         except DownloadNeeded:
-            raise GemError(
-                f"The model {card.name} is not on the worker {self._address}. Run "
-                f"'napari-gem models download {card.id}' there."
-            ) from None
+            raise missing from None
         except GemError as error:
             raise GemError(f"On the worker {self._address}: {error}") from error
+
+
+def _how_to_bring(card: ModelCard) -> str:
+    """Say how a model comes to this worker, whose list need not have it."""
+    try:
+        known = find_model(card.id).weights == card.weights
+    except GemError:
+        known = False
+    if known:
+        return f"Run 'napari-gem models download {card.id}' there."
+    return (
+        "Nor is it on the list there. Run 'napari-gem models export "
+        f"{card.id} FILE' here and 'napari-gem models import FILE' there."
+    )
 
 
 def encode(

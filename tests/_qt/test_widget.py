@@ -549,6 +549,24 @@ def test_an_error_is_a_sentence_not_a_traceback(dock):
         layers.read_layer(viewer.add_labels(np.zeros((4, 4), int)), viewer.dims)
 
 
+def test_what_the_table_refused_is_said_until_it_changes(dock):
+    viewer, widget = dock
+    viewer.add_image(np.zeros((4, 4)))
+    type_classes(widget, "cell\ncell")
+    status, table = widget.run_bar.status, widget.prompt_table
+    assert "is in the table already" in status.text()
+    table.add_text("nucleus")
+    assert status.text() == ""
+    table.add_text("cell")
+    assert "is in the table already" in status.text()
+    table.model.remove([table.prompts()[0].label])
+    assert status.text() == ""
+    table.add_text("nucleus")
+    widget.run_bar.tell("info", "Something else.")
+    table.add_text("gland")
+    assert status.text() == "Something else."
+
+
 def test_an_error_of_the_worker_pops_up_in_the_window(dock, qtbot):
     viewer, widget = dock
     widget.controller.failed.emit(

@@ -58,7 +58,7 @@ class RunBar(QWidget):
         )
         self.copy_button = QPushButton("Copy details")
         self.copy_button.setToolTip("Copy the details of the error, to report them")
-        self._details = ""
+        self._details = self._sentence = ""
         self.undo_button = QPushButton("Undo")
         self.help_button = QToolButton()
         self.help_button.setText("?")
@@ -151,8 +151,14 @@ class RunBar(QWidget):
             short = f"{sentence[:LONGEST]}… (rest the pointer here to read all)"
         self.status.setText(MARKS[kind] + short if sentence else "")
         self.status.setToolTip(sentence if short != sentence else "")
+        self._sentence = sentence
         self._details = f"{sentence}\n\n{details}"
         self.copy_button.setVisible(bool(details))
+
+    def take_back(self, sentence: str) -> None:
+        """Take a sentence back, unless something else was said since."""
+        if sentence and sentence == self._sentence:
+            self.tell("info", "")
 
     def _on_help(self) -> None:
         box = QMessageBox(self)

@@ -116,7 +116,7 @@ class GemWidget(QWidget):
         self._probe = StatusProbe(viewer)
         self._policy: Policy = "ask"
         self._asked: list[LayerImage] = []  # slices that are being segmented
-        self._image_told = "\n"
+        self._image_told = self._table_told = ""
         self._closed = False
         self._lay_out()
         self._appearance = get_settings().appearance
@@ -246,7 +246,7 @@ class GemWidget(QWidget):
         self.image_panel.changed.connect(self._on_image)
         self.image_panel.told.connect(self._on_image_told)
         table.changed.connect(self._on_table)
-        table.told.connect(bar.tell)
+        table.told.connect(self._on_table_told)
         table.run_requested.connect(self.run)
         table.current_changed.connect(self.example_bar.set_prompt)
         self.example_bar.points.changed.connect(self._examples.follow_points)
@@ -333,12 +333,16 @@ class GemWidget(QWidget):
             self.cache_row.refresh()
 
     def _on_image_told(self, kind: str, sentence: str) -> None:
-        shown = self.run_bar.status.text()
         if sentence:
             self.run_bar.tell(kind, sentence)
-        elif shown and shown.endswith(self._image_told):
-            self.run_bar.tell("info", "")
-        self._image_told = sentence or "\n"
+        else:
+            self.run_bar.take_back(self._image_told)
+        self._image_told = sentence
+
+    def _on_table_told(self, kind: str, sentence: str) -> None:
+        self.run_bar.tell(kind, sentence)
+        # of what was refused: true until the table is another one
+        self._table_told = sentence if kind == "warning" else ""
 
     def _tell_examples(self) -> None:
         """Tell the examples which classes there are, and which one gets them."""
@@ -346,6 +350,8 @@ class GemWidget(QWidget):
         self.example_bar.set_prompt(self.prompt_table.current())
 
     def _on_table(self, moving: bool) -> None:
+        self.run_bar.take_back(self._table_told)
+        self._table_told = ""
         if not moving:
             self._tell_examples()
         self.refresh()
