@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from napari_gem.ingredients.prototypes import LEAST, prototypes
+from napari_gem.ingredients.prototypes import LEAST, LIKELY, prototypes
 
 CHANNELS = 8
 
@@ -32,14 +33,36 @@ def test_the_image_corrects_its_words() -> None:
     assert (new.argmax(axis=0) == kinds).mean() > 0.99
 
 
-def test_the_scores_have_the_mean_and_spread_of_those_of_words() -> None:
+def test_the_scores_have_the_mean_and_spread_of_those_of_words_that_win() -> None:
     _, vectors, scores, probabilities = sample(300)
     for vector, shift in prototypes(
         probabilities.astype("f4"), scores, vectors
     ).values():
         along = vectors @ vector + shift
-        np.testing.assert_allclose(along.mean(), scores.mean(), atol=1e-5)
-        np.testing.assert_allclose(along.std(), scores.std(), rtol=1e-4)
+        np.testing.assert_allclose(along.mean(), scores[:2].mean(), atol=1e-5)
+        np.testing.assert_allclose(along.std(), scores[:2].std(), rtol=1e-4)
+
+
+def test_many_words_that_are_nowhere_change_nothing() -> None:
+    _, vectors, scores, probabilities = sample(300)
+    nowhere = np.random.default_rng(1).normal(-0.6, 0.05, (200, 300)).astype("f4")
+    among = np.concatenate([scores[:2], nowhere, scores[2:]])
+    likely = np.concatenate([probabilities[:2], nowhere * 0, probabilities[2:]])
+    alone = prototypes(probabilities.astype("f4"), scores, vectors)
+    for number, (vector, shift) in prototypes(
+        likely.astype("f4"), among, vectors
+    ).items():
+        np.testing.assert_allclose(vector, alone[number][0], rtol=1e-5)
+        assert shift == pytest.approx(alone[number][1])
+
+
+def test_a_class_that_wins_by_a_hair_looks_for_no_more() -> None:
+    _, vectors, scores, _ = sample(100)
+    probabilities = np.tile([[0.8], [0.1], [0.1]], 100).astype("f4")
+    probabilities[:, :50] = [[0.3], [LIKELY - 0.05], [0.25]]
+    assert set(prototypes(probabilities, scores, vectors)) == {0}
+    probabilities[:, 0] = [0.2, LIKELY + 0.05, 0.25]
+    assert set(prototypes(probabilities, scores, vectors)) == {0, 1}
 
 
 def test_a_chance_find_makes_no_class() -> None:

@@ -16,12 +16,14 @@ from training.ablation import (
     CURVES,
     END,
     FULL,
+    HELD_OUT,
     INGREDIENTS,
     RIVALS,
     Bench,
     Scenes,
     Setting,
     added_up,
+    calibrate,
     plain_gem,
     rows_of,
     spelled,
@@ -77,6 +79,29 @@ def test_what_helps_stays(base: Setting) -> None:
     assert (best.score.scale, best.encode.gem.residual) == (20.0, True)
     assert best.encode.gem.method == "vv"
     assert best.encode.zoom == base.encode.zoom
+
+
+class _Calibrated(Bench):
+    """Right at 9 on held-out scenes, a bit off at 10 on all, far off elsewhere."""
+
+    def __init__(self) -> None:
+        self.errors = {9.0: (0.0, 30.0), 10.0: (10.0, 10.0)}
+
+    def measure(self, split: str, scenes: Scenes, settings: Any) -> list[list[Counts]]:
+        one = _Liked()._counts(settings[0])
+        sums = [self.errors.get(s.score.scale, (40.0, 40.0)) for s in settings]
+        return [
+            [
+                {**one, "calibration": np.array([[100.0], [50], [50 + e]])}
+                for e in errors
+            ]
+            for errors in sums
+        ]
+
+
+def test_every_method_takes_the_scale_that_is_calibrated_best(base: Setting) -> None:
+    two: Any = Scenes((None, None), (HELD_OUT, "noise"))  # type: ignore[arg-type]
+    assert calibrate(_Calibrated(), two, base).score.scale == 10.0
 
 
 def test_a_change_that_no_record_has_is_an_error(base: Setting) -> None:

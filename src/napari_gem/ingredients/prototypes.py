@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 SURE = 0.7
 """Part of the largest probability of a class from which on a patch is sure."""
 
-LEAST = 8
+LEAST = 4
 """Patches that must be sure, so that a class is not made of a chance find."""
+
+LIKELY = 0.5
+"""Probability that one of them must reach: more than all else together. Of many classes
+that are nowhere, some win patches by a hair, and each would look for more."""
 
 FLAT = 1e-6
 """Deviation below which a score counts as the same everywhere."""
@@ -29,7 +33,10 @@ def prototypes(
     scores: NDArray[np.float32],
     vectors: NDArray[np.float32],
 ) -> dict[int, tuple[NDArray[np.float32], float]]:
-    """Find a direction for each class, with the mean and spread that all scores have.
+    """Find a direction for each class, with the mean and spread of scores of words.
+
+    They are those of classes that win patches; classes that are nowhere, however many
+    are asked for, do not move them.
 
     The background has none: it is of many kinds, which its words tell better.
 
@@ -47,21 +54,25 @@ def prototypes(
     -------
     dict
         Class to (channels,) and a number: the score of a patch is its feature along the
-        vector, plus the number. Classes that win too few patches have none.
+        vector, plus the number. Classes that win too few patches, or none clearly, have
+        none.
     """
     worded = [row for row, score in enumerate(scores) if np.ptp(score) > FLAT]
     if not worded:
         return {}
-    mean, spread = float(scores[worded].mean()), float(scores[worded].std())
     middle = vectors.mean(axis=0)
     best = probabilities.max(axis=0)
     # of classes that say the same none wins
     won = (probabilities == best) & ((probabilities == best).sum(axis=0) == 1)
+    winners = [row for row in worded if np.count_nonzero(won[row]) >= LEAST] or worded
+    mean, spread = float(scores[winners].mean()), float(scores[winners].std())
     found = {}
-    for number in worded:
+    for number in winners:
         p = probabilities[number]
         sure = won[number] & (p >= SURE * p.max())
         if number == len(scores) - 1 or np.count_nonzero(sure) < LEAST:
+            continue
+        if p.max() < LIKELY:
             continue
         direction = _unit(p[sure] @ _unit(vectors[sure] - middle))
         along = vectors @ direction
