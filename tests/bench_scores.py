@@ -4,7 +4,7 @@ Prints a line for each: the first word (what the image alone decides is made the
 the median of seven more. Features are random, of the embedded model's size.
 
 ``--encode`` takes a new image through the model, one word included, with plain GEM and
-with each addition, in turns. Its image is smaller: all of it goes by tiles or by pixels,
+with each addition, in turns. Its image is smaller: all goes by tiles or by pixels,
 so shares stay, and at 2048 x 2048 pixels a single image takes one and a half minutes.
 """
 
