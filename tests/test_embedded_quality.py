@@ -29,9 +29,9 @@ FLOORS = {
     "iou_present": 0.575,
 }
 SHIFTED = ("noise", "crowded")
-FULL_FLOORS = {"mIoU": 50.5, "boundary IoU": 47.0, "AUROC": 91.5, "AP": 64.3}
+FULL_FLOORS = {"mIoU": 51.5, "boundary IoU": 48.0, "AUROC": 91.5, "AP": 64.3}
 LEAD = 0.08
-MOST_ABSENT = 11.0
+MOST_ABSENT = 11.5
 """Percent, just under and over what is measured on these five scenes."""
 CARD = Path(napari_gem.__file__).parent / "embedded" / "model_card.md"
 # five methods on sixty scenes take minutes on a busy machine, and the first test pays
