@@ -32,6 +32,7 @@ from napari_gem import (
     zarr_results,
 )
 from napari_gem.feature_cache import FeatureCache
+from napari_gem.image import stretch
 from napari_gem.large import segment_large
 from napari_gem.memory import (
     NO_MEMORY,
@@ -44,6 +45,7 @@ from napari_gem.models import load_model
 from napari_gem.pipeline import encode, segment
 from napari_gem.postprocess import small
 from napari_gem.protocol import save_array
+from napari_gem.steps import run
 from napari_gem.stored_array import RowWriter, StoredFeatures
 from napari_gem.text import embed_words
 from napari_gem.types import (
@@ -121,6 +123,37 @@ def failing(
         return real(*arguments, **options)
 
     return call
+
+
+class Tiring:
+    """A backbone whose memory is gone after so many tiles."""
+
+    def __init__(self, backbone: Any, tiles: int) -> None:
+        self._backbone, self._left = backbone, tiles
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backbone, name)
+
+    def encode_patches(self, pixels: torch.Tensor, parameters: Any) -> Any:
+        if self._left <= 0:
+            raise MemoryError
+        self._left -= 1
+        return self._backbone.encode_patches(pixels, parameters)
+
+
+def test_features_of_two_precisions_are_never_mixed(
+    model: Model, picture: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_gem.stored_array.CHUNK_BYTES", 2)
+    picture = np.concatenate([picture] * 3)
+    smallest = replace(ENCODE, tile=8)  # no smaller tile comes before the precision
+    tiring = replace(model, backbone=Tiring(model.backbone, 9))
+    cache = FeatureCache(tmp_path / "cache")
+    found = run(cache.encode_steps(tiring, picture, stretch(picture), smallest))
+    assert found.precision == "bfloat16"
+    half = load_model(model.card.id, device="cpu", precision="bfloat16")
+    expected = encode(picture, half, parameters=smallest)
+    np.testing.assert_array_equal(np.asarray(found.array[:]), expected.array)
 
 
 class Reader:

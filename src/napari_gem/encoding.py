@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from napari_gem.scheduling import Schedule, Sink
     from napari_gem.types import LazyArray
 
+    Keep = Callable[[tuple[int, int, int], EncodeParameters, str], Sink]
     Partial = MutableMapping[int, TileFeatures]
     Rows = NDArray[np.float32]
 
@@ -99,7 +100,7 @@ def encode_steps(
     *,
     region: Region | None = None,
     partial: Partial | None = None,
-    keep: Callable[[tuple[int, int, int], EncodeParameters], Sink] | None = None,
+    keep: Keep | None = None,
     batch: int | None = None,
     schedule: Schedule | None = None,
     watch: Watch | None = None,
@@ -128,8 +129,9 @@ def encode_steps(
         are not encoded again, finished ones are added, so that a cancelled run can be
         taken up; of a large image only the first ones.
     keep
-        Makes what takes the features, from their shape and the parameters used; None
-        keeps them in memory.
+        Makes what takes the features, from their shape, the parameters, and the device
+        and precision in one text: those of an earlier run in another way are not taken
+        up. None keeps them in memory.
     batch
         Tiles that are encoded together; None takes one on a processor and as many as
         fit on a GPU.
@@ -200,14 +202,15 @@ class _Encoding:
     def steps(
         self,
         partial: Partial | None,
-        keep: Callable[[tuple[int, int, int], EncodeParameters], Sink] | None,
+        keep: Keep | None,
         schedule: Schedule,
         watch: Watch | None = None,
     ) -> Generator[Progress, None, Features]:
         model, work = self._model, self._work
         tiles, parameters = work.tiles, work.parameters
         shape = *work.grid, model.backbone.channels
-        sink = keep(shape, parameters) if keep else InMemory(shape, len(tiles))
+        where = f"{model.device}, {model.precision}"
+        sink = keep(shape, parameters, where) if keep else InMemory(shape, len(tiles))
         finished = {} if partial is None else partial
         needed = [n for n in self._wanted if tiles[n].row + tiles.rows > sink.done]
         missing = [n for n in needed if n not in finished]

@@ -289,8 +289,10 @@ class _Writing:
         if self._part.name != self._target.name + PART:
             shutil.rmtree(self._part, ignore_errors=True)
 
-    def begin(self, shape: tuple[int, int, int], parameters: EncodeParameters) -> _Sink:
-        self._sink = _Sink(self._part, shape, parameters)
+    def begin(
+        self, shape: tuple[int, int, int], parameters: EncodeParameters, where: str
+    ) -> _Sink:
+        self._sink = _Sink(self._part, shape, parameters, where)
         return self._sink
 
     def seal(self, features: Features) -> None:
@@ -322,10 +324,18 @@ class _Sink:
     """Writes features to an unfinished entry, or goes on with it."""
 
     def __init__(
-        self, folder: Path, shape: tuple[int, int, int], parameters: EncodeParameters
+        self,
+        folder: Path,
+        shape: tuple[int, int, int],
+        parameters: EncodeParameters,
+        where: str,
     ) -> None:
         self.folder = folder
-        self._state = {"shape": list(shape), "parameters": to_json(parameters)}
+        self._state = {
+            "shape": list(shape),
+            "parameters": to_json(parameters),
+            "where": where,
+        }
         known = self._resume()
         tiles = len(plan_tiles(*shape[:2], parameters.tile, parameters.overlap))
         views = folder / "views.npy"
