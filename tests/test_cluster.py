@@ -35,6 +35,7 @@ from napari_gem.feature_cache import FeatureCache
 from napari_gem.filling import fill_here
 from napari_gem.image import stretch
 from napari_gem.large import segment_large_steps
+from napari_gem.memory import NoMemoryError
 from napari_gem.models import add_address
 from napari_gem.references import refer_array
 from napari_gem.steps import run
@@ -493,6 +494,21 @@ def test_how_a_missing_model_comes_to_a_worker(
     said = str(error.value)
     assert ("'napari-gem models download lab-model' there" in said) is listed
     assert ("'napari-gem models export lab-model FILE' here" in said) is not listed
+
+
+def test_a_worker_loads_a_model_as_asked_or_not_at_all(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its tiles would be of another precision than those of others."""
+
+    def create(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("napari_gem.loading._create", create)
+    encoder = Encoder()
+    encoder.setup(SimpleNamespace(address="tcp://there:1"))
+    with pytest.raises(NoMemoryError, match=r"worker tcp://there:1: The memory"):
+        encoder.model(model.card, "float32")
 
 
 def test_a_worker_that_is_killed_changes_nothing(

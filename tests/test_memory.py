@@ -31,6 +31,7 @@ from napari_gem import (
     stored_array,
     zarr_results,
 )
+from napari_gem.encoding import encode_steps
 from napari_gem.feature_cache import FeatureCache
 from napari_gem.image import stretch
 from napari_gem.large import segment_large
@@ -270,6 +271,32 @@ def test_a_model_that_fits_nowhere_is_told(
     monkeypatch.setattr(loading, where, failing(real, error, lambda *_: True))
     with pytest.raises(NoMemoryError, match="smaller model"):
         load_model(str(folder), device="cpu")
+
+
+def test_a_place_where_the_model_does_not_fit_is_passed_over(
+    model: Model, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the notice tells the place where it was encoded."""
+    real, tried = loading._create, []
+
+    def create(card: Any, source: Any, precision: torch.dtype) -> Any:
+        tried.append(precision)
+        if precision == torch.float16:
+            raise MemoryError
+        return real(card, source, precision)
+
+    monkeypatch.setattr(loading, "_create", create)
+    monkeypatch.setattr(
+        loading,
+        "choose_device",
+        lambda name: torch.device("cpu" if name == "auto" else name),
+    )
+    monkeypatch.setattr(loading, "choose_precision", lambda name, _: name)
+    short = replace(model, device="cuda:7", backbone=Tiring(model.backbone, 0))
+    found = run(encode_steps(short, picture, stretch(picture), batch=1))
+    assert tried == [torch.float16, torch.float32]
+    assert (found.device, found.precision) == ("cpu", "float32")
+    assert ["processor" in notice for notice in found.notices] == [True]
 
 
 def test_a_damaged_file_is_no_lack_of_memory(tmp_path: Path) -> None:

@@ -15,12 +15,18 @@ from napari_gem._version import __version__
 from napari_gem.batches import encode_tiles
 from napari_gem.catalogue import remote_files
 from napari_gem.filling import Filled, fill
-from napari_gem.memory import free_memory
-from napari_gem.models import DownloadNeeded, find_model, is_available, load_model
+from napari_gem.memory import NoMemoryError, free_memory
+from napari_gem.models import (
+    DownloadNeeded,
+    find_model,
+    is_available,
+    load_model_steps,
+)
 from napari_gem.reading import Picture
 from napari_gem.references import find
 from napari_gem.refinement import shifts_in_bands
 from napari_gem.scheduling import Here, TileWork
+from napari_gem.steps import run
 from napari_gem.stored_tiles import StoredTiles, open_tiles
 from napari_gem.types import (
     Appearance,
@@ -193,7 +199,9 @@ class Encoder(WorkerPlugin):
         if remote_files(card) and not is_available(card):
             raise missing  # else the hub would be asked for its size
         try:
-            return load_model(card, precision=precision)
+            return run(load_model_steps(card, precision=precision, exact=True))
+        except NoMemoryError as error:
+            raise NoMemoryError(f"On the worker {self._address}: {error}") from error
         except DownloadNeeded:
             raise missing from None
         except GemError as error:
@@ -247,7 +255,10 @@ def encode(
     pixels = encoder.pixels(order.image) if order.image else None
     if pixels is None and images is None:
         return None
-    model = encoder.model(order.card, order.precision)
+    try:
+        model = encoder.model(order.card, order.precision)
+    except NoMemoryError as error:
+        raise MemoryError(str(error)) from error  # so that less is tried elsewhere
     if model.revision != order.revision:
         raise GemError(
             f"The weights of {order.card.name} on the worker {worker.address} are not "

@@ -164,7 +164,10 @@ def encode_steps(
             used = model
             if (rung.device, rung.precision) != (model.device, model.precision):
                 used = yield from load_model_steps(
-                    model.card, device=rung.device, precision=rung.precision
+                    model.card,
+                    device=rung.device,
+                    precision=rung.precision,
+                    exact=True,
                 )
             same = rung.parameters == asked and used is model
             encoding = _Encoding(used, pixels, appearance, rung.parameters, region)
@@ -172,6 +175,8 @@ def encode_steps(
             known = partial if same else None
             features = yield from encoding.steps(known, keep, who, watch)
             return replace(features, notices=(rung.notice,) if rung.notice else ())
+        except NoMemoryError:
+            pass  # the model alone does not fit there
         except GemError:
             if not rung.notice or rung.device == "cpu":
                 raise

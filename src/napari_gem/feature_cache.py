@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 
 from napari_gem.cache_folder import FOLDER_VARIABLE, default_folder
 from napari_gem.encoding import encode_steps, restrict
-from napari_gem.memory import IfItFits, explained, is_out_of_memory
+from napari_gem.memory import ERRORS, IfItFits, explained, is_out_of_memory
 from napari_gem.reading import Picture, hash_steps
 from napari_gem.records import from_json, to_json
 from napari_gem.stored_array import RowWriter, StoredFeatures, create_features
@@ -224,9 +224,9 @@ class FeatureCache:
                 for number, band in enumerate(bands(features.array)):
                     yield Progress("Checking features", number, count)
                     features.array[band]
-        except (GemError, OSError, ValueError, KeyError) as error:
+        except (GemError, ValueError, KeyError, *ERRORS) as error:
             lock.release()
-            if is_out_of_memory(error):
+            if is_out_of_memory(error) or type(error) is RuntimeError:
                 raise
             self._remove(name)
             return None

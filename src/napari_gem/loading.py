@@ -78,7 +78,12 @@ class _Source:
 
 
 def load_steps(
-    card: ModelCard, device: str, precision: str, *, download: bool
+    card: ModelCard,
+    device: str,
+    precision: str,
+    *,
+    download: bool,
+    exact: bool = False,
 ) -> Generator[Progress, None, Loaded]:
     """Load a model step by step.
 
@@ -91,6 +96,8 @@ def load_steps(
         Which one.
     device, precision, download
         As for `napari_gem.load_model`.
+    exact
+        Whether nothing else is tried if the memory does not suffice.
 
     Yields
     ------
@@ -128,6 +135,8 @@ def load_steps(
             yield Progress("Loading model", 3, 3)
             return Loaded(revision, place.device, place.precision, backbone, notice)
         free_memory()
+        if exact:
+            break
     raise NoMemoryError(
         f"The memory does not suffice to load {card.name}. Close other programs, or "
         "choose a smaller model."

@@ -13,6 +13,7 @@ import gc
 import sys
 from dataclasses import dataclass, replace
 from functools import wraps
+from traceback import clear_frames
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from napari_gem.types import GemError
@@ -99,10 +100,11 @@ class IfItFits:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> bool:
         """Go on after a lack of memory."""
-        short = error is not None and is_out_of_memory(error)
-        if short:
-            free_memory()
-        return short
+        if error is None or not is_out_of_memory(error):
+            return False
+        clear_frames(error.__traceback__)  # which hold what did not fit
+        free_memory()
+        return True
 
 
 @dataclass(frozen=True)

@@ -255,15 +255,19 @@ def load_model_steps(
     precision: str = "auto",
     architecture: str = "",
     download: bool = False,
+    exact: bool = False,
 ) -> Generator[Progress, None, Model]:
     """Load a model step by step; closing the generator cancels a download.
 
-    Parameters, result and errors are those of `load_model`.
+    Parameters, result and errors are those of `load_model`; ``exact`` loads it nowhere
+    else if the memory does not suffice, but raises `memory.NoMemoryError`.
     """
     card = name if isinstance(name, ModelCard) else find_model(name, architecture)
     from napari_gem.loading import load_steps
 
-    loaded = yield from load_steps(card, device, precision, download=download)
+    loaded = yield from load_steps(
+        card, device, precision, download=download, exact=exact
+    )
     return Model(card, **loaded._asdict())
 
 

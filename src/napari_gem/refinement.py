@@ -271,6 +271,7 @@ class _Bands:
 
     def begin(self, end: int) -> None:
         """Tell the row behind the last that will be asked for."""
+        self.close()
         self._end = end
 
     def stop(self) -> None:

@@ -232,13 +232,18 @@ def _read_steps(
 ) -> Generator[Progress, None, tuple[Words, str]]:
     """Read the words, where the memory suffices; and say so if that is elsewhere."""
     for place in places(model.device, model.precision):
+        reader = model
         try:
-            reader = model
             if place.told:
                 reader = yield from load_model_steps(
-                    model.card, device=place.device, precision=place.precision
+                    model.card,
+                    device=place.device,
+                    precision=place.precision,
+                    exact=True,
                 )
             words = yield from word_steps(reader, features, prompts, parameters)
+        except NoMemoryError:
+            pass  # the model alone does not fit there
         except ERRORS as error:
             if not is_out_of_memory(error):
                 raise
@@ -246,6 +251,7 @@ def _read_steps(
             model.texts.update(reader.texts)
             told = f"the words were read {place.told}"
             return words, short_of_memory(told) if place.told else ""
+        reader = model  # what does not suffice is let go of
         free_memory()
     raise NoMemoryError(NO_MEMORY)
 

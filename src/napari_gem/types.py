@@ -507,6 +507,8 @@ class Recipe:
         one plane, and where it is not known.
     pixel_size, unit
         (height, width) of a pixel in this unit; None and empty if not known.
+    factor
+        Pixels of the finest resolution, along a side, for one of the image's.
     squash
         Side of the square that the image was squashed to (`napari_gem.squashed`); 0
         for none.
@@ -528,6 +530,7 @@ class Recipe:
     index: tuple[int, ...] = ()
     pixel_size: tuple[float, float] | None = None
     unit: str = ""
+    factor: float = 1.0
     squash: int = 0
 
 

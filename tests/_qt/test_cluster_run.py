@@ -63,7 +63,6 @@ def test_a_large_image_on_a_cluster_whose_workers_go(
     # rows are shown as they come; cancelled in the middle nothing of it is left
     bar.run_button.click()
     until(lambda: len(viewer.layers) > 1)
-    worker = controller.worker_id
     cancel()
 
     # what is encoded stays so; one worker goes, then the other
@@ -79,7 +78,6 @@ def test_a_large_image_on_a_cluster_whose_workers_go(
     assert f"'dask worker {processes.address}', or press Cancel" in bar.status.text()
     assert steps[-1].seconds_left is None
     cancel()
-    assert controller.worker_id == worker
 
     # and it waits for new ones
     steps.clear()

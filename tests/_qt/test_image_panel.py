@@ -597,6 +597,22 @@ def test_another_level_that_is_locked_is_another_image(viewer, make_panel, qtbot
     assert panel.read().shape == (32, 40)
 
 
+def test_a_detail_of_another_session_is_not_for_pyramids(viewer, make_panel):
+    levels = [RNG.random((512 // 2**i, 640 // 2**i)) for i in range(4)]
+    viewer.add_image(RNG.random((20, 30)))
+    panel = make_panel(viewer)
+    panel.recall_detail(4.0)
+    assert panel.detail() == 4
+    viewer.layers.selection.active = viewer.add_image(levels, multiscale=True)
+    assert panel.detail() is None
+    panel.recall_detail(4.0)
+    assert panel.detail() is None
+    panel.set_detail(8.0)
+    viewer.layers.selection.active = viewer.layers[0]
+    viewer.layers.selection.active = viewer.layers[1]
+    assert panel.detail() == 8
+
+
 def test_the_detail_chooses_the_resolution_of_a_pyramid(viewer, make_panel, qtbot):
     levels = [RNG.random((512 // 2**i, 640 // 2**i)) for i in range(4)]
     viewer.add_image(levels, multiscale=True, scale=(0.5, 0.5), units=("um", "um"))

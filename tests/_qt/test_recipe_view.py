@@ -146,6 +146,65 @@ def test_detail_carries_over_to_another_magnification(widget, now, patch, zoom):
     assert ask.detail == (patch if patch is None else pytest.approx(patch))
 
 
+def add_pyramid(widget, depth=1, **kwargs):
+    levels = [
+        np.zeros((max(1, depth // 2**i), 512 // 2**i, 640 // 2**i), np.uint8)
+        for i in range(4)
+    ]
+    if depth == 1:
+        levels = [level[0] for level in levels]
+    return widget._viewer.add_image(levels, multiscale=True, **kwargs)
+
+
+@pytest.mark.parametrize("units", [{}, {"scale": (0.5, 0.5), "units": "µm"}])
+@pytest.mark.parametrize("detail", [4.0, 16.0, 32.0, 48.0, 64.0, 400.0])
+def test_the_detail_of_a_pyramid_comes_back(widget, detail, units):
+    add_pyramid(widget, **units)
+    panel = widget.image_panel
+    panel.set_detail(detail)
+    ask = widget.ask()
+    size, unit = ask.image.pixel_size
+    recipe = replace(
+        RECIPE,
+        encode=replace(CARD.encode, zoom=8 / ask.detail),
+        patch=ask.detail,
+        pixel_size=size,
+        unit=unit,
+        factor=ask.image.factor,
+    )
+    panel.set_detail(None)
+    widget.recipe_menu.opened.emit(recipe)
+    again = widget.asks[-1]
+    usual = recipe.encode.zoom == CARD.encode.zoom and ask.image.factor == 1
+    assert again.detail == (None if usual else pytest.approx(ask.detail))
+    assert again.image.shape == ask.image.shape
+
+
+def test_each_resolution_is_another_encoding(widget):
+    layer = add_pyramid(widget)
+    panel, found = widget.image_panel, []
+    for detail in (8.0, 16.0, 32.0, 64.0):
+        panel.set_detail(detail)
+        found.append(widget.ask())
+    assert [ask.detail for ask in found] == [8.0] * 4  # in pixels of each
+    panel.set_detail(None)
+    for level in (0, 1):
+        layer.locked_data_level = level
+        found.append(widget.ask())
+    told = [repr(ask.encoding) for ask in found]
+    assert len(set(told)) == len(told)
+
+
+def test_a_slice_is_one_of_the_resolution_of_the_recipe(widget):
+    add_pyramid(widget, depth=40)
+    widget.image_panel.set_detail(64.0)  # whose resolution has five slices
+    encode = replace(CARD.encode, zoom=1.0)
+    recipe = replace(RECIPE, encode=encode, patch=8.0, index=(30,))
+    widget.recipe_menu.opened.emit(recipe)
+    assert widget.asks[-1].image.position == {0: 30}
+    assert "slice" not in told(widget)
+
+
 def test_a_preset_is_found_again(widget):
     add_image(widget)
     aerial = with_preset(CARD, "remote-sensing")

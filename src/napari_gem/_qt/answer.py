@@ -55,7 +55,8 @@ def make_results(
     """
     try:
         size, unit = ask.image.pixel_size  # the worker gets pixels without a size
-        recipe = replace(event.recipe, pixel_size=size, unit=unit)
+        factor = ask.image.factor
+        recipe = replace(event.recipe, pixel_size=size, unit=unit, factor=factor)
         event = replace(event, recipe=recipe)
         made_of = event.recipe, ask.image
         if event.folder:

@@ -81,6 +81,7 @@ class Ask:
         return (
             self.image.source,
             self.image.plane,
+            self.image.shape,  # of the level: its detail is in pixels of that
             self.image.appearance,
             [plane.index for plane in self.image.planes],
             self.model,

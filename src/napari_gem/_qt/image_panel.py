@@ -85,6 +85,7 @@ class ImagePanel(QWidget):
         self._viewer = viewer
         self._told = ""
         self._model = Suggested()
+        self._recalled: float | None = None
         self._state: object = None
         self._detached = False
         self.image_choice = ImageChoice(viewer)
@@ -178,6 +179,15 @@ class ImagePanel(QWidget):
     def set_detail(self, value: float | None) -> None:
         """Choose image pixels per patch; None takes what the model suggests."""
         self.detail_choice.set_detail(value)
+
+    def recall_detail(self, value: float | None) -> None:
+        """Choose the detail of another session; a pyramid goes back to its own.
+
+        A fine detail of a photo would take the finest resolution of a whole slide.
+        """
+        self._recalled = value
+        self.set_detail(value)
+        self._forget_recalled(self.layer())
 
     def set_model(self, suggested: Suggested) -> None:
         """Tell what is known of the model: it decides the resolution of a pyramid."""
@@ -326,8 +336,14 @@ class ImagePanel(QWidget):
             self.channel_choice.set_layer(layer)
             self.region_choice.set_layer(layer)
             self._watch()
+            self._forget_recalled(layer)
         self._later()
         self.layer_chosen.emit(layer)
+
+    def _forget_recalled(self, layer: Any) -> None:
+        recalled = self._recalled is not None and self.detail() == self._recalled
+        if recalled and getattr(layer, "multiscale", False):
+            self.set_detail(None)
 
     def _on_channels(self) -> None:
         with self._telling():

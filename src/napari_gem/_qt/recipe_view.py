@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from math import isclose
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -47,10 +48,11 @@ def show_image_part(panel: ImagePanel, recipe: Recipe, card: ModelCard) -> list[
     GemError
         If there is no image.
     """
+    # the detail first: it decides the resolution, which slices are counted in
     told = [
+        _show_detail(panel, recipe, card),
         panel.show_slice(recipe.index),
         _show_appearance(panel, recipe.appearance),
-        _show_detail(panel, recipe, card),
         panel.show_region(recipe.region),
     ]
     return [sentence for sentence in told if sentence]
@@ -145,13 +147,22 @@ def _show_detail(panel: ImagePanel, recipe: Recipe, card: ModelCard) -> str:
     """Set a patch that is as large in the world as the recipe's."""
     panel.set_detail(None)
     image = panel.read()
-    larger = enlargement(recipe, *image.pixel_size)
-    usual = recipe.encode.zoom == card.encode.zoom and larger == 1
+    size, unit = image.pixel_size
+    finest = replace(recipe, pixel_size=_divided(recipe.pixel_size, recipe.factor))
+    larger = enlargement(finest, _divided(size, image.factor), unit)
+    same_level = isclose(recipe.factor, image.factor, rel_tol=0.02)
+    usual = recipe.encode.zoom == card.encode.zoom and larger == 1 and same_level
     if not usual:
-        panel.set_detail(recipe.patch * larger * image.factor or None)
+        panel.set_detail(recipe.patch * recipe.factor * larger or None)
     if usual or recipe.patch:
         return ""
     return "The recipe is of an earlier version and does not tell its detail."
+
+
+def _divided(
+    size: tuple[float, float] | None, factor: float
+) -> tuple[float, float] | None:
+    return size and (size[0] / factor, size[1] / factor)
 
 
 def _show_appearance(panel: ImagePanel, appearance: Appearance) -> str:

@@ -506,7 +506,7 @@ class GemWidget(QWidget):
         self.prompt_table.set_prompts(last.prompts, undoable=False)
         if last.background is not None:
             self.prompt_table.set_background(last.background)
-        self.image_panel.set_detail(last.detail)
+        self.image_panel.recall_detail(last.detail)
         self.advanced_panel.set_state(last.advanced)
         self._show_background(self.card())
 

@@ -323,7 +323,7 @@ def read_layer(
         whole=shapes[0],
         factors=factors,
         position=found,
-        notice=_level_notice(level, shape),
+        notice="" if _is_chosen(layer, wanted) else _level_notice(level, shape),
         coarsest=factor_of(*((s[down], s[right]) for s in (shapes[0], shapes[-1]))),
     )
 
@@ -445,9 +445,14 @@ def _level_notice(level: int, shape: tuple[int, int]) -> str:
         return ""
     return (
         f"The image has several resolutions; the one of {shape[0]} x {shape[1]} "
-        "pixels is used. Another one is used for another detail, or if you lock it in "
-        "the layer controls."
+        "pixels is used. Choose a detail, or lock one in the layer controls, to take "
+        "another."
     )
+
+
+def _is_chosen(layer: Any, wanted: float | None) -> bool:
+    """Whether the user decided which level is taken."""
+    return wanted is not None or getattr(layer, "locked_data_level", None) is not None
 
 
 def _shown_ranges(
