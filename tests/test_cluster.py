@@ -210,6 +210,7 @@ def test_workers_without_memory_get_smaller_tiles(
 
     large = replace(ENCODE, tile=16, overlap=4)
     card = replace(model.card, encode=large)
+    wait_for(cluster, WORKERS)
     cluster._client.run(shorten, most)
     try:
         found = run(on_cluster(cluster, replace(model, card=card), PIXELS))

@@ -170,7 +170,9 @@ def test_it_can_be_left_while_edges_are_found(
         assert next(steps).rows == 0
         steps.close()
         assert time.monotonic() - start < 1
-    assert threading.active_count() == threads
+        while threading.active_count() > threads:  # the block in work ends by itself
+            assert time.monotonic() - start < 10
+            time.sleep(0.05)
     for one, other in zip(plain, filled(scored), strict=True):
         np.testing.assert_array_equal(one, other)
 

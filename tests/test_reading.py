@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import threading
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -109,3 +112,14 @@ def test_reading_goes_ahead_in_order_and_tells_errors() -> None:
     assert next(found) == 0.5
     with pytest.raises(ZeroDivisionError):
         list(found)
+
+
+def test_what_is_being_read_is_not_waited_for() -> None:
+    """A generator that was left may be closed where waiting would lock all up."""
+    gate = threading.Event()
+    found = ahead(lambda i: gate.wait(60) if i else False, range(9))
+    assert next(found) is False
+    started = time.monotonic()
+    found.close()
+    assert time.monotonic() - started < 10
+    gate.set()

@@ -83,6 +83,7 @@ def all_rows(features: Features, rounds: int, portion: int, step: int = 1) -> li
         for at in range(0, height, portion)
     ]
     assert max(np.abs(part).max() for part in parts) <= found.reach
+    found.close()
     return np.concatenate(parts, axis=1)
 
 

@@ -153,19 +153,23 @@ def held_picture(picture: LazyArray | None) -> NDArray[np.uint8] | None:
 def ahead(
     read: Callable[[Item], Result], items: Iterable[Item], *, count: int = 1
 ) -> Generator[Result, None, None]:
-    """Read the next items in a thread while the current one is worked on."""
+    """Read the next items in a thread while the current one is worked on.
+
+    What is being read when nobody wants it any more is not waited for.
+    """
     waiting = []
-    with ThreadPoolExecutor(1) as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(read, item))
-                if len(waiting) > count:
-                    yield waiting.pop(0).result()
-            while waiting:
+    pool = ThreadPoolExecutor(1)
+    try:
+        for item in items:
+            waiting.append(pool.submit(read, item))
+            if len(waiting) > count:
                 yield waiting.pop(0).result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.pop(0).result()
+    finally:
+        # Python may tidy up a generator that was left anywhere, even in a thread that
+        # is being started and holds a lock: whoever waited there would wait for ever
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def hash_steps(pixels: LazyArray) -> Generator[Progress, None, str]:

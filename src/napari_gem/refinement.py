@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -279,30 +280,30 @@ class _Bands:
         self._stopped.set()
 
     def close(self) -> None:
-        """Forget the band in work and what is being found."""
+        """Forget the band in work, and let what is being found end soon."""
         self._stopped.set()
         if self._coming is not None:
             self._coming.close()
         self._coming, self._number, self._made = None, -1, self._made[:, :0]
-        self._stopped.clear()
+        self._stopped = threading.Event()
 
     def _band(self, number: int) -> NDArray[np.float16]:
         if number != self._number:
             if self._coming is None or number != self._number + 1:
                 self.close()
                 numbers = range(number, max(number + 1, -(-self._end // BAND)))
-                self._coming = ahead(self._find, numbers)
+                self._coming = ahead(partial(self._find, self._stopped), numbers)
             self._made = next(self._coming)
             self._number = number
         return self._made
 
-    def _find(self, number: int) -> NDArray[np.float16]:
+    def _find(self, stopped: threading.Event, number: int) -> NDArray[np.float16]:
         height, width = self._picture.shape[:2]
         rows = slice(number * BAND, min((number + 1) * BAND, height))
         made = np.zeros((2, rows.stop - rows.start, width), np.float16)
         seen = (0, width) if self._region is None else self._region.columns
         for left in range(seen[0] // BLOCK * BLOCK, seen[1], BLOCK):
-            if self._stopped.is_set():
+            if stopped.is_set():
                 raise CancelledError
             columns = slice(left, min(left + BLOCK, width))
             made[:, :, columns] = _strip(self._picture, rows, self._rounds, columns)
