@@ -10,6 +10,7 @@ import pytest
 from napari_gem import own_models
 from napari_gem._qt import settings
 from napari_gem._qt.settings import (
+    FRESH,
     Advanced,
     LastUsed,
     Settings,
@@ -76,6 +77,15 @@ def test_without_preferences_the_defaults_are_taken(plugin_settings, npe2pm, cap
     # the plugin is not registered here
     assert read_settings() == Settings()
     assert "could not be read" in caplog.text
+
+
+def test_a_demo_recalls_and_keeps_nothing(folder, monkeypatch):
+    save_last(EVERYTHING)
+    kept = (folder / "last.json").read_bytes()
+    monkeypatch.setenv(FRESH, "1")
+    assert load_last() == LastUsed()
+    save_last(LastUsed(device="cpu"))
+    assert (folder / "last.json").read_bytes() == kept
 
 
 def test_what_was_used_last_comes_back(folder):

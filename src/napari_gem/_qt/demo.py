@@ -7,6 +7,7 @@ saved there and closed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import napari
 from qtpy.QtCore import QTimer
 
+from napari_gem._qt.settings import FRESH
 from napari_gem.samples import SAMPLES
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("sample", choices=SAMPLES)
     parser.add_argument("--screenshot", type=Path)
     asked = parser.parse_args(arguments)
+    os.environ[FRESH] = "1"  # a cluster that is gone, or another model, is no demo
     viewer = napari.Viewer(title="napari-gem")
     viewer.open_sample("napari-gem", asked.sample)
     _dock, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")

@@ -27,6 +27,9 @@ SCHEMA = 1
 SCHEMA_KEY = "napari_gem_last"
 FILE_NAME = "last.json"
 
+FRESH = "NAPARI_GEM_FRESH"
+"""Variable of the environment: if it is set, nothing of it is recalled or kept."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -136,6 +139,8 @@ def read_settings() -> Settings:
 
 def load_last() -> LastUsed:
     """Read what was used last; the defaults if there is nothing that can be read."""
+    if os.environ.get(FRESH):
+        return LastUsed()
     path = config_folder() / FILE_NAME
     try:
         text = path.read_text(encoding="utf-8")
@@ -154,6 +159,8 @@ def load_last() -> LastUsed:
 
 def save_last(last: LastUsed) -> None:
     """Write what was used last; if that fails, only the log tells."""
+    if os.environ.get(FRESH):
+        return
     prompts = tuple(_kept(prompt) for prompt in last.prompts)
     content = {SCHEMA_KEY: SCHEMA, **to_dict(replace(last, prompts=prompts))}
     text = json.dumps(content, indent=1, ensure_ascii=False)
