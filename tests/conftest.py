@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -37,3 +38,32 @@ def call(
         return int(end.value.code or 0), said.out, said.err
 
     return run
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Write the kind of contact into the report, which also comes from xdist."""
+    mark = item.get_closest_marker("contact")
+    if mark is not None:
+        item.user_properties.append(("contact", mark.args[0]))
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Print how many cases of each kind of contact were tried, and how many held."""
+    if "contact" not in (config.option.markexpr or ""):
+        return
+    tried: Counter[str] = Counter()
+    held: Counter[str] = Counter()
+    for outcome in ("passed", "failed", "error"):
+        for report in terminalreporter.getreports(outcome):
+            kind = dict(getattr(report, "user_properties", ())).get("contact")
+            if kind is None or (report.when != "call" and outcome == "passed"):
+                continue
+            tried[str(kind)] += 1
+            held[str(kind)] += outcome == "passed"
+    width = max(map(len, [*tried, "kind"]))
+    terminalreporter.write_sep("-", "first contact")
+    terminalreporter.write_line(f"{'kind':{width}}  tried  held")
+    for kind in sorted(tried):
+        terminalreporter.write_line(f"{kind:{width}}  {tried[kind]:5}  {held[kind]:4}")
