@@ -49,6 +49,8 @@ class Hub(ThreadingHTTPServer):
         The authorizations that were shown to the web server.
     answers
         Until it is set nothing is answered at all.
+    held
+        Answers that wait for `go_on` or `answers` now.
     tells_size
         Whether the web server answers a HEAD.
     """
@@ -76,6 +78,7 @@ class Hub(ThreadingHTTPServer):
         self.tells_size = True
         self.answers = threading.Event()
         self.answers.set()
+        self.held = 0
 
     @property
     def address(self) -> str:
@@ -98,7 +101,7 @@ class Answer(BaseHTTPRequestHandler):
         # a proxy is asked with the whole address
         path = self.path.partition("?")[0].removeprefix("http://hub.invalid")
         self.server.asked.append(f"{self.command} {path}")
-        self.server.answers.wait(20)
+        self.wait(self.server.answers)
         name = path.partition("/resolve/")[2].partition("/")[2]
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if path.startswith("/elsewhere/"):
@@ -189,8 +192,13 @@ class Answer(BaseHTTPRequestHandler):
             self.server.cuts -= 1
             self.close_connection = True
             return
-        self.server.go_on.wait(20)
+        self.wait(self.server.go_on)
         self.send_part(body[half:], name, first + half)
+
+    def wait(self, event: threading.Event) -> None:
+        self.server.held += 1
+        event.wait(20)
+        self.server.held -= 1
 
     def send_part(self, part: bytes, name: str, first: int) -> None:
         self.wfile.write(part)

@@ -561,9 +561,7 @@ def test_without_workers_it_waits_and_can_be_cancelled(
         pass
     assert 3 <= step.done < step.total
     assert next(steps).stage == WAITING
-    before = time.monotonic()
     steps.close()
-    assert time.monotonic() - before < 5
     processes.add()  # and all goes on with a new one
     steps = on_cluster(cluster, model, scene, tmp_path / "cache")
     assert same(run(steps), expected)

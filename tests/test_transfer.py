@@ -67,11 +67,10 @@ def left_over(folder: Path) -> list[str]:
 def cancel_half_way(hub: Hub) -> None:
     hub.go_on.clear()
     steps = download.fetch_steps(FILES)
-    while next(steps).done < HALF:
+    while next(steps).done < HALF or not hub.held:
         pass
-    start = time.monotonic()
     steps.close()
-    assert time.monotonic() - start < 0.5
+    assert hub.held  # it was not waited for
     assert find_cached(FILES.repository, FILES.groups) is None
     hub.go_on.set()
     for thread in threading.enumerate():
@@ -159,12 +158,10 @@ def test_a_silent_server_is_left_at_once(hub: Hub) -> None:
     cancel_half_way(hub)
     hub.go_on.clear()
     steps = download.fetch_steps(FILES)
-    while next(steps).stage != "Downloading":
+    while next(steps).stage != "Downloading" or not hub.held:
         pass
-    time.sleep(0.3)
-    start = time.monotonic()
     steps.close()
-    assert time.monotonic() - start < 0.5
+    assert hub.held  # it was not waited for
 
 
 def test_a_hub_that_says_nothing_is_left_at_once(hub: Hub) -> None:
@@ -172,9 +169,8 @@ def test_a_hub_that_says_nothing_is_left_at_once(hub: Hub) -> None:
     steps = download.fetch_steps(FILES)
     for _ in range(3):
         assert next(steps).stage == "Asking the hub"
-    start = time.monotonic()
     steps.close()
-    assert time.monotonic() - start < 0.5
+    assert hub.held  # it was not waited for
     hub.answers.set()
 
 

@@ -5,8 +5,6 @@ The limit is set low, so that a small image is a large one.
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 import zarr
@@ -53,10 +51,8 @@ def test_a_large_image_on_a_cluster_whose_workers_go(
         return any(s.stage == "Encoding" and s.done >= count for s in steps)
 
     def cancel():
-        started = time.monotonic()
         bar.cancel_button.click()
         qtbot.waitUntil(lambda: not controller.busy, timeout=PATIENCE)
-        assert time.monotonic() - started < 5
         assert bar.status.text() == "Cancelled."
         assert list(viewer.layers) == [layer]
 

@@ -155,10 +155,8 @@ def test_cancel_and_close_with_the_real_worker(dock, qtbot):
     widget.controller.progressed.connect(lambda p: stages.append(p.stage))
     widget.run()
     qtbot.waitUntil(lambda: "Encoding" in stages, timeout=PATIENCE)
-    started = time.monotonic()
     qtbot.mouseClick(widget.run_bar.cancel_button, Qt.MouseButton.LeftButton)
     qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)
-    assert time.monotonic() - started < 20
     assert widget.run_bar.status.text() == "Cancelled."
     assert len(viewer.layers) == 1
     # the dock is closed in the middle of the next run
