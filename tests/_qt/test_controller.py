@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
+from qtpy.QtCore import QCoreApplication
 
 from napari_gem import layers
 from napari_gem._qt import controller as module
@@ -88,7 +89,10 @@ class Stage:
         self.qtbot.waitUntil(condition, timeout=5000)
 
     def settle(self):
-        self.qtbot.wait(50)
+        """Let Qt deliver what was sent, and what is sent then."""
+        for _ in range(4):
+            QCoreApplication.sendPostedEvents()
+            QCoreApplication.processEvents()
 
     def send(self, event):
         self.client.send(event)
