@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 import typer
 
 from napari_gem.cluster import NO_WORKERS, WAITING
-from napari_gem.placing import connected, is_cluster, place_steps, who_fills
+from napari_gem.placing import connect_steps, place_steps, who_fills
+from napari_gem.scheduler_address import read_address
 from napari_gem.steps import run
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,9 +84,9 @@ def places(address: str, show: Callable[[Progress], object]) -> Iterator[Places]
     GemError
         If this is no address, or as `napari_gem.cluster.Cluster`.
     """
-    if address and not is_cluster(address):
-        raise GemError(
-            f"The scheduler '{address}' came; expected an address as tcp://host:port."
-        )
-    with connected(address) as cluster:
+    cluster = None
+    if address:
+        read_address(address)
+        cluster = run(connect_steps(address), show)
+    with cluster or nullcontext():
         yield Places(cluster, show)

@@ -6,24 +6,32 @@ networks that are trusted, or for TLS.
 
 from __future__ import annotations
 
-import socket
 import time
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_gem._version import __version__
 from napari_gem.memory import is_out_of_memory
+from napari_gem.scheduler_address import greet, not_there, read_address, silent
+from napari_gem.steps import aside_steps, run
 from napari_gem.types import GemError, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from pathlib import Path
+    from ssl import SSLContext
 
     from napari_gem.cluster_worker import WorkerReport
     from napari_gem.models import Model
+    from napari_gem.scheduler_address import SchedulerAddress
     from napari_gem.types import ModelCard
+
+    Tls = tuple[Path, Path, Path]
+
+Returned = TypeVar("Returned")
 
 DEVICE = "dask"
 """Device of features that a cluster made."""
@@ -36,11 +44,27 @@ NO_WORKERS = (
 )
 """Sentence beside `WAITING`; ``stop`` tells how."""
 
+ASKING = "Asking the scheduler"
+
 ANSWER_SECONDS = 10.0
-"""The scheduler is waited for this long."""
+"""Who was asked for an answer, such as a scheduler, is waited for this long."""
 
 LONGEST = 120.0
 """Seconds that a result which is ready may take to come over."""
+
+
+def connect_steps(
+    address: str, tls: Tls | None = None, *, seconds: float | None = None
+) -> Generator[Progress, None, Cluster]:
+    """Connect to a cluster; parameters and errors are those of `Cluster`.
+
+    Yields
+    ------
+    Progress
+        While the scheduler is asked. Closing the generator leaves it.
+    """
+    connect = partial(Cluster, address, tls, seconds=seconds)
+    return (yield from aside_steps(ASKING, connect, leave=Cluster.close))
 
 
 class Cluster:
@@ -59,53 +83,49 @@ class Cluster:
     Raises
     ------
     GemError
-        If dask.distributed is missing or no scheduler answers.
+        If the address is none, if dask.distributed is missing, if no scheduler answers
+        in that time, or if there is no certificate for TLS.
     """
 
     def __init__(
         self,
         address: str,
-        tls: tuple[Path, Path, Path] | None = None,
+        tls: Tls | None = None,
         *,
         seconds: float | None = None,
     ) -> None:
-        try:
-            from distributed import Client, Security
-            from distributed.comm import get_address_host_port
-        except ImportError as error:
-            raise GemError(
-                "A cluster needs dask.distributed. Install it with "
-                "'pip install napari-gem[distributed]'."
-            ) from error
-        self.address = address
-        self._gpus = False
         seconds = seconds or ANSWER_SECONDS
+        self.address = address
+        self._seconds = seconds
+        self._gpus = False
+        place = read_address(address)
+        # whoever waits aside can be stopped, also by Ctrl-C
+        security = _security(tls)
+        context = _certificates(place, security)
+        run(self._aside(partial(greet, place, context, seconds), 3 * seconds))
+        asked = partial(_connect, place, security, seconds)
+        # dask gives each of its questions so many seconds
+        self._client = run(self._aside(asked, 4 * seconds, leave=_close))
+
+    def _aside(
+        self,
+        call: Callable[[], Returned],
+        seconds: float | None = None,
+        leave: Callable[[Returned], object] | None = None,
+        stage: str = ASKING,
+    ) -> Generator[Progress, None, Returned]:
+        """Ask the scheduler, which may keep silent for ever.
+
+        Raises
+        ------
+        GemError
+            If it does so.
+        """
         try:
-            # dask would try again and again where nobody listens
-            place = get_address_host_port(address, strict=True)
-            socket.create_connection(place, timeout=seconds).close()
-            security = Security()  # of dask's configuration
-            if tls:
-                security = Security(
-                    require_encryption=True,
-                    tls_ca_file=str(tls[0]),
-                    tls_client_cert=str(tls[1]),
-                    tls_client_key=str(tls[2]),
-                )
-            encrypted = security.get_connection_args("client")["ssl_context"]
-            if address.startswith("tls:") and encrypted is None:
-                raise ValueError("no certificate is set in dask's configuration")
-            self._client = Client(
-                address,
-                security=security,
-                timeout=seconds,
-                set_as_default=False,
-            )
-        except (OSError, ValueError, RuntimeError, TypeError) as error:
-            raise GemError(
-                f"No dask scheduler answers at '{address}' ({error}). Look whether "
-                "'dask scheduler' runs there, and give its address as tcp://host:port."
-            ) from error
+            steps = aside_steps(stage, call, seconds or self._seconds, leave)
+            return (yield from steps)
+        except TimeoutError as error:
+            raise GemError(silent(self.address, self._seconds)) from error
 
     def __enter__(self) -> Cluster:
         return self
@@ -115,8 +135,7 @@ class Cluster:
 
     def close(self) -> None:
         """Leave the cluster; what it still does for us is cancelled."""
-        with suppress(Exception):  # the scheduler may be gone
-            self._client.close(timeout=2)
+        _close(self._client)
 
     def workers(self) -> dict[str, dict[str, Any]]:
         """Find the workers that may encode: those with GPUs, if any says it has one.
@@ -158,6 +177,23 @@ class Cluster:
                     f"{__version__}. Install the same version on both."
                 )
 
+    def workers_steps(
+        self, stage: str = ASKING
+    ) -> Generator[Progress, None, dict[str, dict[str, Any]]]:
+        """Find the workers as `workers` does, in the time that a scheduler gets.
+
+        Yields
+        ------
+        Progress
+            Of that stage.
+
+        Raises
+        ------
+        GemError
+            If the scheduler is lost, or silent.
+        """
+        return (yield from self._aside(self.workers, stage=stage))
+
     def report_steps(
         self, card: ModelCard | None = None, precision: str = "auto"
     ) -> Generator[Progress, None, list[WorkerReport]]:
@@ -171,28 +207,33 @@ class Cluster:
         Raises
         ------
         GemError
-            As `check`, or if the scheduler is lost.
+            As `check`, or if the scheduler is lost, or silent.
         """
-        while not self.workers():
+        there = yield from self.workers_steps()
+        while not there:
             yield Progress(WAITING)
             time.sleep(0.3)
-        self.check()
+            there = yield from self.workers_steps(WAITING)
+        yield from self._aside(self.check, LONGEST)
         from napari_gem.cluster_worker import Encoder, report
 
         with self._told():
-            self._client.register_plugin(Encoder())
+            register = partial(self._client.register_plugin, Encoder())
+            yield from self._aside(register, LONGEST)
+            there = yield from self.workers_steps()
             asked = [
                 self._client.submit(
                     report, card, precision, workers=[address], pure=False
                 )
-                for address in self.workers()
+                for address in there
             ]
         found: list[WorkerReport] = []
         for future in asked:
             while not future.done():
                 yield Progress("Asking workers", len(found), len(asked))
                 time.sleep(0.1)
-            found.append(self.result(future))
+            asked_for = partial(self.result, future)
+            found.append((yield from self._aside(asked_for, 2 * LONGEST)))
         return found
 
     def model_steps(
@@ -256,6 +297,13 @@ class Cluster:
             "at its log."
         ) from error
 
+    def lost(self) -> GemError:
+        """Give the error that says that the scheduler does not answer any more."""
+        return GemError(
+            f"The dask scheduler at '{self.address}' is lost. What is encoded is "
+            "kept where the cache is used: start the cluster and run again."
+        )
+
     def cancel(self, futures: list[Any]) -> None:
         """Forget what was asked for."""
         with suppress(Exception):  # the scheduler may be gone
@@ -271,7 +319,62 @@ class Cluster:
         except (OSError, CancelledError, RuntimeError) as error:
             if isinstance(error, TimeoutError) and not timeout:
                 raise
-            raise GemError(
-                f"The dask scheduler at '{self.address}' is lost. What is encoded is "
-                "kept where the cache is used: start the cluster and run again."
-            ) from error
+            raise self.lost() from error
+
+
+def _security(tls: Tls | None) -> Any:
+    try:
+        from distributed import Security
+    except ImportError as error:
+        raise GemError(
+            "A cluster needs dask.distributed. Install it with "
+            "'pip install napari-gem[distributed]'."
+        ) from error
+    if tls is None:
+        return Security()  # of dask's configuration
+    return Security(
+        require_encryption=True,
+        tls_ca_file=str(tls[0]),
+        tls_client_cert=str(tls[1]),
+        tls_client_key=str(tls[2]),
+    )
+
+
+def _certificates(place: SchedulerAddress, security: Any) -> SSLContext | None:
+    """Read the certificates for TLS; None where the address wants none."""
+    try:
+        stated = security.get_connection_args("client")["ssl_context"]
+    except (OSError, ValueError, TypeError) as error:
+        raise GemError(
+            f"The certificate for '{place.text}' cannot be used ({error}). Check the "
+            "files that are named for it under distributed.comm.tls in dask's "
+            "configuration (docs/cluster.md)."
+        ) from error
+    context: SSLContext | None = stated if place.encrypted else None
+    if place.encrypted and context is None:
+        raise GemError(
+            f"'{place.text}' needs a certificate, and no certificate is named in "
+            "dask's configuration. Name its files there under distributed.comm.tls, "
+            "such as in ~/.config/dask/gem.yaml: ca-file, client.cert and client.key "
+            "(docs/cluster.md shows how)."
+        )
+    return context
+
+
+def _connect(place: SchedulerAddress, security: Any, seconds: float) -> Any:
+    from distributed import Client
+
+    try:
+        return Client(
+            place.text,
+            security=security,
+            timeout=seconds,
+            set_as_default=False,
+        )
+    except Exception as error:  # what speaks half of dask's language raises anything
+        raise GemError(not_there(place.text, error)) from error
+
+
+def _close(client: Any) -> None:
+    with suppress(Exception):  # the scheduler may be gone
+        client.close(timeout=2)

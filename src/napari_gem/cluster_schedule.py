@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from concurrent.futures import wait
 from dataclasses import dataclass, replace
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +14,12 @@ from napari_gem._version import __version__
 from napari_gem.cluster import LONGEST, WAITING
 from napari_gem.cluster_worker import Order, encode
 from napari_gem.feature_cache import TILES
+from napari_gem.steps import aside
 from napari_gem.stored_tiles import make_tiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
+    from concurrent.futures import Future
 
     from napari_gem.batches import TileFeatures
     from napari_gem.cluster import Cluster
@@ -51,8 +55,9 @@ class Tasks:
         self._cluster = cluster
         self._stage = stage
         self._sent: dict[Event, Any] = {}
-        self._slots = 0
+        self._slots: int | None = None
         self._looked = float("-inf")
+        self._question: Future[dict[str, dict[str, Any]]] | None = None
 
     def send(self, function: Callable[..., Any], *arguments: Any) -> Event:
         """Ask for something; what comes back is set when it is done."""
@@ -72,28 +77,48 @@ class Tasks:
         seconds = 1.0
         while True:
             if ready.wait(0.3):
+                ask = partial(self._cluster.result, self._sent[ready], seconds)
+                asked = aside("result", ask)
+                while not asked.done():
+                    wait([asked], 0.25)
+                    yield self._state()
                 try:
-                    found = self._cluster.result(self._sent[ready], seconds)
+                    found = asked.result()
                 except TimeoutError:  # a slow network, or its worker is gone
                     seconds = min(2 * seconds, LONGEST)
                 else:
                     del self._sent[ready]
                     return found
-            if self.slots():
-                yield self._stage
-            else:
+            if not self.slots():
                 seconds = 1.0
-                yield WAITING
+            yield self._state()
+
+    def _state(self) -> str:
+        """Say what is being done; nobody knows of workers before the first answer."""
+        return self._stage if self.slots() or self._slots is None else WAITING
 
     def slots(self) -> int:
-        """Count what can be done at once; the workers are asked now and then."""
+        """Count what can be done at once; the workers are asked now and then.
+
+        Raises
+        ------
+        GemError
+            If the scheduler is lost, or does not answer.
+        """
         now = time.monotonic()
-        if now - self._looked > LOOK_SECONDS:
+        if self._question is None:
+            if now - self._looked <= LOOK_SECONDS:
+                return self._slots or 0
             self._looked = now
-            workers = self._cluster.workers().values()
+            self._question = aside("workers", self._cluster.workers)
+            wait([self._question], 0.25)
+        if self._question.done():
+            workers, self._question = self._question.result().values(), None
             slots = (w["resources"].get("GPU", w["nthreads"]) for w in workers)
             self._slots = int(sum(slots))
-        return self._slots
+        elif now - self._looked > LONGEST:
+            raise self._cluster.lost()
+        return self._slots or 0
 
     def cancel(self, seconds: float = 0.0) -> None:
         """Forget what was asked for; first it gets so many seconds to end by itself."""

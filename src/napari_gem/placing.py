@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from napari_gem.cluster import Cluster
+from napari_gem import cluster as clusters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator
 
+    from napari_gem.cluster import Cluster
     from napari_gem.filling import Filling
     from napari_gem.models import Model
     from napari_gem.scheduling import Schedule
@@ -21,9 +21,13 @@ def is_cluster(device: str) -> bool:
     return "://" in device
 
 
-@contextmanager
-def connected(address: str) -> Iterator[Cluster | None]:
+def connect_steps(address: str) -> Generator[Progress, None, Cluster | None]:
     """Connect to a cluster; None if the address is none, such as ``auto``.
+
+    Yields
+    ------
+    Progress
+        While the scheduler is asked.
 
     Raises
     ------
@@ -31,10 +35,8 @@ def connected(address: str) -> Iterator[Cluster | None]:
         As `napari_gem.cluster.Cluster`.
     """
     if not is_cluster(address):
-        yield None
-        return
-    with Cluster(address) as cluster:
-        yield cluster
+        return None
+    return (yield from clusters.connect_steps(address))
 
 
 def place_steps(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_gem.types import Progress
@@ -37,25 +38,18 @@ def run(
         steps.close()
 
 
-def aside_steps(
-    stage: str, call: Callable[[], Returned]
-) -> Generator[Progress, None, Returned]:
-    """Wait for a call that cannot be stopped, such as a question to a server.
+def aside(name: str, call: Callable[[], Returned]) -> Future[Returned]:
+    """Begin a call that cannot be stopped, in a thread of its own.
 
     Parameters
     ----------
-    stage, call
-        What is shown meanwhile, and what is done in a thread of its own.
-
-    Yields
-    ------
-    Progress
-        At least four times a second. Closing the generator leaves the call alone.
+    name, call
+        Of the thread, and what is done in it.
 
     Returns
     -------
-    Returned
-        Its result; what it raises is raised.
+    Future
+        Gives its result, or raises what it raises.
     """
     ended = Future[Returned]()
 
@@ -66,11 +60,61 @@ def aside_steps(
             ended.set_exception(error)
 
     # a daemon: a silent server must not hold up the end of the program
-    threading.Thread(target=work, name=stage, daemon=True).start()
-    while not ended.done():
-        yield Progress(stage)
-        wait([ended], 0.25)
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return ended
+
+
+def aside_steps(
+    stage: str,
+    call: Callable[[], Returned],
+    seconds: float | None = None,
+    leave: Callable[[Returned], object] | None = None,
+) -> Generator[Progress, None, Returned]:
+    """Wait for a call that cannot be stopped, such as a question to a server.
+
+    Parameters
+    ----------
+    stage, call
+        What is shown meanwhile, and what is done in a thread of its own.
+    seconds
+        How long it is waited for; None for as long as it takes.
+    leave
+        Is given the result if it comes when nobody waits for it any more.
+
+    Yields
+    ------
+    Progress
+        At least four times a second. Closing the generator leaves the call alone.
+
+    Returns
+    -------
+    Returned
+        Its result; what it raises is raised.
+
+    Raises
+    ------
+    TimeoutError
+        If it takes longer.
+    """
+    until = None if seconds is None else time.monotonic() + seconds
+    ended = aside(stage, call)
+    try:
+        while not ended.done():
+            yield Progress(stage)
+            left = 0.25 if until is None else min(0.25, until - time.monotonic())
+            if left <= 0:
+                raise TimeoutError(f"nothing came in {seconds:g} seconds")
+            wait([ended], left)
+    except BaseException:
+        if leave is not None:
+            ended.add_done_callback(partial(_leave, leave))
+        raise
     return ended.result()
+
+
+def _leave(leave: Callable[[Returned], object], ended: Future[Returned]) -> None:
+    if ended.exception() is None:
+        leave(ended.result())
 
 
 def made_ahead(

@@ -16,7 +16,7 @@ import signal
 import sys
 import time
 import traceback
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from math import prod
 from pathlib import Path
@@ -201,11 +201,13 @@ class Session:
         GemError
             As `napari_gem.pipeline` and `napari_gem.models`.
         """
-        from napari_gem.placing import connected
+        from napari_gem.placing import connect_steps
 
         encoded = not request.image
         # words of an encoded image need no cluster, which may be gone by now
-        with connected("" if request.image else request.device) as cluster:
+        place = "" if request.image else request.device
+        cluster = yield from connect_steps(place)
+        with cluster or nullcontext():
             if request.image:
                 name, part = request.image, self._encoded(request.image)
             else:

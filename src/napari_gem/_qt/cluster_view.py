@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_gem._qt.model_job import ModelJob
 from napari_gem._qt.run_bar import progress_text
-from napari_gem.cluster import Cluster
+from napari_gem.cluster import ASKING, connect_steps
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class ClusterView(QWidget):
         self.edit.setPlaceholderText("tcp://host:8786")
         self.edit.setToolTip(
             "Address that 'dask scheduler' prints. Only in a network that you trust:\n"
-            "whoever reaches the scheduler can run any code on its workers."
+            "whoever reaches the scheduler can run any code on its workers, and a\n"
+            "hostile scheduler can run any code on this computer."
         )
         self.button = QPushButton("Test connection")
         self.button.setToolTip(
@@ -95,7 +96,7 @@ class ClusterView(QWidget):
             return
         address = self.address()
         self.button.setText("Cancel")
-        self._say("Connecting…")
+        self._say(f"{ASKING}…")
         self.job.run(
             lambda: report_steps(address, card),
             lambda reports: self._say(report_text(reports, card, address)),
@@ -116,8 +117,8 @@ def report_steps(
     GemError
         As `Cluster` and `Cluster.report_steps`.
     """
-    with Cluster(address) as cluster:
-        if not cluster.workers():
+    with (yield from connect_steps(address)) as cluster:
+        if not (yield from cluster.workers_steps()):
             return []
         return (yield from cluster.report_steps(card))
 
