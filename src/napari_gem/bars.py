@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
+
+from napari_gem.foreign_text import shown
 
 if TYPE_CHECKING:
     from napari_gem.types import Progress
@@ -30,10 +33,10 @@ class Bars:
             self._stage = progress.stage
             # what was done before does not count for the estimate
             self._bar = tqdm(
-                desc=progress.stage,
+                desc=shown(progress.stage),
                 initial=progress.done,
                 leave=False,
-                disable=None,
+                disable=None if sys.stderr else True,
             )
         if isinstance(self._bar, tqdm):
             self._bar.total = progress.total or None

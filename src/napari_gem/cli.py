@@ -20,6 +20,7 @@ from napari_gem.consent import with_consent
 from napari_gem.evaluation.command import evaluate
 from napari_gem.memory import ERRORS, NO_MEMORY, is_out_of_memory
 from napari_gem.presets import list_presets, read_preset, with_preset
+from napari_gem.terminal import say, show_anything
 from napari_gem.types import GemError, label_ids
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _version(
     version: Annotated[bool, typer.Option("--version", help="Show version.")] = False,
 ) -> None:
     if version:
-        typer.echo(f"napari-gem {__version__}")
+        say(f"napari-gem {__version__}")
         raise typer.Exit
 
 
@@ -398,7 +399,7 @@ def demo(
         )
         if done.returncode:
             raise GemError(f"napari could not be shown: {done.stderr.strip()[-400:]}")
-        typer.echo(f"Screenshot of napari: {screenshot.resolve()}")
+        say(f"Screenshot of napari: {screenshot.resolve()}")
 
 
 def _demo_files(sample: str, folder: Path) -> None:
@@ -417,14 +418,14 @@ def _report(result: Segmentation, image: ImageFile, folder: Path) -> None:
 
     written = export.save(result, image, folder)
     for notice in result.notices:
-        typer.echo(notice, err=True)
+        say(notice, aside=True)
     total = result.labels.size
     prompts = result.recipe.prompts
     for number, prompt in zip(label_ids(prompts), prompts, strict=True):
         share = (result.labels == number).sum() / total
-        typer.echo(f"{number:4} {prompt.name}: {share:.1%} of the image")
+        say(f"{number:4} {prompt.name}: {share:.1%} of the image")
     names = ", ".join(path.name for path in written)
-    typer.echo(f"Results in {folder.resolve()}: {names}")
+    say(f"Results in {folder.resolve()}: {names}")
 
 
 @dataclass(frozen=True)
@@ -543,13 +544,14 @@ def is_virtual() -> bool:
 
 def main() -> None:
     """Run the command line; bad input ends with one sentence and status 2."""
+    show_anything()
     try:
         app()
     except (GemError, *ERRORS) as error:
         if not isinstance(error, GemError) and not is_out_of_memory(error):
             raise
         told = error if isinstance(error, GemError) else NO_MEMORY
-        typer.echo(f"Error: {told}", err=True)
+        say(f"Error: {told}", aside=True)
         sys.exit(2)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from napari_gem.terminal import say
+
 app = typer.Typer(help="List or clear the encoded images on disk.")
 
 
@@ -17,9 +19,9 @@ def _list(context: typer.Context) -> None:
     cache = FeatureCache()
     entries = cache.entries()
     for name, size in entries.items():
-        typer.echo(f"{_size(size):>12}  {name}")
+        say(f"{_size(size):>12}  {name}")
     total = _size(sum(entries.values()))
-    typer.echo(f"{total} of at most {_size(LIMIT)} in '{cache.folder}'.")
+    say(f"{total} of at most {_size(LIMIT)} in '{cache.folder}'.")
 
 
 @app.command()
@@ -31,7 +33,7 @@ def clear() -> None:
     removed = cache.clear()
     left = len(cache.entries())
     more = f"; {left} in use were left" if left else ""
-    typer.echo(f"{_size(removed)} removed{more}.")
+    say(f"{_size(removed)} removed{more}.")
 
 
 def _size(count: int) -> str:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-import typer
-
 from napari_gem.cluster import NO_WORKERS, WAITING
 from napari_gem.placing import connect_steps, place_steps, who_fills
 from napari_gem.scheduler_address import read_address
 from napari_gem.steps import run
+from napari_gem.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,7 +47,7 @@ class Places:
         if waits and not self._waits and self._cluster:
             address = self._cluster.address
             told = NO_WORKERS.format(address=address, stop="stop with Ctrl-C")
-            typer.echo(told, err=True)
+            say(told, aside=True)
         self._waits = waits
         self._show(progress)
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import typer
 
 from napari_gem.checks import LARGEST_MAPS
 from napari_gem.files import ImageFile, read_image
 from napari_gem.references import refer
 from napari_gem.sources import LARGE, Source, open_source
+from napari_gem.terminal import say
 from napari_gem.types import GemError, ImageReference, label_ids
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Opened:
         )
         if count > 1:
             shape = " x ".join(map(str, pixels.shape[:2]))
-            typer.echo(f"Level {level} of 0 to {count - 1} is used: {shape} pixels.")
+            say(f"Level {level} of 0 to {count - 1} is used: {shape} pixels.")
         place = self._path, self._index
         return View(pixels, large, file, factor, level, source, *place)
 
@@ -142,10 +142,10 @@ class Opened:
 def report_stored(result: StoredSegmentation, folder: Path) -> None:
     """Say what was found and where it is."""
     for notice in result.notices:
-        typer.echo(notice, err=True)
+        say(notice, aside=True)
     prompts = result.recipe.prompts
     ids = label_ids(prompts)
     for number, prompt, share in zip(ids, prompts, result.shares, strict=True):
-        typer.echo(f"{number:4} {prompt.name}: {share:.1%} of the image")
+        say(f"{number:4} {prompt.name}: {share:.1%} of the image")
     names = "labels.zarr, probabilities.zarr, recipe.json"
-    typer.echo(f"Results in {folder.resolve()}: {names}")
+    say(f"Results in {folder.resolve()}: {names}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from napari_gem.bars import Bars
 from napari_gem.consent import agrees, tell
 from napari_gem.download import size_text
 from napari_gem.steps import run
+from napari_gem.terminal import say
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -39,14 +41,18 @@ def list_() -> None:
     from napari_gem.models import is_available
 
     for domain, cards in group_models().items():
-        typer.echo(f"\n{domain[0].upper()}{domain[1:]}")
+        say("", f"{domain[0].upper()}{domain[1:]}")
         for card in cards:
             mark = "*" if is_available(card) else " "
-            typer.echo(f"{mark} {card.id}\n      {card.name}: {card.good_for}")
-            typer.echo(f"      {_size(card)}; licence {card.licence}")
-    typer.echo(
-        "\n* on this computer. Also: ARCHITECTURE/TAG of open_clip, "
-        "hf-hub:OWNER/REPOSITORY, or the path of a folder or weights file."
+            say(
+                f"{mark} {card.id}",
+                f"      {card.name}: {card.good_for}",
+                f"      {_size(card)}; licence {card.licence}",
+            )
+    say(
+        "",
+        "* on this computer. Also: ARCHITECTURE/TAG of open_clip, "
+        "hf-hub:OWNER/REPOSITORY, or the path of a folder or weights file.",
     )
     for sentence in own_errors():
         tell(sentence)
@@ -58,16 +64,20 @@ def table() -> None:
     from napari_gem.catalogue import group_models
 
     for domain, cards in group_models().items():
-        typer.echo(f"**{domain[0].upper()}{domain[1:]}**\n")
-        typer.echo("| model | good for | size | licence | published in |")
-        typer.echo("|---|---|---|---|---|")
+        say(
+            f"**{domain[0].upper()}{domain[1:]}**",
+            "",
+            "| model | good for | size | licence | published in |",
+            "|---|---|---|---|---|",
+        )
         for card in cards:
-            name = f"{card.name} `{card.id}`"
+            name = _markdown(card.name)
             if card.source:
-                name = f"[{card.name}]({card.source}) `{card.id}`"
-            cells = (name, card.good_for, _size(card), card.licence, card.citation)
-            typer.echo(f"| {' | '.join(cells)} |")
-        typer.echo("")
+                name = f"[{name}]({_markdown(card.source)})"
+            about = (card.good_for, _size(card), card.licence, card.citation)
+            cells = (f"{name} `{_markdown(card.id)}`", *map(_markdown, about))
+            say(f"| {' | '.join(cells)} |")
+        say("")
 
 
 @app.command()
@@ -106,7 +116,7 @@ def info(model: Id) -> None:
     }
     for name, value in lines.items():
         if value:
-            typer.echo(f"{name + ':':18}{value}")
+            say(f"{name + ':':18}{value}")
 
 
 @app.command()
@@ -222,6 +232,11 @@ def add(
     else:
         card = add_file(file, architecture, **names)
     tell(f"{card.name} is on your list: --model {card.id}")
+
+
+def _markdown(text: str) -> str:
+    """Spell what Markdown would take for a link, a tag or the end of a cell."""
+    return re.sub(r"[\\\[\]<>|`]", lambda found: f"\\{found[0]}", text)
 
 
 def _revision(card: ModelCard, here: Sequence[CachedFile]) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from napari_gem.download import DownloadNeeded, size_text
+from napari_gem.terminal import say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +21,7 @@ Result = TypeVar("Result")
 
 def tell(sentence: str) -> None:
     """Write a line that is no result, so that results can be piped."""
-    typer.echo(sentence, err=True)
+    say(sentence, aside=True)
 
 
 def agrees(card: ModelCard) -> bool:
@@ -34,7 +35,8 @@ def agrees(card: ModelCard) -> bool:
 
 def can_ask() -> bool:
     """Tell whether somebody sits at the terminal."""
-    return sys.stdin.isatty() and sys.stderr.isatty()
+    # without a console the streams may be missing
+    return all(s is not None and s.isatty() for s in (sys.stdin, sys.stderr))
 
 
 def with_consent(

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from napari_gem.foreign_text import shown
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -48,8 +50,12 @@ class WritableArray(LazyArray, Protocol):
 class GemError(Exception):
     """Bad input or a failed step, told in one plain sentence with a way out.
 
-    Everything that a user can cause raises this class; its text may be shown as it is.
+    Everything that a user can cause raises this class; its text may be shown as it is,
+    since control characters of names, and of what other libraries said, are spelled.
     """
+
+    def __str__(self) -> str:
+        return shown(super().__str__())
 
 
 @dataclass(frozen=True)

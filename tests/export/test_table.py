@@ -51,3 +51,25 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         with pytest.raises(GemError, match="cannot be written"):
             write_table(TABLE, path)
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+@pytest.mark.contact("foreign text")
+def test_no_text_is_run_by_a_spreadsheet_and_numbers_stay_numbers(
+    tmp_path: Path,
+) -> None:
+    formula = '=HYPERLINK("http://example.org","see")'
+    table = {
+        "@class": [formula, "+1", "-nuclei", "\t=1", "nuclei\x1b[0m"],
+        "number": [-0.5, -3, np.float32(-0.5), np.int16(-7), np.float32("nan")],
+    }
+    with write_table(table, tmp_path / "t.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["'@class", "number"]
+    assert [row[0] for row in rows] == [
+        f"'{formula}",
+        "'+1",
+        "'-nuclei",
+        "'\\t=1",
+        "nuclei\\x1b[0m",
+    ]
+    assert [row[1] for row in rows] == ["-0.5", "-3", "-0.5", "-7", ""]

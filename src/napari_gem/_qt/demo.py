@@ -17,6 +17,7 @@ from qtpy.QtCore import QTimer
 
 from napari_gem._qt.settings import FRESH
 from napari_gem.samples import SAMPLES
+from napari_gem.terminal import say, show_anything
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     int
         0, or 1 if a picture was asked for and the run failed.
     """
+    show_anything()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sample", choices=SAMPLES)
     parser.add_argument("--screenshot", type=Path)
@@ -53,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return
         if kind == "error":
             status = 1
-            sys.stderr.write(f"{sentence}\n")
+            say(sentence, aside=True)
         QTimer.singleShot(SETTLE, save)
 
     if asked.screenshot is not None:

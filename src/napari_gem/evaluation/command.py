@@ -10,6 +10,7 @@ import typer
 
 from napari_gem.bars import Bars
 from napari_gem.presets import list_presets, read_preset, with_preset
+from napari_gem.terminal import say
 from napari_gem.types import METHODS, GemError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def evaluate(
 
     if kind == "?":
         for name, about in list_kinds().items():
-            typer.echo(f"{name}: {about}")
+            say(f"{name}: {about}")
         return
     own = read_preset(preset).protocol if preset else ""
     protocol = protocol or own or "model"
@@ -159,14 +160,14 @@ def _report(work: Measurement, stopped: bool) -> None:
     from napari_gem.evaluation.report import table
     from napari_gem.evaluation.store import REPORT, RESULTS
 
-    typer.echo(table(work.store, work.tally))
+    say(*table(work.store, work.tally).splitlines())
     for result in work.store.done:
         if result.error:
-            typer.echo(f"Left out: {result.name}: {result.error}", err=True)
+            say(f"Left out: {result.name}: {result.error}", aside=True)
     folder = work.store.folder.resolve()
-    typer.echo(f"Results in {folder}: {RESULTS}, {REPORT}")
+    say(f"Results in {folder}: {RESULTS}, {REPORT}")
     if stopped:
-        typer.echo("Stopped. Go on with the same command and --resume.", err=True)
+        say("Stopped. Go on with the same command and --resume.", aside=True)
         raise typer.Exit(STOPPED)
 
 

@@ -60,16 +60,18 @@ def write_report(store: Store, tally: Tally) -> Path:
         *_single(tally),
     ]
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(f"{run.title}: {run.model}"),
+        title=escape(shown(f"{run.title}: {run.model}")),
         facts="".join(_line(fact, "th") for fact in facts),
-        header="".join(f"<th>{escape(cell)}</th>" for cell in header),
+        header="".join(f"<th>{escape(shown(cell))}</th>" for cell in header),
         rows="".join(
             _line(row, "td", _swatch(number, len(run.classes)))
             for number, row in enumerate(rows)
         ),
         best=_gallery(store.folder, best),
         worst=_gallery(store.folder, worst),
-        bad="".join(f"<li>{escape(r.name)}: {escape(r.error)}</li>" for r in bad)
+        bad="".join(
+            f"<li>{escape(shown(r.name))}: {escape(shown(r.error))}</li>" for r in bad
+        )
         or "<li>none</li>",
     )
     write_whole(store.folder / REPORT, text.encode())
@@ -96,17 +98,17 @@ def _spelled(record: object, without: tuple[str, ...] = ()) -> str:
 
 def _rows(run: Run, tally: Tally) -> list[list[str]]:
     by_class, overall = tally.by_class(), tally.overall()
-    shown = [
+    columns = [
         column
         for column in COLUMNS
         if column.by_class and not np.isnan(by_class[column.key]).all()
     ]
-    header = ["class", *(column.title for column in shown)]
+    header = ["class", *(column.title for column in columns)]
     rows = [
-        [name, *(_cell(by_class[column.key][i]) for column in shown)]
+        [shown(name), *(_cell(by_class[column.key][i]) for column in columns)]
         for i, name in enumerate(run.classes)
     ]
-    return [header, *rows, [MEAN, *(_cell(overall[column.key]) for column in shown)]]
+    return [header, *rows, [MEAN, *(_cell(overall[column.key]) for column in columns)]]
 
 
 def _single(tally: Tally) -> list[tuple[str, str]]:
@@ -130,8 +132,8 @@ def _counted(store: Store) -> str:
 
 def _line(cells: Iterable[str], first: str, before: str = "") -> str:
     head, *rest = cells
-    parts = [f"<{first}>{before}{escape(head)}</{first}>"]
-    parts += [f"<td>{escape(cell)}</td>" for cell in rest]
+    parts = [f"<{first}>{before}{escape(shown(head))}</{first}>"]
+    parts += [f"<td>{escape(shown(cell))}</td>" for cell in rest]
     return f"<tr>{''.join(parts)}</tr>\n"
 
 
@@ -151,7 +153,7 @@ def _gallery(folder: Path, results: list[ImageResult]) -> str:
             caption = f"{result.name}: mean IoU {_cell(result.score or 0.0)}"
             figures.append(
                 f'<figure><img src="data:image/jpeg;base64,{content}" '
-                f'alt="{escape(caption)}"><figcaption>{escape(caption)}</figcaption>'
+                f'alt="{escape(shown(caption))}"><figcaption>{escape(shown(caption))}</figcaption>'
                 "</figure>\n"
             )
     return "".join(figures) or "<p>none</p>"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import math
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from napari_gem.foreign_text import table_cell
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
     ----------
     table
         Columns of the same length by their names, which become the first line.
-        Numbers are written with up to ten digits; NaN and None as nothing.
+        Numbers are written with up to ten digits; NaN and None as nothing. Text that a
+        spreadsheet would run as a formula gets an apostrophe in front.
     path
         A file of this name is replaced.
 
@@ -40,7 +43,7 @@ def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
     try:
         with unfinished.open("x", encoding="utf-8", newline="") as file:
             lines = csv.writer(file, lineterminator="\n")
-            lines.writerow(table)
+            lines.writerow([table_cell(name) for name in table])
             for row in zip(*table.values(), strict=True):
                 lines.writerow([_text(value) for value in row])
         unfinished.replace(path)
@@ -55,7 +58,10 @@ def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
 
 
 def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or (isinstance(value, Real) and math.isnan(value)):
         return ""
     # numpy's floats of 64 bit are Python's floats, too
-    return format(value, ".10g") if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return format(value, ".10g")
+    # numbers begin with a minus, too, and are no formula
+    return str(value) if isinstance(value, Real) else table_cell(str(value))
