@@ -15,6 +15,7 @@ from napari_gem.colors import class_color
 from napari_gem.evaluation.pictures import extremes, picture_path
 from napari_gem.evaluation.store import REPORT, write_whole
 from napari_gem.evaluation.tally import COLUMNS
+from napari_gem.foreign_text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,18 +61,16 @@ def write_report(store: Store, tally: Tally) -> Path:
         *_single(tally),
     ]
     text = Template(_TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(shown(f"{run.title}: {run.model}")),
+        title=_html(f"{run.title}: {run.model}"),
         facts="".join(_line(fact, "th") for fact in facts),
-        header="".join(f"<th>{escape(shown(cell))}</th>" for cell in header),
+        header="".join(f"<th>{_html(cell)}</th>" for cell in header),
         rows="".join(
             _line(row, "td", _swatch(number, len(run.classes)))
             for number, row in enumerate(rows)
         ),
         best=_gallery(store.folder, best),
         worst=_gallery(store.folder, worst),
-        bad="".join(
-            f"<li>{escape(shown(r.name))}: {escape(shown(r.error))}</li>" for r in bad
-        )
+        bad="".join(f"<li>{_html(r.name)}: {_html(r.error)}</li>" for r in bad)
         or "<li>none</li>",
     )
     write_whole(store.folder / REPORT, text.encode())
@@ -130,10 +129,14 @@ def _counted(store: Store) -> str:
     return f"{counted}, {bad} left out" if bad else counted
 
 
+def _html(text: str) -> str:
+    return escape(shown(text))
+
+
 def _line(cells: Iterable[str], first: str, before: str = "") -> str:
     head, *rest = cells
-    parts = [f"<{first}>{before}{escape(shown(head))}</{first}>"]
-    parts += [f"<td>{escape(shown(cell))}</td>" for cell in rest]
+    parts = [f"<{first}>{before}{_html(head)}</{first}>"]
+    parts += [f"<td>{_html(cell)}</td>" for cell in rest]
     return f"<tr>{''.join(parts)}</tr>\n"
 
 
@@ -153,7 +156,7 @@ def _gallery(folder: Path, results: list[ImageResult]) -> str:
             caption = f"{result.name}: mean IoU {_cell(result.score or 0.0)}"
             figures.append(
                 f'<figure><img src="data:image/jpeg;base64,{content}" '
-                f'alt="{escape(shown(caption))}"><figcaption>{escape(shown(caption))}</figcaption>'
+                f'alt="{_html(caption)}"><figcaption>{_html(caption)}</figcaption>'
                 "</figure>\n"
             )
     return "".join(figures) or "<p>none</p>"
