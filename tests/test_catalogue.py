@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import tomllib
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import torch
 import napari_gem
 from napari_gem.backbones import check_tower
 from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.cached import cached_files
 from napari_gem.catalogue import (
     DOMAINS,
     activation_of,
@@ -29,7 +31,7 @@ from napari_gem.catalogue import (
     patch_size,
     remote_files,
 )
-from napari_gem.models import find_model
+from napari_gem.models import describe, find_model, is_available
 from napari_gem.own_models import add_own, forget_own, own_path, read_own
 from napari_gem.types import (
     EncodeParameters,
@@ -208,8 +210,9 @@ def test_own_models_are_added_replaced_and_forgotten(tmp_path: Path) -> None:
     assert list_models()[-1].id == "other"
 
 
+@pytest.mark.contact("remembered state")
 @pytest.mark.parametrize(
-    "content", ["no toml", "model = 3", '[[model]]\nid = "x"', "[[model]]\nid = 1\n"]
+    "content", ["no toml", "model = 3", "[model]\nid = 3", f"model = {'[' * 9999}"]
 )
 def test_a_damaged_own_catalogue_is_left_alone(content: str, own_folder: Path) -> None:
     own_folder.mkdir()
@@ -247,6 +250,50 @@ def test_a_wrong_entry_is_told_and_leaves_the_others(
     (sentence,) = own_errors()
     assert message in sentence
     assert str(own_path()) in sentence
+
+
+@pytest.mark.contact("remembered state")
+@pytest.mark.parametrize(
+    "entry",
+    [
+        'id = "x"',
+        "id = 1\nname = 'x'",
+        "id = 'x'\nname = 'x'\nweights = 'hf-hub:a--b/c d'",
+        "id = 'x'\nname = 'x'\nweights = 'hf-hub:noslash'",
+        "id = 'x'\nname = 'x'\nweights = 'hf-hub:a/../../b'",
+        "id = 'hf-hub:a/b.git'\nname = 'x'",
+        "id = 'x'\nname = 'x'\nweights = 'package:../../etc'",
+        "id = 'x'\nname = 'x'\nweights = \"file:\\u0000\"",
+        f"id = 'x'\nname = 'x'\nweights = 'file:/{'a' * 5000}'",
+        f"id = 'x'\nname = 'x'\nweights = 'folder:{'a/' * 5000}'",
+        "id = 'x'\nname = 'x'\nsize = 2000-01-01",
+        "id = 'x'\nname = 'x'\nencode = {gem = {depth = nan}}",
+        f"id = 'x'\nname = 'x'\nsize = {'9' * 300}",
+        "id = 'x'\nname = 'x'\nscore = {templates = [[1]]}",
+    ],
+)
+def test_one_bad_entry_is_left_out_and_nothing_that_lists_raises(
+    entry: str, own_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_folder.mkdir()
+    good = f"[[model]]\n{tomli_w.dumps(own(tmp_path / 'a.pt', id='good'))}"
+    own_path().write_text(f"[[model]]\n{entry}\n{good}")
+    ids = [card.id for card in list_models()]
+    assert ids[-1] == "good"
+    for card in list_models():
+        assert is_available(card) in (True, False)
+        cached_files(card)
+        patch_size(card)
+    if len(ids) == len(CARDS) + 2:
+        assert str(own_path()) in " ".join(own_errors())
+    else:
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+        with suppress(GemError):  # a sentence, and nothing else
+            describe(find_model(ids[-2]))
+    add_own(own(tmp_path / "b.pt", id="another"))
+    assert entry.splitlines()[0].partition(" = ")[2].strip("\"'") in (
+        own_path().read_text()
+    )
 
 
 def test_an_own_catalogue_that_cannot_be_written_is_told(own_folder: Path) -> None:

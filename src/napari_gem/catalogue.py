@@ -6,6 +6,7 @@ Neither torch nor open_clip is imported, and no network is asked.
 from __future__ import annotations
 
 import json
+import logging
 import re
 import tomllib
 from functools import cache
@@ -17,11 +18,13 @@ import numpy as np
 
 from napari_gem import download as downloads
 from napari_gem.download import Files, HubFiles
-from napari_gem.own_models import own_path, read_own
+from napari_gem.own_models import count_nameless, own_path, read_own
 from napari_gem.prompts import read_background, read_templates
 from napari_gem.records import from_json
 from napari_gem.types import GemError, ModelCard
 from napari_gem.web_file import WebFile, is_address
+
+logger = logging.getLogger(__name__)
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 DOMAINS = (
@@ -175,9 +178,10 @@ def remote_files(
     if is_address(card.weights):
         found = [WebFile(card.weights, card.sha256)]
     elif kind == "hf-hub":
-        owner, name, *file = value.split("/", maxsplit=2)
-        groups = ((tuple(file),), (), revision) if file else whole
-        found = [HubFiles(f"{owner}/{name}", *groups)]
+        parts = value.split("/", maxsplit=2)
+        file = tuple(parts[2:])
+        groups = ((file,), (), revision) if file else whole
+        found = [HubFiles("/".join(parts[:2]), *groups)]
     elif kind == "open_clip" and REPOSITORY.fullmatch(page):
         alone = ((downloads.WEIGHTS,), (), revision)
         found = [HubFiles(page, *(whole if "hf_tokenizer_name" in text else alone))]
@@ -238,16 +242,30 @@ def _own() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
     except GemError as error:
         return (), (str(error),)
     cards, errors = [], []
+    nameless = count_nameless()
+    if nameless:
+        errors.append(
+            f"Your list of models '{own_path()}': {nameless} of its entries cannot be "
+            "read: each needs an id and a name."
+        )
     taken = {card.id for card in _shipped()}
     for entry in entries:
         try:
             card = make_card(**entry)
             if card.id in taken:
                 raise GemError(f"There are two models '{card.id}'. Rename one.")
+            remote_files(card)  # what it names can be looked for
             taken.add(card.id)
             cards.append(card)
         except GemError as error:
             errors.append(f"Your list of models '{own_path()}': {error}")
+        # one entry, whatever is in it, does not take the others with it
+        except Exception as error:
+            logger.warning("The model %s cannot be read", entry["id"], exc_info=True)
+            errors.append(
+                f"Your list of models '{own_path()}': The model {entry['id']} cannot "
+                f"be read ({error}). Correct it, or take it out."
+            )
     return tuple(cards), tuple(errors)
 
 

@@ -159,13 +159,17 @@ def find_cached(
     tuple[Path, ...] or None
         A file for each group, all of one commit; None if one is missing.
     """
-    found = _find_at(repository, groups, revision)
-    if found is not None or revision is not None:
-        return found
-    folder = transfer.repository_folder(repository) / transfer.SNAPSHOTS
-    commits = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
-    others = (_find_at(repository, groups, path.name) for path in reversed(commits))
-    return next((paths for paths in others if paths is not None), None)
+    try:
+        found = _find_at(repository, groups, revision)
+        if found is not None or revision is not None:
+            return found
+        folder = transfer.repository_folder(repository) / transfer.SNAPSHOTS
+        commits = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
+        others = (_find_at(repository, groups, path.name) for path in reversed(commits))
+        return next((paths for paths in others if paths is not None), None)
+    # a name that the hub's client refuses, or a cache that cannot be read
+    except (ValueError, OSError):
+        return None
 
 
 def _find_at(

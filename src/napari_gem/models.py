@@ -124,9 +124,16 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
         source = f"https://huggingface.co/{repository}"
         return make_card(name, repository, source=source)
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path's raises for ~nobody)
-    if name and path.is_dir():
+    try:
+        folder, file = bool(name) and path.is_dir(), path.is_file()
+    except OSError as error:  # too long a name, no right to look
+        raise GemError(
+            f"The model '{name[:200]}' cannot be looked for ({error.strerror}). Check "
+            "the name, or the rights of the folders that it names."
+        ) from error
+    if folder:
         return _folder_card(path.absolute())
-    if path.is_file():
+    if file:
         return _file_card(path.absolute(), architecture)
     if _is_path(name):
         raise GemError(
@@ -150,7 +157,9 @@ def is_available(card: ModelCard) -> bool:
     if kind == "package":
         return (PACKAGE / value / downloads.CONFIG).is_file()
     if kind in ("file", "folder"):
-        return Path(value).exists()
+        with suppress(OSError):  # too long a name, no right to look
+            return Path(value).exists()
+        return False
     files = remote_files(card)
     return bool(files) and all(part.find() for part in files)
 

@@ -20,6 +20,9 @@ FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
 
 FILE_NAME = "models.toml"
 
+LARGEST_FILE = 8 << 20
+"""Bytes: an entry takes some hundred."""
+
 
 _BEGINS = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]", re.DOTALL)
 """How files of `torch.save` begin: a zip, or a pickle of older versions."""
@@ -65,21 +68,25 @@ def own_path() -> Path:
 
 
 def read_own() -> tuple[dict[str, Any], ...]:
-    """Entries of the user's own catalogue.
+    """Entries of the user's own catalogue that have an id and a name.
 
     Raises
     ------
     GemError
         If the file is there and is no such catalogue.
     """
-    path = own_path()
-    try:
-        state = path.stat()
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise GemError(_unreadable(path, error)) from error
-    return _read(path, state.st_mtime_ns, state.st_size)
+    return tuple(entry for entry in _entries() if _is_named(entry))
+
+
+def count_nameless() -> int:
+    """Count the entries that have no id or no name: they stay in the file.
+
+    Raises
+    ------
+    GemError
+        As `read_own`.
+    """
+    return sum(not _is_named(entry) for entry in _entries())
 
 
 def add_own(entry: dict[str, Any]) -> None:
@@ -90,8 +97,7 @@ def add_own(entry: dict[str, Any]) -> None:
     GemError
         If the file cannot be read or written; then it stays as it was.
     """
-    kept = [known for known in read_own() if known["id"] != entry["id"]]
-    _write([*kept, entry])
+    _write([*_without(entry["id"]), entry])
 
 
 def forget_own(id_: str) -> bool:
@@ -102,26 +108,50 @@ def forget_own(id_: str) -> bool:
     GemError
         If the file cannot be read or written; then it stays as it was.
     """
-    known = read_own()
-    kept = [entry for entry in known if entry["id"] != id_]
-    if len(kept) < len(known):
+    kept = _without(id_)
+    if len(kept) < len(_entries()):
         _write(kept)
-    return len(kept) < len(known)
+        return True
+    return False
+
+
+def _without(id_: str) -> list[Any]:
+    return [e for e in _entries() if not (isinstance(e, dict) and e.get("id") == id_)]
+
+
+def _is_named(entry: object) -> bool:
+    if not isinstance(entry, dict):
+        return False
+    texts = entry.get("id"), entry.get("name")
+    return all(isinstance(text, str) and text for text in texts)
+
+
+def _entries() -> tuple[Any, ...]:
+    path = own_path()
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return ()
+    except OSError as error:
+        raise GemError(_unreadable(path, error)) from error
+    return _read(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, _mtime: int, _size: int) -> tuple[dict[str, Any], ...]:
+def _read(path: Path, _mtime: int, size: int) -> tuple[Any, ...]:
+    if not path.is_file() or size > LARGEST_FILE:
+        raise GemError(_unreadable(path, "it is no file, or too large for a list"))
     try:
         entries = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
-        strings = [(entry["id"], entry["name"]) for entry in entries]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    # tomllib raises RecursionError too, and more of what is damaged
+    except Exception as error:
         raise GemError(_unreadable(path, error)) from error
-    if not all(isinstance(text, str) and text for pair in strings for text in pair):
-        raise GemError(_unreadable(path, "an id or a name is no text"))
+    if not isinstance(entries, list):
+        raise GemError(_unreadable(path, "'model' is no list of tables"))
     return tuple(entries)
 
 
-def _write(entries: list[dict[str, Any]]) -> None:
+def _write(entries: list[Any]) -> None:
     path = own_path()
     text = tomli_w.dumps({"model": entries})
     try:

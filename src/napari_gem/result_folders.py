@@ -88,6 +88,8 @@ class ResultFolders:
 def results_folder(features: str = "") -> Path:
     """Where results of large images are, given where encoded images are."""
     folder = Path(features) if features else default_folder()
+    if not folder.name:  # a root, or the current folder
+        return folder / "results"
     return folder.with_name(f"{folder.name}-results")
 
 

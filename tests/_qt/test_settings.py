@@ -9,12 +9,12 @@ import pytest
 
 from napari_gem import own_models
 from napari_gem._qt import settings
+from napari_gem._qt.recall import load_last
 from napari_gem._qt.settings import (
     FRESH,
     Advanced,
     LastUsed,
     Settings,
-    load_last,
     read_settings,
     save_last,
 )
@@ -83,17 +83,17 @@ def test_a_demo_recalls_and_keeps_nothing(folder, monkeypatch):
     save_last(EVERYTHING)
     kept = (folder / "last.json").read_bytes()
     monkeypatch.setenv(FRESH, "1")
-    assert load_last() == LastUsed()
+    assert load_last().last == LastUsed()
     save_last(LastUsed(device="cpu"))
     assert (folder / "last.json").read_bytes() == kept
 
 
 def test_what_was_used_last_comes_back(folder):
-    assert load_last() == LastUsed()
+    assert load_last().last == LastUsed()
     save_last(EVERYTHING)
-    assert load_last() == EVERYTHING
+    assert load_last().last == EVERYTHING
     save_last(LastUsed(model="embedded"))
-    assert load_last() == LastUsed(model="embedded")
+    assert load_last().last == LastUsed(model="embedded")
     assert [path.name for path in folder.iterdir()] == ["last.json"]
 
 
@@ -101,7 +101,7 @@ def test_places_of_examples_are_not_kept(folder):
     kept = Example((1.0, 2.0), (0.6, 0.8), "embedded")
     prompt = Prompt(("a",), examples=(Example((3.0, 4.0)), kept))
     save_last(LastUsed(prompts=(prompt,)))
-    (loaded,) = load_last().prompts
+    (loaded,) = load_last().last.prompts
     assert loaded.examples == (Example(None, (0.6, 0.8), "embedded"),)
 
 
@@ -122,10 +122,10 @@ def test_places_of_examples_are_not_kept(folder):
 def test_a_file_that_cannot_be_read_is_left_out(folder, content, caplog):
     folder.mkdir(parents=True)
     (folder / "last.json").write_bytes(content)
-    assert load_last() == LastUsed()
+    assert load_last().last == LastUsed()
     assert "left out" in caplog.text
     save_last(EVERYTHING)
-    assert load_last() == EVERYTHING
+    assert load_last().last == EVERYTHING
 
 
 def test_what_cannot_be_written_is_only_logged(folder, caplog):
@@ -134,7 +134,7 @@ def test_what_cannot_be_written_is_only_logged(folder, caplog):
     with caplog.at_level(logging.WARNING):
         save_last(EVERYTHING)
     assert "cannot be kept" in caplog.text
-    assert load_last() == LastUsed()
+    assert load_last().last == LastUsed()
 
 
 def test_the_folder_is_the_users(monkeypatch, tmp_path):

@@ -170,8 +170,9 @@ class ModelChoice(QWidget):
         """Mark what is on this computer once there is something to see."""
         super().showEvent(event)
         self.look()
-        for sentence in own_errors():
-            self.told.emit("error", sentence)
+        wrong = own_errors()
+        if wrong:
+            self.told.emit("error", " ".join(wrong))
 
     def _action(self, name: str, slot: object, tip: str) -> QAction:
         action = self.menu.addAction(name)

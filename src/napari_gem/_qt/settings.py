@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gem.own_models import config_folder
-from napari_gem.records import from_json, to_dict
-from napari_gem.types import GemError, Prompt, Storage
+from napari_gem.records import to_dict
+from napari_gem.types import Prompt, Storage
 
 if TYPE_CHECKING:
     from napari_gem.types import Recipe
@@ -135,26 +135,6 @@ def read_settings() -> Settings:
     except Exception:  # logged
         logger.warning("The settings of GEM could not be read", exc_info=True)
         return Settings()
-
-
-def load_last() -> LastUsed:
-    """Read what was used last; the defaults if there is nothing that can be read."""
-    if os.environ.get(FRESH):
-        return LastUsed()
-    path = config_folder() / FILE_NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-        schema = content.get(SCHEMA_KEY) if isinstance(content, dict) else None
-        if schema != SCHEMA:
-            logger.warning("'%s' is of another version and is left out", path)
-            return LastUsed()
-        return from_json(LastUsed, text)
-    except FileNotFoundError:
-        return LastUsed()
-    except (OSError, ValueError, RecursionError, GemError) as error:
-        logger.warning("'%s' cannot be read and is left out (%s)", path, error)
-        return LastUsed()
 
 
 def save_last(last: LastUsed) -> None:

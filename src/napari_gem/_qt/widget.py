@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,7 @@ from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import NamedModel, download_box
 from napari_gem._qt.policy_box import choose_policy
 from napari_gem._qt.prompt_table import PromptTable
+from napari_gem._qt.recall import load_last
 from napari_gem._qt.recipe_menu import RecipeMenu
 from napari_gem._qt.recipe_view import (
     not_shown,
@@ -51,7 +53,6 @@ from napari_gem._qt.run_bar import RunBar
 from napari_gem._qt.settings import (
     LastUsed,
     advanced_of,
-    load_last,
     read_settings,
     save_last,
 )
@@ -64,12 +65,15 @@ from napari_gem.prompts.sets import PromptSet
 from napari_gem.types import GemError, label_ids
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import napari.viewer
     from qtpy.QtGui import QCloseEvent
 
     from napari_gem.layers import LayerImage, Policy
-    from napari_gem.types import Finished, ModelCard, Recipe
+    from napari_gem.types import Finished, ModelCard, Prompt, Recipe
 
+logger = logging.getLogger(__name__)
 
 TABLE = "Features table widget"
 """What napari calls its table of the features of the selected layer."""
@@ -116,13 +120,14 @@ class GemWidget(QWidget):
         self._probe = StatusProbe(viewer)
         self._policy: Policy = "ask"
         self._asked: list[LayerImage] = []  # slices that are being segmented
-        self._image_told = self._table_told = ""
+        self._image_told = self._table_told = self._left_out = ""
         self._closed = False
         self._lay_out()
         self._appearance = get_settings().appearance
         self._appearance.events.font_size.connect(self._on_font)
         self._on_font()
-        self._recall(load_last())
+        recalled = load_last()
+        self._recall(recalled.last, recalled.notice)
         self._connect()
         self.keys = KeyBindings(viewer, self._actions())
         self.run_bar.set_help(self.keys.help_text())
@@ -192,6 +197,7 @@ class GemWidget(QWidget):
             self.controller.refuse(str(error))
             return
         self._asked = [ask.image, *more]
+        self._left_out = ""
         self.controller.run(replace(ask, more=more))
         save_last(self._last_used())
 
@@ -252,7 +258,7 @@ class GemWidget(QWidget):
         self.example_bar.points.changed.connect(self._examples.follow_points)
         self.example_bar.told.connect(bar.tell)
         self.model_choice.combo.currentIndexChanged.connect(self._on_model)
-        self.model_choice.told.connect(bar.tell)
+        self.model_choice.told.connect(self._on_model_told)
         self.device_choice.changed.connect(self.refresh)
         self.advanced_panel.preset_changed.connect(self._on_preset)
         self.advanced_panel.score_changed.connect(self.refresh)
@@ -338,6 +344,11 @@ class GemWidget(QWidget):
         else:
             self.run_bar.take_back(self._image_told)
         self._image_told = sentence
+
+    def _on_model_told(self, kind: str, sentence: str) -> None:
+        # what is wrong with the list is told when it is first seen, as is the other
+        left_out, self._left_out = self._left_out, ""
+        self.run_bar.tell(kind, f"{left_out} {sentence}".strip())
 
     def _on_table_told(self, kind: str, sentence: str) -> None:
         self.run_bar.tell(kind, sentence)
@@ -492,23 +503,45 @@ class GemWidget(QWidget):
 
     # ---------------------------------------------------------------- what is kept
 
-    def _recall(self, last: LastUsed) -> None:
-        self.device_choice.set_device(last.device)
+    def _recall(self, last: LastUsed, notice: str = "") -> None:
+        """Show what was used last; what cannot be shown is left out and said."""
+        told = [notice]
+
+        def attempt(what: str, show: Callable[[], object]) -> None:
+            try:
+                show()
+            except GemError as error:
+                told.append(f"{error} {what} is left as it was.")
+            except Exception:  # the dock opens whatever was kept
+                logger.warning("%s cannot be recalled", what, exc_info=True)
+                told.append(f"{what} of last time cannot be used and is left out.")
+
         try:
             name = find_model(last.model, last.architecture).name
         except GemError as error:
-            self.run_bar.tell("warning", f"{error} The embedded model is chosen.")
+            told.append(f"{error} The embedded model is chosen.")
+        except Exception:  # as above
+            logger.warning("The model cannot be recalled", exc_info=True)
+            told.append(
+                "The model of last time cannot be used. The embedded model is chosen."
+            )
         else:
             if last.model != "embedded":
                 named = NamedModel(last.model, last.architecture)
-                self.model_choice.add(named, name)
-        self._show_card(self.card())
-        self.prompt_table.set_prompts(last.prompts, undoable=False)
+                attempt("The model", lambda: self.model_choice.add(named, name))
+        table, panel = self.prompt_table, self.advanced_panel
+        attempt("The device", lambda: self.device_choice.set_device(last.device))
+        attempt("The model", lambda: self._show_card(self.card()))
+        attempt("The table of classes", lambda: _fill(table, last.prompts))
         if last.background is not None:
-            self.prompt_table.set_background(last.background)
-        self.image_panel.recall_detail(last.detail)
-        self.advanced_panel.set_state(last.advanced)
-        self._show_background(self.card())
+            words = last.background
+            attempt("The background", lambda: table.set_background(words))
+        attempt("The detail", lambda: self.image_panel.recall_detail(last.detail))
+        attempt("The advanced panel", lambda: panel.set_state(last.advanced))
+        attempt("The background", lambda: self._show_background(self.card()))
+        self._left_out = " ".join(filter(None, told))
+        if self._left_out:
+            self.run_bar.tell("warning", self._left_out)
 
     def _last_used(self) -> LastUsed:
         named = self.model_choice.named()
@@ -555,6 +588,11 @@ class _Column(QScrollArea):
             if needed != self.minimumWidth():
                 self.setMinimumWidth(needed)
         return bool(super().eventFilter(watched, event))
+
+
+def _fill(table: PromptTable, prompts: tuple[Prompt, ...]) -> None:
+    if not table.model.set_prompts(prompts, undoable=False):
+        raise GemError("The classes of last time cannot be in one table.")
 
 
 def _first(chosen: tuple[str, ...] | None, usual: tuple[str, ...]) -> tuple[str, ...]:
