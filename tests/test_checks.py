@@ -97,7 +97,7 @@ def test_score_parameters_out_of_range(change: dict, message: str) -> None:
 
 @pytest.mark.parametrize("size", [-1, nan, inf])
 def test_a_minimum_size_out_of_range(size: float) -> None:
-    with pytest.raises(GemError, match=f"minimum size of {size} came; .* of 0 or more"):
+    with pytest.raises(GemError, match=f"minimum size of {size} came; .* from 0 to"):
         check_label(LabelParameters(size))
 
 

@@ -1,12 +1,42 @@
-"""Parameters out of their range, told in a sentence before any work is done."""
+"""Parameters out of their range, told in a sentence before any work is done.
+
+The ranges of all that may come from elsewhere are in `napari_gem.bounds`.
+"""
 
 from __future__ import annotations
 
 from math import inf, isfinite
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from napari_gem.types import PRESENCES, SYNONYMS, GemError, label_ids
+from napari_gem.bounds import (
+    LARGEST_FACTOR,
+    LARGEST_LENGTH,
+    LARGEST_MAPS,
+    LARGEST_SMOOTHING,
+    LARGEST_SQUASH,
+    LARGEST_TILE,
+    LARGEST_WEIGHT,
+    LONGEST_NAME,
+    LONGEST_TEXT,
+    LONGEST_VECTOR,
+    MOST_AXES,
+    MOST_BLOCKS,
+    MOST_CHANNELS,
+    MOST_CHARACTERS,
+    MOST_CLASSES,
+    MOST_COLORS,
+    MOST_CORNERS,
+    MOST_EXAMPLES,
+    MOST_GAPS,
+    MOST_ROUNDS,
+    MOST_SYNONYMS,
+    MOST_TEMPLATES,
+    MOST_WORDS,
+    SENTENCE,
+    ZOOMS,
+)
+from napari_gem.types import METHODS, PRESENCES, SYNONYMS, GemError, label_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,31 +44,18 @@ if TYPE_CHECKING:
     from napari_gem.types import (
         Appearance,
         EncodeParameters,
+        GemParameters,
         LabelParameters,
         Prompt,
+        Recipe,
+        Region,
+        Request,
         ScoreParameters,
     )
-
-ZOOMS = (1 / 64, 64.0)
-"""Smallest and largest factor by which an image is enlarged."""
-
-LARGEST_MAPS = 8 << 30
-"""Bytes that the probability maps of one run may take at most."""
-
-LARGEST_SMOOTHING = 10_000.0
-"""Image pixels."""
-
-LARGEST_WEIGHT = 10.0
-"""Of the image embedding, either way."""
-
-MOST_ROUNDS = 100
-"""Of refinement."""
 
 
 def check_encode(parameters: EncodeParameters) -> None:
     """Refuse parameters with which an image cannot be encoded.
-
-    Those of GEM itself are checked where it runs (`napari_gem.gem`).
 
     Parameters
     ----------
@@ -53,14 +70,73 @@ def check_encode(parameters: EncodeParameters) -> None:
     zoom, (smallest, largest) = parameters.zoom, ZOOMS
     if not _within(zoom, smallest, largest):
         raise GemError(
-            f"A zoom of {zoom} came; expected a number from 1/{1 / smallest:.0f} to "
-            f"{largest:.0f}."
+            f"A zoom of {shown(zoom)} came; expected a number from "
+            f"1/{1 / smallest:.0f} to {largest:.0f}."
         )
     tile, overlap = parameters.tile, parameters.overlap
-    if not (_is_whole(tile) and _is_whole(overlap) and 0 <= overlap < tile):
+    whole = _is_whole(tile) and _is_whole(overlap)
+    if not (whole and 0 <= overlap < tile <= LARGEST_TILE):
         raise GemError(
-            f"A tile of {tile} patches with an overlap of {overlap} came; expected "
-            "whole numbers, at least 1 patch and an overlap smaller than the tile."
+            f"A tile of {shown(tile)} patches with an overlap of {shown(overlap)} "
+            f"came; expected whole numbers, from 1 to {LARGEST_TILE} patches and an "
+            "overlap smaller than the tile."
+        )
+    check_gem(parameters.gem)
+
+
+def check_gem(parameters: GemParameters) -> None:
+    """Refuse parameters of GEM itself that are out of their range.
+
+    Raises
+    ------
+    GemError
+        For the first, with its range.
+    """
+    p = parameters
+    if p.method not in METHODS:
+        raise GemError(
+            f"Method '{shown(p.method)}' is unknown; choose {', '.join(METHODS)}."
+        )
+    attends = p.method in ("gem", "vv")
+    if not (_is_whole(p.depth) and (2 if attends else 0) <= p.depth <= MOST_BLOCKS):
+        raise GemError(
+            f"Depth is {shown(p.depth)}, but the last depth - 1 blocks take part: "
+            f"give a whole number from 2 to {MOST_BLOCKS}, or choose the method "
+            "'plain'."
+        )
+    if not (_is_whole(p.iterations) and 0 <= p.iterations <= MOST_ROUNDS):
+        raise GemError(
+            f"Iterations is {shown(p.iterations)}; give a whole number from 0 to "
+            f"{MOST_ROUNDS}."
+        )
+    top = f"up to {LARGEST_FACTOR:,.0f}"
+    fixed = p.inverse_temperature
+    if fixed is not None and not _is_factor(fixed):
+        raise GemError(
+            f"Inverse temperature is {shown(fixed)}; give a number above 0, {top}, "
+            "or none to compute it from each image."
+        )
+    if not _is_factor(p.temperature_scale):
+        raise GemError(
+            f"Temperature scale is {shown(p.temperature_scale)}; give a number above "
+            f"0, {top}."
+        )
+    if not _within(p.neighbours, -LARGEST_FACTOR, LARGEST_FACTOR):
+        raise GemError(
+            f"Neighbours is {shown(p.neighbours)}; give a finite number, {top}, 0 for "
+            "no bias."
+        )
+    if not _is_factor(p.neighbour_width):
+        raise GemError(
+            f"Neighbour width is {shown(p.neighbour_width)}; give patches above 0, "
+            f"{top}."
+        )
+    if not _within(p.middle, 0, 1):
+        raise GemError(f"Middle is {shown(p.middle)}; give a share from 0 to 1.")
+    if p.repair != 0 and not _within(p.repair, 1, LARGEST_FACTOR):
+        raise GemError(
+            f"Repair is {shown(p.repair)}; give how many times longer than the median "
+            f"an outlier is, from 1 {top}, or 0 to leave all tokens as they are."
         )
 
 
@@ -78,32 +154,34 @@ def check_score(parameters: ScoreParameters) -> None:
     _check_between("smoothing", p.smoothing, 0, LARGEST_SMOOTHING)
     if not (_is_whole(p.refinement) and 0 <= p.refinement <= MOST_ROUNDS):
         raise GemError(
-            f"A refinement of {p.refinement} came; expected a whole number of rounds "
-            f"from 0 to {MOST_ROUNDS}."
+            f"A refinement of {shown(p.refinement)} came; expected a whole number of "
+            f"rounds from 0 to {MOST_ROUNDS}."
         )
     if p.synonyms not in SYNONYMS:
         raise GemError(
-            f"'{p.synonyms}' came for synonyms; expected {' or '.join(SYNONYMS)}."
+            f"'{shown(p.synonyms)}' came for synonyms; expected "
+            f"{' or '.join(SYNONYMS)}."
         )
     if p.presence not in PRESENCES:
         raise GemError(
-            f"'{p.presence}' came for presence; expected {' or '.join(PRESENCES)}."
+            f"'{shown(p.presence)}' came for presence; expected "
+            f"{' or '.join(PRESENCES)}."
         )
     _check_between("image weight", p.image_weight, -LARGEST_WEIGHT, LARGEST_WEIGHT)
     _check_between("absent weight", p.absent_weight, 0, LARGEST_WEIGHT)
     _check_between("prototype weight", p.prototype_weight, 0, 1)
-    _check_between("cosine 'near'", p.near, -1, inf)
+    _check_between("cosine 'near'", p.near, -1, LARGEST_FACTOR)
     _check_between("cosine 'present'", p.present, -1, 1)
-    _check_filled("templates", p.templates)
+    _check_filled("templates", p.templates, MOST_TEMPLATES)
     if not p.templates:
         raise GemError("There is no template; expected at least one, such as '{}'.")
     for template in p.templates:
-        if "{}" not in template:
+        if not 1 <= template.count("{}") <= MOST_GAPS:
             raise GemError(
-                f"The template '{template}' came; expected a sentence with {{}} where "
-                "the word goes."
+                f"The template '{shown(template)}' came; expected a sentence with {{}} "
+                "where the word goes."
             )
-    _check_filled("background words", p.background)
+    _check_filled("background words", p.background, MOST_WORDS)
 
 
 def check_label(parameters: LabelParameters) -> None:
@@ -112,9 +190,9 @@ def check_label(parameters: LabelParameters) -> None:
     Raises
     ------
     GemError
-        If the minimum size is below 0 or no number.
+        If the minimum size is below 0, no number, or too large for one.
     """
-    _check_between("minimum size", parameters.minimum_size, 0, inf)
+    _check_between("minimum size", parameters.minimum_size, 0, LARGEST_LENGTH)
 
 
 def check_appearance(appearance: Appearance) -> None:
@@ -125,20 +203,30 @@ def check_appearance(appearance: Appearance) -> None:
     GemError
         If limits, gamma or colours of the image, or of a channel, are out of range.
     """
+    if len(appearance.channels) > MOST_CHANNELS:
+        raise GemError(
+            f"{len(appearance.channels)} channels came; at most {MOST_CHANNELS} can be "
+            "shown together. Leave some out."
+        )
     for channel in appearance.channels:
+        if channel.channels:
+            raise GemError(
+                "A channel has channels of its own; expected one picture of several "
+                "channels at most. Choose another recipe."
+            )
         check_appearance(channel)
     low, high = appearance.limits
     if not (_within(low, -inf, inf) and _within(high, -inf, inf) and low < high):
         raise GemError(
-            f"The contrast limits are {low} and {high}; expected two finite numbers, "
-            "the smaller one first. Reset the contrast of the layer."
+            f"The contrast limits are {shown(low)} and {shown(high)}; expected two "
+            "finite numbers, the smaller one first. Reset the contrast of the layer."
         )
     _check_above_zero("gamma", appearance.gamma)
     if appearance.lut is not None:
-        if len(appearance.lut) < 2:
+        if not 2 <= len(appearance.lut) <= MOST_COLORS:
             raise GemError(
                 f"A colormap of {len(appearance.lut)} colours came; expected at least "
-                "2, from black to white."
+                f"2, from black to white, and at most {MOST_COLORS}."
             )
         for color in appearance.lut:
             _check_color(color)
@@ -154,11 +242,143 @@ def check_prompts(prompts: Sequence[Prompt]) -> None:
     ------
     GemError
         If a class has neither words nor examples, no name, or a word, threshold,
-        colour or example that is out of its range; or if label ids collide.
+        colour or example that is out of its range; if label ids collide, or if there
+        are more classes or words than anybody looks for.
     """
+    if len(prompts) > MOST_CLASSES:
+        raise GemError(
+            f"{len(prompts)} classes came; expected at most {MOST_CLASSES}. Split the "
+            "list into several."
+        )
     for prompt in prompts:
         _check_prompt(prompt)
+    words = sum(len(prompt.words) for prompt in prompts)
+    if words > MOST_WORDS:
+        raise GemError(
+            f"{words} words came for all classes together; expected at most "
+            f"{MOST_WORDS}. Split the classes into several lists."
+        )
     label_ids(prompts)
+
+
+def check_sentences(prompts: Sequence[Prompt], score: ScoreParameters) -> None:
+    """Refuse more sentences than anybody waits for: each word goes into each template.
+
+    Parameters
+    ----------
+    prompts, score
+        Classes, background words and templates, each checked on its own before.
+
+    Raises
+    ------
+    GemError
+        If all sentences together are longer than `MOST_CHARACTERS`.
+    """
+    words = [*score.background, *(word for one in prompts for word in one.words)]
+    length = sum(map(len, words))
+    total = sum(
+        len(words) * (len(template) + SENTENCE) + template.count("{}") * length
+        for template in score.templates
+    )
+    if total > MOST_CHARACTERS:
+        raise GemError(
+            f"{len(words)} words in {len(score.templates)} templates came, which are "
+            "more sentences than a model reads in hours. Leave out words or templates."
+        )
+
+
+def check_region(region: Region) -> None:
+    """Refuse a region that lies in no image.
+
+    Raises
+    ------
+    GemError
+        If it has too many corners, or an edge or a corner is no number of pixels.
+    """
+    edges = (*region.rows, *region.columns)
+    if not all(_is_whole(n) and abs(n) <= LARGEST_LENGTH for n in edges):
+        raise GemError(
+            f"A region of rows {shown(region.rows)} and columns "
+            f"{shown(region.columns)} came; expected whole numbers of pixels."
+        )
+    if len(region.polygon) > MOST_CORNERS:
+        raise GemError(
+            f"A region of {len(region.polygon)} corners came; expected at most "
+            f"{MOST_CORNERS}. Draw it with fewer."
+        )
+    for corner in region.polygon:
+        _check_numbers("corner of the region", corner)
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Refuse a recipe that could not be followed, before a model or an image is read.
+
+    Raises
+    ------
+    GemError
+        For the first number or text that is out of its range.
+    """
+    if not recipe.prompts:
+        raise GemError("The recipe has no prompts. Add one.")
+    names = ("model", "revision", "architecture", "device", "precision", "version")
+    for name in (*names, "unit"):
+        check_length(name, getattr(recipe, name), LONGEST_NAME)
+    check_prompts(recipe.prompts)
+    check_encode(recipe.encode)
+    check_score(recipe.score)
+    check_sentences(recipe.prompts, recipe.score)
+    check_label(recipe.label)
+    check_appearance(recipe.appearance)
+    if recipe.region is not None:
+        check_region(recipe.region)
+    check_squash(recipe.squash)
+    _check_between("patch", recipe.patch, 0, LARGEST_LENGTH)
+    _check_above_zero("factor of the resolution", recipe.factor)
+    for side in recipe.pixel_size or ():
+        _check_between("pixel size", side, -LARGEST_LENGTH, LARGEST_LENGTH)
+    index = recipe.index
+    if len(index) > MOST_AXES or not all(0 <= i <= LARGEST_LENGTH for i in index):
+        raise GemError(
+            f"The slice {shown(index)} came; expected at most {MOST_AXES} positions, "
+            "each 0 or more."
+        )
+
+
+def check_squash(size: int) -> None:
+    """Refuse a square that no model reads.
+
+    Raises
+    ------
+    GemError
+        If it is larger than `LARGEST_SQUASH`, or smaller than a pixel and not 0.
+    """
+    if not (_is_whole(size) and 0 <= size <= LARGEST_SQUASH):
+        raise GemError(
+            f"A square of {shown(size)} pixels to squash the image to came; expected a "
+            f"whole number from 0, for none, to {LARGEST_SQUASH}."
+        )
+
+
+def check_request(request: Request) -> None:
+    """Refuse a request that could not be answered, before its model is loaded.
+
+    Raises
+    ------
+    GemError
+        For the first number or text that is out of its range.
+    """
+    check_prompts(request.prompts)
+    check_label(request.label)
+    check_appearance(request.appearance)
+    if request.encode is not None:
+        check_encode(request.encode)
+    if request.score is not None:
+        check_score(request.score)
+        check_sentences(request.prompts, request.score)
+    if request.detail is not None:
+        _check_above_zero("detail", request.detail, LARGEST_LENGTH)
+    if request.region is not None:
+        check_region(request.region)
 
 
 def check_texts(what: str, texts: object) -> None:
@@ -178,8 +398,9 @@ def check_texts(what: str, texts: object) -> None:
     """
     if isinstance(texts, tuple | list) and all(isinstance(t, str) for t in texts):
         return
+    came = f"'{shown(texts)}'" if isinstance(texts, str) else shown(texts)
     raise GemError(
-        f"{texts!r} came as {what}; expected texts in a tuple, such as ('cell',)."
+        f"{came} came as {what}; expected texts in a tuple, such as ('cell',)."
     )
 
 
@@ -208,41 +429,85 @@ def check_maps(classes: int, shape: tuple[int, int]) -> None:
         )
 
 
-def _check_filled(what: str, texts: Sequence[str]) -> None:
+def shown(value: object, most: int = 60) -> str:
+    """Show what came as a part of a sentence: never more than some characters of it."""
+    if isinstance(value, int) and abs(value) >= 10**20:
+        return "a number of more than 20 digits"
+    # of a long list only what is shown is made text
+    part = value[: most + 1] if isinstance(value, str | tuple | list) else value
+    text = part if isinstance(part, str) else repr(part)
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def _check_filled(what: str, texts: Sequence[str], most: int) -> None:
     check_texts(what, texts)
-    if not all(text.strip() for text in texts):
-        raise GemError(f"One of the {what} is empty. Leave it out.")
+    if len(texts) > most:
+        raise GemError(
+            f"{len(texts)} {what} came; expected at most {most}. Leave some out."
+        )
+    for text in texts:
+        check_length(what, text, LONGEST_TEXT)
+        if not text.strip():
+            raise GemError(f"One of the {what} is empty. Leave it out.")
+
+
+def check_length(what: str, text: str, most: int) -> None:
+    """Refuse a text of more characters.
+
+    Raises
+    ------
+    GemError
+        If it is longer.
+    """
+    if len(text) > most:
+        raise GemError(
+            f"A text of {len(text)} characters came for {what}, which begins "
+            f"'{shown(text)}'; expected at most {most}. Shorten it."
+        )
 
 
 def _check_prompt(prompt: Prompt) -> None:
-    _check_filled("words of a class", prompt.words)
+    _check_filled("words of a class", prompt.words, MOST_SYNONYMS)
+    check_length("the title of a class", prompt.title, LONGEST_TEXT)
     if not prompt.words and not prompt.title:
         raise GemError(
             "A class came without words and without a title; expected one of them to "
             "name it by."
         )
+    name = shown(prompt.name)
     if not prompt.words and not prompt.examples:
         raise GemError(
-            f"The class '{prompt.title}' has neither words nor examples. Give it one."
+            f"The class '{name}' has neither words nor examples. Give it one."
         )
-    _check_between(f"threshold of '{prompt.name}'", prompt.threshold, 0, 1)
+    _check_between(f"threshold of '{name}'", prompt.threshold, 0, 1)
     if prompt.color is not None:
         _check_color(prompt.color)
+    if len(prompt.examples) > MOST_EXAMPLES:
+        raise GemError(
+            f"{len(prompt.examples)} examples of '{name}' came; expected at most "
+            f"{MOST_EXAMPLES}. Leave some out."
+        )
     for example in prompt.examples:
-        _check_numbers(f"example of '{prompt.name}'", example.vector)
+        if len(example.vector) > LONGEST_VECTOR:
+            raise GemError(
+                f"An example of '{name}' has {len(example.vector)} numbers; expected "
+                f"at most {LONGEST_VECTOR}. Leave it out."
+            )
+        check_length("the model of an example", example.model, LONGEST_NAME)
+        _check_numbers(f"example of '{name}'", example.vector)
         if example.point is None and not example.vector:
             raise GemError(
-                f"An example of '{prompt.name}' is nowhere; expected a point in the "
+                f"An example of '{name}' is nowhere; expected a point in the "
                 "image, or the vector of one that was kept."
             )
-        _check_numbers(f"example of '{prompt.name}'", example.point or ())
+        _check_numbers(f"example of '{name}'", example.point or ())
 
 
 def _check_color(color: Any) -> None:
     if len(color) != 3 or not all(_within(part, 0, 1) for part in color):
         raise GemError(
-            f"The colour {tuple(color)} came; expected red, green and blue, each from "
-            "0 to 1."
+            f"The colour {shown(tuple(color))} came; expected red, green and blue, "
+            "each from 0 to 1."
         )
 
 
@@ -251,23 +516,35 @@ def _check_numbers(what: str, values: Sequence[Any]) -> None:
         raise GemError(f"An {what} holds what is no finite number. Leave it out.")
 
 
-def _check_above_zero(what: str, value: Any) -> None:
-    if not _within(value, 0, inf) or value == 0:
-        raise GemError(f"A {what} of {value} came; expected a finite number above 0.")
+def _check_above_zero(what: str, value: Any, most: float = LARGEST_FACTOR) -> None:
+    if not _within(value, 0, most) or value == 0:
+        raise GemError(
+            f"A {what} of {shown(value)} came; expected a finite number above 0, up to "
+            f"{most:,.0f}."
+        )
 
 
 def _check_between(what: str, value: Any, low: float, high: float) -> None:
     if not _within(value, low, high):
-        upto = f"from {low} to {high:,}" if isfinite(high) else f"of {low} or more"
-        raise GemError(f"A {what} of {value} came; expected a finite number {upto}.")
+        raise GemError(
+            f"A {what} of {shown(value)} came; expected a finite number from {low} to "
+            f"{high:,}."
+        )
+
+
+def _is_factor(value: Any) -> bool:
+    return _within(value, 0, LARGEST_FACTOR) and value > 0
 
 
 def _within(value: Any, low: float, high: float) -> bool:
     if not isinstance(value, Real):
         return False
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
     return isfinite(number) and low <= number <= high
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, Integral)

@@ -205,14 +205,14 @@ def segment(
     images labels and probabilities are written as OME-Zarr, and only parts are read.
     """
     from napari_gem import export, large, pipeline
-    from napari_gem.checks import check_prompts, check_score
+    from napari_gem.checks import check_gem, check_prompts, check_score
     from napari_gem.cli_cluster import places
     from napari_gem.cli_image import Opened, check_small, report_stored
     from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import load_model
     from napari_gem.squashed import squashed_steps
     from napari_gem.steps import run
-    from napari_gem.types import LabelParameters
+    from napari_gem.types import GemParameters, LabelParameters
 
     if detail is not None and zoom is not None:
         raise GemError("Both --detail and --zoom came. Give one of them.")
@@ -227,6 +227,13 @@ def segment(
     if threshold is not None:
         prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
     check_prompts(prompts)
+    gem = _given(
+        depth=depth,
+        iterations=iterations,
+        temperature_scale=temperature_scale,
+        residual=residual,
+    )
+    check_gem(replace(GemParameters(method="plain"), **gem))
     opened = Opened(image, _parse_index(index), len(prompts))
     export.check_folder(output)
     with Bars() as bars, places(scheduler, bars.show) as place:
@@ -246,12 +253,6 @@ def segment(
         view = opened.view(level, detail, loaded.backbone.patch_size)
         appearance = _appearance(view.pixels, percentiles, limits, gamma)
         encode = _encode_parameters(loaded, detail, zoom, view.factor)
-        gem = _given(
-            depth=depth,
-            iterations=iterations,
-            temperature_scale=temperature_scale,
-            residual=residual,
-        )
         given = _given(
             background_weight=background_weight,
             smoothing=smoothing,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.checks import LARGEST_MAPS
+from napari_gem.bounds import LARGEST_MAPS
 from napari_gem.files import ImageFile, read_image
 from napari_gem.references import refer
 from napari_gem.sources import LARGE, Source, open_source

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isfinite
 from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch.nn.functional import normalize as _unit_length
 from torch.nn.functional import scaled_dot_product_attention
 
+from napari_gem.checks import check_gem
 from napari_gem.ingredients.neighbours import neighbour_bias
 from napari_gem.ingredients.outliers import repair
-from napari_gem.types import METHODS, GemError, GemParameters
+from napari_gem.types import GemError, GemParameters
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -104,7 +104,7 @@ def patch_stream(
     GemError
         If a parameter is out of range.
     """
-    check_parameters(parameters)
+    check_gem(parameters)
     p = parameters
     first = max(0, len(blocks) - _taking_part(p, len(blocks)))
     middle = _middle(len(blocks)) if p.middle else range(0)
@@ -292,43 +292,6 @@ def _attend(
     # The fused kernels know one scale for all; one per image goes into the query.
     query = (a * inverse_temperature).to(v.dtype)
     return scaled_dot_product_attention(query, b, v, attn_mask=bias, scale=1.0)
-
-
-def check_parameters(parameters: GemParameters) -> None:
-    """Raise GemError, with the range, for the first parameter that is out of it."""
-    p = parameters
-    if p.method not in METHODS:
-        raise GemError(f"Method '{p.method}' is unknown; choose {', '.join(METHODS)}.")
-    if p.method in ("gem", "vv") and p.depth < 2:
-        raise GemError(
-            f"Depth is {p.depth}, but the last depth - 1 blocks take part: "
-            "give 2 or more, or choose the method 'plain'."
-        )
-    if p.iterations < 0:
-        raise GemError(f"Iterations is {p.iterations}; give 0 or more.")
-    fixed = p.inverse_temperature
-    if fixed is not None and not (isfinite(fixed) and fixed > 0):
-        raise GemError(
-            f"Inverse temperature is {fixed}; give a number above 0, "
-            "or none to compute it from each image."
-        )
-    if not (isfinite(p.temperature_scale) and p.temperature_scale > 0):
-        raise GemError(
-            f"Temperature scale is {p.temperature_scale}; give a number above 0."
-        )
-    if not isfinite(p.neighbours):
-        raise GemError(
-            f"Neighbours is {p.neighbours}; give a finite number, 0 for no bias."
-        )
-    if not (isfinite(p.neighbour_width) and p.neighbour_width > 0):
-        raise GemError(f"Neighbour width is {p.neighbour_width}; give patches above 0.")
-    if not 0 <= p.middle <= 1:
-        raise GemError(f"Middle is {p.middle}; give a share from 0 to 1.")
-    if p.repair != 0 and not (isfinite(p.repair) and p.repair >= 1):
-        raise GemError(
-            f"Repair is {p.repair}; give how many times longer than the median an "
-            "outlier is, 1 or more, or 0 to leave all tokens as they are."
-        )
 
 
 def _taking_part(parameters: GemParameters, count: int) -> int:

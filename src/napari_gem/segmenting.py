@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem._version import __version__
-from napari_gem.checks import check_label, check_maps, check_prompts, check_score
+from napari_gem.checks import (
+    check_label,
+    check_maps,
+    check_prompts,
+    check_score,
+    check_sentences,
+)
 from napari_gem.examples import usable, with_vectors
 from napari_gem.memory import (
     ERRORS,
@@ -179,6 +185,7 @@ def score_steps(
     check_score(parameters)
     check_label(label)
     check_prompts(prompts)
+    check_sentences(prompts, parameters)
     words, short = yield from _read_steps(model, features, prompts, parameters)
     scores = patch_scores(features, words, prompts, parameters, cache)
     rounds = parameters.refinement

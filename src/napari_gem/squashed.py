@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem._version import __version__
-from napari_gem.checks import check_label, check_maps, check_prompts, check_score
+from napari_gem.checks import (
+    check_label,
+    check_maps,
+    check_prompts,
+    check_score,
+    check_squash,
+)
 from napari_gem.encoding import encode_steps
 from napari_gem.image import check_image, render, squash
 from napari_gem.postprocess.largest import label_type
@@ -90,6 +96,7 @@ def squashed_steps(
     check_prompts(prompts)
     check_score(score)
     check_label(label)
+    check_squash(size)
     height, width = shape = int(pixels.shape[0]), int(pixels.shape[1])
     check_maps(len(prompts), shape)
     picture = squash(render(np.asarray(pixels), appearance), size)

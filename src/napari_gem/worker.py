@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.checks import check_request
 from napari_gem.download import DownloadNeeded
 from napari_gem.image import check_image
 from napari_gem.interim import Watch
@@ -203,6 +204,7 @@ class Session:
         """
         from napari_gem.placing import connect_steps
 
+        check_request(request)
         encoded = not request.image
         # words of an encoded image need no cluster, which may be gone by now
         place = "" if request.image else request.device

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from napari_gem.checks import check_encode, check_score
+from napari_gem.checks import check_encode, check_gem, check_score
 from napari_gem.evaluation.protocols import list_protocols
-from napari_gem.gem import check_parameters
 from napari_gem.models import find_model
 from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.prompts import read_background, read_templates
@@ -26,7 +25,7 @@ def test_a_preset_can_be_used(name: str) -> None:
     assert changed != CARD
     check_encode(changed.encode)
     check_score(changed.score)
-    check_parameters(changed.encode.gem)
+    check_gem(changed.encode.gem)
     # what it does not tell is as the model has it
     told = {**preset.encode.get("gem", {})}
     for key, value in vars(changed.encode.gem).items():

@@ -23,7 +23,7 @@ from superqt import QLabeledDoubleSlider, QLabeledSlider
 
 from napari_gem._qt.fold import Fold
 from napari_gem._qt.settings import Advanced
-from napari_gem.checks import MOST_ROUNDS
+from napari_gem.bounds import MOST_ROUNDS
 from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.prompts import list_templates, read_templates
 from napari_gem.types import (

@@ -13,8 +13,14 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from napari_gem.checks import check_prompts, check_score
-from napari_gem.records import from_json, to_dict
+from napari_gem.bounds import LONGEST_NOTE
+from napari_gem.checks import (
+    check_length,
+    check_prompts,
+    check_score,
+    check_sentences,
+)
+from napari_gem.records import from_dict, parse_json, read_text, to_dict
 from napari_gem.types import GemError, Prompt, ScoreParameters
 
 SCHEMA = 1
@@ -81,7 +87,11 @@ def check_set(prompt_set: PromptSet) -> None:
                 )
             owners[word] = prompt.name
     templates = prompt_set.templates or ScoreParameters().templates
-    check_score(ScoreParameters(background=prompt_set.background, templates=templates))
+    score = ScoreParameters(background=prompt_set.background, templates=templates)
+    check_score(score)
+    check_sentences(prompt_set.prompts, score)
+    for name in ("name", "about", "source", "tested"):
+        check_length(f"'{name}'", getattr(prompt_set, name), LONGEST_NOTE)
 
 
 @cache
@@ -109,7 +119,7 @@ def read_set(name_or_path: str | Path) -> PromptSet:
     else:
         path = Path(name_or_path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     except UnicodeDecodeError as error:
         raise GemError(
             f"'{path}' is no prompt set: it is not text in UTF-8. Choose a JSON file."
@@ -183,20 +193,20 @@ def portable(prompt_set: PromptSet) -> PromptSet:
 
 def _parse(text: str) -> PromptSet:
     try:
-        content = json.loads(text)
+        content = parse_json(text)
     except json.JSONDecodeError as error:
         raise GemError(
             f"Line {error.lineno}, column {error.colno} is no JSON: {error.msg}. "
             "Mend the file there."
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise GemError(f"It is no JSON: {error}.") from error
+    except ValueError as error:
+        raise GemError(f"It is no JSON as prompt sets are: {error}.") from error
     schema = content.get("schema", SCHEMA) if isinstance(content, dict) else SCHEMA
     if schema != SCHEMA:
         raise GemError(
             f"Its schema is {schema!r}; expected {SCHEMA}. Take a newer "
             "napari-gem, or save the set again with the one that it came from."
         )
-    prompt_set = from_json(PromptSet, text)
+    prompt_set = from_dict(PromptSet, content)
     check_set(prompt_set)
     return prompt_set

@@ -8,13 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.checks import (
-    check_appearance,
-    check_label,
-    check_prompts,
-    check_score,
-)
-from napari_gem.records import from_json, to_dict
+from napari_gem.checks import check_recipe
+from napari_gem.records import from_dict, parse_json, read_text, to_dict
 from napari_gem.types import GemError, Recipe
 
 if TYPE_CHECKING:
@@ -79,21 +74,20 @@ def read_recipe(path: Path | str) -> Recipe:
     path = Path(path)
     path = path / NAME if path.is_dir() else path
     try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
+        content = parse_json(read_text(path))
     except OSError as error:
         raise GemError(
             f"The recipe '{path}' cannot be read ({error.strerror or error})."
         ) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise GemError(
-            f"'{path}' is no recipe, since it is not JSON ({error}). Choose the "
-            f"{NAME} of a folder of results."
+            f"'{path}' is no recipe, since it is not JSON as recipes are ({error}). "
+            f"Choose the {NAME} of a folder of results."
         ) from error
     try:
         _check_schema(content)
-        recipe = from_json(Recipe, text)
-        _check(recipe)
+        recipe = from_dict(Recipe, content)
+        check_recipe(recipe)
     except GemError as error:
         raise GemError(f"'{path}' cannot be used. {error}") from error
     return recipe
@@ -112,12 +106,3 @@ def _check_schema(content: object) -> None:
             f"It is no recipe: '{SCHEMA_KEY}' is missing or not {SCHEMA}. Choose the "
             f"{NAME} of a folder of results."
         )
-
-
-def _check(recipe: Recipe) -> None:
-    if not recipe.prompts:
-        raise GemError("The recipe has no prompts. Add one.")
-    check_prompts(recipe.prompts)
-    check_score(recipe.score)
-    check_label(recipe.label)
-    check_appearance(recipe.appearance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_gem.checks import check_label, check_maps, check_prompts, check_score
+from napari_gem.checks import check_maps, check_recipe
 from napari_gem.models import load_model
 from napari_gem.steps import run
 from napari_gem.types import GemError
@@ -79,9 +79,7 @@ def replay(
             f"An array of shape {pixels.shape} came; expected (height, width) or "
             "(height, width, channels)."
         )
-    check_score(recipe.score)
-    check_label(recipe.label)
-    check_prompts(recipe.prompts)
+    check_recipe(recipe)
     check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))
     if isinstance(model, str):
         model = load_model(

@@ -1,0 +1,93 @@
+"""How large what comes from outside may be.
+
+Recipes, prompt sets, settings and requests may come from anybody. These bounds are so
+wide that nobody who looks at images meets them, and so narrow that no number or text
+alone takes the memory or hours.
+"""
+
+ZOOMS = (1 / 64, 64.0)
+"""Smallest and largest factor by which an image is enlarged."""
+
+LARGEST_MAPS = 8 << 30
+"""Bytes that the probability maps of one run may take at most."""
+
+LARGEST_SMOOTHING = 10_000.0
+"""Image pixels."""
+
+LARGEST_WEIGHT = 10.0
+"""Of the image embedding, either way."""
+
+MOST_ROUNDS = 100
+"""Of refinement, and of self-self attention, of which the paper takes one."""
+
+MOST_BLOCKS = 1000
+"""That a depth may name; the largest models have about 60."""
+
+LARGEST_TILE = 1024
+"""Patches along a side: the attention within such a tile fits no computer of today."""
+
+LARGEST_SQUASH = 4096
+"""Side in pixels of the square that an image is squashed to; models read up to 1024."""
+
+LARGEST_FACTOR = 1e6
+"""Of scales, weights and temperatures; CLIP's own scale is 100."""
+
+LARGEST_LENGTH = 2**53
+"""Pixels and positions, as far as a number of 64 bits counts them one by one."""
+
+MOST_COLORS = 65_536
+"""Of a lookup table: one for each value of 16 bits. Viewers have 256."""
+
+MOST_CHANNELS = 1000
+"""Shown together; hyperspectral cameras have some hundreds."""
+
+MOST_CLASSES = 5000
+"""Of a prompt set; class lists of data sets, such as LVIS, have up to 1200."""
+
+MOST_SYNONYMS = 1000
+"""Words of a class; those of WordNet have some dozens."""
+
+MOST_WORDS = 20_000
+"""Of all classes of a run, and of the background."""
+
+MOST_TEMPLATES = 1000
+"""CLIP's own list for ImageNet has 80."""
+
+MOST_CHARACTERS = 200_000_000
+"""Of all sentences of a run, with `SENTENCE` for each: some million sentences."""
+
+SENTENCE = 50
+"""Characters that a sentence counts beside its own."""
+
+MOST_GAPS = 10
+"""Places for the word in a template."""
+
+LONGEST_TEXT = 1000
+"""Characters of a word, title or template; models read up to 250 words of a text."""
+
+LONGEST_NOTE = 10_000
+"""Characters of what is said about a prompt set."""
+
+LONGEST_NAME = 4096
+"""Characters of a model's name, which may be a path: the longest that systems have."""
+
+MOST_EXAMPLES = 10_000
+"""Of a class: more than anybody clicks."""
+
+LONGEST_VECTOR = 65_536
+"""Numbers of an example; the widest models have 4096."""
+
+MOST_CORNERS = 100_000
+"""Of a region; drawn by hand it has some hundreds."""
+
+MOST_AXES = 32
+"""Of a stack; napari and numpy have no more."""
+
+MOST_BYTES = 32 << 20
+"""Of a recipe or a prompt set as a file: some thousand examples with their vectors."""
+
+MOST_VALUES = 4_000_000
+"""Of a JSON text: each takes a hundred bytes when it is read, whatever it is."""
+
+MOST_DEPTH = 64
+"""Of lists and tables in one another in a JSON text; our own have up to 8."""
