@@ -298,7 +298,7 @@ def drag_threshold(tour: Tour, view: Any, row: int, way: int) -> None:
 def background(tour: Tour) -> None:
     """Background words can be read, changed and reset."""
     words = tour.table.background_words
-    words.expand(animate=False)
+    words.expand()
     tour.settle()
     assert words.edit.toPlainText()
     tour.forget()
@@ -310,7 +310,7 @@ def background(tour: Tour) -> None:
     click(words.reset_button)
     tour.at_rest()
     assert tour.table.background() is None
-    words.collapse(animate=False)
+    words.collapse()
 
 
 def smoothing(tour: Tour) -> None:
@@ -409,7 +409,7 @@ def hover(tour: Tour) -> None:
 def results(tour: Tour) -> None:
     """Instances, boxes, peaks, uncertainty, merged labels; the table is a file."""
     panel, extras = tour.widget.results_panel, tour.widget.extras
-    panel.fold.expand(animate=False)
+    panel.fold.expand()
     tour.settle()
     panel.minimum_size.setValue(40)
     for kind in ("instances", "boxes", "peaks", "uncertainty"):
@@ -430,7 +430,7 @@ def results(tour: Tour) -> None:
     for kind in ("instances", "boxes", "peaks", "uncertainty"):
         tour.viewer.layers.remove(tour.find(kind)[0])
     merge(tour)
-    panel.fold.collapse(animate=False)
+    panel.fold.collapse()
 
 
 def merge(tour: Tour) -> None:
@@ -561,7 +561,7 @@ def channels(tour: Tour) -> None:
     tour.viewer.add_image(green, name="actin", colormap="green")
     tour.viewer.add_image(blue, name="DAPI", colormap="blue", blending="additive")
     panel = tour.widget.image_panel
-    panel.channel_choice.expand(animate=False)
+    panel.channel_choice.expand()
     panel.channel_choice.list.item(0).setCheckState(Qt.CheckState.Checked)
     tour.settle()
     assert len(panel.layers()) == 2
@@ -571,7 +571,7 @@ def channels(tour: Tour) -> None:
     tour.picture("channels", panel)
     tour.run()
     assert len(tour.scored[-1].recipe.appearance.channels) == 2
-    panel.channel_choice.collapse(animate=False)
+    panel.channel_choice.collapse()
 
 
 def detail(tour: Tour) -> None:

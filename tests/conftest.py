@@ -15,6 +15,10 @@ import pytest
 # viewer changes off the main thread raise
 os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"
 
+# pytest-qt takes the binding that napari takes
+os.environ.setdefault("QT_API", "pyqt6")
+os.environ["PYTEST_QT_API"] = os.environ["QT_API"]
+
 # no models, settings or encoded images of the user who runs the tests
 _settings = tempfile.mkdtemp(prefix="napari-gem-tests-")
 atexit.register(shutil.rmtree, _settings, ignore_errors=True)

@@ -195,7 +195,7 @@ def test_it_folds_and_fits_a_narrow_dock(make_napari_viewer, qtbot, tmp_path):
     assert panel.labels_group.isExpanded()
     assert not panel.method_group.isExpanded()
     folded = panel.sizeHint().height()
-    panel.method_group.expand(animate=False)
+    panel.method_group.expand()
     qtbot.wait(50)
     assert panel.sizeHint().height() > folded
     assert panel.minimumSizeHint().width() <= NARROW

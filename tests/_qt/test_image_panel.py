@@ -576,7 +576,7 @@ def test_the_panel_fits_a_narrow_dock_and_says_what_is_what(viewer, make_panel, 
     viewer.add_shapes(name="a long name of shapes " * 4)
     panel = make_panel(viewer)
     panel.set_model(Suggested(16, 16))
-    panel.channel_choice.expand(animate=False)
+    panel.channel_choice.expand()
     panel.channel_choice.axis.setCurrentIndex(1)
     panel.region_choice.choose(SHAPE)
     panel.slice_choice.which.setCurrentText(RANGE)

@@ -536,7 +536,7 @@ def test_ctrl_enter_runs_with_what_was_typed(table, qtbot):
     assert table.view.selected_labels() == [2]
     with qtbot.waitSignal(table.run_requested):
         qtbot.keyClick(table.view, Qt.Key.Key_Enter, CONTROL)
-    table.background_words.expand(False)
+    table.background_words.expand()
     table.background_words.edit.setPlainText("dark, glass")
     with qtbot.waitSignal(table.run_requested):
         qtbot.keyClick(table.background_words.edit, Qt.Key.Key_Return, CONTROL)
@@ -943,7 +943,7 @@ def test_samples_bring_prompts_until_something_is_typed(table):
 
 def test_it_fits_a_narrow_dock(table):
     table.set_prompt_set(read_set("fluorescence"))
-    table.background_words.expand(False)
+    table.background_words.expand()
     assert table.minimumSizeHint().width() <= NARROW
     header = table.view.header()
     assert header.length() <= table.view.viewport().width()

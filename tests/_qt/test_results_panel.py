@@ -116,20 +116,19 @@ def test_busy_and_method_disable(panel):
 
 def test_it_fits_a_narrow_dock_and_is_folded_at_first(panel):
     assert not panel.fold.isExpanded()
-    panel.fold.expand(animate=False)
+    panel.fold.expand()
     assert panel.minimumSizeHint().width() <= NARROW
 
 
-@pytest.mark.parametrize("animate", [True, False])
-def test_it_grows_with_what_it_says(panel, qtbot, animate):
+def test_it_grows_with_what_it_says(panel, qtbot):
     panel.resize(NARROW, 700)
     panel.show()
-    panel.fold.expand(animate)
+    panel.fold.expand()
     panel.show_stale(["instances · labels · GEM", "uncertainty · labels · GEM"])
     inside = panel.fold.content()
     qtbot.waitUntil(lambda: inside.height() >= inside.heightForWidth(inside.width()))
     assert panel.stale.isVisible()
-    panel.fold.collapse(animate)
+    panel.fold.collapse()
     qtbot.waitUntil(lambda: inside.maximumHeight() == 0)
 
 

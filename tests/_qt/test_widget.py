@@ -31,12 +31,12 @@ from qtpy.QtWidgets import (
     QScrollBar,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_gem import layers, samples
 from napari_gem._qt import controller as controller_module
 from napari_gem._qt import model_dialog
 from napari_gem._qt.controller import Controller
+from napari_gem._qt.fold import Fold
 from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import ModelDialog, NamedModel
 from napari_gem._qt.policy_box import CHOICES, choose_policy
@@ -260,8 +260,8 @@ def _unfold_all(viewer, widget):
     panel.set_detail(6.3712)
     panel._on_rest()
     assert "µm x" in panel.detail_choice.value.text()
-    for fold in widget.findChildren(QCollapsible):
-        fold.expand(animate=False)
+    for fold in widget.findChildren(Fold):
+        fold.expand()
     QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
 
 

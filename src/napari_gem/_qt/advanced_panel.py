@@ -232,7 +232,7 @@ class AdvancedPanel(QWidget):
         layout.addWidget(self.labels_group)
         layout.addWidget(self.method_group)
         layout.addLayout(bottom)
-        self.labels_group.expand(animate=False)
+        self.labels_group.expand()
 
     def _connect(self) -> None:
         for name in LABELS:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from qtpy.QtGui import QIcon
-from qtpy.QtWidgets import QWidget
-from superqt import QCollapsible
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QFrame, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 FLAT = "text-align: left; border: none; background: transparent; padding: 4px 0;"
 """napari's theme fills checked buttons with its loudest colour."""
@@ -12,8 +11,11 @@ FLAT = "text-align: left; border: none; background: transparent; padding: 4px 0;
 NO_LIMIT = (1 << 24) - 1
 """Qt's word for a height without limit."""
 
+INDENT = 5
+"""Pixels that what is folded away stands to the right of its line."""
 
-class Fold(QCollapsible):
+
+class Fold(QFrame):
     """A line that unfolds, folded at first.
 
     Parameters
@@ -24,16 +26,27 @@ class Fold(QCollapsible):
         Widget that it is part of.
     """
 
+    toggled = Signal(bool)
+    """Whether it is unfolded now."""
+
     def __init__(self, title: str = "", parent: QWidget | None = None) -> None:
-        # superqt draws its arrows once, in black; as text they follow the theme
-        super().__init__("", parent, expandedIcon=QIcon(), collapsedIcon=QIcon())
+        super().__init__(parent)
         self._title = title
-        self.setDuration(0)
-        self.layout().setContentsMargins(0, 0, 0, 0)
-        self.layout().setSpacing(0)
-        self.toggleButton().setStyleSheet(FLAT)
-        self.toggled.connect(self._show_title)
-        self.toggled.connect(self._let_grow)
+        self._button = QPushButton()
+        self._button.setCheckable(True)
+        self._button.setStyleSheet(FLAT)
+        self._button.toggled.connect(self._on_toggled)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
+        layout = QVBoxLayout(self)
+        layout.setAlignment(Qt.AlignmentFlag.AlignTop)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._button)
+        self._content = QWidget()
+        inside = QVBoxLayout(self._content)
+        inside.setContentsMargins(INDENT, 0, 0, 0)
+        layout.addWidget(self._content)
+        self._limit()
         self._show_title()
 
     def set_title(self, title: str) -> None:
@@ -41,16 +54,46 @@ class Fold(QCollapsible):
         self._title = title
         self._show_title()
 
+    def toggleButton(self) -> QPushButton:  # noqa: N802 (as Qt's names beside it)
+        """Line that is clicked."""
+        return self._button
+
+    def content(self) -> QWidget:
+        """Widget that is folded away."""
+        return self._content
+
     def hold(self, content: QWidget) -> None:
-        """Take what is folded away."""
-        self.setContent(content)
-        if not self.isExpanded():
-            content.setMaximumHeight(0)  # superqt folds its own content only
+        """Take what is folded away, instead of what was there."""
+        self._content.setParent(None)
+        self._content = content
+        self.layout().addWidget(content)
+        self._limit()
 
-    def _let_grow(self, expanded: bool) -> None:
-        """Let go of the height that superqt gives: more may be needed later."""
-        if expanded:
-            self.content().setMaximumHeight(NO_LIMIT)
+    def addWidget(self, widget: QWidget) -> None:  # noqa: N802 (Qt's name)
+        """Add a widget below what is folded away."""
+        self._content.layout().addWidget(widget)
 
-    def _show_title(self, _expanded: bool = False) -> None:
-        self.setText(f"{'▾' if self.isExpanded() else '▸'} {self._title}")
+    def isExpanded(self) -> bool:  # noqa: N802 (as Qt's names beside it)
+        """Tell whether it is unfolded."""
+        return self._button.isChecked()
+
+    def expand(self) -> None:
+        """Unfold."""
+        self._button.setChecked(True)
+
+    def collapse(self) -> None:
+        """Fold away."""
+        self._button.setChecked(False)
+
+    def _on_toggled(self, expanded: bool) -> None:
+        self._limit()
+        self._show_title()
+        self.toggled.emit(expanded)
+
+    def _limit(self) -> None:
+        # no limit when unfolded: more may be needed later
+        self._content.setMaximumHeight(NO_LIMIT if self.isExpanded() else 0)
+
+    def _show_title(self) -> None:
+        # an arrow as text follows the theme
+        self._button.setText(f"{'▾' if self.isExpanded() else '▸'} {self._title}")
