@@ -19,6 +19,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_gem import layers
 from napari_gem._qt.answer import make_results
 from napari_gem._qt.ask import Ask, make_request, next_slice, vectors_of
+from napari_gem._qt.links import Links
 from napari_gem._qt.live import Encoded, Live
 from napari_gem._qt.results import ResultLayers, warm_up
 from napari_gem._qt.stack import StackResult
@@ -158,7 +159,6 @@ class Controller(QObject):
         self._job: _Job | None = None
         self._after: Ask | None = None  # what was changed during a run
         self._kept: Any = None
-        self._watched: tuple[Any, ...] = ()
         self._complained = False
         self._closed = False
         self._allowed: set[str] = set()  # models that the user let us download
@@ -166,7 +166,10 @@ class Controller(QObject):
         self._event_came.connect(self._on_event)
         make_client = make_client or partial(WorkerClient, storage=storage)
         self._client = make_client(self._receive)
-        viewer.layers.events.removed.connect(self._on_layer_removed)
+        self._removed_links = Links(self._on_layer_removed, self)
+        self._removed_links.connect([viewer.layers.events.removed])
+        self._first_links = Links(self._warm_up, self)
+        self._data_links = Links(self._on_data, self)
 
     @property
     def busy(self) -> bool:
@@ -185,7 +188,7 @@ class Controller(QObject):
             if self._viewer.layers:
                 self._warm_up()
             else:
-                self._viewer.layers.events.inserted.connect(self._warm_up)
+                self._first_links.connect([self._viewer.layers.events.inserted])
 
     def run(self, ask: Ask) -> None:
         """Start a run; what is wrong with it is told and nothing starts."""
@@ -282,9 +285,9 @@ class Controller(QObject):
         self._closed = True
         self._job = None
         self._live.encoded()
-        self._viewer.layers.events.removed.disconnect(self._on_layer_removed)
-        self._viewer.layers.events.inserted.disconnect(self._warm_up)
-        self._watch(())
+        self._removed_links.clear()
+        self._first_links.clear()
+        self._data_links.clear()
         self._client.close()
 
     # -------------------------------------------------------------------- asking
@@ -346,7 +349,7 @@ class Controller(QObject):
         The first layer builds pint's registry of units, which two threads must not
         do at a time: one would find no unit in it.
         """
-        self._viewer.layers.events.inserted.disconnect(self._warm_up)
+        self._first_links.clear()
         if not self._closed:
             Thread(target=warm_up, name="napari-gem layers", daemon=True).start()
 
@@ -548,11 +551,8 @@ class Controller(QObject):
 
     def _watch(self, watched: tuple[Any, ...]) -> None:
         """Listen for the pixels of these layers being replaced."""
-        for layer in self._watched:
-            layer.events.data.disconnect(self._on_data)
-        self._watched = tuple(dict.fromkeys(watched))
-        for layer in self._watched:
-            layer.events.data.connect(self._on_data)
+        self._data_links.clear()
+        self._data_links.connect(layer.events.data for layer in watched)
 
     def _on_data(self, event: Any) -> None:
         self._forget_layer(event.source)

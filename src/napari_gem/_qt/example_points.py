@@ -11,6 +11,7 @@ from napari.layers import Points
 from qtpy.QtCore import QObject, Signal
 from superqt.utils import QSignalThrottler
 
+from napari_gem._qt.links import Links
 from napari_gem._qt.undo import TRANSFORM
 from napari_gem.colors import class_color
 from napari_gem.examples import spread_out
@@ -18,7 +19,7 @@ from napari_gem.layers import KEY, is_result
 from napari_gem.types import Example, GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from napari.components import ViewerModel
     from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class ExamplePoints(QObject):
         self._image: Any = None
         self._view: LayerImage | None = None
         self._layers: dict[str, Any] = {}
-        self._links: dict[str, list[tuple[Any, Any]]] = {}
+        self._links: dict[str, list[Links]] = {}
         self._states: dict[str, State] = {}
         self._colors: dict[int, Color] = {}
         self._names: dict[int, str] = {}
@@ -79,12 +80,10 @@ class ExamplePoints(QObject):
         self._throttler.triggered.connect(self.tell)
         events = viewer.layers.events
         self._viewer_links = [
-            (events.inserted, self._on_inserted),
-            (events.removed, self._on_removed),
-            (viewer.layers.selection.events.active, self._on_mode),
+            self._link(self._on_inserted, events.inserted),
+            self._link(self._on_removed, events.removed),
+            self._link(self._on_mode, viewer.layers.selection.events.active),
         ]
-        for event, slot in self._viewer_links:
-            event.connect(slot)
         for layer in list(viewer.layers):
             self._adopt(layer)
 
@@ -357,9 +356,8 @@ class ExamplePoints(QObject):
     def detach(self) -> None:
         """Stop listening to the viewer; the points stay."""
         self.stop()
-        for event, slot in self._viewer_links:
-            event.disconnect(slot)
-        self._viewer_links = []
+        for links in self._viewer_links:
+            links.clear()
         for source in list(self._layers):
             self._let_go(source)
         self._throttler.cancel()
@@ -460,26 +458,28 @@ class ExamplePoints(QObject):
         source = str(entry["source"])
         self._layers[source] = layer
         events = layer.events
-        links = [
-            (events.data, self._on_points),
-            (events.set_data, self._on_points),  # comes while points are dragged
-            (events.features, self._on_points),
-            (events.mode, self._on_mode),
-            (events.feature_defaults, self._on_mode),
-        ]
+        moved = self._link(self._on_moved)
         for image in self._viewer.layers:
             if _id(image) == source:
-                links += [(getattr(image.events, n), self._on_moved) for n in TRANSFORM]
-        for event, slot in links:
-            event.connect(slot)
-        self._links[source] = links
+                moved.connect(getattr(image.events, name) for name in TRANSFORM)
+        self._links[source] = [
+            # set_data comes while points are dragged
+            self._link(self._on_points, events.data, events.set_data, events.features),
+            self._link(self._on_mode, events.mode, events.feature_defaults),
+            moved,
+        ]
         self._restyle(layer)
         self._throttler.throttle()
 
     def _let_go(self, source: str) -> None:
-        for event, slot in self._links.pop(source):
-            event.disconnect(slot)
+        for links in self._links.pop(source):
+            links.clear()
         del self._layers[source]
+
+    def _link(self, slot: Callable[..., None], *emitters: Any) -> Links:
+        links = Links(slot, self)
+        links.connect(emitters)
+        return links
 
     def _on_inserted(self, event: Any) -> None:
         self._adopt(event.value)

@@ -15,6 +15,7 @@ from napari.qt.threading import create_worker
 from napari.utils.colormaps import label_colormap
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_gem._qt.links import Links
 from napari_gem.export.table import write_table
 from napari_gem.layers import KEY, is_result
 from napari_gem.layers.extras import (
@@ -145,6 +146,7 @@ class Extras(QObject):
         self._folders = ResultFolders(features)
         self._written: WeakKeyDictionary[Any, _Written] = WeakKeyDictionary()
         self._basis: WeakKeyDictionary[Any, _Basis] = WeakKeyDictionary()
+        self._links = Links(self.look, self)
         self._stale: list[str] = []
         self._then: Callable[[Any], None] | None = None
         self._worker: Any = None
@@ -308,6 +310,7 @@ class Extras(QObject):
     def close(self) -> None:
         """Drop what is being made; nothing happens after this."""
         self._closed = True
+        self._links.clear()
         self._look.stop()
         self._worker = self._then = None
 
@@ -352,10 +355,7 @@ class Extras(QObject):
     def _note(self, layer: Any, labels: Any, basis: _Basis) -> None:
         """Note what a layer was made from, and listen for changes of that."""
         self._basis[layer] = basis
-        for name in ("data", "paint"):
-            events = getattr(labels.events, name)
-            events.disconnect(self.look)
-            events.connect(self.look)
+        self._links.connect([labels.events.data, labels.events.paint])
         self.find_stale()
 
     def _show(self, extra: ExtraLayer, new: Any, labels: Any) -> Any | None:

@@ -54,6 +54,10 @@ class Fold(QFrame):
         self._title = title
         self._show_title()
 
+    def text(self) -> str:
+        """What stands in the line, with the arrow."""
+        return self._button.text()
+
     def toggleButton(self) -> QPushButton:  # noqa: N802 (as Qt's names beside it)
         """Line that is clicked."""
         return self._button

@@ -41,14 +41,11 @@ class ImageChoice(QComboBox):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip("The image layer that is segmented, as it is shown now")
         events = viewer.layers.events
-        self._list_links = Links(self._on_layers)
+        self._list_links = Links(self._on_layers, self)
         self._list_links.connect([events.inserted, events.removed])
         self._list_links.connect([events.reordered, events.renamed])
-        self._active_links = Links(self._on_active)
+        self._active_links = Links(self._on_active, self)
         self._active_links.connect([viewer.layers.selection.events.active])
-        # a dock that the window deletes is not closed before
-        self.destroyed.connect(self._list_links.clear)
-        self.destroyed.connect(self._active_links.clear)
         self.currentIndexChanged.connect(self._on_index)
         self._told: Any = None
         self._beside: list[Any] = []

@@ -96,11 +96,11 @@ class ImagePanel(QWidget):
         self.slice_choice = SliceChoice()
         self._hint = PatchHint(viewer)
         self._timer = QTimer(self, singleShot=True, interval=WAIT)
-        self._viewer_links = Links(self._on_view)
-        self._list_links = Links(self._on_list)
-        self._layer_links = Links(self._on_view)
-        self._data_links = Links(self._on_data)
-        self._shape_links = Links(self._on_view)
+        self._viewer_links = Links(self._on_view, self)
+        self._list_links = Links(self._on_list, self)
+        self._layer_links = Links(self._on_view, self)
+        self._data_links = Links(self._on_data, self)
+        self._shape_links = Links(self._on_view, self)
         self._lay_out()
         self._connect()
         self._on_layer(self.layer())
@@ -291,8 +291,6 @@ class ImagePanel(QWidget):
         self.preview.measured.connect(self.channel_choice.set_limits)
         self._timer.timeout.connect(self._on_rest)
         # a dock that the window deletes is not closed before
-        for links in self._all_links():
-            self.destroyed.connect(links.clear)
         self.destroyed.connect(self._hint.hide)
 
     def _all_links(self) -> tuple[Links, ...]:

@@ -1,4 +1,4 @@
-"""Connections to the viewer that end together."""
+"""Connections to the viewer that end with the part of the dock that listens."""
 
 from __future__ import annotations
 
@@ -7,28 +7,43 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from qtpy.QtCore import QObject
+
 
 class Links:
-    """Connects one slot to many emitters of the viewer and its layers.
+    """Connects one slot to many emitters of the viewer, its layers or settings.
+
+    These outlive the dock, which the window deletes without closing it before. So they
+    know this object and never the Qt object: nothing of Qt is asked or called, whatever
+    is deleted first.
 
     Parameters
     ----------
     slot
-        Called with or without an event.
+        Called with the event; without one if there is none.
+    owner
+        When Qt deletes it, all connections end.
     """
 
-    def __init__(self, slot: Callable[..., None]) -> None:
+    def __init__(self, slot: Callable[..., None], owner: QObject) -> None:
         self._slot = slot
         self._emitters: list[Any] = []
+        owner.destroyed.connect(self.clear)
 
     def connect(self, emitters: Iterable[Any]) -> None:
-        """Listen to more of them."""
+        """Listen to more of them; those that are listened to stay so."""
         for emitter in emitters:
-            emitter.connect(self._slot)
+            if any(emitter is known for known in self._emitters):
+                continue
+            emitter.connect(self._tell)
             self._emitters.append(emitter)
 
     def clear(self) -> None:
         """Listen to none."""
-        for emitter in self._emitters:
-            emitter.disconnect(self._slot)
-        self._emitters.clear()
+        emitters, self._emitters = self._emitters, []
+        for emitter in emitters:
+            emitter.disconnect(self._tell)
+
+    def _tell(self, event: Any = None) -> None:
+        if self._emitters:  # else they ended while this event was on its way
+            self._slot(event)

@@ -36,6 +36,7 @@ from napari_gem._qt.example_link import ExampleLink
 from napari_gem._qt.extras import Extras, merge_targets
 from napari_gem._qt.image_panel import ImagePanel, Suggested
 from napari_gem._qt.keys import KeyBindings
+from napari_gem._qt.links import Links
 from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import NamedModel, download_box
 from napari_gem._qt.policy_box import choose_policy
@@ -124,7 +125,8 @@ class GemWidget(QWidget):
         self._closed = False
         self._lay_out()
         self._appearance = get_settings().appearance
-        self._appearance.events.font_size.connect(self._on_font)
+        self._font_links = Links(self._on_font, self)
+        self._font_links.connect([self._appearance.events.font_size])
         self._on_font()
         recalled = load_last()
         self._recall(recalled.last, recalled.notice)
@@ -559,7 +561,7 @@ class GemWidget(QWidget):
         if self._closed:
             return
         self._closed = True
-        self._appearance.events.font_size.disconnect(self._on_font)
+        self._font_links.clear()
         self.keys.detach()
         self._probe.detach()
         self.image_panel.detach()
