@@ -19,6 +19,9 @@ ROOT = Path(__file__).parents[1]
 BINDINGS = {"pyqt6": "PyQt6", "pyside6": "PySide6"}
 VERSIONS = ("newest", "lowest", "pre")
 
+BROKEN = ("PySide6!=6.12.0; python_version < '3.12'",)
+"""It loses references of None, True and False, which ends Python 3.11 with any dock."""
+
 
 def call(*command: str | Path) -> None:
     """Run a command, or end as it did."""
@@ -90,9 +93,9 @@ def main(name: str, *requirements: str) -> int:
         (wheel,) = folder.glob("*.whl")
         limits = folder / "limits.txt"
         if versions == "lowest":
-            write_oldest(limits, requirements)
+            write_oldest(limits, (*requirements, *BROKEN))
         else:
-            limits.write_text("\n".join(requirements), encoding="utf-8")
+            limits.write_text("\n".join((*requirements, *BROKEN)), encoding="utf-8")
         python = make_environment(folder / "environment")
         install(python, wheel, BINDINGS[binding], versions, limits)
         return use(python, folder, binding)

@@ -55,7 +55,7 @@ class Fold(QFrame):
         self._show_title()
 
     def text(self) -> str:
-        """What stands in the line, with the arrow."""
+        """Give what stands in the line, with the arrow."""
         return self._button.text()
 
     def toggleButton(self) -> QPushButton:  # noqa: N802 (as Qt's names beside it)
