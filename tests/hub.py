@@ -36,8 +36,8 @@ class Hub(ThreadingHTTPServer):
         Until it is set large files stop half-way, and what is left of them at once.
     cuts
         So many answers with a large file break off half-way.
-    spoiled
-        Files of which it sends something else.
+    spoiled, spoil_with
+        Files of which it sends something else, and what; zeros unless told.
     token
         What users must have to get anything.
     knows_parts
@@ -70,6 +70,7 @@ class Hub(ThreadingHTTPServer):
         self.go_on.set()
         self.cuts = 0
         self.spoiled: set[str] = set()
+        self.spoil_with = b""
         self.token = ""
         self.knows_parts = True
         self.elsewhere = False
@@ -156,7 +157,7 @@ class Answer(BaseHTTPRequestHandler):
         body = self.server.files[name]
         etag = hashlib.sha256(body).hexdigest()
         if name in self.server.spoiled:
-            body = bytes(len(body))
+            body = self.server.spoil_with or bytes(len(body))
         start = self.headers.get("Range", "").removeprefix("bytes=").rstrip("-")
         first = int(start or 0) if self.server.knows_parts else 0
         if self.command == "GET":

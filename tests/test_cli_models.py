@@ -166,23 +166,24 @@ def test_own_files_go_on_the_list_and_stay_on_disk(call: Call, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "told"),
     [
-        ("page.pt", b"<html><body>404</body></html>"),
-        ("pointer.safetensors", b"version https://git-lfs.github.com/spec/v1"),
-        ("script.py", b"import os"),
-        ("empty.pt", b""),
-        ("cut.safetensors", b"\xff\xff\0\0\0\0\0\0{"),
+        ("page.pt", b"<html><body>404</body></html>", "is a web page"),
+        ("pointer.safetensors", b"version https://git-lfs.github.com/", "git lfs pull"),
+        ("script.py", b"import os", "is no weights file of torch or safetensors"),
+        ("empty.pt", b"", "is empty"),
+        ("cut.safetensors", b"\xff\xff\0\0\0\0\0\0{", "is no weights file"),
     ],
 )
 def test_what_is_no_weights_file_is_not_put_on_the_list(
-    call: Call, tmp_path: Path, name: str, content: bytes
+    call: Call, tmp_path: Path, name: str, content: bytes, told: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
     options = ["--architecture", "ViT-B-16"]
     status, _, error = call("models", "add", tmp_path / name, *options)
     assert status == 2
-    assert f"{name}' is no weights file of torch or safetensors" in error
+    assert f"{name}' " in error
+    assert told in error
     assert not (tmp_path / "config").exists()
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import tomli_w
 from platformdirs import user_config_path
 
+from napari_gem.first_bytes import LOOKED_AT, what_instead
 from napari_gem.types import GemError
 
 FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
@@ -31,7 +32,7 @@ _BEGINS = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]", re.DOTALL)
 def check_begin(path: Path) -> None:
     """Refuse a file that does not begin as weights do; the rest is read when it loads.
 
-    Web pages and pointers of git-lfs in the place of weights are found so.
+    Web pages and pointers of git-lfs in the place of weights are told as such.
 
     Raises
     ------
@@ -40,15 +41,18 @@ def check_begin(path: Path) -> None:
     """
     try:
         with path.open("rb") as file:
-            begin = file.read(9)
+            begin = file.read(LOOKED_AT)
         size = path.stat().st_size
     except OSError as error:
         raise GemError(f"'{path}' cannot be read ({error.strerror}).") from error
     if path.suffix == ".safetensors":
         # the length of the header, then the header
-        fits = begin[8:] == b"{" and int.from_bytes(begin[:8], "little") < size
+        fits = begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") < size
     else:
         fits = bool(_BEGINS.match(begin))
+    instead = "" if fits else what_instead(begin)
+    if instead:
+        raise GemError(f"'{path}' {instead}")
     if not fits:
         raise GemError(
             f"'{path}' is no weights file of torch or safetensors. Give such a file; "

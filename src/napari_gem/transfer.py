@@ -19,6 +19,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from napari_gem.first_bytes import LOOKED_AT, what_instead
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -388,7 +389,11 @@ def _check(file: _File, transfer: _Transfer) -> None:
             done += len(piece)
             transfer.tell("Checking", done)
     if file.digest not in [found.hexdigest() for found in hashes]:
+        with file.partial.open("rb") as content:
+            instead = what_instead(content.read(LOOKED_AT))
         file.partial.unlink()
+        if instead:
+            raise GemError(f"What came as {file.name} {instead} It was not kept.")
         raise GemError(
             f"{file.name} came damaged: its hash is not the one that is stated. It "
             "was not kept. Download it again, and choose another network or mirror if "

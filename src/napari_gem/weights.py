@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
 
@@ -13,13 +14,37 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from napari_gem.memory import is_out_of_memory
+from napari_gem.own_models import check_begin
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     Shapes = dict[str, tuple[int, ...]]
     Weights = dict[str, torch.Tensor]
+
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "module",
+    "state_dict_ema",
+    "model_ema",
+    "ema",
+)
+"""Under these names training tools keep tables of weights, beside other things."""
+
+PREFIXES = ("module.", "model.", "clip.")
+"""These stand before the names of all weights where a model was part of another."""
+
+_COMPILED = "_orig_mod."
+"""torch.compile puts this before the names of what it compiled."""
+
+_AVERAGED = ("n_averaged", "module.")
+"""A number beside the weights, and what stands before them, in averaged models."""
+
+_DEEPEST = 4
+"""Tables in tables; a table may even be in itself."""
 
 _AT_ONCE = 16
 """Tensors that are read of a file before it is opened anew."""
@@ -41,8 +66,8 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> Weights:
     """Read a weights file into memory of its own, which takes once its size.
 
     Nothing but tensors and plain values is unpickled. What training tools put around
-    the weights (a ``state_dict`` among other things, ``module.`` before each name) is
-    taken off.
+    the weights (`WRAPPERS` among other things, `PREFIXES` before each name) is taken
+    off.
 
     Parameters
     ----------
@@ -55,28 +80,76 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> Weights:
     Raises
     ------
     GemError
-        If the file is damaged, holds more than that, or holds no tensors.
+        If the file is damaged or no weights file, holds more than that, or holds no
+        tensors, or several tables of them.
     """
+    check_begin(path)
     if path.suffix == ".safetensors":
         content = _table(_read_safetensors(path, dtype), path)
     else:
         content = _read_pickled(path, dtype)
-    wrapped = all(name.startswith("module.") for name in content)
-    prefix = "module." if wrapped else ""
-    return {name.removeprefix(prefix): value for name, value in content.items()}
+    return _plain_names(content, path)
 
 
 def _table(content: Any, path: Path) -> Weights:
-    """Give the named weights of what a file holds."""
-    if isinstance(content, dict):
-        content = content.get("state_dict", content)
-    if not _is_table(content):
+    """Give the named weights of what a file holds, in whatever tables they are."""
+    tables = _tables(content, _DEEPEST)
+    if not tables:
         raise GemError(
             f"'{path}' holds no table of named weights. Choose a checkpoint of an "
             "open_clip model."
         )
-    table: Weights = content
+    if len(tables) > 1:
+        raise GemError(
+            f"'{path}' holds several tables of weights: {', '.join(tables)}. Save the "
+            "one that you want in a file of its own, and use that file."
+        )
+    (table,) = tables.values()
     return table
+
+
+def _tables(content: Any, deepest: int) -> dict[str, Weights]:
+    """Find tables of weights below `WRAPPERS`, by where they are."""
+    if _is_table(content):
+        return {"": content}
+    if not isinstance(content, dict) or not deepest:
+        return {}
+    found: dict[str, Weights] = {}
+    for name in WRAPPERS:
+        for place, table in _tables(content.get(name), deepest - 1).items():
+            # some tools name one table twice
+            if not any(_is_same(table, other) for other in found.values()):
+                found[f"{name}/{place}".rstrip("/")] = table
+    return found
+
+
+def _is_same(one: Weights, other: Weights) -> bool:
+    return one.keys() == other.keys() and all(
+        value.data_ptr() == other[name].data_ptr() for name, value in one.items()
+    )
+
+
+def _plain_names(content: Weights, path: Path) -> Weights:
+    """Take off what training tools put before the name of each weight, or into it."""
+    names = {name: name.replace(_COMPILED, "") for name in content}
+    if any(name.startswith(_AVERAGED[1]) for name in content):
+        names.pop(_AVERAGED[0], None)
+    while prefix := _shared_prefix(names.values()):
+        names = {name: plain.removeprefix(prefix) for name, plain in names.items()}
+    plain = {plain: content[name] for name, plain in names.items()}
+    if len(plain) < len(names):
+        raise GemError(
+            f"'{path}' holds two weights of one name, with and without "
+            f"'{_COMPILED}'. Save the state_dict() of the model anew."
+        )
+    return plain
+
+
+def _shared_prefix(names: Iterable[str]) -> str:
+    for prefix in PREFIXES:
+        if all(name.startswith(prefix) for name in names):
+            return prefix
+    return ""
 
 
 def _copied(name: str, value: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
@@ -155,7 +228,16 @@ def _unpickle(path: Path, *, mapped: bool) -> Any:
         with warnings.catch_warnings():
             # TorchScript archives and odd pickle protocols; they fail below
             warnings.simplefilter("ignore")
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+            read = partial(
+                torch.load, path, map_location="cpu", weights_only=True, mmap=mapped
+            )
+            try:
+                return read()
+            except UnpicklingError as error:
+                if "GLOBAL numpy." not in str(error):
+                    raise
+                with torch.serialization.safe_globals(_STAND_INS):
+                    return read()
     except Exception as error:  # bytes that are no pickle raise anything
         if is_out_of_memory(error):
             raise
@@ -167,6 +249,37 @@ def _unpickle(path: Path, *, mapped: bool) -> Any:
                 "and use that file."
             ) from error
         raise GemError(_damaged(path)) from error
+
+
+class _Dropped:
+    """Stands for a value of numpy, such as the best score, that nobody looks at.
+
+    Numpy's own functions would be safe_globals as well, and run no code of the file.
+    But a dtype believes the fields and flags that it is told, and takes bytes of the
+    file for addresses of objects. So these names of numpy mean this class, which
+    keeps nothing and calls nothing.
+    """
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def __setstate__(self, _: object) -> None:
+        pass
+
+
+def _dropped(*_: object) -> _Dropped:
+    return _Dropped()
+
+
+_STAND_INS: list[Any] = [
+    (_Dropped, "numpy.dtype"),
+    (_Dropped, "numpy.ndarray"),
+    *(
+        (_dropped, f"numpy.{core}.multiarray.{name}")
+        for core in ("core", "_core")  # before and since numpy 2
+        for name in ("scalar", "_reconstruct")
+    ),
+]
 
 
 def _damaged(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 from qtpy.QtCore import Qt
@@ -10,6 +11,7 @@ from qtpy.QtCore import Qt
 from napari_gem._qt import actions
 from napari_gem._qt.keys import KEYS, KeyBindings, help_text
 from napari_gem._qt.widget import GemWidget
+from napari_gem.types import GemError
 
 CONTROL = Qt.KeyboardModifier.ControlModifier
 SHIFT = Qt.KeyboardModifier.ShiftModifier
@@ -112,6 +114,48 @@ def test_the_help_lists_every_key():
 # --- the command palette
 
 
+@pytest.mark.contact("palette")
+def test_the_palette_offers_what_needs_nothing_more(make_napari_viewer, tmp_path):
+    """Readers and writers are commands too, and the palette has no path for them."""
+    from napari._app_model import get_app_model
+
+    viewer = make_napari_viewer()
+    palette = viewer.window._qt_window._command_palette
+    viewer.window._toggle_command_palette()
+    offered = {
+        command.id: command.title
+        for command in palette._list.iter_top_hits("")
+        if command.id.startswith("napari-gem.")
+    }
+    assert offered == {
+        "napari-gem.open": "GEM (GEM)",
+        "napari-gem.run": "Run (GEM)",
+        "napari-gem.cancel": "Cancel (GEM)",
+        "napari-gem.fluorescence": "Fluorescence",
+        "napari-gem.histology": "Histology",
+        "napari-gem.aerial": "Aerial",
+    }
+    palette._line.setText("saved layers gem")
+    rows = [row for row in palette._list._label_widgets if row.command()]
+    files = [row for row in rows if row.command().id.endswith("_layers")]
+    assert not any(row.isEnabled() for row in files)  # who searches finds them grey
+    palette.hide()
+    execute = get_app_model().commands.execute_command
+    with pytest.raises(GemError, match="Choose File, Open Files"):
+        execute("napari-gem.read_layers").result()
+    with pytest.raises(GemError, match="choose File, Save Selected Layers"):
+        execute("napari-gem.write_layers").result()
+    # napari still reads and writes by them
+    layer = viewer.add_labels(np.eye(4, dtype=int), name="mine")
+    path = tmp_path / "mine.gem.tif"
+    viewer.layers.selection = {layer}
+    written = viewer.layers.save(str(path), selected=True, plugin="napari-gem")
+    assert written
+    viewer.layers.clear()
+    viewer.open(str(path), plugin="napari-gem")
+    assert [layer.name for layer in viewer.layers] == ["mine"]
+
+
 def test_the_palette_has_run_and_cancel(make_napari_viewer, monkeypatch):
     from napari._app_model import get_app_model
 
@@ -122,7 +166,7 @@ def test_the_palette_has_run_and_cancel(make_napari_viewer, monkeypatch):
     viewer.window._toggle_command_palette()
     palette._line.setText("gem run")
     titles = [command.title for command in palette._list.iter_command()]
-    assert titles[0] == "GEM: Run (GEM)"  # others are further away
+    assert titles[0] == "Run (GEM)"  # others are further away
     palette.hide()
     app = get_app_model()
     app.commands.execute_command("napari-gem.cancel").result()

@@ -55,7 +55,7 @@ ENDINGS = re.compile(
 )
 
 
-def write_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[str]:
+def write_layers(path: str | Path = "", layers: Sequence[LayerTuple] = ()) -> list[str]:
     """Write image, labels, points and shapes layers.
 
     Parameters
@@ -75,9 +75,15 @@ def write_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[str]:
     Raises
     ------
     GemError
-        If a layer cannot be written, files are in the way, or the folder is not
-        writable. Nothing was changed then, unless the disk fails in the very end.
+        If there is no path, a layer cannot be written, files are in the way, or the
+        folder is not writable. Nothing was changed then, unless the disk fails in the
+        very end.
     """
+    if not path:  # napari's palette calls commands without arguments
+        raise GemError(
+            "Select the layers, choose File, Save Selected Layers, and give a name "
+            f"that ends with {TIFF}."
+        )
     path = Path(path)
     name = ENDINGS.sub("", path.name)
     records: list[LayerRecord] = []
@@ -110,7 +116,7 @@ def write_layers(path: str | Path, layers: Sequence[LayerTuple]) -> list[str]:
     return [str(path.with_name(each)) for each in names]
 
 
-def get_reader(path: str | list[str]) -> Reader | None:
+def get_reader(path: str | list[str] = "") -> Reader | None:
     """Give a reader if a path is one of our sidecars or has one; else None.
 
     Parameters
@@ -118,7 +124,16 @@ def get_reader(path: str | list[str]) -> Reader | None:
     path
         A sidecar, a TIFF file beside its sidecar (only its layer is read then), or a
         folder with sidecars.
+
+    Raises
+    ------
+    GemError
+        If there is no path.
     """
+    if not path:  # napari's palette calls commands without arguments
+        raise GemError(
+            f"Choose File, Open Files, and a file that ends with {TIFF} or {SIDECAR}."
+        )
     if not isinstance(path, str):
         return None
     return read_layers if _parts(Path(path)) else None
