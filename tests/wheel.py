@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 BINDINGS = {"pyqt6": "PyQt6", "pyside6": "PySide6"}
 VERSIONS = ("newest", "lowest", "pre")
 
-BROKEN = ("PySide6!=6.12.0; python_version < '3.12'",)
+BROKEN = "PySide6!=6.12.0; python_version < '3.12'"
 """It loses references of None, True and False, which ends Python 3.11 with any dock."""
 
 
@@ -67,6 +67,7 @@ def use(python: Path, folder: Path, binding: str) -> int:
     """Run `installed.py` outside of the checkout; tracebacks are failures, too."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     environment |= {"QT_API": binding, "NAPARI_ENSURE_PLUGIN_MAIN_THREAD": "1"}
+    environment["NAPARI_CONFIG"] = str(folder / "settings.yaml")
     script = Path(__file__).with_name("installed.py")
     errors = folder / "errors.txt"
     with errors.open("wb") as file:
@@ -93,9 +94,11 @@ def main(name: str, *requirements: str) -> int:
         (wheel,) = folder.glob("*.whl")
         limits = folder / "limits.txt"
         if versions == "lowest":
-            write_oldest(limits, (*requirements, *BROKEN))
+            write_oldest(limits, requirements)
         else:
-            limits.write_text("\n".join((*requirements, *BROKEN)), encoding="utf-8")
+            limits.write_text("\n".join(requirements), encoding="utf-8")
+        with limits.open("a", encoding="utf-8") as file:
+            file.write(f"\n{BROKEN}\n")
         python = make_environment(folder / "environment")
         install(python, wheel, BINDINGS[binding], versions, limits)
         return use(python, folder, binding)
