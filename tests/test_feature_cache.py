@@ -148,31 +148,6 @@ def test_a_stopped_run_goes_on(model: Model, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
-@pytest.mark.parametrize("damage", ["flip", "cut", "delete", "views", "entry"])
-def test_what_is_damaged_is_made_again(
-    model: Model, tmp_path: Path, damage: str
-) -> None:
-    cache = FeatureCache(tmp_path)
-    encoded(cache, model)
-    (name,) = cache.entries()
-    chunk = tmp_path / name / "features/c/0/0/0"
-    if damage == "views":
-        chunk = tmp_path / name / "views.npy"
-    elif damage == "entry":
-        chunk = tmp_path / name / "entry.json"
-    content = bytearray(chunk.read_bytes())
-    content[len(content) // 2] ^= 255
-    if damage == "delete":
-        chunk.unlink()
-    else:
-        chunk.write_bytes(content[:50] if damage in ("cut", "entry") else content)
-    found = encoded(cache, model, told := [])
-    assert tiles(told) > 10
-    assert (np.asarray(found.array[:]) == encode(PIXELS, model).array).all()
-    assert len(cache.entries()) == 1
-
-
-@pytest.mark.usefixtures("small_chunks")
 def test_damage_while_it_is_used_is_told(model: Model, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     found = encoded(cache, model)

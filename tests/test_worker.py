@@ -426,3 +426,29 @@ def test_a_folder_that_cannot_be_used_is_told_and_the_run_goes_on(
     finished = run(Session(tmp_path, storage).steps(request_of_tiny))
     assert finished.encoded
     assert any("kept in memory only" in notice for notice in finished.notices)
+
+
+@pytest.mark.contact("damaged caches")
+def test_features_that_are_damaged_while_they_are_used_are_encoded_anew(
+    tmp_path: Path, request_of_tiny: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("napari_gem.feature_cache.IN_MEMORY", 0)
+    storage = Storage(disk=1, folder=str(tmp_path / "encoded"))
+    worker = Worker(tmp_path, Pipe(), Pipe(), storage)  # type: ignore[arg-type]
+    worker._wanted = request_of_tiny.run
+    first = worker._answer(request_of_tiny)
+    assert isinstance(first, Finished)
+    (chunk,) = (tmp_path / "encoded").glob("*/features/c/0/0/0")
+    content = chunk.read_bytes()
+    chunk.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    words = replace(request_of_tiny, image=first.image, prompts=(Prompt(("dog",)),))
+    failed = worker._answer(words)
+    assert isinstance(failed, Failed)
+    assert failed.lost
+    assert "Run again" in failed.message
+    again = worker._answer(request_of_tiny)
+    assert isinstance(again, Finished)
+    assert again.encoded
+    assert any("encoded anew" in notice for notice in again.notices)
+    maps = [load_array(Path(each.probabilities)) for each in (first, again)]
+    np.testing.assert_array_equal(*maps)

@@ -2,28 +2,37 @@
 
 An entry is a folder, made under another name and renamed when it is complete. Locks of
 files keep two processes from writing one unfinished entry, and entries in use from
-being removed; the system drops them with the process.
+being removed; the system drops them with the process. All of an entry has checksums,
+and whatever is raised while it is read is damage: it is removed and made anew.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import io
 import os
+import re
 import shutil
 import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from filelock import FileLock, Timeout
 
+from napari_gem import unfinished
 from napari_gem.cache_folder import FOLDER_VARIABLE, default_folder
+from napari_gem.checked_files import (
+    DamagedError,
+    hash_file,
+    read_checked,
+    write_checked,
+)
 from napari_gem.encoding import encode_steps, restrict
-from napari_gem.memory import ERRORS, IfItFits, explained, is_out_of_memory
+from napari_gem.memory import IfItFits, explained, is_out_of_memory
 from napari_gem.reading import Picture, hash_steps
 from napari_gem.records import from_json, to_json
 from napari_gem.stored_array import RowWriter, StoredFeatures, create_features
@@ -38,7 +47,7 @@ from napari_gem.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
 
@@ -57,12 +66,27 @@ LOCK_SECONDS = 60.0
 """Locks younger than this are not looked at: they may be about to be taken."""
 
 
+LAYOUT = 2
+"""Version of what entries hold; those of others are not found, and go by their age."""
+
+ENCODED_ANEW = (
+    "The image was encoded anew, since what was kept of it on disk was damaged."
+)
+
+
 class CacheError(GemError):
     """The folder cannot be used; the image can be encoded without it."""
 
 
 PART = ".part"
+GONE = ".gone-"
 TILES = "tiles"
+FEATURES, ENTRY, STATE, VIEWS = "features", "entry", "state", "views"
+
+# the folder is the user's choice and may hold other things, which are never touched
+_OURS = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{32})?(\.part)?(\.gone-[0-9a-f]{32})?")
+_OUR_LOCK = re.compile(r"[0-9a-f]{32}([.-][0-9a-f]{32})?\.lock")
+_LEFT = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.part|.*\.gone-[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -80,7 +104,26 @@ class _Entry:
     device: str
     precision: str
     notices: tuple[str, ...]
-    views: str
+    metadata: str
+
+
+@dataclass(frozen=True)
+class _State:
+    """What an unfinished entry is to become, and how far it is.
+
+    Attributes
+    ----------
+    metadata
+        Hash of the metadata of its array.
+    done
+        Rows of patches that are written.
+    """
+
+    shape: tuple[int, int, int]
+    parameters: EncodeParameters
+    where: str
+    metadata: str = ""
+    done: int = 0
 
 
 class FeatureCache:
@@ -97,6 +140,7 @@ class FeatureCache:
     def __init__(self, folder: Path | str | None = None, limit: int = LIMIT) -> None:
         self.folder = Path(folder) if folder else default_folder()
         self._limit = limit
+        self._damaged: set[str] = set()
         try:
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -106,14 +150,21 @@ class FeatureCache:
             ) from error
 
     def entries(self) -> dict[str, int]:
-        """Size in bytes of each entry, the one used longest ago first."""
-        folders = [
-            path
-            for path in self.folder.iterdir()
-            if path.is_dir() and path.name != "locks"
-        ]
-        by_age = sorted(folders, key=lambda path: path.stat().st_mtime_ns)
-        return {path.name: _size(path) for path in by_age}
+        """Size in bytes of each entry, the one used longest ago first.
+
+        Raises
+        ------
+        CacheError
+            If the folder cannot be read.
+        """
+        try:
+            found = [path for path in self.folder.iterdir() if _is_ours(path)]
+        except OSError as error:
+            raise CacheError(
+                f"The folder '{self.folder}' for encoded images cannot be read "
+                f"({error.strerror or error}). Set {FOLDER_VARIABLE} to another one."
+            ) from error
+        return {path.name: _size(path) for path in sorted(found, key=_age)}
 
     def clear(self) -> int:
         """Remove all that is not in use, and count the bytes."""
@@ -163,7 +214,10 @@ class FeatureCache:
         if found is not None:
             return found
         name = _digest(key, region)
+        self._sweep_parts()
         with _Writing(self.folder, name) as writing:
+            if (yield from writing.check_steps()):
+                self._damaged.add(name)
             features = yield from encode_steps(
                 model,
                 pixels,
@@ -175,11 +229,16 @@ class FeatureCache:
                 schedule=schedule,
                 watch=watch,
             )
-            writing.seal(features)
-        found = yield from self._find_steps(name, check=False)
+            known = name not in self._damaged
+            found = writing.seal(features, self._remove, trusted=known)
+        if found is None:
+            found = yield from self._find_steps(name, check=False)
         self.trim()
         if found is None:
             raise CacheError("The encoded image was removed meanwhile. Run again.")
+        if self._damaged & {name, _digest(key, None)}:
+            self._damaged.clear()
+            found = replace(found, notices=(*found.notices, ENCODED_ANEW))
         return replace(found, picture=picture)
 
     @explained
@@ -214,7 +273,7 @@ class FeatureCache:
         """Read an entry and check it; one that is damaged is removed."""
         folder = self.folder / name
         lock = self._use(name)
-        if not (folder / "entry.json").is_file():
+        if not os.path.lexists(folder):
             lock.release()
             return None
         try:
@@ -224,44 +283,55 @@ class FeatureCache:
                 for number, band in enumerate(bands(features.array)):
                     yield Progress("Checking features", number, count)
                     features.array[band]
-        except (GemError, ValueError, KeyError, *ERRORS) as error:
+        # zarr, numpy and the file system raise their own classes
+        except Exception as error:
             lock.release()
-            if is_out_of_memory(error) or type(error) is RuntimeError:
+            if is_out_of_memory(error):
                 raise
             self._remove(name)
+            self._damaged.add(name)
             return None
         with suppress(OSError):
             os.utime(folder)
-        if 2 * int(np.prod(features.array.shape)) <= IN_MEMORY:
-            with IfItFits():
-                array = np.asarray(features.array[:])
-                lock.release()
-                return replace(features, array=array)
-        return features
+        return _taken(features, lock)
 
     def _use(self, name: str) -> FileLock:
         lock = FileLock(self.folder / "locks" / f"{name}-{uuid.uuid4().hex}.lock")
-        lock.acquire()
+        _acquire(lock)
         return lock
 
     def _sweep(self) -> None:
         """Remove locks that nobody holds any more, but none that is being taken."""
-        for path in (self.folder / "locks").iterdir():
-            with suppress(OSError):
-                if time.time() - path.stat().st_mtime > LOCK_SECONDS:
-                    _drop(path)
+        with suppress(OSError):
+            for path in (self.folder / "locks").iterdir():
+                with suppress(OSError):
+                    ours = _OUR_LOCK.fullmatch(path.name)
+                    if ours and time.time() - path.stat().st_mtime > LOCK_SECONDS:
+                        _drop(path)
+
+    def _sweep_parts(self) -> None:
+        """Remove what dead processes left, but not what can be gone on with."""
+        with suppress(OSError):
+            for path in list(self.folder.iterdir()):
+                if _is_ours(path) and _LEFT.fullmatch(path.name):
+                    self._remove(path.name)
 
     def _remove(self, name: str) -> bool:
+        """Remove an entry, whatever is left of it, unless it is in use."""
+        path = self.folder / name
+        if GONE in name:
+            unfinished.remove(path)
+            return not os.path.lexists(path)
         entry = name.removesuffix(PART)
-        for path in (self.folder / "locks").glob(f"{entry}*.lock"):
-            if not _drop(path):
+        for lock in (self.folder / "locks").glob(f"{entry}*.lock"):
+            if not _drop(lock):
                 return False
-        gone = self.folder / f"{name}.gone-{uuid.uuid4().hex}"
+        gone = self.folder / f"{name}{GONE}{uuid.uuid4().hex}"
         try:
-            (self.folder / name).rename(gone)
+            path.rename(gone)
         except OSError:
             return False
-        shutil.rmtree(gone, ignore_errors=True)
+        unfinished.remove(gone)
         return True
 
 
@@ -273,30 +343,81 @@ class _Writing:
         self._part = folder / (name + PART)
         self._lock = FileLock(folder / "locks" / f"{name}.lock")
         self._sink: _Sink | None = None
+        self._stays = False
 
     def __enter__(self) -> _Writing:
         try:
-            self._lock.acquire(timeout=0)
+            _acquire(self._lock, timeout=0)
         except Timeout:  # another process makes it: this one makes its own
-            own = f"{self._target.name}.{uuid.uuid4().hex}"
-            self._part = self._part.with_name(own + PART)
-            self._lock = FileLock(Path(self._lock.lock_file).with_name(f"{own}.lock"))
-            self._lock.acquire()
+            self._take_own()
         return self
 
     def __exit__(self, *error: object) -> None:
+        if self._stays:
+            return  # the lock goes with the features
         self._lock.release()
         if self._part.name != self._target.name + PART:
-            shutil.rmtree(self._part, ignore_errors=True)
+            unfinished.remove(self._part)
+
+    def check_steps(self) -> Generator[Progress, None, bool]:
+        """Look through what a stopped run left, and remove it if it is damaged.
+
+        Returns
+        -------
+        bool
+            Whether it was damaged.
+        """
+        if not os.path.lexists(self._part):
+            return False
+        damaged = False
+        try:
+            state = _read_state(self._part)
+            _read_views(self._part)
+            array = _open_features(self._part, state.metadata)
+            for band in bands(array):
+                if band.start < state.done:
+                    yield Progress("Checking features", band.start, state.done)
+                    array[band.start : min(band.stop, state.done)]
+        # zarr, numpy and the file system raise their own classes
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            # one that was killed before it wrote anything has no state
+            damaged = not isinstance(error, FileNotFoundError)
+            unfinished.remove(self._part)
+        if os.path.lexists(self._part) and damaged:
+            self._lock.release()
+            self._take_own()
+        return damaged
 
     def begin(
         self, shape: tuple[int, int, int], parameters: EncodeParameters, where: str
     ) -> _Sink:
-        self._sink = _Sink(self._part, shape, parameters, where)
+        try:
+            self._sink = _Sink(self._part, _State(shape, parameters, where))
+        except OSError as error:
+            raise _full(self._part, error) from error
         return self._sink
 
-    def seal(self, features: Features) -> None:
-        views = self._part / "views.npy"
+    def seal(
+        self, features: Features, remove: Callable[[str], bool], *, trusted: bool
+    ) -> Features | None:
+        """Give the entry its place.
+
+        Parameters
+        ----------
+        features
+            All that was encoded.
+        remove
+            Removes an entry by its name.
+        trusted
+            Whether an entry that is in the place may be taken.
+
+        Returns
+        -------
+        Features | None
+            None if it is in its place; else what it is read as where it lies.
+        """
         entry = _Entry(
             image_embedding=tuple(float(x) for x in features.image_embedding),
             image_shape=features.image_shape,
@@ -309,47 +430,68 @@ class _Writing:
             device=features.device,
             precision=features.precision,
             notices=features.notices,
-            views=_hash(views),
+            metadata=hash_file(_metadata(self._part)),
         )
-        (self._part / "entry.json").write_text(to_json(entry), encoding="utf-8")
-        (self._part / "state.json").unlink(missing_ok=True)
-        shutil.rmtree(self._part / TILES, ignore_errors=True)
+        try:
+            write_checked(self._part / ENTRY, to_json(entry).encode())
+        except OSError as error:
+            raise _full(self._part, error) from error
+        unfinished.remove(self._part / TILES)
+        for pause in (*unfinished.PAUSES, None):
+            if os.path.lexists(self._target):
+                if trusted and _is_whole(self._target):  # somebody else was faster
+                    unfinished.remove(self._part)
+                    return None
+                remove(self._target.name)
+            if self._move():
+                return None
+            if pause is not None:
+                time.sleep(pause)
+        self._stays = True
+        found = _taken(_read(self._part, self._lock), self._lock)
+        where = (
+            f"The encoded image could not be moved to its place in "
+            f"'{self._target.parent}', since another program uses that. It is used "
+            "where it lies, and moved in a later run."
+        )
+        return replace(found, notices=(*found.notices, where))
+
+    def _move(self) -> bool:
         try:
             self._part.rename(self._target)
-        except OSError:  # somebody else was faster
-            shutil.rmtree(self._part, ignore_errors=True)
+        except OSError:
+            return False
+        # until here a later run could have gone on with it
+        unfinished.remove(self._target / STATE)
+        return True
+
+    def _take_own(self) -> None:
+        own = f"{self._target.name}.{uuid.uuid4().hex}"
+        self._part = self._part.with_name(own + PART)
+        self._lock = FileLock(Path(self._lock.lock_file).with_name(f"{own}.lock"))
+        _acquire(self._lock)
 
 
 class _Sink:
     """Writes features to an unfinished entry, or goes on with it."""
 
-    def __init__(
-        self,
-        folder: Path,
-        shape: tuple[int, int, int],
-        parameters: EncodeParameters,
-        where: str,
-    ) -> None:
+    def __init__(self, folder: Path, wanted: _State) -> None:
         self.folder = folder
-        self._state = {
-            "shape": list(shape),
-            "parameters": to_json(parameters),
-            "where": where,
-        }
-        known = self._resume()
-        tiles = len(plan_tiles(*shape[:2], parameters.tile, parameters.overlap))
-        views = folder / "views.npy"
+        known = self._resume(wanted)
+        shape, used = wanted.shape, wanted.parameters
         if known is None:
-            shutil.rmtree(folder, ignore_errors=True)
+            unfinished.remove(folder)
             folder.mkdir(parents=True)
             _check_room(folder, 2 * shape[0] * shape[1] * shape[2])
-            array = create_features(folder / "features", shape)
-            np.save(views, np.zeros((tiles, shape[2]), np.float32))
+            array = create_features(folder / FEATURES, shape)
+            tiles = len(plan_tiles(*shape[:2], used.tile, used.overlap))
+            self.views: NDArray[np.float32] = np.zeros((tiles, shape[2]), np.float32)
         else:
             import zarr
 
-            array = zarr.open_array(store=str(folder / "features"), mode="r+")
-        self.views: NDArray[np.float32] = np.load(views)
+            array = zarr.open_array(store=str(folder / FEATURES), mode="r+")
+            self.views = _read_views(folder)
+        self._state = replace(wanted, metadata=hash_file(_metadata(folder)))
         self._writer = RowWriter(array, done=known or 0)
         if known is None:
             self._save()
@@ -371,22 +513,23 @@ class _Sink:
             self._save()
         except OSError as error:
             raise _full(self.folder, error) from error
-        return StoredFeatures(self.folder / "features")
+        return StoredFeatures(self.folder / FEATURES)
 
     def _save(self) -> None:
-        np.save(self.folder / "views.new.npy", self.views)
-        (self.folder / "views.new.npy").replace(self.folder / "views.npy")
-        state = json.dumps(self._state | {"done": self._writer.done})
-        (self.folder / "state.new").write_text(state)
-        (self.folder / "state.new").replace(self.folder / "state.json")
+        views = io.BytesIO()
+        np.save(views, self.views)
+        write_checked(self.folder / VIEWS, views.getvalue())
+        state = replace(self._state, done=self._writer.done)
+        write_checked(self.folder / STATE, to_json(state).encode())
 
-    def _resume(self) -> int | None:
+    def _resume(self, wanted: _State) -> int | None:
+        """Rows of an unfinished entry, which was checked; None if it is another."""
         try:
-            state: dict[str, Any] = json.loads((self.folder / "state.json").read_text())
-        except (OSError, ValueError):
+            state = _read_state(self.folder)
+        except (OSError, GemError):
             return None
-        done = int(state.pop("done"))
-        return done if state == self._state else None
+        same = wanted == replace(state, metadata="", done=0)
+        return state.done if same else None
 
 
 def _key_steps(
@@ -400,7 +543,19 @@ def _key_steps(
     if not digest:
         digest = yield from hash_steps(pixels)
     made_by = model.card.id, model.revision, model.device, model.precision
-    return _digest(digest, appearance, made_by, parameters)
+    return _digest(LAYOUT, digest, appearance, made_by, parameters)
+
+
+def _acquire(lock: FileLock, timeout: float = -1) -> None:
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        raise CacheError(
+            f"'{lock.lock_file}' cannot be locked ({error}). Set {FOLDER_VARIABLE} to "
+            "a folder of your own on a disk of this computer."
+        ) from error
 
 
 def _drop(path: Path) -> bool:
@@ -411,17 +566,17 @@ def _drop(path: Path) -> bool:
         path.unlink(missing_ok=True)
     except Timeout:
         return False
-    except OSError:  # gone, or the system does not let go of it yet
+    # gone, or the system does not let go of it yet
+    except (OSError, NotImplementedError):
         return not path.exists()
     return True
 
 
 def _read(folder: Path, lock: FileLock) -> Features:
-    entry = from_json(_Entry, (folder / "entry.json").read_text(encoding="utf-8"))
-    if _hash(folder / "views.npy") != entry.views:
-        raise GemError("The views are damaged.")
+    """Read an entry but for its array; what is damaged raises anything."""
+    entry = from_json(_Entry, read_checked(folder / ENTRY))
     return Features(
-        array=StoredFeatures(folder / "features", lock),
+        array=_open_features(folder, entry.metadata, lock),
         image_embedding=np.array(entry.image_embedding, np.float32),
         image_shape=entry.image_shape,
         patch=entry.patch,
@@ -430,11 +585,62 @@ def _read(folder: Path, lock: FileLock) -> Features:
         parameters=entry.parameters,
         appearance=entry.appearance,
         region=entry.region,
-        views=np.load(folder / "views.npy"),
+        views=_read_views(folder),
         device=entry.device,
         precision=entry.precision,
         notices=entry.notices,
     )
+
+
+def _taken(features: Features, lock: FileLock) -> Features:
+    """Read small features into memory, which lets the entry go."""
+    if 2 * int(np.prod(features.array.shape)) <= IN_MEMORY:
+        with IfItFits():
+            array = np.asarray(features.array[:])
+            lock.release()
+            return replace(features, array=array)
+    return features
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tell whether somebody made an entry that can be read, but for its array."""
+    try:
+        entry = from_json(_Entry, read_checked(folder / ENTRY))
+        _read_views(folder)
+        _open_features(folder, entry.metadata)
+    except Exception:  # noqa: BLE001 (as in _find_steps)
+        return False
+    return True
+
+
+def _open_features(folder: Path, metadata: str, lock: object = None) -> StoredFeatures:
+    """Open the array if its metadata are those that were written."""
+    if hash_file(_metadata(folder)) != metadata:
+        raise DamagedError(f"'{folder}' is damaged.")
+    return StoredFeatures(folder / FEATURES, lock)
+
+
+def _read_state(folder: Path) -> _State:
+    return from_json(_State, read_checked(folder / STATE))
+
+
+def _read_views(folder: Path) -> NDArray[np.float32]:
+    views: NDArray[np.float32] = np.load(io.BytesIO(read_checked(folder / VIEWS)))
+    return views
+
+
+def _metadata(folder: Path) -> Path:
+    return folder / FEATURES / "zarr.json"
+
+
+def _is_ours(path: Path) -> bool:
+    return _OURS.fullmatch(path.name) is not None
+
+
+def _age(path: Path) -> int:
+    with suppress(OSError):  # being moved
+        return path.lstat().st_mtime_ns
+    return 0
 
 
 def _check_room(folder: Path, size: int) -> None:
@@ -461,11 +667,6 @@ def _size(folder: Path) -> int:
             with suppress(OSError):  # being moved
                 total += (Path(root) / name).stat().st_size
     return total
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def _digest(*parts: object) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.checked_files import DamagedError
 from napari_gem.memory import is_out_of_memory
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -154,7 +154,7 @@ class StoredFeatures:
 
         Raises
         ------
-        GemError
+        DamagedError
             If it is damaged or gone.
         """
         try:
@@ -163,7 +163,7 @@ class StoredFeatures:
         except Exception as error:
             if is_out_of_memory(error):
                 raise
-            raise GemError(f"{DAMAGED} ({error})") from error
+            raise DamagedError(f"{DAMAGED} ({error})") from error
         if np.isnan(part[..., 0]).any():
-            raise GemError(DAMAGED)
+            raise DamagedError(DAMAGED)
         return part

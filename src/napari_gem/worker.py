@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.checked_files import DamagedError
 from napari_gem.checks import check_request
 from napari_gem.download import DownloadNeeded
 from napari_gem.image import check_image
@@ -525,7 +526,9 @@ class Worker:
         except DownloadNeeded as error:
             return NeedsDownload(request.run, error.card)
         except GemError as error:
-            lost = isinstance(error, LostImageError)
+            lost = isinstance(error, LostImageError | DamagedError)
+            if isinstance(error, DamagedError):
+                self._session.images.clear()  # else they were read again and again
             failed = Failed(request.run, str(error), lost=lost)
             short = isinstance(error, NoMemoryError)
         except Exception as error:  # noqa: BLE001 (told to the user; the worker goes on)
