@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -31,6 +32,7 @@ from napari_gem.types import (
     Event,
     Failed,
     Finished,
+    GemError,
     Progressed,
     Prompt,
     Request,
@@ -502,3 +504,88 @@ def test_the_worker_ends_with_a_killed_viewer(model: Path, temporary: Path) -> N
     while run_folders(temporary) != before and time.monotonic() < end:
         time.sleep(0.05)
     assert run_folders(temporary) == before
+
+
+# --- whatever a job raises
+
+
+@contextmanager
+def no_temporary_folder(broken: str, folder: Path) -> Iterator[None]:
+    """Let the system have no usable folder for temporary files."""
+
+    def full(*_: object, **__: object) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patch:
+        if broken == "none is usable":
+            patch.setattr(tempfile, "tempdir", None)
+            patch.setattr(tempfile, "_candidate_tempdir_list", list)
+        elif broken == "full":
+            patch.setattr(tempfile, "mkdtemp", full)
+        else:
+            folder.joinpath("file").write_text("")
+            patch.setattr(tempfile, "tempdir", str(folder / broken))
+        yield
+
+
+@pytest.mark.contact("remembered state")
+def test_without_a_temporary_folder_a_run_ends_and_the_next_one_works(
+    model: Path, tmp_path: Path
+) -> None:
+    with new_listener(model) as listener:
+        for broken in ("none is usable", "full", "gone", "file"):
+            with no_temporary_folder(broken, tmp_path):
+                for _ in range(2):
+                    failed = listener.end(listener.submit())
+                    assert isinstance(failed, Failed)
+                    assert "could not be started" in failed.message
+                    assert "press Run again" in failed.message
+                    listener.client.cancel()  # does no harm
+        assert isinstance(listener.end(listener.submit()), Finished)
+
+
+class OddError(Exception):
+    def __str__(self) -> str:
+        return "odd \ud800"
+
+
+@pytest.mark.contact("remembered state")
+def test_the_client_survives_a_job_that_fails(model: Path) -> None:
+    def fail(*_: object, **__: object) -> bytes:
+        raise OddError
+
+    with new_listener(model) as listener:
+        for name in ("_begin", "_prepared", "_need_process", "_cancel"):
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(listener.client, name, fail)
+                run = listener.submit()
+                if name == "_cancel":
+                    listener.client.cancel()
+                failed = listener.end(run)
+            assert isinstance(failed, Failed)
+            assert "unexpected" in failed.message
+            assert "OddError" in failed.message
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(client_module, "to_line", fail)
+            failed = listener.end(listener.submit(None, image="x"))
+        assert isinstance(failed, Failed)
+        listener.client.cancel()
+        assert isinstance(listener.end(listener.submit()), Finished)
+
+
+@pytest.mark.contact("remembered state")
+def test_without_threads_a_run_is_refused_in_a_sentence(model: Path) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        listener = Listener(model)  # is made nevertheless
+        with pytest.raises(GemError, match="no more threads"):
+            listener.submit()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_module._Process, "__init__", fail)
+        failed = listener.end(listener.submit())
+    listener.client.close(60)
+    assert isinstance(failed, Failed)
+    assert "no more threads" in failed.message

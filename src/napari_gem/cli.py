@@ -18,7 +18,7 @@ from napari_gem._version import __version__
 from napari_gem.bars import Bars
 from napari_gem.consent import with_consent
 from napari_gem.evaluation.command import evaluate
-from napari_gem.memory import ERRORS, NO_MEMORY, is_out_of_memory
+from napari_gem.memory import ERRORS, shortage
 from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.terminal import say, show_anything
 from napari_gem.types import GemError, label_ids
@@ -549,9 +549,9 @@ def main() -> None:
     try:
         app()
     except (GemError, *ERRORS) as error:
-        if not isinstance(error, GemError) and not is_out_of_memory(error):
+        told = str(error) if isinstance(error, GemError) else shortage(error)
+        if not told:
             raise
-        told = error if isinstance(error, GemError) else NO_MEMORY
         say(f"Error: {told}", aside=True)
         sys.exit(2)
 

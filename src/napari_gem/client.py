@@ -31,6 +31,7 @@ import numpy as np
 from filelock import FileLock
 
 from napari_gem.image import check_image
+from napari_gem.memory import shortage
 from napari_gem.placing import is_cluster
 from napari_gem.protocol import (
     Cancel,
@@ -123,9 +124,11 @@ class WorkerClient:
         self._kill_by: float | None = None
         self._stage = ""
         self._heard = self._step = 0.0
-        self._thread = Thread(target=self._serve, name="napari-gem", daemon=True)
-        self._thread.start()
+        self._thread: Thread | None = None
         atexit.register(self.close, CLOSE_SECONDS)
+        # whoever makes this gets it; a run tells that there is no thread
+        with suppress(GemError):
+            self._need_thread()
 
     @property
     def running(self) -> bool:
@@ -167,7 +170,13 @@ class WorkerClient:
         int
             Number of the run. Its last event is `Finished`, `Cancelled` or `Failed`,
             unless a newer run replaces it.
+
+        Raises
+        ------
+        GemError
+            If the system gives no thread.
         """
+        self._need_thread()
         with self._lock:
             if self._closed:
                 raise RuntimeError("This worker is closed.")
@@ -194,8 +203,19 @@ class WorkerClient:
             self._current = 0
         if not closed:
             self._jobs.put(None)
-        if wait and current_thread() is not self._thread:
+        if wait and self._thread and current_thread() is not self._thread:
             self._thread.join(wait)
+
+    def _need_thread(self) -> None:
+        with self._lock:
+            if self._thread or self._closed:
+                return
+            thread = Thread(target=self._serve, name="napari-gem", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                raise GemError(shortage(error) or str(error)) from error
+            self._thread = thread
 
     @staticmethod
     def load_maps(
@@ -228,17 +248,36 @@ class WorkerClient:
             try:
                 job = self._jobs.get(timeout=self._patience())
             except Empty:
-                self._lose_patience()
-                continue
+                job = self._lose_patience
             if job is None:
                 break
-            job()
-        if self._process:
-            self._process.kill()
-            self._process.join()
-            self._process = None
-        self._remove_folder()
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001 (the next job must be done)
+                self._recover(error)
+        for end in (self._end_process, self._remove_folder):
+            with suppress(Exception):
+                end()
         atexit.unregister(self.close)
+
+    def _recover(self, error: Exception) -> None:
+        """Answer for a job that failed unexpectedly, and begin afresh.
+
+        Nothing in here may raise: there is nobody who would go on.
+        """
+        _log.error("A job of the worker's client failed.", exc_info=error)
+        run, busy = self._current, self._busy
+        for end in (self._end_process, self._forget_waiting):
+            with suppress(Exception):
+                end()
+        if busy:
+            with suppress(Exception):
+                _remove_files(self._folder, busy)
+        self._process = self._busy = self._waiting = None
+        self._ready = False
+        self._cancel_by = self._kill_by = None
+        if run:
+            self._deliver(Failed(run, _unexpected(error), _trace(error)))
 
     def _patience(self) -> float | None:
         times = [t for t in (self._cancel_by, self._kill_by) if t is not None]
@@ -257,7 +296,7 @@ class WorkerClient:
     def _start(self) -> None:
         try:
             self._need_process()
-        except (OSError, GemError):
+        except Exception:  # noqa: BLE001 (the first run tells it)
             _log.warning("The worker process could not be started.", exc_info=True)
 
     def _begin(
@@ -275,7 +314,7 @@ class WorkerClient:
             folder = self._need_process()
             if large:
                 request = replace(request, folder=str(self._results.new()))
-        except (OSError, GemError) as error:
+        except Exception as error:  # noqa: BLE001 (told to the user)
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
             return
         if pixels is None:
@@ -284,12 +323,17 @@ class WorkerClient:
         stage = "Reading image" if self._ready else "Starting"
         self._deliver(Progressed(request.run, Progress(stage)))
         path = folder / f"pixels-{request.run}.npy"
-        Thread(
+        thread = Thread(
             target=self._prepare,
             args=(pixels, replace(request, pixels=str(path))),
             name="napari-gem pixels",
             daemon=True,
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError as error:
+            _remove_files(self._folder, request)
+            self._deliver(Failed(request.run, shortage(error) or _unexpected(error)))
 
     def _cancel(self, run: int) -> None:
         if run == 0 or run != self._current:
@@ -320,7 +364,7 @@ class WorkerClient:
         request, self._waiting = self._waiting, None
         try:
             self._need_process()
-        except (OSError, GemError) as error:
+        except Exception as error:  # noqa: BLE001 (told to the user)
             _remove_files(self._folder, request)
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
             return
@@ -362,13 +406,17 @@ class WorkerClient:
             self._deliver(Failed(busy.run, sentence, error, lost=True))
         self._send_waiting()
 
+    def _end_process(self) -> None:
+        """Kill the process if it lives."""
+        process, self._process = self._process, None
+        self._ready = False
+        if process:
+            process.kill()
+            process.join()
+
     def _drop_process(self) -> None:
         """Kill the process if it lives, and end its run."""
-        if self._process:
-            self._process.kill()
-            self._process.join()
-        self._process = None
-        self._ready = False
+        self._end_process()
         if self._kill_by is not None and self._busy:
             self._end_run(Cancelled(self._busy.run))
         elif self._busy:
@@ -420,20 +468,27 @@ class WorkerClient:
         return folder
 
     def _make_folder(self) -> Path:
-        remove_leftovers(Path(tempfile.gettempdir()), FOLDER_PREFIX)
+        with suppress(OSError):  # leftovers that stay do no harm
+            remove_leftovers(Path(tempfile.gettempdir()), FOLDER_PREFIX)
         folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         # held as long as this process lives, whatever way it ends
-        self._folder_lock = FileLock(folder / "lock")
-        self._folder_lock.acquire()
-        self._folder = folder
+        lock = FileLock(folder / "lock")
+        try:
+            lock.acquire()
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._folder_lock, self._folder = lock, folder
         return folder
 
     def _remove_folder(self) -> None:
-        if self._folder_lock:
-            self._folder_lock.release()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder = None
+        lock, self._folder_lock = self._folder_lock, None
+        folder, self._folder = self._folder, None
+        if lock:
+            with suppress(OSError):
+                lock.release()
+        if folder:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _forget_waiting(self) -> None:
         if self._waiting:
@@ -459,7 +514,7 @@ class WorkerClient:
             _remove_files(self._folder, request)
             self._jobs.put(partial(self._deliver, Failed(request.run, str(error))))
         except Exception as error:  # noqa: BLE001 (a lazy array may raise anything)
-            message = (
+            message = shortage(error) or (
                 f"The image could not be read ({type(error).__name__}: {error}). "
                 "Look whether its file is still there."
             )
@@ -501,8 +556,13 @@ class _Process:
             Thread(target=target, name=f"napari-gem {name}", daemon=True)
             for target, name in names.items()
         ]
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError:  # no more threads
+            self.popen.kill()
+            self.popen.wait()
+            raise
 
     def send(self, message: Message) -> None:
         self._outbox.put(message)
@@ -512,7 +572,8 @@ class _Process:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join(CLOSE_SECONDS)
+            if thread.is_alive():
+                thread.join(CLOSE_SECONDS)
 
     def _read(self) -> None:
         assert self.popen.stdout  # noqa: S101 (it is a pipe)
@@ -522,7 +583,7 @@ class _Process:
                     event = from_line(line)
                     if not isinstance(event, Request | Cancel):
                         self._on_event(self, event)
-            except GemError:
+            except Exception:  # noqa: BLE001 (the end must be told)
                 _log.exception("The worker process spoke no protocol.")
                 self.kill()
         self.popen.wait()
@@ -534,7 +595,13 @@ class _Process:
         # a broken pipe: the reading thread tells that the process is gone
         with suppress(OSError), self.popen.stdin as pipe:
             while message := self._outbox.get():
-                pipe.write(to_line(message))
+                try:
+                    line = to_line(message)
+                except Exception:  # noqa: BLE001 (as above)
+                    _log.exception("A message to the worker could not be written.")
+                    self.kill()  # which is told, and the run with it
+                    return
+                pipe.write(line)
                 pipe.flush()
 
     def _end_of_log(self) -> str:
@@ -574,11 +641,25 @@ def _find_place(pixels: object, request: Request) -> ImageReference | None:
 
 
 def _not_started(error: Exception) -> str:
-    if isinstance(error, GemError):
-        return str(error)
+    told = str(error) if isinstance(error, GemError) else shortage(error)
+    if told:
+        return told
+    if not isinstance(error, OSError):
+        return _unexpected(error)
+    try:
+        folder = f"the folder '{tempfile.gettempdir()}'"
+    except OSError:  # there is none
+        folder = "a folder for temporary files, which TMPDIR names,"
     return (
-        f"The worker process could not be started ({error}). Look whether the folder "
-        f"'{tempfile.gettempdir()}' can be written to and is not full."
+        f"The worker process could not be started ({error}). Look whether {folder} "
+        "can be written to and is not full, and press Run again."
+    )
+
+
+def _unexpected(error: Exception) -> str:
+    return shortage(error) or (
+        f"Something unexpected went wrong ({type(error).__name__}: {error}). "
+        "The details say where; please report them. Press Run to try again."
     )
 
 
@@ -611,8 +692,9 @@ def discard(event: Event) -> None:
 
 def _remove_files(folder: Path | None, request: Request) -> None:
     """Remove the pixels of a run and the maps that its worker may have begun."""
-    for path in folder.glob(f"*-{request.run}.npy") if folder else ():
-        _unlink(path)
+    with suppress(OSError):  # the folder is gone
+        for path in folder.glob(f"*-{request.run}.npy") if folder else ():
+            _unlink(path)
     if request.folder:
         shutil.rmtree(request.folder, ignore_errors=True)
 

@@ -39,6 +39,15 @@ NO_MEMORY = (
     "tiles or fewer classes, crop the image, or choose the device cpu."
 )
 
+NO_THREADS = (
+    "The system gives this program no more threads or processes: a limit is reached. "
+    "Close other programs, or raise the limits ('ulimit -v', 'ulimit -u')."
+)
+
+NO_FILES = (
+    "Too many files are open. Close other programs, or raise the limit ('ulimit -n')."
+)
+
 ERRORS = (MemoryError, RuntimeError, OSError)
 """What a lack of memory is raised as; `is_out_of_memory` tells."""
 
@@ -191,6 +200,19 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(s in str(error) for s in _SIGNS)
 
 
+def shortage(error: BaseException) -> str:
+    """Say in a sentence what ran out: memory, threads, open files; empty for others."""
+    if is_out_of_memory(error):
+        return NO_MEMORY
+    if isinstance(error, RuntimeError) and "can't start new thread" in str(error):
+        return NO_THREADS
+    if isinstance(error, OSError) and error.errno == errno.EAGAIN:
+        return NO_THREADS
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        return NO_FILES
+    return ""
+
+
 def explained(
     steps: Callable[Parameters, Generator[Step, None, Returned]],
 ) -> Callable[Parameters, Generator[Step, None, Returned]]:
@@ -203,9 +225,10 @@ def explained(
         try:
             return (yield from steps(*arguments, **options))
         except ERRORS as error:
-            if not is_out_of_memory(error):
+            told = shortage(error)
+            if not told:
                 raise
-            raise NoMemoryError(NO_MEMORY) from error
+            raise NoMemoryError(told) from error
 
     return told
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import faulthandler
 import hashlib
+import logging
 import os
 import shutil
 import signal
@@ -32,10 +33,10 @@ from napari_gem.download import DownloadNeeded
 from napari_gem.image import check_image
 from napari_gem.interim import Watch
 from napari_gem.memory import (
-    NO_MEMORY,
     NoMemoryError,
     free_memory,
     is_out_of_memory,
+    shortage,
 )
 from napari_gem.protocol import Cancel, from_line, load_array, save_array, to_line
 from napari_gem.records import from_json
@@ -76,6 +77,8 @@ if TYPE_CHECKING:
     )
 
     Encoding = Generator[Progress, None, tuple[Features, bool]]
+
+_log = logging.getLogger(__name__)
 
 EVENT_SECONDS = 0.05
 """Progress of one stage is told at most this often."""
@@ -315,13 +318,19 @@ class Session:
                 except StopIteration as end:
                     found: tuple[Features, bool] = end.value
                     return found
-                seen = watch.look()
-                if seen is not None:
-                    number += 1
-                    part = Part(seen, ScoreCache())
-                    glance = _at_a_glance(model, request)
-                    looking = self._score_steps(model, glance, part, number)
-                    yield Interim(request.run, run(looking))
+                interim = None
+                try:
+                    seen = watch.look()
+                    if seen is not None:
+                        number += 1
+                        part = Part(seen, ScoreCache())
+                        glance = _at_a_glance(model, request)
+                        looking = self._score_steps(model, glance, part, number)
+                        interim = Interim(request.run, run(looking))
+                except Exception:  # noqa: BLE001 (the result is still to come)
+                    _log.warning("A look at the image failed.", exc_info=True)
+                if interim is not None:
+                    yield interim
 
     def _encode_steps(
         self, request: Request, cluster: Cluster | None
@@ -499,7 +508,12 @@ class Worker:
             _import_heavy()
         self._send(Progressed(0, Progress("Ready")))
         while True:
-            self._send(self._answer(self._inbox.get()))
+            request = self._inbox.get()
+            try:
+                event = self._answer(request)
+            except Exception as error:  # noqa: BLE001 (the next one must be answered)
+                event = _failed(request, error)
+            self._send(event)
 
     def _listen(self) -> None:
         try:
@@ -556,7 +570,12 @@ class Worker:
 
     def _send(self, event: Event) -> None:
         try:
-            self._events.write(to_line(event))
+            line = to_line(event)
+        except Exception as error:  # noqa: BLE001 (a run without an answer never ends)
+            told = f"The answer could not be written ({type(error).__name__})."
+            line = to_line(Failed(event.run, f"{told} Press Run again."))
+        try:
+            self._events.write(line)
             self._events.flush()
         except OSError:
             self._leave()
@@ -583,13 +602,10 @@ def _remove_folder(folder: Path) -> None:
 
 def _failed(request: Request, error: Exception) -> Failed:
     details = "".join(traceback.format_exception(error))
-    if is_out_of_memory(error):
-        message = NO_MEMORY
-    else:
-        message = (
-            f"Something unexpected went wrong ({type(error).__name__}: {error}). "
-            "The details say where; please report them."
-        )
+    message = shortage(error) or (
+        f"Something unexpected went wrong ({type(error).__name__}: {error}). "
+        "The details say where; please report them."
+    )
     return Failed(request.run, message, details)
 
 

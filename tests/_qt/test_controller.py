@@ -936,3 +936,31 @@ def test_a_cancelled_stack_leaves_nothing(stage):
     stage.send(Cancelled(2))
     assert not stage.controller.busy
     assert list(stage.viewer.layers) == [layer]
+
+
+# --- whatever comes back, the next run can begin
+
+
+@pytest.mark.contact("remembered state")
+@pytest.mark.parametrize(
+    "place", ["controller.make_results", "controller.Controller._answer", "submit"]
+)
+def test_a_run_ends_whatever_fails_here(stage, monkeypatch, place):
+    def fail(*_, **__):
+        raise KeyError("odd")
+
+    layer = stage.image()
+    with monkeypatch.context() as patch:
+        if place == "submit":
+            patch.setattr(stage.client, "submit", fail)
+            stage.controller.run(stage.ask(layer))
+        else:
+            stage.run(layer)
+            patch.setattr(f"napari_gem._qt.{place}", fail)
+            stage.send(stage.client.finished(1))
+        stage.until(lambda: not stage.controller.busy)
+    assert stage.told[-1][0] == "error"
+    assert "KeyError" in stage.told[-1][1]
+    stage.run(layer)
+    stage.finish(len(stage.client.requests))
+    assert stage.results()

@@ -473,3 +473,26 @@ def test_a_long_name_is_shown_from_its_start(choice):
     combo.lineEdit().clear()
     QTest.keyClicks(combo.lineEdit(), "histology")
     assert combo.lineEdit().cursorPosition() == len("histology")
+
+
+@pytest.mark.contact("remembered state")
+def test_a_job_that_fails_is_told_and_the_next_one_runs(qtbot):
+    def broken():
+        yield Progress("a")
+        raise KeyError("odd")
+
+    def whole():
+        yield Progress("a")
+        return 3
+
+    def odd(_):
+        raise ZeroDivisionError
+
+    job, told, done = ModelJob(), [], []
+    job.failed.connect(told.append)
+    for steps, then in ((broken, done.append), (whole, odd), (whole, done.append)):
+        job.run(steps, then)
+        qtbot.waitUntil(lambda: not job.busy)
+    qtbot.waitUntil(lambda: done == [3])
+    assert "KeyError" in told[0]
+    assert "ZeroDivisionError" in told[1]

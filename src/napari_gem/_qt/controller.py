@@ -223,9 +223,7 @@ class Controller(QObject):
         self._tell("info", ask.image.notice)
         self.busy_changed.emit(True)
         self.progressed.emit(Progress("Reading image"))
-        self._job.number = self._client.submit(
-            ask.image.rows, request, large=self._job.large
-        )
+        self._submit(self._job, ask.image.rows, request, large=self._job.large)
 
     def refresh(self, ask: Ask) -> None:
         """Show what other words or settings give, if the image is encoded.
@@ -322,9 +320,27 @@ class Controller(QObject):
         self._job = job
         request = replace(request, image=of.name, preview=preview)
         to_disk = job.large and not preview
-        job.number = self._client.submit(None, request, large=to_disk)
-        if to_disk:
+        if self._submit(job, None, request, large=to_disk) and to_disk:
             self._tell("info", COARSE)
+
+    def _submit(
+        self,
+        job: _Job,
+        pixels: Callable[[], LazyArray] | None,
+        request: Request,
+        *,
+        large: bool = False,
+    ) -> bool:
+        """Hand a job to the worker; if that fails the job ends, which is told."""
+        try:
+            job.number = self._client.submit(pixels, request, large=large)
+        except GemError as error:
+            self._fail(job, str(error), lost=True)
+            return False
+        except Exception as error:  # noqa: BLE001 (told to the user with details)
+            self._give_up(job, error)
+            return False
+        return True
 
     def _complain(self, sentence: str) -> None:
         """Say what is wrong with what is asked, or take that back."""
@@ -358,20 +374,41 @@ class Controller(QObject):
     def _receive(self, event: Event) -> None:
         """Take an event, on the client's private thread."""
         job, results = self._job, None
-        if job is None:  # it was undone meanwhile, or its image is gone
-            discard(event)
-        if isinstance(event, Finished | Interim) and job is not None:
-            found = event.result if isinstance(event, Interim) else event
-            load, large = self._client.load_maps, job.large
-            made, results = make_results(found, job.ask, load, large)
-            if not isinstance(event, Interim):
-                event = made
+        try:
+            if job is None:  # it was undone meanwhile, or its image is gone
+                discard(event)
+            if isinstance(event, Finished | Interim) and job is not None:
+                found = event.result if isinstance(event, Interim) else event
+                load, large = self._client.load_maps, job.large
+                made, results = make_results(found, job.ask, load, large)
+                if not isinstance(event, Interim):
+                    event = made
+        except Exception as error:  # a run without an end blocks all others
+            if isinstance(event, Progressed | Interim):
+                logger.warning("An event could not be taken", exc_info=True)
+                return
+            event = Failed(event.run, _unexpected(error), traceback.format_exc())
         self._event_came.emit(event, results)
 
     def _on_event(self, event: Event, results: list[LayerData] | None) -> None:
         job = self._job
         if job is None or event.run != job.number:
             return
+        try:
+            self._answer(job, event, results)
+        except Exception as error:  # noqa: BLE001 (as above)
+            self._give_up(job, error)
+
+    def _give_up(self, job: _Job, error: Exception) -> None:
+        """End a job whose answer could not be taken, whatever it was."""
+        try:
+            self._fail(job, _unexpected(error), traceback.format_exc())
+        except Exception:
+            logger.exception("A run could not be ended in order")
+            self._job = None
+            self.busy_changed.emit(False)
+
+    def _answer(self, job: _Job, event: Event, results: list[LayerData] | None) -> None:
         if isinstance(event, Progressed):
             if not job.cancelled and not job.live:
                 self._show_progress(job, event.progress)
@@ -502,7 +539,7 @@ class Controller(QObject):
             return
         job.ask = ask
         self.progressed.emit(Progress(f"Reading {ask.image.title}"))
-        job.number = self._client.submit(ask.image.rows, request)
+        self._submit(job, ask.image.rows, request)
 
     def _end_run(self, job: _Job, event: Finished, count: int) -> None:
         done = f"Done: labels and {count} {'map' if count == 1 else 'maps'}."
@@ -572,6 +609,13 @@ class Controller(QObject):
             self._drop_live()
             self._live.encoded()
             self.current_changed.emit(False)
+
+
+def _unexpected(error: Exception) -> str:
+    return (
+        f"Something unexpected went wrong ({type(error).__name__}: {error}). "
+        "The details say where; please report them. Run again."
+    )
 
 
 def _can_be_asked(ask: Ask) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Signal
 
+from napari_gem.memory import shortage
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from napari_gem.types import Progress
 
     Steps = Callable[[], Generator[Progress, None, Any]]
+
+
+logger = logging.getLogger(__name__)
 
 
 class ModelJob(QObject):
@@ -65,7 +70,10 @@ class ModelJob(QObject):
         elif then is not None:
             self._worker = None  # what comes next may begin another
             self.ended.emit()
-            then(value)
+            try:
+                then(value)
+            except Exception as caught:  # noqa: BLE001 (the next one can begin)
+                self.failed.emit(_unforeseen(caught))
 
     def _on_finished(self) -> None:
         if self._worker is not None:
@@ -88,5 +96,15 @@ def _guarded(
                 return "", end.value
             except GemError as error:
                 return str(error), None
+            except Exception as error:  # noqa: BLE001 (as above)
+                return shortage(error) or _unforeseen(error), None
             yield progress
     return None
+
+
+def _unforeseen(error: Exception) -> str:
+    logger.error("What was begun failed unexpectedly", exc_info=error)
+    return (
+        f"This failed unexpectedly ({type(error).__name__}: {error}). Try again; the "
+        "log of napari has the details."
+    )
