@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_gem import transfer
+from napari_gem.certificates import hub_http
 from napari_gem.hub_errors import explain, failures
 from napari_gem.steps import Clock, aside_steps
 from napari_gem.types import GemError, Progress
@@ -301,6 +302,7 @@ class _Listing:
 def _list_files(files: HubFiles) -> _Listing:
     from huggingface_hub import HfApi, constants
 
+    hub_http()  # whose session it takes
     info = HfApi().model_info(
         files.repository,
         revision=files.revision,

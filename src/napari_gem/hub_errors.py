@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
+from napari_gem.certificates import explain_certificate
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -47,6 +49,7 @@ def explain(error: Exception, repository: str) -> str:
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         return _explain_status(error.response.status_code, repository)
     refused = explain_disk(error, constants.HF_HUB_CACHE, "HF_HOME")
+    refused = refused or explain_certificate(error, constants.ENDPOINT)
     if refused:
         return refused
     why = str(error).partition("\n")[0] or type(error).__name__

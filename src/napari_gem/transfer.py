@@ -15,10 +15,10 @@ import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from napari_gem.certificates import hub_http
 from napari_gem.first_bytes import LOOKED_AT, what_instead
 from napari_gem.types import GemError
 
@@ -196,7 +196,7 @@ def read_text(repository: str, name: str, revision: str | None = None) -> str:
     """Read a small text file of a repository without keeping it."""
     from huggingface_hub import constants, hf_hub_url
 
-    http = _http()
+    http = hub_http()
     answer = http.get_session().get(
         hf_hub_url(repository, name, revision=revision),
         headers=http.build_hf_headers(),
@@ -211,7 +211,7 @@ def url_size(url: str) -> int | None:
     """Bytes of a file of the web, without fetching it; None if the server hides it."""
     from huggingface_hub import constants
 
-    http = _http()
+    http = hub_http()
     answer = http.get_session().head(
         url,
         headers=_PLAIN,
@@ -224,11 +224,6 @@ def url_size(url: str) -> int | None:
     http.hf_raise_for_status(answer)
     length = answer.headers.get("Content-Length", "")
     return int(length) if length.isdecimal() else None
-
-
-def _http() -> Any:
-    """Give huggingface_hub's session, headers and errors, public and without types."""
-    return import_module("huggingface_hub.utils")
 
 
 def _bring(
@@ -264,7 +259,7 @@ def _find(repository: str, name: str, revision: str | None) -> _File:
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
     url = hf_hub_url(repository, name, revision=revision)
-    headers = _http().build_hf_headers()
+    headers = hub_http().build_hf_headers()
     stated = get_hf_file_metadata(url, headers=headers)
     folder, digest = repository_folder(repository), stated.etag or ""
     return _File(
@@ -324,7 +319,7 @@ def _stream(file: _File, partial: BinaryIO, transfer: _Transfer) -> bool:
     """Append what one answer brings; tell whether it was of the file."""
     from huggingface_hub import constants
 
-    http = _http()
+    http = hub_http()
     headers = dict(file.headers)
     if partial.tell():
         headers["Range"] = f"bytes={partial.tell()}-"

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from platformdirs import user_cache_path
 
 from napari_gem import transfer
+from napari_gem.certificates import explain_certificate
 from napari_gem.hub_errors import explain_disk, failures
 from napari_gem.types import GemError
 
@@ -165,6 +166,7 @@ def _explain(error: Exception, file: WebFile) -> str:
             )
         return f"{file.url} was refused (answer {status}). Try again later."
     refused = explain_disk(error, folder, FOLDER_VARIABLE)
+    refused = refused or explain_certificate(error, file.url)
     if refused:
         return refused
     why = str(error).partition("\n")[0] or type(error).__name__
