@@ -19,6 +19,7 @@ from napari_gem.bars import Bars
 from napari_gem.consent import with_consent
 from napari_gem.evaluation.command import evaluate
 from napari_gem.memory import ERRORS, shortage
+from napari_gem.napari_version import check_napari
 from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.terminal import say, show_anything
 from napari_gem.types import GemError, label_ids
@@ -386,6 +387,8 @@ def demo(
     check_sample(sample)
     command = [sys.executable, "-m", "napari_gem._qt.demo", sample]
     shows = has_screen() and find_spec("napari") is not None
+    if shows:
+        check_napari()
     if output is None and shows and not is_virtual():
         raise typer.Exit(subprocess.run(command, check=False).returncode)
     folder = Path("demo-output") if output is None else output

@@ -32,6 +32,7 @@ from napari_gem.layers.sidecar import (
     Sidecar,
     Transform,
 )
+from napari_gem.napari_version import check_napari
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -75,10 +76,11 @@ def write_layers(path: str | Path = "", layers: Sequence[LayerTuple] = ()) -> li
     Raises
     ------
     GemError
-        If there is no path, a layer cannot be written, files are in the way, or the
-        folder is not writable. Nothing was changed then, unless the disk fails in the
-        very end.
+        If napari is too old, there is no path, a layer cannot be written, files are in
+        the way, or the folder is not writable. Nothing was changed then, unless the
+        disk fails in the very end.
     """
+    check_napari()
     if not path:  # napari's palette calls commands without arguments
         raise GemError(
             "Select the layers, choose File, Save Selected Layers, and give a name "
@@ -128,15 +130,16 @@ def get_reader(path: str | list[str] = "") -> Reader | None:
     Raises
     ------
     GemError
-        If there is no path.
+        If there is no path, or napari is too old for what the files hold.
     """
     if not path:  # napari's palette calls commands without arguments
         raise GemError(
             f"Choose File, Open Files, and a file that ends with {TIFF} or {SIDECAR}."
         )
-    if not isinstance(path, str):
+    if not isinstance(path, str) or not _parts(Path(path)):
         return None
-    return read_layers if _parts(Path(path)) else None
+    check_napari()
+    return read_layers
 
 
 def read_layers(path: str | Path) -> list[LayerTuple]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from napari_gem.files import ImageFile, read_image
+from napari_gem.napari_version import check_napari
 from napari_gem.types import GemError
 
 SAMPLES = ("fluorescence", "histology", "aerial")
@@ -75,6 +76,7 @@ def load_aerial() -> list[LayerDataTuple]:
 
 
 def _layer(name: str) -> LayerDataTuple:
+    check_napari()
     image, prompts = read_sample(name)
     title = _catalogue()[name]["title"]
     # In a viewer that shows µm a pixel is the step of the sliders: layers of metres

@@ -1,0 +1,32 @@
+"""What napari opens as the dock; imports nothing of napari that an old one lacks."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel, QWidget
+
+from napari_gem.napari_version import too_old
+
+
+class TooOld(QLabel):
+    """Says in the place of the dock that napari is too old."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setWordWrap(True)
+        self.setMargin(12)
+        self.setText(too_old())
+
+
+def __getattr__(name: str) -> type[QWidget]:
+    """Give `GemWidget`, or what is shown instead, when napari asks for the dock."""
+    if name != "Dock":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if too_old():
+        return TooOld
+    from napari_gem._qt.widget import GemWidget
+
+    return GemWidget
