@@ -7,6 +7,7 @@ file is opened and when a part of it is read. `reading` is the one place that kn
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +17,20 @@ from napari_gem.memory import is_out_of_memory, shortage
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from napari_gem.types import LazyArray
+
+SMALL = 1 << 30
+"""Bytes that are read whatever the size of the file."""
+
+MOST_EXPANDED = 100_000
+"""Bytes of pixels for a byte of a file: an empty image compresses well."""
+
+LARGEST = 1 << 46
+"""Bytes of pixels that no image has."""
 
 LONGEST_REASON = 200
 """Characters of what a library said that a sentence repeats."""
@@ -63,6 +73,32 @@ def reading(name: str, why: str = DAMAGED) -> Iterator[None]:
             else f"'{name}' cannot be read; {why} ({_reason(error)}). Look whether it "
             "opens elsewhere, and copy or save it again."
         ) from error
+
+
+def check_size(name: str, shape: Sequence[int], itemsize: int, stored: int) -> None:
+    """Refuse what a header promises and no file of this size can hold.
+
+    Parameters
+    ----------
+    name
+        Of the file, for the sentence.
+    shape, itemsize
+        What its header says.
+    stored
+        Bytes of the file.
+
+    Raises
+    ------
+    ReadError
+        Before anything is allocated.
+    """
+    size = math.prod(int(n) for n in shape) * itemsize
+    if size > max(SMALL, MOST_EXPANDED * stored) or size > LARGEST:
+        told = " x ".join(str(int(n)) for n in shape)
+        raise ReadError(
+            f"'{name}' says that it holds {told} values, which {stored:,} bytes cannot "
+            "hold. It may be damaged or cut short: copy or save it again."
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.border import check_size, reading
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -88,18 +90,12 @@ def read_image(path: Path | str, index: Sequence[int] = ()) -> ImageFile:
         raise GemError(
             f"'{path.name}' came; expected a file that ends in {', '.join(SUFFIXES)}."
         )
+    is_tiff = path.suffix.lower() in (".tif", ".tiff")
     try:
-        is_tiff = path.suffix.lower() in (".tif", ".tiff")
-        found, rgb = _read_tiff(path) if is_tiff else _read_picture(path)
-    except GemError:
-        raise
+        with reading(path.name, "it may be damaged or cut short"):
+            found, rgb = _read_tiff(path) if is_tiff else _read_picture(path)
     except MemoryError as error:
         raise GemError(f"'{path.name}' is too large for the memory.") from error
-    # The readers raise their own classes, struct.error, zlib.error, OSError ...
-    except Exception as error:
-        raise GemError(
-            f"'{path.name}' cannot be read; it may be damaged or cut short ({error})."
-        ) from error
     return ImageFile(
         _plane(found.pixels, rgb, tuple(index), path.name),
         found.pixel_size,
@@ -132,7 +128,17 @@ def _plane(
 def _read_picture(path: Path) -> tuple[ImageFile, bool]:
     from PIL import Image, ImageOps
 
-    with Image.open(path) as opened:
+    with warnings.catch_warnings():
+        # what is too large is refused; a warning before that helps nobody
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            opened = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise GemError(
+                f"'{path.name}' has too many pixels for a picture that is read at once "
+                "(or says so, and is damaged). Save it as TIFF or zarr."
+            ) from error
+    with opened:
         opened.load()
         picture = ImageOps.exif_transpose(opened)
         if picture.mode == "P":
@@ -152,6 +158,8 @@ def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
 
     with TiffFile(path) as tiff:
         series = tiff.series[0]
+        size = path.stat().st_size
+        check_size(path.name, series.shape, series.dtype.itemsize, size)
         pixels = series.asarray()
         axes = series.axes
         if pixels.ndim != len(axes):
@@ -173,13 +181,13 @@ def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
         mask = pixels.dtype == np.bool_ and (tiff.is_shaped or tiff.is_ome)
         if page.photometric == MINISWHITE and not mask:
             pixels = _invert(pixels, page.bitspersample)
-        size, unit = pixel_size_of(tiff, page)
+        pixel_size, unit = pixel_size_of(tiff, page)
         geo = tuple(
             (code, letter, page.tags[code].value)
             for code, letter in GEO_TAGS.items()
             if code in page.tags
         )
-    return ImageFile(pixels, size, unit, geo), rgb
+    return ImageFile(pixels, pixel_size, unit, geo), rgb
 
 
 def is_color(page: TiffPage) -> bool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.border import read_part
 from napari_gem.checks import check_appearance
 from napari_gem.types import Appearance, GemError
 
@@ -163,10 +164,10 @@ def _sample(pixels: LazyArray) -> NDArray[Any]:
     height, width = pixels.shape[:2]
     if height * width <= STRIDED:
         step = int(np.ceil(np.sqrt(height * width / SAMPLED)))
-        return np.asarray(pixels[::step, ::step])
+        return read_part(pixels, (slice(None, None, step), slice(None, None, step)))
     side = int(np.sqrt(SAMPLED)) // WINDOWS
     windows = [
-        np.asarray(pixels[down, right])
+        read_part(pixels, (down, right))
         for down in _spread(height, side)
         for right in _spread(width, side)
     ]

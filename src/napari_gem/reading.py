@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from napari_gem.border import read_part
 from napari_gem.image import render
 from napari_gem.types import Progress
 
@@ -97,7 +98,7 @@ def read_tile(
             for length, part in ((height, where[0]), (width, where[1]))
         )
         box = _span(rows), _span(columns)
-        shown = render(np.asarray(pixels[box]), appearance)
+        shown = render(read_part(pixels, box), appearance)
         padded: NDArray[np.float32] = shown[rows - box[0].start]
         return padded[:, columns - box[1].start]
     first_row, down = _weights(height, zoom, patch, where[0])
@@ -108,8 +109,8 @@ def read_tile(
     total = np.zeros((shape[0], shape[1] * 3), np.float32)
     for start in range(0, down.shape[1], step):
         band = slice(start, min(start + step, down.shape[1]))
-        part = pixels[first_row + band.start : first_row + band.stop, across]
-        shown = render(np.asarray(part), appearance)
+        down_to = slice(first_row + band.start, first_row + band.stop)
+        shown = render(read_part(pixels, (down_to, across)), appearance)
         turned = shown.transpose(1, 0, 2).reshape(shown.shape[1], -1)
         wide = (right @ turned).reshape(shape[1], -1, 3).transpose(1, 0, 2)
         total += down[:, band] @ wide.reshape(len(shown), -1)
@@ -135,7 +136,7 @@ class Picture:
         self.ndim = 3
 
     def __getitem__(self, index: Any) -> NDArray[np.uint8]:
-        shown = render(np.asarray(self._pixels[index]), self._appearance)
+        shown = render(read_part(self._pixels, index), self._appearance)
         return (shown * 255).round().astype(np.uint8)
 
 
@@ -194,7 +195,7 @@ def hash_steps(pixels: LazyArray) -> Generator[Progress, None, str]:
         rows = -(-rows // chunk[0]) * chunk[0]  # each chunk is read once
     for start in range(0, shape[0], rows):
         yield Progress("Reading image", start, shape[0])
-        part = np.asarray(pixels[start : start + rows])
+        part = read_part(pixels, slice(start, start + rows))
         found.update(np.ascontiguousarray(part).data)
     return found.hexdigest()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.border import Readable, check_size, reading
 from napari_gem.files import (
     ALPHA,
     MINISWHITE,
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 LARGE = 1 << 26
 """Pixels: TIFF files with more are read in parts."""
+
+MOST_VALUES = 1 << 42
+"""Of one level."""
 
 UNITS = {
     "meter": "m",
@@ -116,27 +120,37 @@ def open_source(path: Path | str, index: Sequence[int] = ()) -> Source | None:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    try:
+    with reading(path.name):
+        source, is_file = None, path.is_file()
         if path.is_dir():
-            return _open_zarr(path, tuple(index))
-        if suffix == ".npy" and path.is_file():
+            source = _open_zarr(path, tuple(index))
+        elif suffix == ".npy" and is_file:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-            return Source((_plane(mapped, _guess(mapped), index, path.name),))
-        if suffix in (".tif", ".tiff") and path.is_file():
-            return _open_tiff(path, tuple(index))
-    except (GemError, MemoryError):
-        raise
-    # zarr, tifffile and numpy raise their own classes, KeyError, ValueError ...
-    except Exception as error:
-        raise GemError(
-            f"'{path.name}' cannot be read; it may be damaged, or no image ({error})."
-        ) from error
+            source = Source((_plane(mapped, _guess(mapped), index, path.name),))
+        elif suffix in (".tif", ".tiff") and is_file:
+            source = _open_tiff(path, tuple(index))
+        if source is not None:
+            return _checked(source, path.name)
     if not path.exists() or suffix in SUFFIXES:
         return None
     raise GemError(
         f"'{path.name}' came; expected a zarr folder or a file that ends in .npy, "
         f"{', '.join(SUFFIXES)}."
     )
+
+
+def _checked(source: Source, name: str) -> Source:
+    """Give a source of which reading a part, too, ends in a sentence at worst."""
+    for level in source.levels:
+        size = math.prod(level.shape)
+        if size > MOST_VALUES:
+            told = " x ".join(map(str, level.shape))
+            raise GemError(
+                f"'{name}' says that it has {told} values, which no image has. It may "
+                "be damaged: copy or save it again."
+            )
+    levels = tuple(Readable(level, name) for level in source.levels)
+    return replace(source, levels=levels)
 
 
 class _Plane:
@@ -205,9 +219,12 @@ def _guess(array: LazyArray) -> str:
 def _open_zarr(path: Path, index: tuple[int, ...]) -> Source:
     import zarr
 
+    from napari_gem.bounded_zarr import bounded
+
     found = zarr.open(store=str(path), mode="r")
     if isinstance(found, zarr.Array):
-        return Source((_plane(found, _guess(found), index, path.name),))
+        plane = _plane(bounded(found), _guess(found), index, path.name)
+        return Source((plane,))
     told = dict(found.attrs)
     scales = told.get("ome", told).get("multiscales")
     if not scales:
@@ -217,6 +234,7 @@ def _open_zarr(path: Path, index: tuple[int, ...]) -> Source:
                 f"'{path.name}' is a zarr group without arrays. Choose the folder of "
                 "an image in it."
             )
+        arrays = [bounded(array) for array in arrays]
         arrays.sort(key=lambda array: -math.prod(array.shape))
         return Source(tuple(_plane(a, _guess(a), index, path.name) for a in arrays))
     return _open_ngff(found, scales[0], index, path.name)
@@ -225,7 +243,9 @@ def _open_zarr(path: Path, index: tuple[int, ...]) -> Source:
 def _open_ngff(
     group: zarr.Group, scales: Mapping[str, Any], index: tuple[int, ...], name: str
 ) -> Source:
-    arrays = [group[one["path"]] for one in scales["datasets"]]
+    from napari_gem.bounded_zarr import bounded
+
+    arrays = [bounded(group[one["path"]]) for one in scales["datasets"]]
     told = scales.get("axes") or list(_guess(arrays[0]))
     names = [a["name"] if isinstance(a, dict) else a for a in told]
     axes = "".join(n if len(n) == 1 else "?" for n in names)
@@ -256,6 +276,8 @@ def _open_tiff(path: Path, index: tuple[int, ...]) -> Source | None:
         axes = series.axes.lower()
         if "y" not in axes or "x" not in axes:
             return None
+        stored = path.stat().st_size
+        check_size(path.name, series.shape, series.dtype.itemsize, stored)
         pixels = series.shape[axes.index("y")] * series.shape[axes.index("x")]
         if pixels <= LARGE:
             return None

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from napari_gem.border import reading
 from napari_gem.regions import inside
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Stored:
         index: tuple[Any, ...] = (rows, columns)
         if self.number is not None:
             index = self.number, *index
-        return np.asarray(self.array[index], self.dtype)
+        with reading("The result on disk", "its files may be gone or damaged"):
+            return np.asarray(self.array[index], self.dtype)
 
 
 @dataclass(frozen=True, eq=False)
