@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -16,6 +18,7 @@ import napari_gem
 from napari_gem import cli, loading, recipes
 from napari_gem.export import save
 from napari_gem.files import read_image
+from napari_gem.foreign_text import is_command
 from napari_gem.recipes.command import needs_file
 from napari_gem.samples import read_sample
 from napari_gem.types import (
@@ -394,3 +397,108 @@ def test_how_much_larger_a_recipes_pixels_were(plain, then, now, expected):
     size, unit = then
     recipe = replace(plain.recipe, pixel_size=size, unit=unit)
     assert recipes.enlargement(recipe, *now) == pytest.approx(expected)
+
+
+HOSTILE = [
+    "$(touch mark)",
+    "`touch mark`",
+    "'; touch mark; '",
+    '" & touch mark & "',
+    "a\\'; touch mark #",
+    "$HOME %PATH% !x!",
+    "--help",
+    "-x",
+    "*",
+    "~",
+    "核 נוקלאוס",
+]
+
+
+@pytest.mark.contact("foreign text")
+@posix
+def test_no_word_of_a_command_is_run_by_a_shell(plain, tmp_path):
+    prompts = tuple(Prompt((word,)) for word in HOSTILE)
+    score = replace(plain.recipe.score, background=tuple(HOSTILE))
+    recipe = replace(plain.recipe, prompts=prompts, score=score)
+    path = "-a\x1b[2J\u202e\n\udcff'$(touch mark).tif"
+    line = recipes.as_command(recipe, path, output="-out`touch mark`")
+    assert not any(map(is_command, line))
+    shell = f"napari-gem() {{ printf '%s\\0' \"$@\"; }}; {line}"
+    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        ["bash", "-c", shell], capture_output=True, cwd=tmp_path, env=environment
+    )
+    words = [os.fsdecode(word) for word in done.stdout.split(b"\0")]
+    assert words[:2] == ["segment", f"./{path}"]
+    assert [words[i + 1] for i, w in enumerate(words) if w == "-p"] == HOSTILE
+    assert words[-3:-1] == ["-o", "./-out`touch mark`"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.contact("foreign text")
+@pytest.mark.parametrize("word", HOSTILE)
+def test_no_shell_of_windows_runs_a_word(plain, word, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "win32")
+    line = recipes.as_command(
+        replace(plain.recipe, prompts=(Prompt((word,)),)), "a & calc.tif"
+    )
+    if set(word) & set('"$%`!'):
+        assert line == 'napari-gem replay recipe.json "a & calc.tif" -o segmentation'
+    else:
+        quoted = word if word in ("--help", "-x") else f'"{word}"'
+        assert f' "a & calc.tif" -p {quoted} -m ' in line
+    hostile = recipes.as_command(plain.recipe, "$(calc).tif", output="%PATH%")
+    assert "calc" not in hostile and "PATH" not in hostile
+
+
+@pytest.mark.contact("foreign text")
+def test_a_script_runs_nothing_of_its_recipe(plain):
+    evil = "1\nimport os; os.abort()\n\u202e"
+    recipe = replace(
+        plain.recipe,
+        version=evil,
+        revision=evil,
+        model=f"'{evil}",
+        architecture=evil,
+        precision=evil,
+        prompts=tuple(Prompt((word,), title=f"\\{word}") for word in HOSTILE),
+    )
+    for each in (recipe, replace(recipe, squash=448)):
+        script = recipes.as_python(each, f'a"{evil}.tif', output=f"{evil}'")
+        tree = ast.parse(script)
+        assert not [
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import)
+            and [n.name for n in node.names] != ["napari_gem"]
+        ]
+        assert not any(map(is_command, script.replace("\n", "")))
+    calls = list(ast.walk(ast.parse(recipes.as_python(recipe))))
+    found = [
+        ast.literal_eval(keyword.value)
+        for node in calls
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Prompt"
+        for keyword in node.keywords
+        if keyword.arg == "words"
+    ]
+    assert found == [(word,) for word in HOSTILE]
+
+
+@pytest.mark.contact("foreign text")
+@pytest.mark.parametrize("text", ["\x1b[2J", "a\x00b", "\u202eelcun", "\u2066a\u2069"])
+@pytest.mark.parametrize("field", ["words", "title", "background", "templates"])
+def test_a_recipe_whose_words_command_something_is_refused(
+    plain, field, text, tmp_path
+):
+    recipe = plain.recipe
+    if field in ("words", "title"):
+        given = (text,) if field == "words" else text
+        prompt = replace(recipe.prompts[0], **{field: given})
+        recipe = replace(recipe, prompts=(prompt,))
+    else:
+        score = replace(recipe.score, **{field: (text + "{}",)})
+        recipe = replace(recipe, score=score)
+    path = recipes.write_recipe(recipe, tmp_path / "recipe.json")
+    with pytest.raises(GemError, match="not to be seen") as refused:
+        recipes.read_recipe(path)
+    assert not any(map(is_command, str(refused.value)))

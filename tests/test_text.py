@@ -186,3 +186,38 @@ def test_unknown_words_and_cut_prompts_are_told() -> None:
     assert "ship" not in unknown.replace("'unicorn'", "")
     assert "'one two three four five six'" in cut
     assert notices(Reader(), parse_prompts("unicorn"), ("{}",), frozenset()) == ()
+
+
+@pytest.mark.contact("foreign text")
+@pytest.mark.parametrize(
+    "word",
+    [
+        "核",
+        "נוקלאוס\u200f",
+        "کتاب\u200cها",  # noqa: RUF001
+        "क्\u200dष",
+        "e\u0301\u0323",
+        "👩\u200d🔬",
+        "<b>cell</b> & 'so'",
+        "=1+1",
+    ],
+)
+def test_words_of_any_script_are_taken_as_they_are(word):
+    assert parse_prompts(word)[0].words == (word,)
+
+
+@pytest.mark.contact("foreign text")
+@pytest.mark.parametrize("blank", ["\t", "\x0b", "\x1f", "\x85", "\xa0", "\u3000"])
+def test_what_is_a_blank_becomes_one(blank):
+    prompt = Prompt((f"a{blank}b",), title=f"c{blank}d\n")
+    (parsed,) = parse_prompts([prompt])
+    assert (parsed.words, parsed.title) == (("a b",), "c d")
+
+
+@pytest.mark.contact("foreign text")
+@pytest.mark.parametrize("text", ["a\x1b[0m", "\x00", "\u202eab", "\u2067ab", "\ud800"])
+def test_a_word_that_commands_something_is_refused(text):
+    for lines in (text, [Prompt((text,))], [Prompt(("a",), title=text)]):
+        with pytest.raises(GemError, match=r"the characters \\[xu]") as refused:
+            parse_prompts(lines)
+        str(refused.value).encode()

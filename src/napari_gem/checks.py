@@ -36,6 +36,7 @@ from napari_gem.bounds import (
     SENTENCE,
     ZOOMS,
 )
+from napari_gem.foreign_text import commands_in
 from napari_gem.types import METHODS, PRESENCES, SYNONYMS, GemError, label_ids
 
 if TYPE_CHECKING:
@@ -449,6 +450,7 @@ def _check_filled(what: str, texts: Sequence[str], most: int) -> None:
         check_length(what, text, LONGEST_TEXT)
         if not text.strip():
             raise GemError(f"One of the {what} is empty. Leave it out.")
+        _check_commands(what, text)
 
 
 def check_length(what: str, text: str, most: int) -> None:
@@ -466,9 +468,19 @@ def check_length(what: str, text: str, most: int) -> None:
         )
 
 
+def _check_commands(what: str, text: str) -> None:
+    found = commands_in(text)
+    if found:
+        raise GemError(
+            f"'{shown(text)}' came among the {what}; expected text without the "
+            f"characters {shown(found)}, which are not to be seen. Type it anew."
+        )
+
+
 def _check_prompt(prompt: Prompt) -> None:
     _check_filled("words of a class", prompt.words, MOST_SYNONYMS)
     check_length("the title of a class", prompt.title, LONGEST_TEXT)
+    _check_commands("names of classes", prompt.title)
     if not prompt.words and not prompt.title:
         raise GemError(
             "A class came without words and without a title; expected one of them to "

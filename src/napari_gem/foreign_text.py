@@ -123,5 +123,10 @@ def table_cell(text: str) -> str:
     return f"'{shown(text)}" if runs else shown(text)
 
 
+def feature_text(text: str) -> str:
+    """Write a name for a layer's features, which napari shows, and saves as a table."""
+    return table_cell(without_tags(text))
+
+
 def _spelled(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")

@@ -36,7 +36,7 @@ def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt,
     """Read prompts: one class a line, a comma between synonyms.
 
     Blank lines, blanks around words and repeated words of one class are dropped; of
-    several spellings the first is kept.
+    several spellings the first is kept. Tabs and ends of lines are blanks.
 
     Parameters
     ----------
@@ -92,7 +92,8 @@ def _parse(line: object) -> Prompt | None:
             f"The prompt {line!r} came; expected text, or a Prompt, for each class."
         )
     check_texts("words of a class", line.words)
-    prompt = replace(line, words=_clean(line.words))
+    title = " ".join(line.title.split())
+    prompt = replace(line, title=title, words=_clean(line.words))
     return prompt if prompt.words or prompt.title or prompt.examples else None
 
 

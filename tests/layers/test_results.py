@@ -340,3 +340,26 @@ def test_previews_of_a_slice_lie_on_it(flip):
     assert not layers.is_changed(labels)
     labels.data[0, 2, 2] += 1
     assert layers.is_changed(labels)
+
+
+@pytest.mark.contact("foreign text")
+def test_what_napari_shows_of_a_class_is_no_html_and_no_formula(scene):
+    viewer, layer, _ = scene
+    layer.name = "<b>cells</b>\x1b[2J"
+    words = ["<img src=x>", "=1+1", "核", "5 < 6"]
+    image = read_2d(viewer, layer)
+    prompts = [Prompt((word,)) for word in words]
+    show(viewer, image, results_of(image, *prompts))
+    made = viewer.layers[1:]
+    assert [x.name for x in made[:-1]] == [
+        "\u2039img src=x> · GEM",
+        "=1+1 · GEM",
+        "核 · GEM",
+        "5 < 6 · GEM",
+    ]
+    told = ["background", "\u2039img src=x>", "'=1+1", "核", "5 < 6"]
+    assert list(made[-1].features["class"]) == told
+    assert list(made[-1].features["prompt"]) == ["", *told[1:]]
+    # what the layers tell of themselves is as it was typed
+    assert [entry(x)["class"] for x in made[:-1]] == words
+    assert list(entry(made[-1])["classes"].values()) == words

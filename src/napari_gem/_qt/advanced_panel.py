@@ -13,7 +13,6 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -22,6 +21,7 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider, QLabeledSlider
 
 from napari_gem._qt.fold import Fold
+from napari_gem._qt.plain import Label
 from napari_gem._qt.settings import Advanced
 from napari_gem.bounds import MOST_ROUNDS
 from napari_gem.presets import list_presets, read_preset, with_preset
@@ -120,10 +120,10 @@ class AdvancedPanel(QWidget):
             "templates": _combo((SUGGESTED, *list_templates())),
             "precision": _combo((PREFERRED, *PRECISIONS)),
         }
-        self._captions = {name: QLabel(NAMES[name]) for name in self._fields}
+        self._captions = {name: Label(NAMES[name]) for name in self._fields}
         self.reset_button = QPushButton("Reset")
         self.reset_button.setToolTip("Take all values as the model suggests")
-        self.summary = QLabel()
+        self.summary = Label()
         self.summary.setWordWrap(True)
         self._rest = QTimer(self, interval=REST, singleShot=True)
         self._lay_out()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_gem._qt.model_job import ModelJob
+from napari_gem._qt.plain import Label
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class CacheRow(QWidget):
     ) -> None:
         super().__init__(parent)
         self._storage = storage
-        self.label = QLabel()
+        self.label = Label()
         self.label.setWordWrap(True)
         self.button = QPushButton("Clear")
         self.button.setToolTip(

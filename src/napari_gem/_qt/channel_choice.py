@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QColorDialog,
     QComboBox,
     QFormLayout,
-    QLabel,
     QListWidget,
     QListWidgetItem,
     QSizePolicy,
@@ -20,6 +19,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem._qt.fold import Fold
+from napari_gem._qt.plain import Label, tip
+from napari_gem.foreign_text import shown
 from napari_gem.image import channel_colors
 from napari_gem.layers import difference, is_made, slice_axes
 
@@ -75,12 +76,12 @@ class ChannelChoice(Fold):
             "Stretch each channel between its own percentiles 0.5 and 99.5. Else all "
             "have the contrast limits of the layer."
         )
-        self._about = QLabel()
+        self._about = Label()
         self._about.setWordWrap(True)
         content = QWidget()
         form = QFormLayout(content)
         form.setContentsMargins(0, 0, 0, 0)
-        self._axis_label = QLabel("Axis")
+        self._axis_label = Label("Axis")
         form.addRow(self._axis_label, self.axis)
         form.addRow(self._about)
         form.addRow(self.list)
@@ -178,11 +179,11 @@ class ChannelChoice(Fold):
 
     def show(self, channels: Sequence[Appearance]) -> None:
         """Give the channels that are chosen these colours and contrast limits."""
-        for channel, shown in zip(self.channels(), channels, strict=True):
+        for channel, look in zip(self.channels(), channels, strict=True):
             self._colors[channel] = (
-                (1.0, 1.0, 1.0) if shown.lut is None else shown.lut[-1]
+                (1.0, 1.0, 1.0) if look.lut is None else look.lut[-1]
             )
-        self._limits = tuple(shown.limits for shown in channels)
+        self._limits = tuple(look.limits for look in channels)
         self._block(True)
         self._paint()
         self._block(False)
@@ -199,7 +200,7 @@ class ChannelChoice(Fold):
         self.axis.clear()
         self.axis.addItem("none", None)
         for number, (name, length) in axes.items():
-            self.axis.addItem(f"{name} ({length})", number)
+            self.axis.addItem(shown(f"{name} ({length})"), number)
         self.axis.setCurrentIndex(max(0, self.axis.findData(axis)))
         for part in (self.axis, self._axis_label):
             part.setVisible(bool(axes))
@@ -227,11 +228,13 @@ class ChannelChoice(Fold):
             if found in ("shape", "colours"):
                 continue
             item = self._add(layer.name, layer in chosen)
-            item.setToolTip(f"Show '{layer.name}' together with '{self._layer.name}'")
+            item.setToolTip(
+                tip(f"Show '{layer.name}' together with '{self._layer.name}'")
+            )
             if found:
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
                 item.setToolTip(
-                    f"'{layer.name}' has another {found} than '{self._layer.name}'"
+                    tip(f"'{layer.name}' has another {found} than '{self._layer.name}'")
                 )
             self._others.append(layer)
 
@@ -242,7 +245,7 @@ class ChannelChoice(Fold):
         self._paint()
 
     def _add(self, text: str, checked: bool) -> QListWidgetItem:
-        item = QListWidgetItem(text)
+        item = QListWidgetItem(shown(text))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
         item.setCheckState(
             Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked

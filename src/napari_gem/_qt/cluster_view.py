@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_gem._qt.model_job import ModelJob
+from napari_gem._qt.plain import Label
 from napari_gem._qt.run_bar import progress_text
 from napari_gem.cluster import ASKING, connect_steps
 from napari_gem.types import GemError
@@ -50,7 +51,7 @@ class ClusterView(QWidget):
         self.button.setToolTip(
             "Ask each worker for its GPUs and versions, and load the model there"
         )
-        self.said = QLabel()
+        self.said = Label()
         self.said.setWordWrap(True)
         self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.said.hide()

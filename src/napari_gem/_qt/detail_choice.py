@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QSlider,
     QToolButton,
     QVBoxLayout,
     QWidget,
 )
+
+from napari_gem._qt.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,11 +60,11 @@ class DetailChoice(QWidget):
         self.reset_button = QToolButton()
         self.reset_button.setText("↺")
         self.reset_button.setToolTip("Take the detail that the model suggests")
-        self.value = QLabel()
+        self.value = Label()
         self.value.setToolTip(TOOLTIP)
         self.value.setWordWrap(True)
         row = QHBoxLayout()
-        for part in (QLabel("coarse"), self.slider, QLabel("fine"), self.reset_button):
+        for part in (Label("coarse"), self.slider, Label("fine"), self.reset_button):
             row.addWidget(part, 1 if part is self.slider else 0)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from napari_gem._qt.cluster_view import ClusterView
+from napari_gem.foreign_text import shown
 from napari_gem.placing import is_cluster
 from napari_gem.types import GemError
 
@@ -83,7 +84,7 @@ class DeviceChoice(QWidget):
             self.cluster.set_address(device)
             device = CLUSTER
         if self.combo.findData(device) < 0:
-            self.combo.addItem(device, device)
+            self.combo.addItem(shown(device), device)
         self.combo.setCurrentIndex(self.combo.findData(device))
 
     def stop(self) -> None:

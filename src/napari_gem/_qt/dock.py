@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QWidget
+from qtpy.QtWidgets import QWidget
 
+from napari_gem._qt.plain import Label
 from napari_gem.napari_version import too_old
 
 
-class TooOld(QLabel):
+class TooOld(Label):
     """Says in the place of the dock that napari is too old."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setTextFormat(Qt.TextFormat.PlainText)
+        super().__init__(too_old())
         self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWordWrap(True)
         self.setMargin(12)
-        self.setText(too_old())
 
 
 def __getattr__(name: str) -> type[QWidget]:

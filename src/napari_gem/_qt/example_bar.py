@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Labels
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QToolButton, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
 from napari_gem._qt.example_points import ExamplePoints
+from napari_gem._qt.plain import Label
 from napari_gem.types import GemError, Prompt
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class ExampleBar(QWidget):
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(QLabel("Examples"))
+        layout.addWidget(Label("Examples"))
         for button in (self.positive, self.negative, self.painted):
             button.setStyleSheet(BUTTON)
             layout.addWidget(button)

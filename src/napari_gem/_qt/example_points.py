@@ -15,6 +15,7 @@ from napari_gem._qt.links import Links
 from napari_gem._qt.undo import TRANSFORM
 from napari_gem.colors import class_color
 from napari_gem.examples import spread_out
+from napari_gem.foreign_text import feature_text, without_tags
 from napari_gem.layers import KEY, is_result
 from napari_gem.types import Example, GemError
 
@@ -379,7 +380,7 @@ class ExamplePoints(QObject):
         layer = Points(
             np.empty((0, len(image.scale))),
             ndim=len(image.scale),
-            name=f"examples · {image.name}",
+            name=without_tags(f"examples · {image.name}"),
             features=_table(0),
             feature_defaults={"label": 0, "class": "", "positive": True},
             size=max(3.0, float(max(height, width)) / 80),
@@ -572,7 +573,7 @@ def _id(layer: Any) -> str:
 
 
 def _name(prompt: Prompt) -> str:
-    return prompt.title or (prompt.words[0] if prompt.words else "")
+    return feature_text(prompt.title or (prompt.words[0] if prompt.words else ""))
 
 
 def _table(count: int) -> dict[str, NDArray[Any]]:

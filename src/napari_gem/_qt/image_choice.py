@@ -9,6 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 
 from napari_gem._qt.links import Links
+from napari_gem.foreign_text import shown
 from napari_gem.layers import is_made
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class ImageChoice(QComboBox):
         self.blockSignals(True)
         self.clear()
         for layer in images:
-            self.addItem(layer.name, layer)
+            self.addItem(shown(layer.name), layer)
         if not images:
             self.addItem("no image layer", None)
         self.setEnabled(bool(images))

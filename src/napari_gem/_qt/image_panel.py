@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QFormLayout, QLabel, QWidget
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_gem._qt.channel_choice import ChannelChoice
 from napari_gem._qt.detail_choice import DetailChoice
@@ -18,6 +18,7 @@ from napari_gem._qt.image_choice import ImageChoice
 from napari_gem._qt.image_preview import SIDE, ImagePreview
 from napari_gem._qt.links import Links
 from napari_gem._qt.patch_hint import PatchHint
+from napari_gem._qt.plain import Label
 from napari_gem._qt.region_choice import SHOWN, RegionChoice, SliceChoice
 from napari_gem.layers import (
     patch_in_view,
@@ -269,7 +270,7 @@ class ImagePanel(QWidget):
         form.addRow(self.channel_choice)
         form.addRow("Detail", self.detail_choice)
         form.addRow("Where", self.region_choice)
-        self._slices_label = QLabel("Slices")
+        self._slices_label = Label("Slices")
         self._slices_label.setAlignment(Qt.AlignmentFlag.AlignTop)
         form.addRow(self._slices_label, self.slice_choice)
 

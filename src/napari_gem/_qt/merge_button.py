@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton, QWidget
 
+from napari_gem._qt.plain import menu_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -54,7 +56,7 @@ class MergeButton(QPushButton):
         if not targets:
             menu.addAction(NONE).setEnabled(False)
         for layer in targets:
-            into = menu.addMenu(f"Copy of '{layer.name}'")
+            into = menu.addMenu(menu_text(f"Copy of '{layer.name}'"))
             into.setToolTipsVisible(True)
             for policy, (text, tip) in WAYS.items():
                 action = into.addAction(text)

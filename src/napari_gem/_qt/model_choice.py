@@ -9,9 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QFileDialog,
     QHBoxLayout,
-    QLabel,
     QMenu,
-    QMessageBox,
     QProgressBar,
     QPushButton,
     QToolButton,
@@ -28,6 +26,7 @@ from napari_gem._qt.model_dialog import (
 )
 from napari_gem._qt.model_job import ModelJob
 from napari_gem._qt.model_list import ModelList
+from napari_gem._qt.plain import Label, MessageBox, menu_text, tip
 from napari_gem._qt.prompt_table import BUTTON
 from napari_gem._qt.run_bar import progress_text
 from napari_gem.archive import SUFFIX, export_steps, import_steps
@@ -106,7 +105,7 @@ class ModelChoice(QWidget):
             "Write the chosen model as one file, for computers without network",
         )
         self.menu.aboutToShow.connect(self._on_menu)
-        self._about = QLabel()
+        self._about = Label()
         self._about.setWordWrap(True)
         self.bar = QProgressBar()
         self.cancel = QPushButton("Cancel")
@@ -194,13 +193,13 @@ class ModelChoice(QWidget):
         here, cached = is_available(card), bool(remote_files(card))
         # what was downloaded of it goes first
         own = is_own(card) and not (cached and here)
-        self.download.setText(f"Download {card.name}…")
+        self.download.setText(menu_text(f"Download {card.name}…"))
         self.download.setEnabled(cached and not here and not self.job.busy)
         verb = "Take off the list:" if own else "Remove"
-        self.remove.setText(f"{verb} {card.name}…")
+        self.remove.setText(menu_text(f"{verb} {card.name}…"))
         self.remove.setEnabled((own or (cached and here)) and not self.job.busy)
         self.import_file.setEnabled(not self.job.busy)
-        self.export_file.setText(f"Export {card.name}…")
+        self.export_file.setText(menu_text(f"Export {card.name}…"))
         self.export_file.setEnabled(cached and here and not self.job.busy)
 
     def _on_download(self) -> None:
@@ -212,7 +211,7 @@ class ModelChoice(QWidget):
         self.job.run(lambda: _describe_steps(card), self._ask_download)
 
     def _ask_download(self, card: ModelCard) -> None:
-        if download_box(card, self).exec() == QMessageBox.StandardButton.Ok:
+        if download_box(card, self).exec() == MessageBox.StandardButton.Ok:
             self._start(
                 lambda: download_steps(card), f"{card.name} is on this computer now."
             )
@@ -222,17 +221,18 @@ class ModelChoice(QWidget):
         if is_own(card) and not (remote_files(card) and is_available(card)):
             self._take_off(card)
             return
-        box = QMessageBox(QMessageBox.Icon.Question, "Remove model", "", parent=self)
+        box = MessageBox("Remove model", self)
+        box.setIcon(MessageBox.Icon.Question)
         box.setText(f"Remove {card.name} from this computer?")
         box.setInformativeText(
             f"Size: {size_text(card.size)}. It can be fetched again."
         )
         box.setStandardButtons(
-            QMessageBox.StandardButton.Ok | QMessageBox.StandardButton.Cancel
+            MessageBox.StandardButton.Ok | MessageBox.StandardButton.Cancel
         )
-        box.button(QMessageBox.StandardButton.Ok).setText("Remove")
-        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
-        if box.exec() == QMessageBox.StandardButton.Ok:
+        box.button(MessageBox.StandardButton.Ok).setText("Remove")
+        box.setDefaultButton(MessageBox.StandardButton.Cancel)
+        if box.exec() == MessageBox.StandardButton.Ok:
             self._start(lambda: _remove_steps(card), f"{card.name} is removed.")
 
     def _take_off(self, card: ModelCard) -> None:
@@ -321,7 +321,7 @@ class ModelChoice(QWidget):
                 f" To be downloaded: {size_text(card.size)}, licence {card.licence}."
             )
         self._about.setText(text)
-        self.combo.setToolTip(f"{card.id}\nLicence: {card.licence}\n{card.source}")
+        self.combo.setToolTip(tip(f"{card.id}\nLicence: {card.licence}\n{card.source}"))
 
 
 def _describe_steps(card: ModelCard) -> Generator[Progress, None, ModelCard]:

@@ -14,14 +14,13 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QLineEdit,
-    QMessageBox,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_gem._qt.plain import Label, MessageBox
 from napari_gem.catalogue import DOMAINS
 from napari_gem.download import size_text
 from napari_gem.models import add_address, add_file, find_model, readable_architectures
@@ -89,7 +88,7 @@ class AddDialog(QDialog):
         self.domain.addItems(DOMAINS[1:])
         form = QFormLayout()
         if path:
-            form.addRow("File", QLabel(path.name))
+            form.addRow("File", Label(path.name))
         else:
             form.addRow("Address", self.address)
             form.addRow("SHA-256", self.sha256)
@@ -100,9 +99,9 @@ class AddDialog(QDialog):
         if not path:
             form.addRow("Licence", self.licence)
             form.addRow("Page", self.source)
-        about = QLabel(ARCHITECTURE_HELP)
+        about = Label(ARCHITECTURE_HELP)
         about.setWordWrap(True)
-        self.error = QLabel()
+        self.error = Label()
         self.error.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addLayout(form)
@@ -141,7 +140,7 @@ class ModelDialog(QDialog):
         self.chosen: tuple[NamedModel, str] | None = None
         self.setWindowTitle("Other model")
         self.setMinimumWidth(480)
-        about = QLabel(
+        about = Label(
             "ARCHITECTURE/TAG of open_clip, hf-hub:OWNER/REPOSITORY, or the path of a "
             "folder or weights file."
         )
@@ -159,7 +158,7 @@ class ModelDialog(QDialog):
         form.addRow("Model", row)
         form.addRow("Architecture", self.architecture)
         self.architecture.setToolTip(ARCHITECTURE_HELP)
-        self.error = QLabel()
+        self.error = Label()
         self.error.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.addWidget(about)
@@ -193,7 +192,7 @@ class ModelDialog(QDialog):
             self.model.setText(path)
 
 
-def download_box(card: ModelCard, parent: QWidget | None = None) -> QMessageBox:
+def download_box(card: ModelCard, parent: QWidget | None = None) -> MessageBox:
     """Make the box that asks whether a model may be downloaded.
 
     Parameters
@@ -204,9 +203,8 @@ def download_box(card: ModelCard, parent: QWidget | None = None) -> QMessageBox:
     parent
         Of the box.
     """
-    box = QMessageBox(parent)
-    box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Download model")
+    box = MessageBox("Download model", parent)
+    box.setIcon(MessageBox.Icon.Question)
     box.setText(f"{card.name} is not on this computer. Download it?")
     box.setInformativeText(
         f"Size: {size_text(card.size)}\n"
@@ -214,14 +212,14 @@ def download_box(card: ModelCard, parent: QWidget | None = None) -> QMessageBox:
         f"Licence: {card.licence}"
     )
     box.setStandardButtons(
-        QMessageBox.StandardButton.Ok | QMessageBox.StandardButton.Cancel
+        MessageBox.StandardButton.Ok | MessageBox.StandardButton.Cancel
     )
-    box.button(QMessageBox.StandardButton.Ok).setText("Download")
-    box.setDefaultButton(QMessageBox.StandardButton.Cancel)
+    box.button(MessageBox.StandardButton.Ok).setText("Download")
+    box.setDefaultButton(MessageBox.StandardButton.Cancel)
     return box
 
 
-def _tell(dialog: QDialog, label: QLabel, sentence: str) -> None:
+def _tell(dialog: QDialog, label: Label, sentence: str) -> None:
     """Show what is wrong; the dialog grows by it, or its lines would be squeezed."""
     label.setText(sentence)
     dialog.layout().activate()

@@ -15,8 +15,10 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem._qt.model_dialog import NamedModel
+from napari_gem._qt.plain import tip
 from napari_gem.catalogue import group_models
 from napari_gem.download import size_text
+from napari_gem.foreign_text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,7 +116,7 @@ class ModelList(QComboBox):
     def _append(
         self, name: str, named: NamedModel, card: ModelCard | None = None
     ) -> None:
-        item = QStandardItem(name)
+        item = QStandardItem(shown(name))
         item.setData(named, NAMED)
         words = [name, named.model]
         if card is not None:
@@ -123,11 +125,9 @@ class ModelList(QComboBox):
             if licence == "not found":
                 licence = "licence not found"
             size = size_text(card.size).removeprefix("about ")
-            item.setData(f"{size}, {licence}" if card.size else "", DETAIL)
-            item.setToolTip(
-                f"For {card.good_for}.\n{card.id}\nLicence: {card.licence}\n"
-                f"{card.source}"
-            )
+            item.setData(shown(f"{size}, {licence}") if card.size else "", DETAIL)
+            about = f"For {card.good_for}.\n{card.id}\nLicence: {card.licence}\n"
+            item.setToolTip(tip(about + card.source))
         item.setData(item.data(DETAIL), USUAL)
         item.setData(" ".join(words), SEARCH)
         self._items.appendRow(item)

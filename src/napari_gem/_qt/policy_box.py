@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QMessageBox
+from qtpy.QtWidgets import QCheckBox
+
+from napari_gem._qt.plain import MessageBox
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
@@ -23,7 +25,7 @@ ABOUT = (
 )
 
 
-def policy_box(name: str, parent: QWidget | None = None) -> QMessageBox:
+def policy_box(name: str, parent: QWidget | None = None) -> MessageBox:
     """Make the box that asks.
 
     Parameters
@@ -33,17 +35,16 @@ def policy_box(name: str, parent: QWidget | None = None) -> QMessageBox:
     parent
         Widget that it belongs to.
     """
-    box = QMessageBox(parent)
-    box.setIcon(QMessageBox.Icon.Question)
-    box.setWindowTitle("Painted labels")
+    box = MessageBox("Painted labels", parent)
+    box.setIcon(MessageBox.Icon.Question)
     box.setText(f"You have painted on '{name}'. Where shall the new labels go?")
     box.setInformativeText(ABOUT)
     for policy, text in CHOICES.items():
-        button = box.addButton(text, QMessageBox.ButtonRole.AcceptRole)
+        button = box.addButton(text, MessageBox.ButtonRole.AcceptRole)
         button.setObjectName(policy)
         if policy == "new":
             box.setDefaultButton(button)
-    box.addButton(QMessageBox.StandardButton.Cancel)
+    box.addButton(MessageBox.StandardButton.Cancel)
     box.setCheckBox(QCheckBox("Do so until this widget is closed", box))
     return box
 

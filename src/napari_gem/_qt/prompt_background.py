@@ -9,7 +9,6 @@ from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QPlainTextEdit,
     QPushButton,
     QSizePolicy,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem._qt.fold import Fold
+from napari_gem._qt.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,7 +96,7 @@ class BackgroundWords(Fold):
         self.edit.setStyleSheet(
             "WordsEdit { border: 1px solid rgba(128, 128, 128, 50%); }"
         )
-        self.state = QLabel()
+        self.state = Label()
         self.state.setSizePolicy(
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractTableModel, QMimeData, QModelIndex, Qt, Signal
 from qtpy.QtGui import QColor, QFont
 
+from napari_gem._qt.plain import tip
 from napari_gem.colors import class_color
 from napari_gem.prompts.ids import keep_ids, next_label
 from napari_gem.prompts.sets import PromptSet
@@ -493,7 +494,9 @@ class PromptModel(QAbstractTableModel):
             return self._text(prompt, column)
         if asked == Qt.ItemDataRole.EditRole:
             return self._value(prompt, column)
-        if asked in (Qt.ItemDataRole.ToolTipRole, Qt.ItemDataRole.AccessibleTextRole):
+        if asked == Qt.ItemDataRole.ToolTipRole:
+            return tip(self._told(prompt, column))
+        if asked == Qt.ItemDataRole.AccessibleTextRole:
             return self._told(prompt, column)
         if asked == Qt.ItemDataRole.FontRole and prompt.label in self._absent:
             font = QFont()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,9 +21,11 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_gem._qt.plain import menu_text
 from napari_gem._qt.prompt_background import BackgroundWords
 from napari_gem._qt.prompt_model import PromptModel, color_of
 from napari_gem._qt.prompt_view import PromptView
+from napari_gem.foreign_text import shown
 from napari_gem.layers import KEY
 from napari_gem.prompts.ids import moved_ids
 from napari_gem.prompts.sets import (
@@ -363,7 +366,7 @@ class PromptTable(QWidget):
         menu = QMenu(button)
         menu.setToolTipsVisible(True)
         for name in list_sets():
-            action = menu.addAction(name.replace("-", " ").capitalize())
+            action = menu.addAction(menu_text(name.replace("-", " ").capitalize()))
             action.setToolTip(f"Replace the table by the set '{name}'")
             action.triggered.connect(lambda _=False, name=name: self.load_set(name))
         menu.addSeparator()
@@ -442,7 +445,7 @@ class PromptTable(QWidget):
         if prompt is None:
             return
         dialog = QColorDialog(color_of(prompt), self)
-        dialog.setWindowTitle(f"Colour of '{prompt.name}'")
+        dialog.setWindowTitle(shown(f"Colour of '{prompt.name}'"))
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
 
         def take(color: QColor) -> None:
@@ -509,7 +512,9 @@ class PromptTable(QWidget):
             self.load_set(path)
 
     def _on_save(self) -> None:
-        name = self.model.state.origin.name.casefold().replace(" ", "-") or "prompts"
+        name = self.model.state.origin.name.casefold()
+        # a set from elsewhere chooses no folder
+        name = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "prompts"
         path, _ = QFileDialog.getSaveFileName(
             self, "Save the prompt set", name + ENDING, FILES
         )

@@ -12,14 +12,15 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
     QSpinBox,
     QWidget,
 )
 
+from napari_gem._qt.plain import Label
 from napari_gem._qt.undo import TRANSFORM
+from napari_gem.foreign_text import shown
 from napari_gem.layers import shapes_region, visible_region
 from napari_gem.types import GemError
 
@@ -159,7 +160,7 @@ class RegionChoice(QWidget):
         self.shapes.blockSignals(True)
         self.shapes.clear()
         for layer in found:
-            self.shapes.addItem(layer.name, layer)
+            self.shapes.addItem(shown(layer.name), layer)
         if not found:
             self.shapes.addItem("no Shapes layer", None)
         self.shapes.setCurrentIndex(found.index(chosen) if chosen in found else 0)
@@ -243,10 +244,10 @@ class SliceChoice(QWidget):
         self.first, self.last = QSpinBox(), QSpinBox()
         self.first.setToolTip("First slice of the range")
         self.last.setToolTip("Last slice of the range")
-        self._count = QLabel()
+        self._count = Label()
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, 0, 0)
-        self._dash = QLabel("to")
+        self._dash = Label("to")
         for part in (self.first, self._dash, self.last):
             row.addWidget(part)
         row.addStretch(1)
@@ -273,7 +274,7 @@ class SliceChoice(QWidget):
         self.axis.blockSignals(True)
         self.axis.clear()
         for axis in axes:
-            self.axis.addItem(names.get(axis, f"axis {axis}"), axis)
+            self.axis.addItem(shown(names.get(axis, f"axis {axis}")), axis)
         self.axis.setCurrentIndex(max(0, self.axis.findData(chosen)))
         self.axis.blockSignals(False)
         self._set_range()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFileDialog,
     QFormLayout,
     QGridLayout,
-    QLabel,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -20,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_gem._qt.fold import Fold
 from napari_gem._qt.merge_button import MergeButton
+from napari_gem._qt.plain import Label
 from napari_gem.layers.extras import ExtraOptions
 
 if TYPE_CHECKING:
@@ -106,9 +106,8 @@ class ResultsPanel(QWidget):
             "and cannot be painted on. This adds a copy that can."
         )
         self.merge_button = MergeButton(merge_targets)
-        self.stale = QLabel()
+        self.stale = Label()
         self.stale.setWordWrap(True)
-        self.stale.setTextFormat(Qt.TextFormat.PlainText)
         self.stale.hide()
         self.table_button = QPushButton("Save table (CSV)...")
         self.table_button.setToolTip(

@@ -8,8 +8,6 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import (
     QHBoxLayout,
-    QLabel,
-    QMessageBox,
     QProgressBar,
     QPushButton,
     QSizePolicy,
@@ -17,6 +15,9 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from napari_gem._qt.plain import Label, MessageBox, tip
+from napari_gem.foreign_text import shown
 
 if TYPE_CHECKING:
     from napari_gem.types import Progress
@@ -41,14 +42,13 @@ class RunBar(QWidget):
         super().__init__(parent)
         self.run_button = QPushButton("Run")
         self.cancel_button = QPushButton("Cancel")
-        self.stage = QLabel()
+        self.stage = Label()
         self.stage.setWordWrap(True)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
-        self.status.setTextFormat(Qt.TextFormat.PlainText)
         self.status.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
         )
@@ -65,11 +65,10 @@ class RunBar(QWidget):
         self.help_button.setToolTip("Keys")
         self.run_button.setToolTip("Encode the image and look for the classes")
         self.cancel_button.setToolTip("Stop; the layers stay as they were")
-        self.current = QLabel()
+        self.current = Label()
         self.current.setWordWrap(True)
-        self.kept = QLabel()
+        self.kept = Label()
         self.kept.setWordWrap(True)
-        self.kept.setTextFormat(Qt.TextFormat.PlainText)
         self.update_button = QPushButton("Update labels...")
         self.update_button.setToolTip(
             "Choose what becomes of what you painted, and run"
@@ -122,7 +121,7 @@ class RunBar(QWidget):
         """Show what would be undone; empty: nothing."""
         self._undo = what
         self.undo_button.setEnabled(not self._busy and bool(what))
-        self.undo_button.setToolTip(what or "There is no run to undo")
+        self.undo_button.setToolTip(tip(what or "There is no run to undo"))
 
     def set_kept(self, name: str) -> None:
         """Say that a painted labels layer is left alone; empty: there is none."""
@@ -150,7 +149,7 @@ class RunBar(QWidget):
         if len(sentence) > LONGEST:
             short = f"{sentence[:LONGEST]}… (rest the pointer here to read all)"
         self.status.setText(MARKS[kind] + short if sentence else "")
-        self.status.setToolTip(sentence if short != sentence else "")
+        self.status.setToolTip(tip(sentence) if short != sentence else "")
         self._sentence = sentence
         self._details = f"{sentence}\n\n{details}"
         self.copy_button.setVisible(bool(details))
@@ -161,8 +160,7 @@ class RunBar(QWidget):
             self.tell("info", "")
 
     def _on_help(self) -> None:
-        box = QMessageBox(self)
-        box.setWindowTitle("Keys of GEM")
+        box = MessageBox("Keys of GEM", self)
         box.setTextFormat(Qt.TextFormat.RichText)
         box.setText(self._help)
         box.open()
@@ -180,7 +178,7 @@ def progress_text(progress: Progress) -> str:
     >>> progress_text(Progress("Encoding", 3, 12, 130.0))
     'Encoding: 25 %, about 2 min left'
     """
-    text = progress.stage
+    text = shown(progress.stage)
     if progress.total:
         text += f": {100 * progress.done // progress.total} %"
     left = progress.seconds_left

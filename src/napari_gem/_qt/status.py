@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.foreign_text import without_tags
 from napari_gem.layers import KEY
 from napari_gem.layers.extras import class_names, classes_off
 
@@ -105,7 +106,7 @@ def text_at(layers: Sequence[Any], active: Any, position: Sequence[float]) -> st
     best = sorted(found[source], key=lambda pair: -pair[0])[:MOST]
     text = ", ".join(f"{name} {value:.2f}" for value, name in best)
     label = _label_at(layers, active, source, position)
-    return f"{label}: {text}" if label else text
+    return without_tags(f"{label}: {text}" if label else text)
 
 
 def value_at(layer: Any, position: Sequence[float]) -> Any:

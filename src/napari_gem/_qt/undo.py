@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_gem._qt.strokes import forget_strokes
+from napari_gem.foreign_text import without_tags
 from napari_gem.layers import KEY, written
 
 if TYPE_CHECKING:
@@ -254,7 +255,7 @@ class Undo:
             data = np.array(data)  # it is written in place
         kwargs = {
             **kwargs,
-            "name": f"{layer.name} · painted",
+            "name": without_tags(f"{layer.name} · painted"),
             "metadata": {KEY: {**layer.metadata[KEY], "layer": ""}},
         }
         copy = self._viewer.add_layer(Layer.create(data, kwargs, kind))

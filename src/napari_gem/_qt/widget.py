@@ -15,8 +15,6 @@ from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
-    QLabel,
-    QMessageBox,
     QScrollArea,
     QVBoxLayout,
     QWidget,
@@ -39,6 +37,7 @@ from napari_gem._qt.keys import KeyBindings
 from napari_gem._qt.links import Links
 from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import NamedModel, download_box
+from napari_gem._qt.plain import Label, MessageBox
 from napari_gem._qt.policy_box import choose_policy
 from napari_gem._qt.prompt_table import PromptTable
 from napari_gem._qt.recall import load_last
@@ -59,6 +58,7 @@ from napari_gem._qt.settings import (
 )
 from napari_gem._qt.status import StatusProbe
 from napari_gem.catalogue import patch_size
+from napari_gem.foreign_text import without_tags
 from napari_gem.layers import KEY
 from napari_gem.layers.fill import named_ids
 from napari_gem.models import find_model
@@ -228,7 +228,7 @@ class GemWidget(QWidget):
     def _lay_out(self) -> None:
         settings = QFormLayout()
         settings.setContentsMargins(0, 0, 0, 0)
-        settings.addRow(QLabel("Model"))
+        settings.addRow(Label("Model"))
         settings.addRow(self.model_choice)
         settings.addRow("Compute on", self.device_choice)
         inside = QWidget()
@@ -272,7 +272,7 @@ class GemWidget(QWidget):
         controller.busy_changed.connect(self._on_busy)
         controller.progressed.connect(bar.show_progress)
         controller.told.connect(bar.tell)
-        controller.failed.connect(show_error)
+        controller.failed.connect(lambda said: show_error(without_tags(said)))
         controller.undo_changed.connect(bar.set_undo)
         controller.labels_kept.connect(
             lambda layer: bar.set_kept("" if layer is None else layer.name)
@@ -438,7 +438,7 @@ class GemWidget(QWidget):
 
     def _on_download_requested(self, card: ModelCard, ask: Ask) -> None:
         self.run_bar.tell("info", "")
-        if download_box(card, self).exec() == QMessageBox.StandardButton.Ok:
+        if download_box(card, self).exec() == MessageBox.StandardButton.Ok:
             self.controller.run(replace(ask, download=True))
         else:
             self.run_bar.tell("info", "Nothing was downloaded.")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 import numpy as np
 
 from napari_gem.colors import class_color
+from napari_gem.foreign_text import without_tags
 from napari_gem.layers.results import KEY
 from napari_gem.layers.update import is_result
 from napari_gem.postprocess.instances import InstanceMethod, Instances, instances
@@ -274,7 +275,7 @@ def make_extra(source: Source, kind: ExtraKind, options: ExtraOptions) -> ExtraL
     }
     common = {
         **source.transform,
-        "name": f"{kind} · {source.title}",
+        "name": without_tags(f"{kind} · {source.title}"),
         "metadata": {KEY: entry},
     }
     return ExtraLayer(data, {**common, **kwargs}, layer_kind)

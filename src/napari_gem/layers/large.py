@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.foreign_text import without_tags
 from napari_gem.layers.extras import transform_of
 from napari_gem.layers.fill import asked_region
 from napari_gem.layers.lazy import Coarse, Joined, LazyPlane, Stored
@@ -219,7 +220,7 @@ def paint_copy(labels: Any, folder: ResultFolder) -> LayerData:
         ) from error
     kwargs = {
         **transform_of(labels),
-        "name": f"{labels.name} · paint",
+        "name": without_tags(f"{labels.name} · paint"),
         "features": labels.features,
         "colormap": labels.colormap,
         "opacity": labels.opacity,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from napari_gem.foreign_text import without_tags
 from napari_gem.layers.fill import filled_features
 from napari_gem.layers.results import KEY, LayerData, labels_colors
 from napari_gem.types import GemError
@@ -71,7 +72,7 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
     kwargs.pop("properties", None)  # the same as features, and would count more
     kwargs = {
         **kwargs,
-        "name": f"{target.name} · merged",
+        "name": without_tags(f"{target.name} · merged"),
         "features": _joined_features(ours.features, target.features, ids),
         "metadata": _told(ours),
         "multiscale": False,

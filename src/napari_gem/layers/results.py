@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from napari_gem.colors import class_color
+from napari_gem.foreign_text import feature_text, without_tags
 from napari_gem.layers.source import geometry_of, level_shapes
 from napari_gem.records import to_dict
 from napari_gem.regions import expand, inside
@@ -42,8 +43,8 @@ class LayerData(NamedTuple):
 
 
 def short_name(name: str) -> str:
-    """Cut the name of a class for the list of layers."""
-    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+    """Cut the name of a class for the list of layers, which reads no HTML in it."""
+    return without_tags(name, LONGEST_NAME)
 
 
 def result_layers(
@@ -117,7 +118,7 @@ def describe_layers(
         prompt.color or class_color(label - 1)
         for prompt, label in zip(recipe.prompts, ids, strict=True)
     ]
-    suffix = "GEM" if not image.title else f"GEM {image.title}"
+    suffix = without_tags(f"GEM {image.title}").strip()
     told = {
         "source": image.source,
         "plane": list(image.plane),
@@ -200,8 +201,8 @@ def _features(
     named = [*zip(ids, prompts, strict=True), *off.items()]
     return {
         "index": [0, *(label for label, _ in named)],
-        "class": ["background", *(prompt.name for _, prompt in named)],
-        "prompt": ["", *(", ".join(prompt.words) for _, prompt in named)],
+        "class": ["background", *(feature_text(p.name) for _, p in named)],
+        "prompt": ["", *(feature_text(", ".join(p.words)) for _, p in named)],
     }
 
 

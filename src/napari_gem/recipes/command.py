@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
-import subprocess
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_gem.foreign_text import is_command
 from napari_gem.models import find_model
 from napari_gem.recipes.file import NAME
 from napari_gem.text import parse_prompts
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_gem.types import Appearance, ModelCard, Prompt, Recipe, Region
+
+
+RUN_IN_QUOTES = '"$%`!\u201c\u201d\u201e'
+"""What cmd or PowerShell obeys between double quotes."""
 
 
 def as_command(
@@ -32,7 +38,8 @@ def as_command(
     What makes the labels is said in options of ``napari-gem segment``. Where that is
     not possible (label ids out of order, examples, a colormap, a polygon ...) the
     line is one of ``napari-gem replay``, which needs the recipe's file. The colours
-    of classes are left to the command.
+    of classes are left to the command. No shell runs anything that a word or a path
+    holds; on Windows a path that cannot be quoted is left to the reader.
 
     Parameters
     ----------
@@ -46,16 +53,12 @@ def as_command(
         The folder that it writes.
     """
     said = _options(recipe)
-    if said is None:
-        words = ["replay", NAME, str(image)]
-    else:
-        words = ["segment", str(image), *said]
+    image, output = _place(image, "image.tif"), _place(output, "segmentation")
+    words = ["replay", NAME, image] if said is None else ["segment", image, *said]
     if index:
         words += ["--index", ",".join(map(str, index))]
     line = ["napari-gem", *words, "-o", output]
-    return (
-        subprocess.list2cmdline(line) if sys.platform == "win32" else shlex.join(line)
-    )
+    return " ".join(map(_for_windows if sys.platform == "win32" else _for_posix, line))
 
 
 def needs_file(recipe: Recipe) -> bool:
@@ -85,7 +88,7 @@ def _options(recipe: Recipe) -> list[str] | None:
         said += part
     if recipe.label != LabelParameters():
         said += ["--minimum-size", str(recipe.label.minimum_size)]
-    return said
+    return said if all(map(_can_be_quoted, said)) else None
 
 
 def _prompts(prompts: Sequence[Prompt]) -> list[str] | None:
@@ -96,7 +99,7 @@ def _prompts(prompts: Sequence[Prompt]) -> list[str] | None:
         and not prompt.examples
         and prompt.on
         and prompt.title in ("", prompt.words[0])
-        and parse_prompts([line])[0].words == prompt.words
+        and _reads_back(line, prompt.words)
         for prompt, line in zip(prompts, lines, strict=True)
     )
     in_order = label_ids(prompts) == tuple(range(1, len(prompts) + 1))
@@ -106,6 +109,13 @@ def _prompts(prompts: Sequence[Prompt]) -> list[str] | None:
     if thresholds != {0.5}:
         said += ["--threshold", _number(thresholds.pop())]
     return said
+
+
+def _reads_back(line: str, words: tuple[str, ...]) -> bool:
+    try:
+        return parse_prompts([line])[0].words == words
+    except GemError:
+        return False
 
 
 def _appearance(appearance: Appearance) -> list[str] | None:
@@ -176,6 +186,42 @@ def _score(recipe: Recipe, card: ModelCard) -> list[str] | None:
         background=asked.background,
     )
     return said if same == asked else None
+
+
+def _for_posix(word: str) -> str:
+    """Quote a word for a shell; what a terminal would obey when pasted is spelled."""
+    if not any(map(is_command, word)):
+        return shlex.quote(word)
+    spelled = "".join(
+        "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
+        if is_command(character)
+        else re.sub(r"[\\']", lambda found: f"\\{found[0]}", character)
+        for character in word
+    )
+    return f"$'{spelled}'"
+
+
+def _for_windows(word: str) -> str:
+    """Quote a word for cmd and for PowerShell alike."""
+    if re.fullmatch(r"[\w+=:./\\-]+", word, re.ASCII):
+        return word
+    ending = len(word) - len(word.rstrip("\\"))
+    return f'"{word}{chr(92) * ending}"'
+
+
+def _can_be_quoted(word: str) -> bool:
+    """Tell whether there is a way to write a word so that no shell runs it."""
+    return sys.platform != "win32" or not (
+        any(map(is_command, word)) or set(RUN_IN_QUOTES) & set(word)
+    )
+
+
+def _place(path: Path | str, usual: str) -> str:
+    """Write a path that is no option and can be quoted; else the usual one."""
+    text = str(path)
+    if not _can_be_quoted(text):
+        return usual
+    return f".{os.sep}{text}" if text.startswith("-") else text
 
 
 def _number(value: float) -> str:

@@ -6,6 +6,8 @@ import textwrap
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from napari_gem.foreign_text import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -54,7 +56,7 @@ def as_python(
         options += f", architecture={recipe.architecture!r}"
     listed = "\n".join(f"    {prompt}," for prompt in prompts)
     return f"""\
-# Made by napari-gem {recipe.version} with weights {recipe.revision}.
+# Made by napari-gem {shown(recipe.version)} with weights {shown(recipe.revision)}.
 import napari_gem
 from napari_gem.files import read_image
 from napari_gem.types import (
