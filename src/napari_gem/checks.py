@@ -5,6 +5,7 @@ The ranges of all that may come from elsewhere are in `napari_gem.bounds`.
 
 from __future__ import annotations
 
+import re
 from math import inf, isfinite
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -53,6 +54,12 @@ if TYPE_CHECKING:
         Request,
         ScoreParameters,
     )
+
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+"""Names of what models compute with."""
+
+_DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?|mps(:0)?")
 
 
 def check_encode(parameters: EncodeParameters) -> None:
@@ -357,6 +364,60 @@ def check_squash(size: int) -> None:
         raise GemError(
             f"A square of {shown(size)} pixels to squash the image to came; expected a "
             f"whole number from 0, for none, to {LARGEST_SQUASH}."
+        )
+
+
+def check_within(region: Region, shape: Sequence[int]) -> None:
+    """Refuse a region that is not inside of an image.
+
+    Parameters
+    ----------
+    region
+        Part of the image.
+    shape
+        (height, width, ...) of the image.
+
+    Raises
+    ------
+    GemError
+        With both.
+    """
+    for (start, stop), length in zip(
+        (region.rows, region.columns), shape[:2], strict=True
+    ):
+        if not 0 <= start < stop <= length:
+            raise GemError(
+                f"The region's rows {region.rows} and columns {region.columns} do not "
+                f"fit an image of {shape[0]} x {shape[1]} pixels. Choose another."
+            )
+
+
+def check_device(name: str) -> None:
+    """Refuse what can be no device; whether it is there is told when torch is loaded.
+
+    Raises
+    ------
+    GemError
+        With what is expected.
+    """
+    if not _DEVICE.fullmatch(name):
+        raise GemError(
+            f"The device '{name}' came; expected auto, cpu, cuda, cuda:1 or mps."
+        )
+
+
+def check_precision(name: str) -> None:
+    """Refuse what is no precision.
+
+    Raises
+    ------
+    GemError
+        With those there are.
+    """
+    if name not in PRECISIONS:
+        raise GemError(
+            f"The precision '{name}' came; expected {', '.join(PRECISIONS[:-1])} or "
+            f"{PRECISIONS[-1]}."
         )
 
 

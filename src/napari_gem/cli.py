@@ -206,14 +206,26 @@ def segment(
     images labels and probabilities are written as OME-Zarr, and only parts are read.
     """
     from napari_gem import export, large, pipeline
-    from napari_gem.checks import check_gem, check_prompts, check_score
+    from napari_gem.checks import (
+        check_device,
+        check_encode,
+        check_gem,
+        check_precision,
+        check_prompts,
+        check_score,
+    )
     from napari_gem.cli_cluster import places
     from napari_gem.cli_image import Opened, check_small, report_stored
     from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import load_model
     from napari_gem.squashed import squashed_steps
     from napari_gem.steps import run
-    from napari_gem.types import GemParameters, LabelParameters
+    from napari_gem.types import (
+        EncodeParameters,
+        GemParameters,
+        LabelParameters,
+        ScoreParameters,
+    )
 
     if detail is not None and zoom is not None:
         raise GemError("Both --detail and --zoom came. Give one of them.")
@@ -234,8 +246,22 @@ def segment(
         temperature_scale=temperature_scale,
         residual=residual,
     )
+    given = _given(
+        background_weight=background_weight,
+        smoothing=smoothing,
+        refinement=refinement,
+        background=words.background,
+        templates=words.templates,
+    )
+    # before the model, which takes seconds or a download
     check_gem(replace(GemParameters(method="plain"), **gem))
+    check_score(replace(ScoreParameters(), **given))
+    check_encode(replace(EncodeParameters(), **_given(zoom=zoom)))
+    check_device(device)
+    check_precision(precision)
+    _check_shown(percentiles, limits)
     opened = Opened(image, _parse_index(index), len(prompts))
+    opened.check(level, _region(region))
     export.check_folder(output)
     with Bars() as bars, places(scheduler, bars.show) as place:
         loaded = with_consent(
@@ -254,13 +280,6 @@ def segment(
         view = opened.view(level, detail, loaded.backbone.patch_size)
         appearance = _appearance(view.pixels, percentiles, limits, gamma)
         encode = _encode_parameters(loaded, detail, zoom, view.factor)
-        given = _given(
-            background_weight=background_weight,
-            smoothing=smoothing,
-            refinement=refinement,
-            background=words.background,
-            templates=words.templates,
-        )
         score = replace(loaded.card.score, **given)
         check_score(score)
         encode = replace(encode, gem=replace(encode.gem, **gem))
@@ -347,7 +366,9 @@ def replay(
 ) -> None:
     """Do with an image what a recipe says."""
     from napari_gem import export, files, recipes
+    from napari_gem.checks import check_device
 
+    check_device(device)
     read = recipes.read_recipe(recipe)
     found = files.read_image(image, _parse_index(index))
     export.check_folder(output)
@@ -496,14 +517,21 @@ def _appearance(
     from napari_gem.image import stretch
 
     appearance = replace(stretch(pixels, percentiles), gamma=gamma)
-    if limits is None:
-        return appearance
-    if not limits[0] < limits[1]:
+    return appearance if limits is None else replace(appearance, limits=limits)
+
+
+def _check_shown(
+    percentiles: tuple[float, float], limits: tuple[float, float] | None
+) -> None:
+    """Refuse what cannot be shown as black and as white."""
+    from napari_gem.image import check_percentiles
+
+    check_percentiles(percentiles)
+    if limits is not None and not limits[0] < limits[1]:
         raise GemError(
             f"The limits {limits[0]} and {limits[1]} came; expected two numbers, the "
             "smaller one first."
         )
-    return replace(appearance, limits=limits)
 
 
 def _region(corners: tuple[int, int, int, int] | None) -> Region | None:

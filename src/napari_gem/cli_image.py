@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.bounds import LARGEST_MAPS
+from napari_gem.checks import check_within
 from napari_gem.files import ImageFile, read_image
 from napari_gem.references import refer
 from napari_gem.sources import LARGE, Source, open_source
@@ -93,6 +94,25 @@ class Opened:
         self._source = open_source(path, index)
         self._file = read_image(path, index) if self._source is None else None
 
+    def check(self, level: int | None, region: Region | None) -> None:
+        """Refuse a level or a region that the image does not have.
+
+        Raises
+        ------
+        GemError
+            With those it has.
+        """
+        count = 1 if self._source is None else len(self._source.levels)
+        if level is not None and level >= count:
+            raise GemError(
+                f"Level {level} came; '{self._name}' has levels 0 to {count - 1}."
+            )
+        if region is not None:
+            finest = self._source.levels[0] if self._source else None
+            pixels = self._file.pixels if finest is None and self._file else finest
+            assert pixels is not None  # noqa: S101 (for the type checker)
+            check_within(region, pixels.shape)
+
     def view(self, level: int | None, detail: float | None, patch: int) -> View:
         """Choose a resolution, and read it if it is small.
 
@@ -105,12 +125,9 @@ class Opened:
         patch
             Side of the model's patches in pixels.
         """
+        self.check(level, None)
         source = self._source
         count = 1 if source is None else len(source.levels)
-        if level is not None and level >= count:
-            raise GemError(
-                f"Level {level} came; '{self._name}' has levels 0 to {count - 1}."
-            )
         if source is None:
             assert self._file is not None  # noqa: S101 (for the type checker)
             pixels: LazyArray = self._file.pixels

@@ -103,6 +103,22 @@ def check_image(pixels: LazyArray, appearance: Appearance | None = None) -> bool
     return rgb
 
 
+def check_percentiles(percentiles: tuple[float, float]) -> None:
+    """Refuse percentiles that are none, or not in order.
+
+    Raises
+    ------
+    GemError
+        With what came.
+    """
+    low, high = percentiles
+    if not 0 <= low < high <= 100:
+        raise GemError(
+            f"The percentiles {low} and {high} came; expected two numbers from 0 to "
+            "100, the smaller one first."
+        )
+
+
 def stretch(
     pixels: LazyArray,
     percentiles: tuple[float, float] = (0.5, 99.5),
@@ -132,12 +148,8 @@ def stretch(
     GemError
         If the percentiles are not in order, or as `check_image`.
     """
+    check_percentiles(percentiles)
     low, high = percentiles
-    if not 0 <= low < high <= 100:
-        raise GemError(
-            f"The percentiles {low} and {high} came; expected two numbers from 0 to "
-            "100, the smaller one first."
-        )
     if channels is not None:
         return _stretch_channels(pixels, percentiles, channels)
     rgb = check_image(pixels)

@@ -26,6 +26,7 @@ from napari_gem.catalogue import (
     remote_files,
 )
 from napari_gem.catalogue import open_clip_architectures as _architectures
+from napari_gem.checks import check_device, check_precision
 from napari_gem.download import DownloadNeeded
 from napari_gem.own_models import add_own, check_begin
 from napari_gem.steps import aside_steps, run
@@ -271,6 +272,9 @@ def load_model_steps(
     Parameters, result and errors are those of `load_model`; ``exact`` loads it nowhere
     else if the memory does not suffice, but raises `memory.NoMemoryError`.
     """
+    # torch, which knows what is there, takes seconds to load
+    check_device(device)
+    check_precision(precision)
     card = name if isinstance(name, ModelCard) else find_model(name, architecture)
     from napari_gem.loading import load_steps
 

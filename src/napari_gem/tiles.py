@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from napari_gem.checks import check_within
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -140,14 +141,7 @@ def tiles_of(
     """
     if region is None:
         return list(range(len(tiles)))
-    for (start, stop), length in zip(
-        (region.rows, region.columns), shape[:2], strict=True
-    ):
-        if not 0 <= start < stop <= length:
-            raise GemError(
-                f"The region's rows {region.rows} and columns {region.columns} do not "
-                f"fit an image of {shape[0]} x {shape[1]} pixels. Choose another."
-            )
+    check_within(region, shape)
     down, right = (
         [i for i, at in enumerate(starts) if _touches(at, count, span, patch)]
         for starts, count, span in (

@@ -104,22 +104,30 @@ def evaluate(
 
     Ctrl-C keeps what is done; --resume goes on with it.
     """
+    from napari_gem.checks import check_device, check_precision
     from napari_gem.evaluation.controls import parse_control
     from napari_gem.evaluation.datasets import list_kinds, read_dataset
     from napari_gem.evaluation.protocols import find_protocol
     from napari_gem.evaluation.run import choose, prepare
     from napari_gem.evaluation.score import Method
+    from napari_gem.export import check_folder
     from napari_gem.models import load_model
+    from napari_gem.types import GemParameters
 
     if kind == "?":
         for name, about in list_kinds().items():
             say(f"{name}: {about}")
         return
+    # before the model, which takes seconds or a download
+    check_device(device)
+    check_precision(precision)
+    _method(GemParameters(), method)
     own = read_preset(preset).protocol if preset else ""
     protocol = protocol or own or "model"
     chosen = find_protocol(protocol, scale=scale, threshold=threshold)
     changed = parse_control(control)
     dataset = choose(read_dataset(kind, path, split), limit)
+    check_folder(out)
     with Bars() as bars:
         loaded = load_model(
             model,

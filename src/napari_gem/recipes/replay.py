@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_gem.checks import check_maps, check_recipe
+from napari_gem.checks import check_device, check_maps, check_recipe, check_within
 from napari_gem.models import load_model
 from napari_gem.steps import run
 from napari_gem.types import GemError
@@ -81,7 +81,10 @@ def replay(
         )
     check_recipe(recipe)
     check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))
+    if recipe.region is not None:
+        check_within(recipe.region, pixels.shape)
     if isinstance(model, str):
+        check_device(device)
         model = load_model(
             model or recipe.model,
             device=device,
