@@ -17,7 +17,7 @@ os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"
 
 # pytest-qt takes the binding that napari takes
 os.environ.setdefault("QT_API", "pyqt6")
-os.environ["PYTEST_QT_API"] = os.environ["QT_API"]
+os.environ["PYTEST_QT_API"] = os.environ["QT_API"].lower()
 
 # no models, settings or encoded images of the user who runs the tests
 _settings = tempfile.mkdtemp(prefix="napari-gem-tests-")

@@ -26,7 +26,8 @@ def old(tmp_path, monkeypatch):
 
 
 def test_the_floor_is_that_of_the_package():
-    project = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["project"]
+    path = Path(__file__).parents[1] / "pyproject.toml"
+    project = tomllib.loads(path.read_text("utf-8"))["project"]
     named = [
         one
         for extra in project["optional-dependencies"].values()

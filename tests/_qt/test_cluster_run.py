@@ -15,6 +15,8 @@ from napari_gem.layers import source
 from tests._qt.test_widget import PATIENCE, type_classes
 from tests.dask_processes import Processes
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def processes(tmp_path):
