@@ -82,7 +82,7 @@ def read_address(text: str) -> SchedulerAddress:
             f"'{text}' lacks the port; expected {scheme}://host:port. {_HINT}"
         )
     if not 0 < int(port[:6]) < 65536:
-        raise GemError(f"The port {port} came; expected 1 to 65535. {_HINT}")
+        raise GemError(f"The port {port[:9]} came; expected 1 to 65535. {_HINT}")
     return SchedulerAddress(text, scheme == "tls", host.strip("[]"), int(port))
 
 

@@ -11,6 +11,7 @@ from napari_gem.cluster_worker import WorkerReport
 from napari_gem.models import find_model
 from napari_gem.types import GemError
 from tests.dask_processes import Processes
+from tests.strange_servers import keep_silent, serve
 
 CARD = find_model("embedded")
 
@@ -67,6 +68,21 @@ def test_the_test_says_who_is_there(choice, scheduler, qtbot, monkeypatch):
     view.button.click()  # cancels
     qtbot.waitUntil(lambda: not view.job.busy, timeout=20_000)
     assert view.said.text() == ""
+
+
+@pytest.mark.contact("silent servers")
+def test_who_keeps_silent_is_asked_and_can_be_left(choice, qtbot, monkeypatch):
+    view = choice.cluster
+    with serve(keep_silent) as port:
+        choice.set_device(f"tcp://127.0.0.1:{port}")
+        view.button.click()
+        qtbot.waitUntil(lambda: view.said.text().startswith(cluster.ASKING))
+        view.button.click()  # cancels
+        qtbot.waitUntil(lambda: not view.job.busy)
+        assert view.said.text() == ""
+        monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
+        view.button.click()
+        qtbot.waitUntil(lambda: "port of the dashboard" in view.said.text())
 
 
 def test_workers_are_told_with_gpus_versions_and_the_model():

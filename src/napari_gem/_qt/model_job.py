@@ -51,7 +51,7 @@ class ModelJob(QObject):
             return
         self._then, self._stopped = then, Event()
         worker = create_worker(_guarded, steps, self._stopped, _start_thread=False)
-        worker.yielded.connect(self.progressed)
+        worker.yielded.connect(self._on_progress)
         worker.returned.connect(self._on_returned)
         worker.finished.connect(self._on_finished)
         self._worker = worker
@@ -61,6 +61,11 @@ class ModelJob(QObject):
         """Stop at the next step."""
         self._then = None
         self._stopped.set()
+
+    def _on_progress(self, progress: Progress) -> None:
+        # a step may be on its way when it is cancelled
+        if not self._stopped.is_set():
+            self.progressed.emit(progress)
 
     def _on_returned(self, result: Any) -> None:
         then, self._then = self._then, None
