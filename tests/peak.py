@@ -36,7 +36,7 @@ def write_model(folder: Path, config: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     content = {"model_cfg": config, "preprocess_cfg": {}}
     (folder / "open_clip_config.json").write_text(json.dumps(content))
-    clip = build_empty(f"local-dir:{folder}", {})
+    clip = build_empty(folder, {})
     weights = {k: torch.full_like(v, 0.5) for k, v in clip.state_dict().items()}
     save_file(weights, folder / "open_clip_model.safetensors")
     return folder

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 COMMIT = "0123456789" * 4
 NAME = "hf-hub:tiny/model"
+BERT = b'{"model_type": "bert", "vocab_size": 30522}'
 TWO = ("first", "second")
 """Models of one repository."""
 
@@ -120,7 +121,7 @@ def test_a_model_with_a_text_tower_of_another_repository(
     fill(cache, name.removeprefix("hf-hub:"), files, card.revision)
     assert not is_available(card)
     text = "microsoft/BiomedNLP-BiomedBERT-base-uncased-abstract"
-    fill(cache, text, {"config.json": b"{}", "pytorch_model.bin": b"x"})
+    fill(cache, text, {"config.json": BERT, "pytorch_model.bin": b"x"})
     assert is_available(card)
     run(export_steps(card, tmp_path / "a.zip"))
     other = use_cache(tmp_path / "other", monkeypatch)
@@ -133,10 +134,10 @@ def test_a_text_tower_that_the_repository_names_goes_along(
     card: ModelCard, cache: Path, folder: Path, tmp_path: Path, monkeypatch: Any
 ) -> None:
     config = json.loads((folder / "open_clip_config.json").read_text())
-    config["model_cfg"]["text_cfg"]["hf_model_name"] = "some/text"
+    config["model_cfg"]["text_cfg"]["hf_model_name"] = "google/mt5-base"
     snapshot = cache / "models--tiny--model/snapshots" / COMMIT
     (snapshot / "open_clip_config.json").write_text(json.dumps(config))
-    fill(cache, "some/text", {"config.json": b"{}"})
+    fill(cache, "google/mt5-base", {"config.json": BERT})
     run(export_steps(card, tmp_path / "a.zip"))
     wrong = changed(
         tmp_path / "a.zip", tmp_path / "b.zip", entries={0: {"repository": "a/victim"}}

@@ -12,6 +12,7 @@ from huggingface_hub import constants
 from napari_gem import backbones, download
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.catalogue import make_card
+from napari_gem.configurations import towers
 from napari_gem.download import size_text
 from napari_gem.models import (
     DownloadNeeded,
@@ -178,6 +179,7 @@ def test_a_text_tower_that_is_missing_is_asked_for(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backbones, "find_spec", lambda _: True)
+    monkeypatch.setattr(towers, "TEXT_TOWERS", ("tiny/model",))
     folder = write_tiny_model(tmp_path / "mine")
     config = json.loads((folder / download.CONFIG).read_text())
     config["model_cfg"]["text_cfg"] = {"hf_model_name": "tiny/model"}

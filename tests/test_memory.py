@@ -228,11 +228,11 @@ def test_a_model_is_loaded_in_half_the_precision(
 ) -> None:
     real, tried = loading._create, []
 
-    def create(card: Any, source: Any, precision: torch.dtype) -> Any:
+    def create(card: Any, source: Any, texts: Any, precision: torch.dtype) -> Any:
         tried.append(precision)
         if precision == torch.float32:
             raise error
-        return real(card, source, precision)
+        return real(card, source, texts, precision)
 
     monkeypatch.setattr(loading, "_create", create)
     short = load_model(str(folder), device="cpu", precision="float32")
@@ -279,11 +279,11 @@ def test_a_place_where_the_model_does_not_fit_is_passed_over(
     """And the notice tells the place where it was encoded."""
     real, tried = loading._create, []
 
-    def create(card: Any, source: Any, precision: torch.dtype) -> Any:
+    def create(card: Any, source: Any, texts: Any, precision: torch.dtype) -> Any:
         tried.append(precision)
         if precision == torch.float16:
             raise MemoryError
-        return real(card, source, precision)
+        return real(card, source, texts, precision)
 
     monkeypatch.setattr(loading, "_create", create)
     monkeypatch.setattr(

@@ -1,9 +1,10 @@
 """A downloaded model as one file, for computers without network.
 
 The file is a plain zip without compression: a manifest in JSON, with size and SHA-256
-of each file, and the files. Nothing in it is run. Nothing is written but files that the
-model needs, into the caches that downloads go to, and a model of the web that is not
-known yet onto the user's own list.
+of each file, and the files. Nothing in it is run, and what it says of its model passes
+`napari_gem.configurations` or is refused. Nothing is written but files that the model
+needs, into the caches that downloads go to, and a model of the web that is not known
+yet onto the user's own list.
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile
 from napari_gem.backbones import check_tower
 from napari_gem.cached import cached_files
 from napari_gem.catalogue import configuration, list_models, make_card, remote_files
-from napari_gem.download import CONFIG, parse_config
+from napari_gem.configurations import (
+    CONFIG,
+    check_file,
+    check_model,
+    is_checked,
+    longest,
+)
 from napari_gem.models import find_model, is_available
 from napari_gem.own_models import add_own, read_own
 from napari_gem.records import from_json, to_json
@@ -254,6 +261,7 @@ def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
             raise GemError(f"files of {part.repository} are of several commits")
         if part.revision and revisions != {part.revision}:
             raise GemError(f"{card.name} is pinned to another version")
+    _check_content(manifest, archive)
     return card
 
 
@@ -299,11 +307,26 @@ def _read_config(
     """Read what a repository outside the catalogue says of its model."""
     for number, file in enumerate(manifest.files):
         if (file.repository, file.name) == (repository, CONFIG):
-            if archive.getinfo(f"files/{number}").file_size > _LONGEST_TEXT:
-                raise GemError(f"its {CONFIG} is too long")
-            content = archive.read(f"files/{number}")
-            return parse_config(content.decode(errors="replace"), CONFIG)
+            stated = check_model(_read(archive, number, file), CONFIG)
+            config: dict[str, Any] = stated["model_cfg"]
+            return config
     return {}
+
+
+def _check_content(manifest: Manifest, archive: ZipFile) -> None:
+    """Refuse configurations and tokenizers that loading the model would refuse."""
+    for number, file in enumerate(manifest.files):
+        if file.name == CONFIG:
+            check_model(_read(archive, number, file), CONFIG)
+        elif is_checked(file.name):
+            check_file(file.name, _read(archive, number, file), file.name)
+
+
+def _read(archive: ZipFile, number: int, file: ArchivedFile) -> bytes:
+    member = archive.getinfo(f"files/{number}")
+    if member.file_size > longest(file.name):
+        raise GemError(f"its {file.name} is too long")
+    return archive.read(member)
 
 
 def _place_steps(

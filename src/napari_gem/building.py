@@ -14,11 +14,15 @@ from napari_gem.backbones.open_clip_import import import_open_clip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from napari_gem.weights import Weights
 
 _CHANGES = {"add_", "clamp_", "div_", "erfinv_", "fill_", "mul_", "zero_"}
 _INITIALISES = _CHANGES | {name for name in dir(torch.nn.init) if name.endswith("_")}
+_FOLDER = "local-dir:"
+"""How open_clip calls a model that is a folder."""
+
 _POSITIONS = "text.transformer.embeddings.position_ids"
 
 
@@ -59,16 +63,37 @@ def _quiet() -> Iterator[None]:
         root.removeFilter(other)
 
 
-def build_empty(name: str, options: Mapping[str, Any]) -> Any:
+def build_empty(folder: Path, options: Mapping[str, Any]) -> Any:
     """Have open_clip build a model whose parameters hold anything.
 
     Parameters
     ----------
-    name, options
+    folder
+        From `napari_gem.configurations.staging.staged`.
+    options
         As for `open_clip.create_model`.
     """
     with _Uninitialised(), _quiet():
-        return import_open_clip().create_model(name, load_weights=False, **options)
+        # else open_clip has transformers fetch weights of the text tower
+        return import_open_clip().create_model(
+            f"{_FOLDER}{folder}", load_weights=False, pretrained_text=False, **options
+        )
+
+
+def build_tokenizer(folder: Path, text: Mapping[str, Any]) -> Any:
+    """Have open_clip build a tokenizer of the files in a folder alone.
+
+    Parameters
+    ----------
+    folder
+        From `napari_gem.configurations.staging.staged`.
+    text
+        ``text_cfg`` of its configuration.
+    """
+    options = {}
+    if text.get("hf_tokenizer_name"):
+        options = {"trust_remote_code": False, "local_files_only": True}
+    return import_open_clip().get_tokenizer(f"{_FOLDER}{folder}", **options)
 
 
 def fill(clip: Any, weights: Weights) -> None:

@@ -17,6 +17,12 @@ from typing import Any
 import numpy as np
 
 from napari_gem import download as downloads
+from napari_gem.configurations import (
+    check_file_name,
+    check_repository,
+    check_revision,
+    is_repository,
+)
 from napari_gem.download import Files, HubFiles
 from napari_gem.own_models import count_nameless, own_path, read_own
 from napari_gem.prompts import read_background, read_templates
@@ -26,7 +32,6 @@ from napari_gem.web_file import WebFile, is_address
 
 logger = logging.getLogger(__name__)
 
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 DOMAINS = (
     "demonstration",
     "general",
@@ -111,6 +116,7 @@ def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
         folder = PACKAGE / entry["weights"].removeprefix("package:")
         entry["known_words"] = _words(folder / "words.json")
     card = from_json(ModelCard, json.dumps(entry))
+    _check_place(card)
     if is_address(card.weights):
         WebFile(card.weights, card.sha256)  # refuses what is none
         if not card.architecture:
@@ -119,6 +125,23 @@ def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
                 "need. Correct the catalogue."
             )
     return card
+
+
+def _check_place(card: ModelCard) -> None:
+    """Refuse a place of weights that leads out of the hub, or of this package."""
+    kind, _, place = card.weights.partition(":")
+    check_revision(card.revision)
+    if kind == "hf-hub":
+        owner, _, rest = place.partition("/")
+        name, slash, file = rest.partition("/")
+        check_repository(f"{owner}/{name}")
+        if slash:
+            check_file_name(file)
+    if kind == "package" and not place.isidentifier():
+        raise GemError(
+            f"The model {card.id} has '{card.weights}' for weights, which is no folder "
+            "of napari-gem. Correct the catalogue."
+        )
 
 
 @cache
@@ -143,9 +166,14 @@ def configuration(card: ModelCard) -> dict[str, Any] | None:
         Of open_clip, or the one that the catalogue carries where open_clip has none;
         None if the card names no architecture.
     """
-    carried: dict[str, dict[str, Any]] = _catalogue()["architecture"]
     name = card.architecture
-    return carried.get(name) or open_clip_architectures().get(name)
+    return carried(name) or open_clip_architectures().get(name)
+
+
+def carried(architecture: str) -> dict[str, Any] | None:
+    """Give a configuration that the catalogue carries since open_clip has none."""
+    found: dict[str, Any] | None = _catalogue()["architecture"].get(architecture)
+    return found
 
 
 def remote_files(
@@ -169,7 +197,12 @@ def remote_files(
     """
     kind, _, value = card.weights.partition(":")
     revision = card.revision or None
-    config = configuration(card) or stated or _cached_configuration(card)
+    config = configuration(card) or stated
+    if not config:
+        try:
+            config = _cached_configuration(card)
+        except GemError:  # loading it tells, and it can still be removed
+            config = {}
     text = config.get("text_cfg", {})
     whole = (downloads.MODEL, downloads.TOKENIZER, revision)
     # of the hub's address or a mirror's, as HF_ENDPOINT says
@@ -182,7 +215,7 @@ def remote_files(
         file = tuple(parts[2:])
         groups = ((file,), (), revision) if file else whole
         found = [HubFiles("/".join(parts[:2]), *groups)]
-    elif kind == "open_clip" and REPOSITORY.fullmatch(page):
+    elif kind == "open_clip" and is_repository(page):
         alone = ((downloads.WEIGHTS,), (), revision)
         found = [HubFiles(page, *(whole if "hf_tokenizer_name" in text else alone))]
     else:
@@ -193,9 +226,15 @@ def remote_files(
 
 
 def _cached_configuration(card: ModelCard) -> dict[str, Any]:
-    """Read what the cache has of a repository outside the catalogue."""
+    """Read what the cache has of a repository outside the catalogue.
+
+    Raises
+    ------
+    GemError
+        If it does not pass `napari_gem.configurations`.
+    """
     kind, _, repository = card.weights.partition(":")
-    if kind != "hf-hub" or not REPOSITORY.fullmatch(repository):
+    if kind != "hf-hub" or not is_repository(repository):
         return {}
     found = downloads.find_cached(repository, [[downloads.CONFIG]])
     return downloads.read_config(found[0]) if found else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gem import transfer
 from napari_gem.certificates import hub_http
+from napari_gem.configurations import CONFIG, check_model, longest, read_short
 from napari_gem.hub_errors import explain, failures
 from napari_gem.steps import Clock, aside_steps
 from napari_gem.types import GemError, Progress
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Container, Generator, Sequence
 
     from napari_gem.types import ModelCard
-
-CONFIG = "open_clip_config.json"
-"""File that makes a folder or repository of weights a model of open_clip."""
 
 WEIGHTS = (
     "open_clip_model.safetensors",
@@ -111,32 +108,9 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises
     ------
     GemError
-        If it is no such file.
+        If it is no such file, or does not pass `napari_gem.configurations`.
     """
-    try:
-        return parse_config(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise GemError(
-            f"'{path}' could not be read ({error}). Check its permissions."
-        ) from error
-
-
-def parse_config(text: str, name: str) -> dict[str, Any]:
-    """Read the text of such a file, which messages call by ``name``."""
-    try:
-        stated = json.loads(text)["model_cfg"]
-        parts = stated["vision_cfg"], stated["text_cfg"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise GemError(
-            f"'{name}' is no configuration of open_clip ({error!r}). It needs "
-            "'model_cfg' with 'vision_cfg' and 'text_cfg'."
-        ) from error
-    if not all(isinstance(part, dict) for part in parts):
-        raise GemError(
-            f"'{name}' is no configuration of open_clip: 'vision_cfg' and 'text_cfg' "
-            "must be tables."
-        )
-    config: dict[str, Any] = stated
+    config: dict[str, Any] = check_model(read_short(path), str(path))["model_cfg"]
     return config
 
 
@@ -238,16 +212,19 @@ def look_at_config(repository: str, revision: str | None = None) -> dict[str, An
     Raises
     ------
     GemError
-        If it cannot be had, or is no configuration of open_clip.
+        If it cannot be had, or does not pass `napari_gem.configurations`.
     """
     found = find_cached(repository, [[CONFIG]], revision)
     if found:
         return read_config(found[0])
     try:
-        text = transfer.read_text(repository, CONFIG, revision)
+        most = longest(CONFIG)
+        content = transfer.read_short(repository, CONFIG, revision, longest=most)
     except failures() as error:
         raise GemError(explain(error, repository)) from error
-    return parse_config(text, f"{CONFIG} of {repository}")
+    stated = check_model(content, f"{CONFIG} of {repository}")
+    config: dict[str, Any] = stated["model_cfg"]
+    return config
 
 
 def fetch_steps(files: Files) -> Generator[Progress, None, tuple[Path, ...]]:

@@ -1,7 +1,8 @@
 """From a model's card to a backbone: the half of `models` that needs torch.
 
 Folder, weights file, open_clip tag and hub repository all end in the same call of
-`open_clip.create_model`, with weights that are already on this computer.
+`open_clip.create_model`, with weights that are already on this computer and a folder of
+what passed `napari_gem.configurations`.
 """
 
 from __future__ import annotations
@@ -19,8 +20,17 @@ from napari_gem import describing
 from napari_gem import download as downloads
 from napari_gem.backbones import build_backbone, check_text
 from napari_gem.backbones.open_clip_import import import_open_clip
-from napari_gem.building import build_empty, fill
-from napari_gem.catalogue import remote_files
+from napari_gem.building import build_empty, build_tokenizer, fill
+from napari_gem.catalogue import carried, remote_files
+from napari_gem.configurations import (
+    CONFIG,
+    TOWER,
+    check_architecture,
+    check_model,
+    read_file,
+    read_short,
+)
+from napari_gem.configurations.staging import staged
 from napari_gem.download import DownloadNeeded, Files, HubFiles
 from napari_gem.memory import (
     ERRORS,
@@ -49,9 +59,6 @@ PRECISIONS = {
 }
 
 _PACKAGE = Path(__file__).parent
-_FOLDER = "local-dir:"
-"""How open_clip calls a model that is a folder."""
-
 _TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
 """One of these makes a tokenizer."""
 
@@ -70,11 +77,37 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class _Source:
-    """What open_clip is to be called with."""
+    """What a model is to be built of.
 
-    name: str
+    Attributes
+    ----------
+    stated
+        Configuration, as `napari_gem.configurations.check_model` returns it.
+    weights
+        The file.
+    options
+        What `open_clip.create_model` is to be told besides.
+    folder
+        Where the tokenizer's files lie, if the model brings its own.
+    """
+
+    stated: dict[str, Any]
     weights: Path
     options: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """Configuration of the text tower."""
+        text: dict[str, Any] = self.stated["model_cfg"]["text_cfg"]
+        return text
+
+
+class _TextFiles(NamedTuple):
+    """What the package transformers needs, checked; None and nothing if it does not."""
+
+    tower: bytes | None
+    tokenizer: dict[str, bytes]
 
 
 def load_steps(
@@ -119,13 +152,13 @@ def load_steps(
     kind = choose_precision(precision, where)
     yield Progress("Loading model", 0, 3)
     source = yield from _source_steps(card, download)
-    yield from _text_steps(card, source, download)
+    texts = yield from _text_steps(card, source, download)
     yield Progress("Loading model", 1, 3)
     revision = hash_file(source.weights)
     yield Progress("Loading model", 2, 3)
     for place in places(str(where), kind):
         try:
-            backbone = _backbone(card, source, place)
+            backbone = _backbone(card, source, texts, place)
         except ERRORS as error:
             if not is_out_of_memory(error):
                 raise
@@ -143,9 +176,11 @@ def load_steps(
     )
 
 
-def _backbone(card: ModelCard, source: _Source, place: Place) -> Backbone:
+def _backbone(
+    card: ModelCard, source: _Source, texts: _TextFiles, place: Place
+) -> Backbone:
     precision = PRECISIONS[place.precision]
-    clip, tokenizer = _create(card, source, precision)
+    clip, tokenizer = _create(card, source, texts, precision)
     clip = clip.eval().requires_grad_(False).to(place.device, precision)
     preprocess = import_open_clip().get_model_preprocess_cfg(clip)
     return build_backbone(clip, tokenizer, preprocess["mean"], preprocess["std"])
@@ -229,7 +264,7 @@ def _source_steps(
         return _folder_source(Path(value))
     if kind == "file":
         options = _usual_colours(card.architecture) | _options(card)
-        return _Source(card.architecture, _there(Path(value)), options)
+        return _Source(_architecture(card), _there(Path(value)), options)
     files = _main_files(card)
     if files is None:
         raise GemError(f"There is no place such as '{card.weights}' for weights.")
@@ -238,7 +273,7 @@ def _source_steps(
         return _folder_source(others[0].parent, weights, _options(card))
     if kind != "open_clip":
         options = _usual_colours(card.architecture) | _options(card)
-        return _Source(card.architecture, weights, options)
+        return _Source(_architecture(card), weights, options)
     stated = import_open_clip().get_pretrained_cfg(card.architecture, value)
     keep = ("mean", "std", "interpolation", "resize_mode")
     options = {
@@ -246,7 +281,25 @@ def _source_steps(
         # the weights decide the activation, whatever the architecture's name says
         "force_quick_gelu": stated.get("quick_gelu", False),
     }
-    return _Source(card.architecture, weights, options)
+    return _Source(_architecture(card), weights, options)
+
+
+def _architecture(card: ModelCard) -> dict[str, Any]:
+    """Find the configuration that a card's architecture has, also by a program.
+
+    Raises
+    ------
+    GemError
+        If there is no such architecture, or its configuration does not pass the gate.
+    """
+    name = card.architecture
+    stated = carried(name) or import_open_clip().get_model_config(name)
+    if not stated:
+        raise GemError(
+            f"open_clip has no architecture '{name}', which {card.name} is said to "
+            "have. Install a newer open_clip, or correct the entry of the model."
+        )
+    return {"model_cfg": check_architecture(stated, name)}
 
 
 def _get_steps(
@@ -283,7 +336,7 @@ def _tag_files(card: ModelCard, tag: str) -> HubFiles:
             f"open_clip has no weights '{tag}' for {card.architecture}. "
             f"It has: {', '.join(near) or 'none'}."
         )
-    config = open_clip.get_model_config(card.architecture)
+    config = _architecture(card)["model_cfg"]
     # OWNER/REPOSITORY/FILE, where an empty FILE means open_clip's usual names
     repository, _, file = stated["hf_hub"].rpartition("/")
     if "hf_tokenizer_name" in config["text_cfg"]:
@@ -323,9 +376,10 @@ def _options(card: ModelCard) -> dict[str, Any]:
 def _folder_source(
     folder: Path, weights: Path | None = None, options: dict[str, Any] | None = None
 ) -> _Source:
-    downloads.read_config(_there(folder / downloads.CONFIG))
+    path = _there(folder / CONFIG)
+    stated = check_model(read_short(path), str(path))
     found = weights or _weights_in(folder)
-    return _Source(f"{_FOLDER}{folder}", found, options or {})
+    return _Source(stated, found, options or {}, folder)
 
 
 def _weights_in(folder: Path) -> Path:
@@ -343,39 +397,62 @@ def _weights_in(folder: Path) -> Path:
 
 def _text_steps(
     card: ModelCard, source: _Source, download: bool
-) -> Generator[Progress, None, None]:
+) -> Generator[Progress, None, _TextFiles]:
     """Get what the transformers package needs to read texts, besides weights."""
-    config = import_open_clip().get_model_config(source.name)
-    check_text(card.name, config)
-    tower = config["text_cfg"].get("hf_model_name")
-    tokenizer = config["text_cfg"].get("hf_tokenizer_name")
-    needed = [HubFiles(tower, (("config.json",),))] if tower else []
-    if tokenizer and not source.name.startswith(_FOLDER):  # a folder has its own
-        groups, others = (_TOKENIZER,), downloads.TOKENIZER
-        needed.append(HubFiles(tokenizer, groups, others))
-    for files in needed:
-        if files.find():
-            continue
-        if not download:
-            raise DownloadNeeded(downloads.describe(card, files))
-        yield from downloads.fetch_steps(files)
+    check_text(card.name, source.stated["model_cfg"])
+    tower, content = source.text.get("hf_model_name"), None
+    tokenizer, folder = source.text.get("hf_tokenizer_name"), source.folder
+    if tower:
+        described = HubFiles(tower, ((TOWER,),))
+        (path,) = yield from _text_files_steps(card, described, download)
+        content = read_file(path)
+    if not tokenizer:
+        return _TextFiles(content, {})
+    if folder is None:
+        files = HubFiles(tokenizer, (_TOKENIZER,), downloads.TOKENIZER)
+        (path,) = yield from _text_files_steps(card, files, download)
+        folder = path.parent
+    paths = [folder / name for name in downloads.TOKENIZER]
+    there = {path.name: read_file(path) for path in paths if path.is_file()}
+    if not there.keys() & set(_TOKENIZER):
+        raise GemError(
+            f"The folder '{folder}' holds none of {', '.join(_TOKENIZER)}, which the "
+            f"texts of {card.name} need. Copy the tokenizer's files there."
+        )
+    return _TextFiles(content, there)
 
 
-def _create(card: ModelCard, source: _Source, dtype: torch.dtype) -> tuple[Any, Any]:
+def _text_files_steps(
+    card: ModelCard, files: HubFiles, download: bool
+) -> Generator[Progress, None, tuple[Path, ...]]:
+    found = files.find()
+    if found:
+        return found
+    if not download:
+        raise DownloadNeeded(downloads.describe(card, files))
+    return (yield from downloads.fetch_steps(files))
+
+
+def _create(
+    card: ModelCard, source: _Source, texts: _TextFiles, dtype: torch.dtype
+) -> tuple[Any, Any]:
     """Have open_clip make the model and its tokenizer, and give it its weights."""
     weights = read_weights(source.weights, dtype)
     came = shapes(weights)
     clip = None
     try:
-        clip = build_empty(source.name, source.options)
-        tokenizer = import_open_clip().get_tokenizer(source.name)
+        with staged(source.stated, *texts) as folder:
+            clip = build_empty(folder, source.options)
+            tokenizer = build_tokenizer(folder, source.text)
         fill(clip, weights)
+    except GemError:
+        raise
     except Exception as error:  # other people's configurations and weights
         if is_out_of_memory(error):
             raise
         wanted = shapes(clip.state_dict()) if clip is not None else {}
         reason = (wanted and misfit(came, wanted)) or str(error)
-        fits = card.architecture or downloads.CONFIG
+        fits = card.architecture or CONFIG
         raise GemError(
             f"'{source.weights}' does not fit {fits}: {reason}. Choose the "
             "architecture that the weights were trained with."

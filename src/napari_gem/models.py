@@ -19,7 +19,6 @@ from napari_gem import download as downloads
 from napari_gem.backbones import check_tower
 from napari_gem.catalogue import (
     PACKAGE,
-    REPOSITORY,
     activation_of,
     list_models,
     make_card,
@@ -27,6 +26,7 @@ from napari_gem.catalogue import (
 )
 from napari_gem.catalogue import open_clip_architectures as _architectures
 from napari_gem.checks import check_device, check_precision
+from napari_gem.configurations import check_repository
 from napari_gem.download import DownloadNeeded
 from napari_gem.own_models import add_own, check_begin
 from napari_gem.steps import aside_steps, run
@@ -56,6 +56,9 @@ __all__ = [
     "load_model_steps",
     "readable_architectures",
 ]
+
+_TAGGED = re.compile(r"[\w.-]+/[\w.-]+")
+"""``ARCHITECTURE/TAG``."""
 
 _PLACE = re.compile(r"[/~.\\]|[A-Za-z]:[/\\]")
 """How a path begins that is no other kind of name."""
@@ -121,7 +124,8 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
             "in the widget."
         )
     repository = name.removeprefix("hf-hub:")
-    if repository != name and REPOSITORY.fullmatch(repository):
+    if repository != name and "/" in repository:
+        check_repository(repository)
         source = f"https://huggingface.co/{repository}"
         return make_card(name, repository, source=source)
     path = Path(os.path.expanduser(name))  # noqa: PTH111 (Path's raises for ~nobody)
@@ -142,7 +146,7 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
             f"({', '.join(SUFFIXES)}) or a folder with {downloads.CONFIG}."
         )
     known = name.partition("/")[0]
-    if REPOSITORY.fullmatch(name) and known in _architectures():
+    if _TAGGED.fullmatch(name) and known in _architectures():
         check_tower(known, _architectures()[known])
         return make_card(name, name.replace("/", " "))
     raise GemError(_unknown(name))

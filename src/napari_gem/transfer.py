@@ -192,19 +192,30 @@ def repository_folder(repository: str) -> Path:
     return Path(constants.HF_HUB_CACHE, name)
 
 
-def read_text(repository: str, name: str, revision: str | None = None) -> str:
-    """Read a small text file of a repository without keeping it."""
+def read_short(
+    repository: str, name: str, revision: str | None = None, *, longest: int
+) -> bytes:
+    """Read a small file of a repository without keeping it.
+
+    Of a file with more than ``longest`` bytes a little more than these are read.
+    """
     from huggingface_hub import constants, hf_hub_url
 
     http = hub_http()
-    answer = http.get_session().get(
+    content = b""
+    with http.get_session().stream(
+        "GET",
         hf_hub_url(repository, name, revision=revision),
         headers=http.build_hf_headers(),
         follow_redirects=True,
         timeout=constants.HF_HUB_ETAG_TIMEOUT,
-    )
-    http.hf_raise_for_status(answer)
-    return str(answer.text)
+    ) as answer:
+        http.hf_raise_for_status(answer)
+        for piece in answer.iter_bytes():
+            content += piece
+            if len(content) > longest:
+                break
+    return content
 
 
 def url_size(url: str) -> int | None:
