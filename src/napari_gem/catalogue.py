@@ -18,6 +18,7 @@ import numpy as np
 
 from napari_gem import download as downloads
 from napari_gem.configurations import (
+    CONFIG,
     check_file_name,
     check_repository,
     check_revision,
@@ -113,6 +114,7 @@ def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
         "background": read_background(score["background"]),
     }
     if entry["weights"].startswith("package:"):
+        _check_package(id_, entry["weights"])
         folder = PACKAGE / entry["weights"].removeprefix("package:")
         entry["known_words"] = _words(folder / "words.json")
     card = from_json(ModelCard, json.dumps(entry))
@@ -128,7 +130,7 @@ def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
 
 
 def _check_place(card: ModelCard) -> None:
-    """Refuse a place of weights that leads out of the hub, or of this package."""
+    """Refuse a place of weights that leads out of a repository of the hub."""
     kind, _, place = card.weights.partition(":")
     check_revision(card.revision)
     if kind == "hf-hub":
@@ -137,10 +139,13 @@ def _check_place(card: ModelCard) -> None:
         check_repository(f"{owner}/{name}")
         if slash:
             check_file_name(file)
-    if kind == "package" and not place.isidentifier():
+
+
+def _check_package(id_: str, weights: str) -> None:
+    if not weights.removeprefix("package:").isidentifier():
         raise GemError(
-            f"The model {card.id} has '{card.weights}' for weights, which is no folder "
-            "of napari-gem. Correct the catalogue."
+            f"The model {id_} has {weights[:120]!r} for weights, which is no folder of "
+            "napari-gem. Correct the catalogue."
         )
 
 
@@ -236,7 +241,7 @@ def _cached_configuration(card: ModelCard) -> dict[str, Any]:
     kind, _, repository = card.weights.partition(":")
     if kind != "hf-hub" or not is_repository(repository):
         return {}
-    found = downloads.find_cached(repository, [[downloads.CONFIG]])
+    found = downloads.find_cached(repository, [[CONFIG]])
     return downloads.read_config(found[0]) if found else {}
 
 
@@ -264,7 +269,7 @@ def _own_configuration(card: ModelCard) -> dict[str, Any]:
     kind, _, place = card.weights.partition(":")
     if kind in ("package", "folder"):
         folder = PACKAGE / place  # which is the place alone if that is absolute
-        return downloads.read_config(folder / downloads.CONFIG)
+        return downloads.read_config(folder / CONFIG)
     return _cached_configuration(card)
 
 

@@ -26,7 +26,7 @@ from napari_gem.catalogue import (
 )
 from napari_gem.catalogue import open_clip_architectures as _architectures
 from napari_gem.checks import check_device, check_precision
-from napari_gem.configurations import check_repository
+from napari_gem.configurations import CONFIG, check_repository
 from napari_gem.download import DownloadNeeded
 from napari_gem.own_models import add_own, check_begin
 from napari_gem.steps import aside_steps, run
@@ -143,7 +143,7 @@ def find_model(name: str, architecture: str = "") -> ModelCard:
     if _is_path(name):
         raise GemError(
             f"There is no file or folder '{name}'. Expected a weights file "
-            f"({', '.join(SUFFIXES)}) or a folder with {downloads.CONFIG}."
+            f"({', '.join(SUFFIXES)}) or a folder with {CONFIG}."
         )
     known = name.partition("/")[0]
     if _TAGGED.fullmatch(name) and known in _architectures():
@@ -160,7 +160,7 @@ def is_available(card: ModelCard) -> bool:
     """
     kind, _, value = card.weights.partition(":")
     if kind == "package":
-        return (PACKAGE / value / downloads.CONFIG).is_file()
+        return (PACKAGE / value / CONFIG).is_file()
     if kind in ("file", "folder"):
         with suppress(OSError):  # too long a name, no right to look
             return Path(value).exists()
@@ -417,12 +417,12 @@ def _add(name: str, domain: str, entry: dict[str, Any]) -> ModelCard:
 
 
 def _folder_card(folder: Path) -> ModelCard:
-    if not (folder / downloads.CONFIG).is_file():
+    if not (folder / CONFIG).is_file():
         raise GemError(
-            f"The folder '{folder}' holds no {downloads.CONFIG}, so open_clip cannot "
+            f"The folder '{folder}' holds no {CONFIG}, so open_clip cannot "
             "read it. Choose one that does, or a weights file and its architecture."
         )
-    check_tower(folder.name, downloads.read_config(folder / downloads.CONFIG))
+    check_tower(folder.name, downloads.read_config(folder / CONFIG))
     return make_card(str(folder), folder.name, weights=f"folder:{folder}", size=0)
 
 

@@ -235,8 +235,10 @@ def _text(table: dict[str, Any]) -> bytes:
 
 
 _CHECKS: dict[str, Callable[[bytes], bytes]] = {
+    **dict.fromkeys(VOCABULARIES, _pass),
     TOWER: _check_tower,
-    "tokenizer_config.json": _check_settings,
     "special_tokens_map.json": _check_special,
-} | dict.fromkeys(VOCABULARIES, _pass)
-_CHECKS |= {"tokenizer.json": _check_pieces, "vocab.json": _check_vocabulary}
+    "tokenizer.json": _check_pieces,
+    "tokenizer_config.json": _check_settings,
+    "vocab.json": _check_vocabulary,
+}
