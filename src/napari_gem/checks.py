@@ -78,14 +78,14 @@ def check_encode(parameters: EncodeParameters) -> None:
     zoom, (smallest, largest) = parameters.zoom, ZOOMS
     if not _within(zoom, smallest, largest):
         raise GemError(
-            f"A zoom of {shown(zoom)} came; expected a number from "
+            f"A zoom of {_brief(zoom)} came; expected a number from "
             f"1/{1 / smallest:.0f} to {largest:.0f}."
         )
     tile, overlap = parameters.tile, parameters.overlap
     whole = _is_whole(tile) and _is_whole(overlap)
     if not (whole and 0 <= overlap < tile <= LARGEST_TILE):
         raise GemError(
-            f"A tile of {shown(tile)} patches with an overlap of {shown(overlap)} "
+            f"A tile of {_brief(tile)} patches with an overlap of {_brief(overlap)} "
             f"came; expected whole numbers, from 1 to {LARGEST_TILE} patches and an "
             "overlap smaller than the tile."
         )
@@ -103,47 +103,47 @@ def check_gem(parameters: GemParameters) -> None:
     p = parameters
     if p.method not in METHODS:
         raise GemError(
-            f"Method '{shown(p.method)}' is unknown; choose {', '.join(METHODS)}."
+            f"Method '{_brief(p.method)}' is unknown; choose {', '.join(METHODS)}."
         )
     attends = p.method in ("gem", "vv")
     if not (_is_whole(p.depth) and (2 if attends else 0) <= p.depth <= MOST_BLOCKS):
         raise GemError(
-            f"Depth is {shown(p.depth)}, but the last depth - 1 blocks take part: "
+            f"Depth is {_brief(p.depth)}, but the last depth - 1 blocks take part: "
             f"give a whole number from 2 to {MOST_BLOCKS}, or choose the method "
             "'plain'."
         )
     if not (_is_whole(p.iterations) and 0 <= p.iterations <= MOST_ROUNDS):
         raise GemError(
-            f"Iterations is {shown(p.iterations)}; give a whole number from 0 to "
+            f"Iterations is {_brief(p.iterations)}; give a whole number from 0 to "
             f"{MOST_ROUNDS}."
         )
     top = f"up to {LARGEST_FACTOR:,.0f}"
     fixed = p.inverse_temperature
     if fixed is not None and not _is_factor(fixed):
         raise GemError(
-            f"Inverse temperature is {shown(fixed)}; give a number above 0, {top}, "
+            f"Inverse temperature is {_brief(fixed)}; give a number above 0, {top}, "
             "or none to compute it from each image."
         )
     if not _is_factor(p.temperature_scale):
         raise GemError(
-            f"Temperature scale is {shown(p.temperature_scale)}; give a number above "
+            f"Temperature scale is {_brief(p.temperature_scale)}; give a number above "
             f"0, {top}."
         )
     if not _within(p.neighbours, -LARGEST_FACTOR, LARGEST_FACTOR):
         raise GemError(
-            f"Neighbours is {shown(p.neighbours)}; give a finite number, {top}, 0 for "
+            f"Neighbours is {_brief(p.neighbours)}; give a finite number, {top}, 0 for "
             "no bias."
         )
     if not _is_factor(p.neighbour_width):
         raise GemError(
-            f"Neighbour width is {shown(p.neighbour_width)}; give patches above 0, "
+            f"Neighbour width is {_brief(p.neighbour_width)}; give patches above 0, "
             f"{top}."
         )
     if not _within(p.middle, 0, 1):
-        raise GemError(f"Middle is {shown(p.middle)}; give a share from 0 to 1.")
+        raise GemError(f"Middle is {_brief(p.middle)}; give a share from 0 to 1.")
     if p.repair != 0 and not _within(p.repair, 1, LARGEST_FACTOR):
         raise GemError(
-            f"Repair is {shown(p.repair)}; give how many times longer than the median "
+            f"Repair is {_brief(p.repair)}; give how many times longer than the median "
             f"an outlier is, from 1 {top}, or 0 to leave all tokens as they are."
         )
 
@@ -162,17 +162,17 @@ def check_score(parameters: ScoreParameters) -> None:
     _check_between("smoothing", p.smoothing, 0, LARGEST_SMOOTHING)
     if not (_is_whole(p.refinement) and 0 <= p.refinement <= MOST_ROUNDS):
         raise GemError(
-            f"A refinement of {shown(p.refinement)} came; expected a whole number of "
+            f"A refinement of {_brief(p.refinement)} came; expected a whole number of "
             f"rounds from 0 to {MOST_ROUNDS}."
         )
     if p.synonyms not in SYNONYMS:
         raise GemError(
-            f"'{shown(p.synonyms)}' came for synonyms; expected "
+            f"'{_brief(p.synonyms)}' came for synonyms; expected "
             f"{' or '.join(SYNONYMS)}."
         )
     if p.presence not in PRESENCES:
         raise GemError(
-            f"'{shown(p.presence)}' came for presence; expected "
+            f"'{_brief(p.presence)}' came for presence; expected "
             f"{' or '.join(PRESENCES)}."
         )
     _check_between("image weight", p.image_weight, -LARGEST_WEIGHT, LARGEST_WEIGHT)
@@ -186,8 +186,8 @@ def check_score(parameters: ScoreParameters) -> None:
     for template in p.templates:
         if not 1 <= template.count("{}") <= MOST_GAPS:
             raise GemError(
-                f"The template '{shown(template)}' came; expected a sentence with {{}} "
-                "where the word goes."
+                f"The template '{_brief(template)}' came; expected a sentence with "
+                "{} where the word goes."
             )
     _check_filled("background words", p.background, MOST_WORDS)
 
@@ -226,7 +226,7 @@ def check_appearance(appearance: Appearance) -> None:
     low, high = appearance.limits
     if not (_within(low, -inf, inf) and _within(high, -inf, inf) and low < high):
         raise GemError(
-            f"The contrast limits are {shown(low)} and {shown(high)}; expected two "
+            f"The contrast limits are {_brief(low)} and {_brief(high)}; expected two "
             "finite numbers, the smaller one first. Reset the contrast of the layer."
         )
     _check_above_zero("gamma", appearance.gamma)
@@ -306,8 +306,8 @@ def check_region(region: Region) -> None:
     edges = (*region.rows, *region.columns)
     if not all(_is_whole(n) and abs(n) <= LARGEST_LENGTH for n in edges):
         raise GemError(
-            f"A region of rows {shown(region.rows)} and columns "
-            f"{shown(region.columns)} came; expected whole numbers of pixels."
+            f"A region of rows {_brief(region.rows)} and columns "
+            f"{_brief(region.columns)} came; expected whole numbers of pixels."
         )
     if len(region.polygon) > MOST_CORNERS:
         raise GemError(
@@ -347,7 +347,7 @@ def check_recipe(recipe: Recipe) -> None:
     index = recipe.index
     if len(index) > MOST_AXES or not all(0 <= i <= LARGEST_LENGTH for i in index):
         raise GemError(
-            f"The slice {shown(index)} came; expected at most {MOST_AXES} positions, "
+            f"The slice {_brief(index)} came; expected at most {MOST_AXES} positions, "
             "each 0 or more."
         )
 
@@ -362,8 +362,8 @@ def check_squash(size: int) -> None:
     """
     if not (_is_whole(size) and 0 <= size <= LARGEST_SQUASH):
         raise GemError(
-            f"A square of {shown(size)} pixels to squash the image to came; expected a "
-            f"whole number from 0, for none, to {LARGEST_SQUASH}."
+            f"A square of {_brief(size)} pixels to squash the image to came; expected "
+            f"a whole number from 0, for none, to {LARGEST_SQUASH}."
         )
 
 
@@ -460,7 +460,7 @@ def check_texts(what: str, texts: object) -> None:
     """
     if isinstance(texts, tuple | list) and all(isinstance(t, str) for t in texts):
         return
-    came = f"'{shown(texts)}'" if isinstance(texts, str) else shown(texts)
+    came = f"'{_brief(texts)}'" if isinstance(texts, str) else _brief(texts)
     raise GemError(
         f"{came} came as {what}; expected texts in a tuple, such as ('cell',)."
     )
@@ -491,7 +491,7 @@ def check_maps(classes: int, shape: tuple[int, int]) -> None:
         )
 
 
-def shown(value: object, most: int = 60) -> str:
+def _brief(value: object, most: int = 60) -> str:
     """Show what came as a part of a sentence: never more than some characters of it."""
     if isinstance(value, int) and abs(value) >= 10**20:
         return "a number of more than 20 digits"
@@ -525,7 +525,7 @@ def check_length(what: str, text: str, most: int) -> None:
     if len(text) > most:
         raise GemError(
             f"A text of {len(text)} characters came for {what}, which begins "
-            f"'{shown(text)}'; expected at most {most}. Shorten it."
+            f"'{_brief(text)}'; expected at most {most}. Shorten it."
         )
 
 
@@ -547,7 +547,7 @@ def _check_prompt(prompt: Prompt) -> None:
             "A class came without words and without a title; expected one of them to "
             "name it by."
         )
-    name = shown(prompt.name)
+    name = _brief(prompt.name)
     if not prompt.words and not prompt.examples:
         raise GemError(
             f"The class '{name}' has neither words nor examples. Give it one."
@@ -579,7 +579,7 @@ def _check_prompt(prompt: Prompt) -> None:
 def _check_color(color: Any) -> None:
     if len(color) != 3 or not all(_within(part, 0, 1) for part in color):
         raise GemError(
-            f"The colour {shown(tuple(color))} came; expected red, green and blue, "
+            f"The colour {_brief(tuple(color))} came; expected red, green and blue, "
             "each from 0 to 1."
         )
 
@@ -592,15 +592,15 @@ def _check_numbers(what: str, values: Sequence[Any]) -> None:
 def _check_above_zero(what: str, value: Any, most: float = LARGEST_FACTOR) -> None:
     if not _within(value, 0, most) or value == 0:
         raise GemError(
-            f"A {what} of {shown(value)} came; expected a finite number above 0, up to "
-            f"{most:,.0f}."
+            f"A {what} of {_brief(value)} came; expected a finite number above 0, up "
+            f"to {most:,.0f}."
         )
 
 
 def _check_between(what: str, value: Any, low: float, high: float) -> None:
     if not _within(value, low, high):
         raise GemError(
-            f"A {what} of {shown(value)} came; expected a finite number from {low} to "
+            f"A {what} of {_brief(value)} came; expected a finite number from {low} to "
             f"{high:,}."
         )
 

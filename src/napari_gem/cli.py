@@ -16,7 +16,7 @@ import typer
 from napari_gem import cli_cache, cli_models
 from napari_gem._version import __version__
 from napari_gem.bars import Bars
-from napari_gem.consent import with_consent
+from napari_gem.consent import agreed_model, with_consent
 from napari_gem.evaluation.command import evaluate
 from napari_gem.memory import ERRORS, shortage
 from napari_gem.napari_version import check_napari
@@ -352,7 +352,10 @@ def replay(
     model: Annotated[
         str,
         typer.Option(
-            "--model", "-m", help="Where the recipe's model is on this computer."
+            "--model",
+            "-m",
+            help="Where the recipe's model is on this computer; naming one that you "
+            "have not used before says that you trust it.",
         ),
     ] = "",
     architecture: Architecture = "",
@@ -370,6 +373,7 @@ def replay(
 
     check_device(device)
     read = recipes.read_recipe(recipe)
+    model = model or agreed_model(read, architecture)
     found = files.read_image(image, _parse_index(index))
     export.check_folder(output)
     with Bars() as bars:

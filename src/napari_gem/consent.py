@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, TypeVar
 import typer
 
 from napari_gem.download import DownloadNeeded, size_text
+from napari_gem.foreign_text import shown
+from napari_gem.recipes.model import NotUsedError, check_used, recipe_card
 from napari_gem.terminal import say
+from napari_gem.used_models import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_gem.bars import Bars
-    from napari_gem.types import ModelCard
+    from napari_gem.types import ModelCard, Recipe
 
 Result = TypeVar("Result")
 
@@ -31,6 +34,41 @@ def agrees(card: ModelCard) -> bool:
     tell(f"  From: {card.source or 'not known'}")
     tell(f"  Licence: {card.licence}")
     return typer.confirm("Download it?", err=True)
+
+
+def agreed_model(recipe: Recipe, architecture: str = "") -> str:
+    """Ask whether a recipe's model may be used, if this user has not used it before.
+
+    Parameters
+    ----------
+    recipe, architecture
+        As of `napari_gem.recipes.recipe_card`.
+
+    Returns
+    -------
+    str
+        Its name if the user agreed; empty if there was nothing to ask.
+
+    Raises
+    ------
+    NotUsedError
+        If nobody can be asked.
+    """
+    card = recipe_card(recipe, architecture)
+    try:
+        check_used(card)
+    except NotUsedError:
+        if not can_ask():
+            raise
+    else:
+        return ""
+    tell("The recipe asks for a model that you have not used before.")
+    tell(f"  Name: {shown(card.name)}")
+    tell(f"  From: {shown(place_of(card))}")
+    if not typer.confirm("Do you trust whoever made it, and use it?", err=True):
+        tell("Nothing was run.")
+        raise typer.Exit(1)
+    return recipe.model
 
 
 def can_ask() -> bool:

@@ -31,6 +31,7 @@ from napari_gem.download import DownloadNeeded
 from napari_gem.own_models import add_own, check_begin
 from napari_gem.steps import aside_steps, run
 from napari_gem.types import GemError, ModelCard, Progress
+from napari_gem.used_models import note_used
 from napari_gem.web_file import SUFFIXES, WebFile, is_address
 
 if TYPE_CHECKING:
@@ -285,6 +286,7 @@ def load_model_steps(
     loaded = yield from load_steps(
         card, device, precision, download=download, exact=exact
     )
+    note_used(card)
     return Model(card, **loaded._asdict())
 
 

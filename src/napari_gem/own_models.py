@@ -21,6 +21,10 @@ FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
 
 FILE_NAME = "models.toml"
 
+FRESH = "NAPARI_GEM_FRESH"
+"""Variable of the environment: if it is set, nothing is recalled or kept of what was
+used."""
+
 LARGEST_FILE = 8 << 20
 """Bytes: an entry takes some hundred."""
 

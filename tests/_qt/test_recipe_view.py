@@ -17,6 +17,7 @@ from napari_gem._qt.region_choice import ALL, SHAPE, WHOLE
 from napari_gem._qt.widget import GemWidget
 from napari_gem.models import find_model
 from napari_gem.presets import with_preset
+from napari_gem.prompts.sets import PromptSet, write_set
 from napari_gem.recipes import read_recipe, write_recipe
 from napari_gem.samples import read_sample
 from napari_gem.types import (
@@ -27,7 +28,9 @@ from napari_gem.types import (
     Recipe,
     Region,
 )
+from napari_gem.used_models import note_used
 from tests._qt.hand_client import HandClient
+from tests.tiny import write_tiny_model
 
 PATIENCE = 600_000
 CARD = find_model("embedded")
@@ -233,9 +236,77 @@ def test_the_architecture_of_a_weights_file_is_kept(widget, tmp_path):
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"")
     recipe = replace(RECIPE, model=str(path), architecture="ViT-B-32")
+    note_used(find_model(recipe.model, recipe.architecture))
     widget.recipe_menu.opened.emit(recipe)
     assert widget.model_choice.named().architecture == "ViT-B-32"
     assert widget.ask().architecture == "ViT-B-32"
+
+
+@pytest.fixture
+def unused(tmp_path, monkeypatch):
+    """A model's folder of somebody else; nothing was used on this computer."""
+    monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "settings"))
+    return write_tiny_model(tmp_path / "of somebody else")
+
+
+@pytest.mark.contact("configurations")
+def test_a_model_that_was_not_used_before_waits_for_run(widget, unused):
+    add_image(widget)
+    recipe = replace(RECIPE, model=str(unused))
+    widget.recipe_menu.opened.emit(recipe)
+    assert widget.asks == []
+    assert widget.controller._client.requests == []
+    # its name and its place stand beside Run, and its words are in the table
+    assert "'of somebody else'" in told(widget)
+    assert f"the folder '{unused}', which you have not used before" in told(widget)
+    assert widget.run_bar.run_button.isEnabled()
+    assert [p.words for p in widget.ask().prompts] == [("nuclei",), ("filaments",)]
+    assert not (unused.parent / "settings" / "used_models.json").exists()
+    # opening it once more, or changing words, starts nothing either
+    widget.recipe_menu.opened.emit(recipe)
+    widget.prompt_table.set_prompts((Prompt(("cell",)),), undoable=False)
+    assert widget.asks == []
+    assert widget.controller._client.requests == []
+    widget.run_bar.run_button.click()
+    assert [ask.model for ask in widget.asks] == [str(unused)]
+
+
+@pytest.mark.contact("configurations")
+def test_a_model_that_was_used_before_runs_at_once(widget, unused):
+    add_image(widget)
+    note_used(find_model(str(unused)))
+    widget.recipe_menu.opened.emit(replace(RECIPE, model=str(unused)))
+    assert [ask.model for ask in widget.asks] == [str(unused)], told(widget)
+
+
+@pytest.mark.contact("configurations")
+@pytest.mark.parametrize("name", ["hf-hub:some/body", "RN50/openai"])
+def test_a_model_of_the_hub_outside_the_catalogue_waits(widget, unused, name):
+    add_image(widget)
+    widget.recipe_menu.opened.emit(replace(RECIPE, model=name))
+    assert widget.asks == []
+    assert widget.controller._client.requests == []
+
+
+@pytest.mark.contact("configurations")
+@pytest.mark.parametrize("name", [r"\\host\share\model", "//host/share/model"])
+def test_another_computer_is_not_asked_because_a_recipe_says_so(widget, name):
+    add_image(widget)
+    widget.recipe_menu.opened.emit(replace(RECIPE, model=name))
+    assert widget.asks == []
+    assert "on another computer" in told(widget)
+    assert widget.model_choice.named().model == "embedded"
+
+
+@pytest.mark.contact("configurations")
+def test_opening_a_prompt_set_starts_nothing(widget, tmp_path):
+    add_image(widget)
+    made = PromptSet("cells", prompts=RECIPE.prompts, background=("dust",))
+    path = write_set(tmp_path / "set.json", made)
+    widget.prompt_table.load_set(path)
+    assert len(widget.ask().prompts) == 2
+    assert widget.asks == []
+    assert widget.controller._client.requests == []
 
 
 CHANNELS = (

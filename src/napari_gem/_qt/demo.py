@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import napari
 from qtpy.QtCore import QTimer
 
-from napari_gem._qt.settings import FRESH
+from napari_gem.own_models import FRESH
 from napari_gem.samples import SAMPLES
 from napari_gem.terminal import say, show_anything
 

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gem._qt.settings import (
     FILE_NAME,
-    FRESH,
     SCHEMA,
     SCHEMA_KEY,
     Advanced,
     LastUsed,
 )
 from napari_gem.checks import check_label, check_prompts, check_score
-from napari_gem.own_models import config_folder
+from napari_gem.own_models import FRESH, config_folder
 from napari_gem.presets import list_presets
 from napari_gem.prompts import list_templates
 from napari_gem.records import from_dict, to_dict

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_gem.own_models import config_folder
+from napari_gem.own_models import FRESH, config_folder
 from napari_gem.records import to_dict
 from napari_gem.types import Prompt, Storage
 
@@ -26,9 +26,6 @@ CATEGORY = "gemcompute"
 SCHEMA = 1
 SCHEMA_KEY = "napari_gem_last"
 FILE_NAME = "last.json"
-
-FRESH = "NAPARI_GEM_FRESH"
-"""Variable of the environment: if it is set, nothing of it is recalled or kept."""
 
 
 @dataclass(frozen=True)

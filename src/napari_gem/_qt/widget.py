@@ -63,7 +63,9 @@ from napari_gem.layers import KEY
 from napari_gem.layers.fill import named_ids
 from napari_gem.models import find_model
 from napari_gem.prompts.sets import PromptSet
+from napari_gem.recipes import recipe_card
 from napari_gem.types import GemError, label_ids
+from napari_gem.used_models import place_of, was_used
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +80,13 @@ logger = logging.getLogger(__name__)
 
 TABLE = "Features table widget"
 """What napari calls its table of the features of the selected layer."""
+
+
+NOT_USED = (
+    "The recipe asks for the model '{name}' in {place}, which you have not used "
+    "before. Nothing was started: press Run if you trust whoever made it, or choose "
+    "another model."
+)
 
 
 FONT = (
@@ -453,21 +462,27 @@ class GemWidget(QWidget):
         self.controller.run(replace(ask, policy=policy))
 
     def _on_recipe(self, recipe: Recipe) -> None:
-        """Show in the views what a recipe says, and do it if all of it fits."""
+        """Show in the views what a recipe says, and do it if all of it fits.
+
+        A model that the user has not used before waits for Run.
+        """
         try:
-            misfits = self._show_recipe(recipe)
+            card = recipe_card(recipe)
+            misfits = self._show_recipe(recipe, card)
             missing = not_shown(self.ask(), recipe)
         except GemError as error:
             self.run_bar.tell("error", str(error))
             return
         told = " ".join(filter(None, (*misfits, missing)))
-        if told:
+        if not was_used(card):
+            asks = NOT_USED.format(name=card.name, place=place_of(card))
+            self.run_bar.tell("warning", f"{asks} {told}".strip())
+        elif told:
             self.run_bar.tell("warning", f"{told} Run does the rest of the recipe.")
         else:
             self.run()
 
-    def _show_recipe(self, recipe: Recipe) -> list[str]:
-        card = find_model(recipe.model, recipe.architecture)
+    def _show_recipe(self, recipe: Recipe, card: ModelCard) -> list[str]:
         self.image_panel.read()  # there must be an image before anything is set
         self.model_choice.add(NamedModel(recipe.model, recipe.architecture), card.name)
         misfits = show_image_part(self.image_panel, recipe, card)

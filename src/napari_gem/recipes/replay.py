@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_gem.checks import check_device, check_maps, check_recipe, check_within
 from napari_gem.models import load_model
+from napari_gem.recipes.model import check_used, recipe_card
 from napari_gem.steps import run
 from napari_gem.types import GemError
 
@@ -44,7 +45,7 @@ def replay(
         channels of the recipe's appearance as last axis; any number type.
     model
         A loaded model, or where the recipe's is on this computer; empty takes the
-        recipe's word for it.
+        recipe's word for it, if it is one that this user has used before.
     architecture
         open_clip architecture of a weights file; empty takes the recipe's.
     device
@@ -63,6 +64,9 @@ def replay(
 
     Raises
     ------
+    NotUsedError
+        If the recipe names a model that this user has not used before, and nobody
+        named it as ``model``.
     GemError
         If the model cannot be had or has other weights, or if the image does not
         suit the recipe's appearance or region.
@@ -85,8 +89,11 @@ def replay(
         check_within(recipe.region, pixels.shape)
     if isinstance(model, str):
         check_device(device)
+        found = None if model else recipe_card(recipe, architecture)
+        if found is not None:
+            check_used(found)
         model = load_model(
-            model or recipe.model,
+            found or model,
             device=device,
             precision=_precision(recipe.precision, device),
             architecture=architecture or recipe.architecture,
