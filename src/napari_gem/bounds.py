@@ -83,6 +83,9 @@ MOST_CORNERS = 100_000
 MOST_AXES = 32
 """Of a stack; napari and numpy have no more."""
 
+MOST_LEVELS = 64
+"""Resolutions of an image: each has half the pixels along a side."""
+
 MOST_BYTES = 32 << 20
 """Of a recipe or a prompt set as a file: some thousand examples with their vectors."""
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.number_arrays import NUMBERS
 from napari_gem.sources import open_source
 from napari_gem.types import ImageReference
 
@@ -52,7 +53,8 @@ def refer_array(pixels: Any) -> ImageReference | None:
     """
     shape = tuple(getattr(pixels, "shape", ()))
     plain = len(shape) == 2 or (len(shape) == 3 and shape[-1] in (3, 4))
-    place = _place(pixels) if plain else None
+    kind = getattr(getattr(pixels, "dtype", None), "kind", "")
+    place = _place(pixels) if plain and kind in set(NUMBERS) else None
     if place is None:
         return None
     reference = refer(pixels, place)

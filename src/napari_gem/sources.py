@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.border import Readable, check_size, reading
+from napari_gem.bounds import MOST_LEVELS
 from napari_gem.files import (
     ALPHA,
     MINISWHITE,
@@ -21,6 +22,7 @@ from napari_gem.files import (
     pixel_size_of,
 )
 from napari_gem.levels import coarsest_that_shows, factor_of
+from napari_gem.number_arrays import check_numbers
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -185,6 +187,7 @@ class _Plane:
 
 def _plane(array: LazyArray, axes: str, index: Sequence[int], name: str) -> LazyArray:
     """Choose a plane; the axis of colours, if there is one, is called ``s``."""
+    check_numbers(array, name)
     if "y" not in axes or "x" not in axes or len(axes) != len(array.shape):
         raise GemError(
             f"'{name}' has axes '{axes}' and shape {tuple(array.shape)}; expected rows "
@@ -228,7 +231,9 @@ def _open_zarr(path: Path, index: tuple[int, ...]) -> Source:
     told = dict(found.attrs)
     scales = told.get("ome", told).get("multiscales")
     if not scales:
-        arrays = [found[key] for key in sorted(found.array_keys())]
+        keys = sorted(found.array_keys())
+        _check_levels(keys, path.name)
+        arrays = [found[key] for key in keys]
         if not arrays:
             raise GemError(
                 f"'{path.name}' is a zarr group without arrays. Choose the folder of "
@@ -240,11 +245,20 @@ def _open_zarr(path: Path, index: tuple[int, ...]) -> Source:
     return _open_ngff(found, scales[0], index, path.name)
 
 
+def _check_levels(levels: Sequence[object], name: str) -> None:
+    if len(levels) > MOST_LEVELS:
+        raise GemError(
+            f"'{name}' holds {len(levels)} arrays; expected the resolutions of one "
+            f"image, at most {MOST_LEVELS}. Choose the folder of one of them."
+        )
+
+
 def _open_ngff(
     group: zarr.Group, scales: Mapping[str, Any], index: tuple[int, ...], name: str
 ) -> Source:
     from napari_gem.bounded_zarr import bounded
 
+    _check_levels(scales["datasets"], name)
     arrays = [bounded(group[one["path"]]) for one in scales["datasets"]]
     told = scales.get("axes") or list(_guess(arrays[0]))
     names = [a["name"] if isinstance(a, dict) else a for a in told]

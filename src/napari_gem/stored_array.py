@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_gem.checked_files import DamagedError
 from napari_gem.memory import is_out_of_memory
+from napari_gem.number_arrays import check_numbers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,7 +148,9 @@ class StoredFeatures:
     def _array(self) -> zarr.Array[Any]:
         import zarr
 
-        return zarr.open_array(store=str(self.path), mode="r")
+        array = zarr.open_array(store=str(self.path), mode="r")
+        check_numbers(array, self.path.name, kinds="f")
+        return array
 
     def __getitem__(self, index: Any, /) -> NDArray[np.float16]:
         """Read a part.

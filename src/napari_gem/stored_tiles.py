@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.number_arrays import check_numbers
+
 if TYPE_CHECKING:
     import zarr
     from numpy.typing import NDArray
@@ -108,7 +110,9 @@ def open_tiles(folder: Path, token: str = "") -> StoredTiles | None:
     import zarr
 
     try:
-        stored = StoredTiles(folder, zarr.open_array(store=str(folder), mode="r+"))
+        array = zarr.open_array(store=str(folder), mode="r+")
+        check_numbers(array, folder.name, kinds="f")
+        stored = StoredTiles(folder, array)
     # zarr and the file system raise their own classes
     except Exception:  # noqa: BLE001
         return None

@@ -274,8 +274,10 @@ def test_a_model_that_was_not_used_before_waits_for_run(widget, unused):
 @pytest.mark.contact("configurations")
 def test_a_model_that_was_used_before_runs_at_once(widget, unused):
     add_image(widget)
-    note_used(find_model(str(unused)))
-    widget.recipe_menu.opened.emit(replace(RECIPE, model=str(unused)))
+    card = find_model(str(unused))
+    note_used(card)
+    fits = {"model": card.id, "encode": card.encode, "score": card.score}
+    widget.recipe_menu.opened.emit(replace(RECIPE, **fits))
     assert [ask.model for ask in widget.asks] == [str(unused)], told(widget)
 
 

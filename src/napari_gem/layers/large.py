@@ -13,6 +13,7 @@ from napari_gem.layers.extras import transform_of
 from napari_gem.layers.fill import asked_region
 from napari_gem.layers.lazy import Coarse, Joined, LazyPlane, Stored
 from napari_gem.layers.results import KEY, LayerData, describe_layers
+from napari_gem.number_arrays import check_numbers
 from napari_gem.types import GemError
 from napari_gem.zarr_results import level_shapes
 
@@ -318,8 +319,11 @@ def _levels(folder: ResultFolder, name: str) -> list[Any]:
 
     try:
         group = zarr.open_group(store=str(folder.path / name), mode="r")
-        return [group[str(number)] for number in range(len(list(group.array_keys())))]
+        levels = [group[str(n)] for n in range(len(list(group.array_keys())))]
     except (OSError, KeyError, ValueError) as error:
         raise GemError(
             f"The result in '{folder.path}' could not be read ({error}). Run again."
         ) from error
+    for level in levels:
+        check_numbers(level, name)
+    return levels
