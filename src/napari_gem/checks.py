@@ -37,7 +37,7 @@ from napari_gem.bounds import (
     SENTENCE,
     ZOOMS,
 )
-from napari_gem.foreign_text import commands_in
+from napari_gem.foreign_text import commands_in, shown
 from napari_gem.types import METHODS, PRESENCES, SYNONYMS, GemError, label_ids
 
 if TYPE_CHECKING:
@@ -498,7 +498,7 @@ def _brief(value: object, most: int = 60) -> str:
     # of a long list only what is shown is made text
     part = value[: most + 1] if isinstance(value, str | tuple | list) else value
     text = part if isinstance(part, str) else repr(part)
-    return text if len(text) <= most else f"{text[:most]}…"
+    return shown(text if len(text) <= most else f"{text[:most]}…", 2 * most)
 
 
 def _check_filled(what: str, texts: Sequence[str], most: int) -> None:
@@ -533,8 +533,8 @@ def _check_commands(what: str, text: str) -> None:
     found = commands_in(text)
     if found:
         raise GemError(
-            f"'{shown(text)}' came among the {what}; expected text without the "
-            f"characters {shown(found)}, which are not to be seen. Type it anew."
+            f"'{_brief(text)}' came among the {what}; expected text without the "
+            f"characters {_brief(found)}, which are not to be seen. Type it anew."
         )
 
 
