@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +23,6 @@ import zarr
 
 from napari_gem import client as client_module
 from napari_gem.client import FOLDER_PREFIX, WorkerClient
-from napari_gem.result_folders import remove_leftovers
 from napari_gem.types import (
     Appearance,
     Cancelled,
@@ -38,6 +36,7 @@ from napari_gem.types import (
     Request,
     ScoreParameters,
 )
+from napari_gem.unfinished import remove_leftovers
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class Listener:
 
     def files(self) -> set[str]:
         assert self.client._folder
-        return {p.name for p in self.client._folder.iterdir()} - {"lock", "log.txt"}
+        return {p.name for p in self.client._folder.iterdir()} - {"log.txt"}
 
 
 def gone(pid: int, seconds: float = 30) -> bool:
@@ -412,27 +411,19 @@ def test_a_frozen_application_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         client_module._command(Path("folder"), 1)
 
 
+@pytest.mark.contact("leftovers")
 def test_leftovers_are_removed_and_the_living_stay(
     listener: Listener, temporary: Path
 ) -> None:
     listener.end(listener.submit(SMALL))
     living = listener.client._folder
     assert living
-    old, young, old_bare, young_bare = folders = [
-        temporary / f"{FOLDER_PREFIX}{name}"
-        for name in ("old", "young", "old-bare", "young-bare")
-    ]
-    for folder in folders:
-        folder.mkdir()
-        (folder / "log.txt").touch()
-    for folder in (old, young):
-        (folder / "lock").touch()
-    for path in (old / "lock", living / "lock", old_bare):
-        os.utime(path, (1, 1))
+    dead = temporary / f"{FOLDER_PREFIX}dead"
+    dead.mkdir()
+    (dead / "pixels-1.npy").touch()
+    dead.with_name(f"{dead.name}.lock").touch()
     remove_leftovers(Path(tempfile.gettempdir()), FOLDER_PREFIX)
-    assert {f for f in (*folders, living) if f.exists()} == {young, young_bare, living}
-    for folder in (young, young_bare):
-        shutil.rmtree(folder)
+    assert run_folders(temporary) == {living, living.with_name(f"{living.name}.lock")}
 
 
 SCRIPT = """
@@ -521,7 +512,7 @@ def no_temporary_folder(broken: str, folder: Path) -> Iterator[None]:
             patch.setattr(tempfile, "tempdir", None)
             patch.setattr(tempfile, "_candidate_tempdir_list", list)
         elif broken == "full":
-            patch.setattr(tempfile, "mkdtemp", full)
+            patch.setattr(client_module, "Claim", full)
         else:
             folder.joinpath("file").write_text("")
             patch.setattr(tempfile, "tempdir", str(folder / broken))

@@ -337,3 +337,16 @@ def test_the_table_of_downloads_names_every_test() -> None:
     )
     assert named <= own.union(*others)
     assert own - named == {"test_the_table_of_downloads_names_every_test"}
+
+
+@pytest.mark.contact("leftovers")
+def test_what_came_of_a_former_content_goes_when_the_new_one_is_there(
+    hub: Hub, tmp_path: Path
+) -> None:
+    cancel_half_way(hub)
+    (former,) = left_over(tmp_path)
+    hub.files[WEIGHTS] = CONTENT[::-1]
+    assert fetch()[0].read_bytes() == CONTENT[::-1]
+    assert former.endswith(".incomplete")
+    (content,) = left_over(tmp_path)
+    assert not content.endswith(".incomplete")

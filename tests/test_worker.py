@@ -36,7 +36,6 @@ from napari_gem.worker import (
     LostImageError,
     Session,
     Worker,
-    _remove_folder,
 )
 from tests.tiny import write_tiny_model
 
@@ -356,28 +355,6 @@ def test_errors_become_sentences(
     assert isinstance(finished, Finished)
     # the memory was given back, else the features are still there
     assert finished.encoded == isinstance(error, (MemoryError, NoMemoryError))
-
-
-@pytest.mark.parametrize("held", [True, False])
-def test_the_lock_stays_with_files_that_are_held_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, held: bool
-) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    for name in ("lock", "log.txt", "pixels-1.npy"):
-        (folder / name).touch()
-    unlink = Path.unlink
-
-    def like_windows(path: Path, missing_ok: bool = False) -> None:
-        if held and path.name == "log.txt":
-            raise PermissionError
-        unlink(path, missing_ok)
-
-    monkeypatch.setattr(Path, "unlink", like_windows)
-    _remove_folder(folder)
-    left = {path.name for path in folder.iterdir()} if folder.exists() else set()
-    assert left == ({"lock", "log.txt"} if held else set())
-    assert folder.exists() == held
 
 
 def test_the_process_keeps_the_pipe_clean_and_ends_with_it(tmp_path: Path) -> None:

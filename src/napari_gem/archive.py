@@ -12,12 +12,10 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
-from uuid import uuid4
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 from napari_gem.backbones import check_tower
@@ -35,6 +33,7 @@ from napari_gem.own_models import add_own, read_own
 from napari_gem.records import from_json, to_json
 from napari_gem.transfer import SNAPSHOTS, repository_folder
 from napari_gem.types import GemError, Progress
+from napari_gem.unfinished import move, unfinished_path, whole_file
 from napari_gem.web_file import FOLDER_VARIABLE, WebFile, is_address, weights_folder
 
 if TYPE_CHECKING:
@@ -195,33 +194,29 @@ def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, Non
     files = cached_files(card)
     sizes = [file.path.stat().st_size for file in files]
     total, done, archived = sum(sizes), 0, []
-    unfinished = target.with_name(f".unfinished-{uuid4().hex}")
-    try:
-        with (
-            unfinished.open("xb") as raw,
-            ZipFile(raw, "w", ZIP_STORED, allowZip64=True) as archive,
-        ):
-            for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
-                digest = hashlib.sha256()
-                with (
-                    file.path.open("rb") as read,
-                    archive.open(f"files/{number}", "w", force_zip64=True) as write,
-                ):
-                    while block := read.read(_BLOCK):
-                        digest.update(block)
-                        write.write(block)
-                        done += len(block)
-                        yield Progress("Exporting", done, total)
-                place = (file.repository, file.revision, file.name)
-                archived.append(ArchivedFile(*place, size, digest.hexdigest()))
-            own = [entry for entry in read_own() if entry["id"] == card.id]
-            manifest = Manifest(
-                SCHEMA, card.id, card.licence, card.source, tuple(archived), *own
-            )
-            archive.writestr(MANIFEST, to_json(manifest))
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with (
+        whole_file(target) as unfinished,
+        unfinished.open("xb") as raw,
+        ZipFile(raw, "w", ZIP_STORED, allowZip64=True) as archive,
+    ):
+        for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
+            digest = hashlib.sha256()
+            with (
+                file.path.open("rb") as read,
+                archive.open(f"files/{number}", "w", force_zip64=True) as write,
+            ):
+                while block := read.read(_BLOCK):
+                    digest.update(block)
+                    write.write(block)
+                    done += len(block)
+                    yield Progress("Exporting", done, total)
+            place = (file.repository, file.revision, file.name)
+            archived.append(ArchivedFile(*place, size, digest.hexdigest()))
+        own = [entry for entry in read_own() if entry["id"] == card.id]
+        manifest = Manifest(
+            SCHEMA, card.id, card.licence, card.source, tuple(archived), *own
+        )
+        archive.writestr(MANIFEST, to_json(manifest))
 
 
 def _read_manifest(archive: ZipFile) -> Manifest:
@@ -342,15 +337,16 @@ def _place_steps(
             "are free. Make room, or set HF_HOME, for models of the web "
             f"{FOLDER_VARIABLE}, to a folder on another disk."
         )
-    with tempfile.TemporaryDirectory(prefix=".unfinished-", dir=cache) as unfinished:
+    with unfinished_path(cache) as unfinished:
+        unfinished.mkdir()
         for number, file in enumerate(manifest.files):
-            path = Path(unfinished, str(number))
+            path = unfinished / str(number)
             with archive.open(f"files/{number}") as read, path.open("wb") as write:
                 for count in _copy_steps(read, write, file):
                     yield Progress("Importing", done + count, total)
             done += file.size
         for number, file in enumerate(manifest.files):
-            _put(Path(unfinished, str(number)), file)
+            _put(unfinished / str(number), file)
     if not is_available(card):
         raise GemError(f"{card.name} is still not whole. Export it again.")
 
@@ -381,7 +377,7 @@ def _put(path: Path, file: ArchivedFile) -> None:
     if is_address(file.repository):
         target = WebFile(file.repository, file.sha256).path
         target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
+        move(path, target)
         return
     folder = repository_folder(file.repository)
     target = folder / SNAPSHOTS / file.revision / file.name

@@ -28,7 +28,6 @@ from threading import Lock, Thread, current_thread
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from filelock import FileLock
 
 from napari_gem.image import check_image
 from napari_gem.memory import shortage
@@ -42,7 +41,7 @@ from napari_gem.protocol import (
     to_line,
 )
 from napari_gem.records import to_json
-from napari_gem.result_folders import ResultFolders, remove_leftovers
+from napari_gem.result_folders import ResultFolders
 from napari_gem.types import (
     Cancelled,
     Event,
@@ -55,6 +54,7 @@ from napari_gem.types import (
     Request,
     Storage,
 )
+from napari_gem.unfinished import Claim
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -115,7 +115,7 @@ class WorkerClient:
         self._closed = False
         # from here on only the private thread reads and writes
         self._folder: Path | None = None
-        self._folder_lock: FileLock | None = None
+        self._claim: Claim | None = None
         self._process: _Process | None = None
         self._ready = False
         self._busy: Request | None = None
@@ -468,27 +468,20 @@ class WorkerClient:
         return folder
 
     def _make_folder(self) -> Path:
-        with suppress(OSError):  # leftovers that stay do no harm
-            remove_leftovers(Path(tempfile.gettempdir()), FOLDER_PREFIX)
-        folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX))
         # held as long as this process lives, whatever way it ends
-        lock = FileLock(folder / "lock")
+        claim = Claim(Path(tempfile.gettempdir()), FOLDER_PREFIX)
         try:
-            lock.acquire()
+            claim.path.mkdir(mode=0o700)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            claim.release()
             raise
-        self._folder_lock, self._folder = lock, folder
-        return folder
+        self._claim, self._folder = claim, claim.path
+        return claim.path
 
     def _remove_folder(self) -> None:
-        lock, self._folder_lock = self._folder_lock, None
-        folder, self._folder = self._folder, None
-        if lock:
-            with suppress(OSError):
-                lock.release()
-        if folder:
-            shutil.rmtree(folder, ignore_errors=True)
+        claim, self._claim, self._folder = self._claim, None, None
+        if claim:
+            claim.release()
 
     def _forget_waiting(self) -> None:
         if self._waiting:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +14,7 @@ from platformdirs import user_config_path
 
 from napari_gem.first_bytes import LOOKED_AT, what_instead
 from napari_gem.types import GemError
+from napari_gem.unfinished import write_whole
 
 FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
 """Environment variable: folder for settings and the user's own catalogue."""
@@ -164,14 +164,7 @@ def _write(entries: list[Any]) -> None:
     text = tomli_w.dumps({"model": entries})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
-        unfinished = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_whole(path, text)
     except OSError as error:
         raise GemError(
             f"Your list of models '{path}' cannot be written ({error}). Make its "

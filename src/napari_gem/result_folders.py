@@ -1,29 +1,21 @@
 """Folders for results that are too large for the memory, gone when nothing shows them.
 
-They lie beside the encoded images, in a folder of each process, which holds a lock in
-it as long as it lives; the next process removes what one left that was killed.
+They lie beside the encoded images, in a folder of each process, which holds it as long
+as it lives; the next process removes what one left that was killed.
 """
 
 from __future__ import annotations
 
 import atexit
-import os
 import shutil
-import tempfile
-import time
 import weakref
-from contextlib import suppress
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from napari_gem.cache_folder import default_folder
 from napari_gem.types import GemError
+from napari_gem.unfinished import Claim
 
 PREFIX = "process-"
-
-YOUNG_SECONDS = 60.0
-"""Folders younger than this are never taken for left over."""
 
 
 class ResultFolder:
@@ -69,20 +61,18 @@ class ResultFolders:
     def _make(self) -> Path:
         try:
             self._base.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self._base, PREFIX)
-            own = Path(tempfile.mkdtemp(prefix=PREFIX, dir=self._base))
+            claim = Claim(self._base, PREFIX)
+            claim.path.mkdir()
         except OSError as error:
             raise GemError(
                 f"The folder '{self._base}' for large results cannot be written "
                 f"({error.strerror or error}). Choose another folder for encoded "
                 "images in the Preferences."
             ) from error
-        lock = FileLock(own / "lock")
-        lock.acquire()
         # layers may outlive this object: the folder stays until the process ends
-        atexit.register(_remove, own, lock)
-        self._own = own
-        return own
+        atexit.register(claim.release)
+        self._own = claim.path
+        return claim.path
 
 
 def results_folder(features: str = "") -> Path:
@@ -91,23 +81,3 @@ def results_folder(features: str = "") -> Path:
     if not folder.name:  # a root, or the current folder
         return folder / "results"
     return folder.with_name(f"{folder.name}-results")
-
-
-def remove_leftovers(base: Path, prefix: str) -> None:
-    """Remove folders with a file ``lock`` whose process did not live to do it."""
-    for folder in base.glob(f"{prefix}*"):
-        lock = folder / "lock"
-        with suppress(OSError, Timeout):  # not ours, or alive
-            # a young one may be just being made, its lock not yet held
-            dated = lock if lock.exists() else folder
-            old = time.time() - dated.stat().st_mtime > YOUNG_SECONDS
-            ours = not hasattr(os, "getuid") or folder.lstat().st_uid == os.getuid()
-            if old and ours:
-                with FileLock(lock, timeout=0):
-                    pass
-                shutil.rmtree(folder, ignore_errors=True)
-
-
-def _remove(folder: Path, lock: FileLock) -> None:
-    lock.release()
-    shutil.rmtree(folder, ignore_errors=True)

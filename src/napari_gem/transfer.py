@@ -13,14 +13,17 @@ import hashlib
 import os
 import re
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
+from filelock import FileLock, Timeout
+
 from napari_gem.certificates import hub_http
 from napari_gem.first_bytes import LOOKED_AT, what_instead
 from napari_gem.types import GemError
+from napari_gem.unfinished import move, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -37,6 +40,7 @@ SNAPSHOTS = "snapshots"
 _PIECE = 1 << 20
 _PLAIN = {"Accept-Encoding": "identity"}
 """Headers for the bytes as they are: a part of something compressed is of no use."""
+_INCOMPLETE = ".napari-gem.incomplete"
 _SHA256, _SHA1 = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{40}")
 
 
@@ -87,6 +91,9 @@ class _File:
         Bytes; None if the server does not tell.
     target, lock
         Where the content goes, and what one process at a time holds meanwhile.
+    ending
+        Of the file that takes what came; the same for all contents that the same name
+        had in the course of time.
     """
 
     name: str
@@ -96,10 +103,11 @@ class _File:
     size: int | None
     target: Path
     lock: Path
+    ending: str = _INCOMPLETE
 
     @property
     def partial(self) -> Path:
-        return self.target.with_name(f"{self.target.name}.napari-gem.incomplete")
+        return self.target.with_name(f"{self.target.name}{self.ending}")
 
 
 def fetch_steps(
@@ -260,10 +268,23 @@ def _bring_url(url: str, sha256: str, target: Path, transfer: _Transfer) -> None
 def _bring_content(file: _File, transfer: _Transfer) -> None:
     file.target.parent.mkdir(parents=True, exist_ok=True)
     with _alone(file, transfer):
-        if not file.target.exists():
+        if file.target.exists():  # another program brought it
+            remove(file.partial)
+        else:
             _receive(file, transfer)
             _check(file, transfer)
-            os.replace(file.partial, file.target)  # noqa: PTH105 (over what is there)
+            move(file.partial, file.target)
+        _drop_former(file)
+
+
+def _drop_former(file: _File) -> None:
+    """Remove what came of contents that the file had before: nobody asks for it."""
+    if file.ending == _INCOMPLETE:
+        return
+    for path in file.target.parent.glob(f"*{file.ending}"):
+        lock = file.lock.with_name(f"{path.name.removesuffix(file.ending)}.lock")
+        with suppress(OSError), FileLock(lock, timeout=0):
+            remove(path)
 
 
 def _find(repository: str, name: str, revision: str | None) -> _File:
@@ -282,14 +303,14 @@ def _find(repository: str, name: str, revision: str | None) -> _File:
         folder / "blobs" / digest,
         # huggingface_hub's own: whoever comes second finds the file
         folder.parent / ".locks" / folder.name / f"{digest}.lock",
+        f".{hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest()[:8]}"
+        f"{_INCOMPLETE}",
     )
 
 
 @contextmanager
 def _alone(file: _File, transfer: _Transfer) -> Iterator[None]:
     """Wait until no other process, or an earlier try, fetches the same file."""
-    from filelock import FileLock, Timeout
-
     file.lock.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(file.lock)
     while not lock.is_locked:

@@ -59,6 +59,7 @@ class Claim:
     """
 
     def __init__(self, folder: Path, prefix: str = PREFIX) -> None:
+        os.listdir(folder)  # noqa: PTH208 (a lock would make a folder that is missing)
         remove_leftovers(folder, prefix)
         self._lock: FileLock | None = None
         for _ in range(_TRIES):
@@ -80,7 +81,8 @@ class Claim:
         """Remove what is there."""
         remove(self.path)
         if self._lock is not None:
-            self._lock.release()
+            with suppress(OSError):
+                self._lock.release()
         # what the system does not let go of keeps its lock, for whoever looks next
         if not os.path.lexists(self.path):
             with suppress(OSError):
@@ -168,12 +170,15 @@ def remove_leftovers(folder: Path, prefix: str = PREFIX) -> None:
             remove_leftover(folder / name)
 
 
-def remove_leftover(path: Path) -> None:
-    """Remove one path and its lock if its process is dead; nothing is raised."""
+def remove_leftover(path: Path) -> bool:
+    """Remove one path and its lock if its process is dead; tell whether they are gone.
+
+    Nothing is raised.
+    """
     lock = _lock_of(path)
     with suppress(*_NO_LOCKS):
         if not all(_is_ours(each) for each in (path, lock)):
-            return
+            return False
         if lock.exists():
             with FileLock(lock, timeout=0):
                 remove(path)
@@ -184,6 +189,7 @@ def remove_leftover(path: Path) -> None:
             remove(path)
         if not os.path.lexists(path):
             lock.unlink(missing_ok=True)
+    return not (os.path.lexists(path) or os.path.lexists(lock))
 
 
 def _lock_of(path: Path) -> Path:

@@ -12,7 +12,6 @@ import faulthandler
 import hashlib
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem import unfinished
 from napari_gem.checked_files import DamagedError
 from napari_gem.checks import check_request
 from napari_gem.download import DownloadNeeded
@@ -582,22 +582,13 @@ class Worker:
 
     def _leave(self) -> None:
         for _ in range(3):  # the other thread may be writing to it
-            _remove_folder(self._folder)
+            unfinished.remove(self._folder)
+        # the system takes a moment to drop the lock of a viewer that was killed
+        for pause in unfinished.PAUSES:
+            if unfinished.remove_leftover(self._folder):
+                break
+            time.sleep(pause)
         os._exit(0)
-
-
-def _remove_folder(folder: Path) -> None:
-    """Remove the files, and the lock and the folder only if no other is left.
-
-    Windows keeps what is still open; the lock then tells the next viewer its age.
-    """
-    with suppress(OSError):
-        for path in folder.iterdir():
-            if path.name != "lock":
-                with suppress(OSError):
-                    path.unlink()
-        if all(path.name == "lock" for path in folder.iterdir()):
-            shutil.rmtree(folder)
 
 
 def _failed(request: Request, error: Exception) -> Failed:

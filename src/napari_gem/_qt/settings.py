@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_gem.own_models import FRESH, config_folder
 from napari_gem.records import to_dict
 from napari_gem.types import Prompt, Storage
+from napari_gem.unfinished import write_whole
 
 if TYPE_CHECKING:
     from napari_gem.types import Recipe
@@ -144,14 +143,7 @@ def save_last(last: LastUsed) -> None:
     folder = config_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=folder)
-        unfinished = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            unfinished.replace(folder / FILE_NAME)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_whole(folder / FILE_NAME, text)
     except OSError as error:
         logger.warning("What was used last cannot be kept (%s)", error)
 

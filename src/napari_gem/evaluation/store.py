@@ -19,6 +19,7 @@ from napari_gem.evaluation.controls import Control
 from napari_gem.evaluation.protocols import Protocol
 from napari_gem.records import from_json, to_json
 from napari_gem.types import EncodeParameters, GemError, GemParameters, ScoreParameters
+from napari_gem.unfinished import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -193,9 +194,8 @@ class Store:
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file that is never seen half-written."""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def write_results(store: Store, tally: Tally) -> None:

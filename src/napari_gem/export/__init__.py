@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from contextlib import ExitStack, contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -15,6 +13,7 @@ import numpy as np
 from napari_gem.files import ImageFile
 from napari_gem.image import check_image
 from napari_gem.types import GemError
+from napari_gem.unfinished import move, unfinished_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,20 +91,18 @@ def unfinished(folder: Path) -> Iterator[Path]:
         If it cannot be made or written.
     """
     missing: list[Path] = []
-    made = None
     try:
         missing += [path for path in (folder, *folder.parents) if not path.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-        yield made
+        with unfinished_path(folder) as made:
+            made.mkdir()
+            yield made
     except OSError as error:
         raise GemError(
             f"The folder '{folder}' cannot be written ({error.strerror or error}). "
             "Choose another one."
         ) from error
     finally:
-        if made is not None:
-            shutil.rmtree(made, ignore_errors=True)
         for path in missing:
             with suppress(OSError):
                 path.rmdir()
@@ -120,10 +117,10 @@ def move_up(made: Path, folder: Path) -> list[Path]:
         for path in found:
             target = folder / path.name
             if target.is_dir() == path.is_dir() and target.exists():
-                target.replace(replaced / path.name)
-                undo.callback((replaced / path.name).replace, target)
-            path.replace(target)
-            undo.callback(target.replace, path)
+                move(target, replaced / path.name)
+                undo.callback(move, replaced / path.name, target)
+            move(path, target)
+            undo.callback(move, target, path)
         undo.pop_all()
     return [folder / path.name for path in found]
 

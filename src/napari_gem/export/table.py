@@ -7,10 +7,10 @@ import math
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from napari_gem.foreign_text import table_cell
 from napari_gem.types import GemError
+from napari_gem.unfinished import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -39,21 +39,20 @@ def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
         If the folder is missing or cannot be written.
     """
     path = Path(path)
-    unfinished = path.with_name(f".unfinished-{uuid4().hex}.csv")
     try:
-        with unfinished.open("x", encoding="utf-8", newline="") as file:
+        with (
+            whole_file(path) as unfinished,
+            unfinished.open("x", encoding="utf-8", newline="") as file,
+        ):
             lines = csv.writer(file, lineterminator="\n")
             lines.writerow([table_cell(name) for name in table])
             for row in zip(*table.values(), strict=True):
                 lines.writerow([_text(value) for value in row])
-        unfinished.replace(path)
     except OSError as error:
         raise GemError(
             f"The table '{path}' cannot be written ({error.strerror or error}). Choose "
             "another folder or name."
         ) from error
-    finally:
-        unfinished.unlink(missing_ok=True)
     return path
 
 

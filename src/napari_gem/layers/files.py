@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import tempfile
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +32,7 @@ from napari_gem.layers.sidecar import (
 )
 from napari_gem.napari_version import check_napari
 from napari_gem.types import GemError
+from napari_gem.unfinished import move, unfinished_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -101,20 +100,16 @@ def write_layers(path: str | Path = "", layers: Sequence[LayerTuple] = ()) -> li
     sidecar = Sidecar(software=__version__, layers=records)
     text = sidecar.model_dump_json(by_alias=True, indent=1)
     try:
-        unfinished = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=path.parent))
+        with unfinished_path(path.parent) as unfinished:
+            unfinished.mkdir()
+            for file, (pixels, rgb) in arrays.items():
+                _write_tiff(unfinished / file, pixels, rgb)
+            (unfinished / names[-1]).write_text(text + "\n", encoding="utf-8")
+            # the sidecar last: it names only files that are there
+            for each in names:
+                move(unfinished / each, path.with_name(each))
     except OSError as error:
         raise _unwritable(path, error) from error
-    try:
-        for file, (pixels, rgb) in arrays.items():
-            _write_tiff(unfinished / file, pixels, rgb)
-        (unfinished / names[-1]).write_text(text + "\n", encoding="utf-8")
-        # the sidecar last: it names only files that are there
-        for each in names:
-            (unfinished / each).replace(path.with_name(each))
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return [str(path.with_name(each)) for each in names]
 
 

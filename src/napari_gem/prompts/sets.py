@@ -7,8 +7,6 @@ Such a file holds the fields of `PromptSet`; what is left out takes its default.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -22,6 +20,7 @@ from napari_gem.checks import (
 )
 from napari_gem.records import from_dict, parse_json, read_text, to_dict
 from napari_gem.types import GemError, Prompt, ScoreParameters
+from napari_gem.unfinished import write_whole
 
 SCHEMA = 1
 """Version of the files' schema."""
@@ -160,14 +159,7 @@ def write_set(path: str | Path, prompt_set: PromptSet) -> Path:
     path = Path(path)
     text = json.dumps(to_dict(prompt_set), indent=2, ensure_ascii=False) + "\n"
     try:
-        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
-        unfinished = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_whole(path, text)
     except OSError as error:
         raise GemError(
             f"The prompt set '{path}' cannot be written ({error.strerror or error}). "

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.checks import check_recipe
 from napari_gem.records import from_dict, parse_json, read_text, to_dict
 from napari_gem.types import GemError, Recipe
+from napari_gem.unfinished import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,14 +46,7 @@ def write_recipe(recipe: Recipe, path: Path | str) -> Path:
     """
     path = Path(path)
     try:
-        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=path.parent)
-        unfinished = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(recipe_text(recipe))
-            unfinished.replace(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_whole(path, recipe_text(recipe))
     except OSError as error:
         raise GemError(
             f"The recipe '{path}' cannot be written ({error.strerror or error}). "
