@@ -58,6 +58,13 @@ WRAPPED: dict[str, Wrap] = {
     "model_state_dict": lambda weights: {"model_state_dict": OrderedDict(weights)},
     "state_dict_ema": lambda weights: {"state_dict_ema": weights, "args": None},
     "ema": lambda weights: {"ema": weights, "step": 1},
+    "averaged beside": lambda weights: {
+        "state_dict_ema": {name: value + 1 for name, value in weights.items()},
+        "state_dict": weights,
+    },
+    "averaged beside, in another": lambda weights: {
+        "model": {"ema": named(weights, "x."), "state_dict": weights},
+    },
     "module": lambda weights: {"module": weights},
     "in another": lambda weights: {"model": {"epoch": 1, "state_dict": weights}},
     "in itself": in_itself,
@@ -109,11 +116,11 @@ def test_prefixes_are_taken_off_in_safetensors(
 def test_it_does_not_guess(weights: Weights, tmp_path: Path) -> None:
     path = tmp_path / "mine.pt"
     other = {name: value + 1 for name, value in weights.items()}
-    torch.save({"state_dict": weights, "state_dict_ema": other}, path)
-    with pytest.raises(GemError, match="tables of weights: state_dict, state_dict_ema"):
+    torch.save({"model": weights, "model_ema": other}, path)
+    with pytest.raises(GemError, match="tables of weights: model, model_ema"):
         read_weights(path)
-    torch.save({"model": {"ema": weights, "state_dict": other}}, path)
-    with pytest.raises(GemError, match="weights: model/state_dict, model/ema"):
+    torch.save({"model": {"ema": weights, "module": other}}, path)
+    with pytest.raises(GemError, match="weights: model/module, model/ema"):
         read_weights(path)
     some = dict(list(weights.items())[:2])
     torch.save({**some, **named(some, "_orig_mod.")}, path)

@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     Shapes = dict[str, tuple[int, ...]]
     Weights = dict[str, torch.Tensor]
 
+_PLAIN = "state_dict"
+"""What open_clip's training keeps weights under; averaged ones may lie beside them."""
+
 WRAPPERS = (
-    "state_dict",
+    _PLAIN,
     "model_state_dict",
     "model",
     "module",
@@ -81,7 +84,7 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> Weights:
     ------
     GemError
         If the file is damaged or no weights file, holds more than that, or holds no
-        tensors, or several tables of them.
+        tensors, or several tables of them of which none is ``state_dict``.
     """
     check_begin(path)
     if path.suffix == ".safetensors":
@@ -120,6 +123,8 @@ def _tables(content: Any, deepest: int) -> dict[str, Weights]:
             # some tools name one table twice
             if not any(_is_same(table, other) for other in found.values()):
                 found[f"{name}/{place}".rstrip("/")] = table
+        if name == _PLAIN and found:
+            break  # open_clip takes them, whatever else there is
     return found
 
 

@@ -105,7 +105,7 @@ BAD = [
     (f"{TEXT}.heads", 10**6),
     (f"{TEXT}.context_length", 10**6),
     (f"{TEXT}.vocab_size", 10**8),
-    (f"{TEXT}.hf_model_pretrained", True),
+    (f"{TEXT}.hf_model_pretrained", "yes"),
     (f"{TEXT}.hf_model_name", "evil/code"),
     (f"{TEXT}.hf_tokenizer_name", "./here"),
     (f"{TEXT}.hf_tokenizer_name", "\uff45vil/code"),
@@ -128,7 +128,7 @@ BAD = [
     (f"{IMAGE}.patch_size", 0),
     (f"{IMAGE}.head_width", 0),
     (f"{IMAGE}.mlp_ratio", -1),
-    (f"{IMAGE}.timm_model_pretrained", True),
+    (f"{IMAGE}.timm_model_pretrained", 1),
     (f"{IMAGE}.timm_model_name", "hf-hub:evil/code"),
     (f"{IMAGE}.timm_model_name", "hf_hub:evil/code"),
     (f"{IMAGE}.timm_model_name", "local-dir:/tmp"),
@@ -150,6 +150,17 @@ def test_what_is_not_known_is_refused(path: str, value: Any) -> None:
     said = str(caught.value)
     assert len(said) < 1200
     assert said.isprintable()
+
+
+@pytest.mark.parametrize(
+    "path", [f"{TEXT}.hf_model_pretrained", f"{IMAGE}.timm_model_pretrained"]
+)
+def test_weights_from_elsewhere_are_not_asked_for(path: str) -> None:
+    """Who trained a model began with such weights; its own file has others."""
+    found = gate.check_model(changed(path, True), "x")
+    for step in path.split("."):
+        found = found[step]
+    assert found is False
 
 
 def test_towers_are_bounded_as_a_whole() -> None:

@@ -65,6 +65,9 @@ def _check_tokenizer(name: str) -> str:
     return name
 
 
+_Untrained = Annotated[bool, AfterValidator(lambda _: False)]
+"""Whether weights of a part come from elsewhere: never, the model's file has them."""
+
 _Side = Annotated[int, Field(ge=1, le=8192)]
 _Patch = Annotated[int, Field(ge=1, le=1024)]
 _TimmName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,99}(\.[a-z0-9_]{1,99})?$")]
@@ -122,7 +125,7 @@ class ImageTower(_Blocks):
     pos_embed_type: Literal["learnable", "sin_cos_2d"] = "learnable"
     pool_type: Literal["tok", "avg", "none"] = "tok"
     timm_model_name: _TimmName | None = None
-    timm_model_pretrained: Literal[False] = False
+    timm_model_pretrained: _Untrained = False
     timm_pool: Literal[
         "", "token", "avg", "map", "max", "avgmax", "abs_attn", "rot_attn"
     ] = "avg"
@@ -181,7 +184,7 @@ class TextTower(_Text):
     tokenizer_mode: Literal["clips"] | None = None
     tokenizer_kwargs: Cleaning = Cleaning()
     hf_model_name: Annotated[str, AfterValidator(_check_tower)] | None = None
-    hf_model_pretrained: Literal[False] = False
+    hf_model_pretrained: _Untrained = False
     hf_proj_type: Literal["linear", "mlp"] | None = "mlp"
     hf_pooler_type: (
         Literal["mean_pooler", "max_pooler", "cls_pooler"]
