@@ -23,6 +23,7 @@ from napari_gem.napari_version import check_napari
 from napari_gem.presets import list_presets, read_preset, with_preset
 from napari_gem.terminal import say, show_anything
 from napari_gem.types import GemError, label_ids
+from napari_gem.zarr_end import close_zarr_at_exit
 
 if TYPE_CHECKING:
     from typing import Any
@@ -589,6 +590,8 @@ def main() -> None:
             raise
         say(f"Error: {told}", aside=True)
         sys.exit(2)
+    finally:
+        close_zarr_at_exit()
 
 
 if __name__ == "__main__":
