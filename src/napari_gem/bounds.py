@@ -89,6 +89,15 @@ MOST_LEVELS = 64
 MOST_BYTES = 32 << 20
 """Of a recipe or a prompt set as a file: some thousand examples with their vectors."""
 
+SIDECAR_BYTES = 128 << 20
+"""Of what is told of saved layers: some hundred thousand points or corners."""
+
+SIDECAR_VALUES = 8_000_000
+"""Of such a file: a point has about 15."""
+
+MOST_LAYERS = 1000
+"""In such a file; napari shows some hundreds."""
+
 MOST_VALUES = 4_000_000
 """Of a JSON text: each takes a hundred bytes when it is read, whatever it is."""
 

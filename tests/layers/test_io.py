@@ -314,3 +314,75 @@ def test_newer_versions_missing_and_other_files_are_told(tmp_path):
         read_layers(path)
     with pytest.raises(GemError, match="cannot be read"):
         read_layers(tmp_path / "other.napari-gem.json")
+
+
+def change(path, text):
+    """Write a sidecar of somebody else."""
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.contact("numbers")
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda told: "[" * 50_000, "nested too deep"),
+        (lambda told: '{"a":' * 99 + "1" + "}" * 99, "nested too deep"),
+        (lambda told: "[" + "1," * 9_000_000 + "1]", "more than 8000000 values"),
+        (lambda told: json.dumps(told | {"layers": told["layers"] * 2000}), "layers: "),
+        (lambda told: json.dumps(told | {"version": 10**30}), "newer napari-gem"),
+        (
+            lambda told: json.dumps(told)[:-1] + ', "layers": []}',
+            "'layers' stands there twice",
+        ),
+    ],
+)
+def test_a_sidecar_of_elsewhere_is_bounded(viewer, tmp_path, make, message):
+    save(tmp_path, viewer.add_points([(1.0, 2.0)], name="points"))
+    path = tmp_path / "saved.napari-gem.json"
+    change(path, make(json.loads(path.read_text())))
+    with pytest.raises(GemError, match=message) as error:
+        read_layers(path)
+    assert len(str(error.value)) < 500 + len(str(tmp_path))
+
+
+@pytest.mark.contact("numbers")
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("shape", [10**30, 4], "layers.0.image.shape.0"),
+        ("shape", [1] * 40, "layers.0.image.shape"),
+        ("name", "a" * 10**6, "layers.0.image.name"),
+        ("contrast_limits", [0, float("nan")], "contrast_limits"),
+        ("gamma", float("inf"), "gamma"),
+    ],
+)
+def test_numbers_of_a_sidecar_are_bounded(viewer, tmp_path, key, value, message):
+    save(tmp_path, viewer.add_image(np.zeros((4, 4), np.uint8)))
+    path = tmp_path / "saved.napari-gem.json"
+    told = json.loads(path.read_text())
+    told["layers"][0][key] = value
+    change(path, json.dumps(told))
+    with pytest.raises(GemError, match=message):
+        read_layers(path)
+
+
+@pytest.mark.contact("numbers")
+def test_of_a_sidecar_of_gigabytes_no_more_than_some_is_read(tmp_path):
+    path = tmp_path / "saved.napari-gem.json"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # nothing but its end is on the disk
+    with pytest.raises(GemError, match="larger than the 128 MiB"):
+        read_layers(path)
+
+
+@pytest.mark.contact("numbers")
+def test_what_could_not_be_read_back_is_not_written(viewer, tmp_path, monkeypatch):
+    points = viewer.add_points(RNG.random((50, 2)), name="points")
+    monkeypatch.setattr("napari_gem.layers.files.SIDECAR_VALUES", 400)
+    with pytest.raises(GemError, match="too many for a file of this kind"):
+        save(tmp_path, points)
+    monkeypatch.setattr("napari_gem.layers.files.MOST_LAYERS", 1)
+    with pytest.raises(GemError, match="2 layers came"):
+        save(tmp_path, points, points)
+    assert list(tmp_path.iterdir()) == []

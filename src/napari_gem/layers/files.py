@@ -8,7 +8,6 @@ layers are in ``NAME.2.gem.tif`` ...
 
 from __future__ import annotations
 
-import json
 import re
 import warnings
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from napari_gem._version import __version__
+from napari_gem.bounds import MOST_LAYERS, SIDECAR_BYTES, SIDECAR_VALUES
 from napari_gem.layers.sidecar import (
     VERSION,
     Column,
@@ -31,6 +31,7 @@ from napari_gem.layers.sidecar import (
     Transform,
 )
 from napari_gem.napari_version import check_napari
+from napari_gem.records import parse_json, read_text
 from napari_gem.types import GemError
 from napari_gem.unfinished import move, unfinished_path
 
@@ -86,6 +87,11 @@ def write_layers(path: str | Path = "", layers: Sequence[LayerTuple] = ()) -> li
             f"that ends with {TIFF}."
         )
     path = Path(path)
+    if len(layers) > MOST_LAYERS:
+        raise GemError(
+            f"{len(layers)} layers came; at most {MOST_LAYERS} can be saved together. "
+            "Save them in several files."
+        )
     name = ENDINGS.sub("", path.name)
     records: list[LayerRecord] = []
     arrays: dict[str, tuple[NDArray[Any], bool]] = {}
@@ -99,6 +105,7 @@ def write_layers(path: str | Path = "", layers: Sequence[LayerTuple] = ()) -> li
     _check_way(path, names)
     sidecar = Sidecar(software=__version__, layers=records)
     text = sidecar.model_dump_json(by_alias=True, indent=1)
+    _check_length(path, text)
     try:
         with unfinished_path(path.parent) as unfinished:
             unfinished.mkdir()
@@ -174,13 +181,17 @@ def read_sidecar(path: Path) -> Sidecar:
         If it cannot be read, is broken or of a newer version.
     """
     try:
-        content = json.loads(path.read_bytes())
+        # NaN is a value of a features table
+        text = read_text(path, SIDECAR_BYTES)
+        content = parse_json(text, strict=False, most=SIDECAR_VALUES)
     except OSError as error:
         raise GemError(
             f"'{path}' cannot be read ({error.strerror or error}). Choose another file."
         ) from error
-    except (ValueError, RecursionError) as error:
-        raise _broken(path, "it is no JSON text") from error
+    except UnicodeDecodeError as error:
+        raise _broken(path, "it is no text") from error
+    except ValueError as error:
+        raise _broken(path, f"it is no JSON text of ours: {error}") from error
     version = content.get("version") if isinstance(content, dict) else None
     if isinstance(version, int) and version > VERSION:
         raise GemError(
@@ -375,6 +386,16 @@ def _check_way(path: Path, names: Sequence[str]) -> None:
         raise GemError(
             f"'{there[0]}' is there already in '{path.parent}'. Choose another name, "
             f"or choose '{names[0]}' to replace it."
+        )
+
+
+def _check_length(path: Path, text: str) -> None:
+    """Refuse to write what could not be read back."""
+    values = sum(map(text.count, ",[{"))
+    if len(text.encode()) >= SIDECAR_BYTES or values > SIDECAR_VALUES:
+        raise GemError(
+            f"The points, shapes and tables of '{path.name}' are too many for a file "
+            "of this kind. Save them with napari's own writer, or fewer of them."
         )
 
 

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from napari_gem.bounds import (
+    LARGEST_LENGTH,
+    LONGEST_NOTE,
+    MOST_AXES,
+    MOST_COLORS,
+    MOST_LAYERS,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -18,6 +26,7 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raised when a sidecar of today cannot be read by the package of yesterday."""
 
+Text = Annotated[str, Field(max_length=LONGEST_NOTE)]
 Part = Annotated[float, Field(ge=0, le=1)]
 Color = tuple[Part, Part, Part, Part]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -83,7 +92,7 @@ class Transform(_Record):
     shear: list[Finite]
     affine: list[list[Finite]]
     units: list[Unit]
-    axis_labels: list[str]
+    axis_labels: list[Text]
 
     def check(self, axes: int) -> None:
         """Refuse another number of axes; pydantic tells the reader of it."""
@@ -103,8 +112,8 @@ class Transform(_Record):
 class ImageColors(_Record):
     """Colormap of an image layer."""
 
-    name: str
-    colors: list[Color]
+    name: Text
+    colors: Annotated[list[Color], Field(max_length=MOST_COLORS)]
     controls: list[Finite]
     interpolation: Word
 
@@ -117,7 +126,7 @@ class ImageColors(_Record):
 
 
 class _Layer(_Record):
-    name: str
+    name: Text
     transform: Transform
     opacity: Part
     blending: Word
@@ -141,7 +150,10 @@ class _Layer(_Record):
 
 class _Raster(_Layer):
     file: FileName
-    shape: list[Annotated[int, Field(ge=1)]]
+    shape: Annotated[
+        list[Annotated[int, Field(ge=1, le=LARGEST_LENGTH)]],
+        Field(max_length=MOST_AXES),
+    ]
     dtype: Annotated[
         str, Field(pattern=r"^(bool|u?int(8|16|32|64)|float(16|32|64)|complex\d+)$")
     ]
@@ -252,7 +264,10 @@ class Sidecar(_Record):
     )
     version: Literal[1] = 1
     software: str
-    layers: list[Annotated[LayerRecord, Field(discriminator="kind")]]
+    layers: Annotated[
+        list[Annotated[LayerRecord, Field(discriminator="kind")]],
+        Field(max_length=MOST_LAYERS),
+    ]
 
 
 def _shape(rows: list[list[float]]) -> tuple[int, ...]:
