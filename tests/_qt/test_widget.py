@@ -147,6 +147,7 @@ def watch_stalls():
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.slow
 def test_cancel_and_close_with_the_real_worker(dock, qtbot):
     viewer, widget = dock
     viewer.add_image(np.random.default_rng(1).random((400, 400)))
@@ -200,6 +201,7 @@ viewer.close()
 """
 
 
+@pytest.mark.slow
 def test_the_dock_opens_fast_and_loads_no_torch():
     done = subprocess.run(
         [sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True
