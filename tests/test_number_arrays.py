@@ -130,7 +130,7 @@ def test_usual_codecs_of_version_2(tmp_path: Path, changes: dict[str, Any]) -> N
         {"dtype": "bool"},
         {"dtype": "complex64"},
     ],
-    ids=str,
+    ids=["shards", "blosc", "gzip", "transposed", "float16", "bool", "complex64"],
 )
 def test_usual_codecs_and_numbers_of_version_3(
     tmp_path: Path, how: dict[str, Any]
