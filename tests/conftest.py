@@ -11,6 +11,11 @@ from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from hypothesis import settings
+
+# how long an example takes tells how busy the computer is
+settings.register_profile("calm", deadline=None)
+settings.load_profile("calm")
 
 # viewer changes off the main thread raise
 os.environ["NAPARI_ENSURE_PLUGIN_MAIN_THREAD"] = "1"

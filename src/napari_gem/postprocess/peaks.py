@@ -53,7 +53,9 @@ def peaks(
         probability,
         min_distance=max(1, distance),
         # what is exactly at the threshold counts, and nothing is a peak of zero
-        threshold_abs=max(float(np.nextafter(np.float32(threshold), -1)), 0.0),
+        threshold_abs=max(
+            float(np.nextafter(np.float32(threshold), np.float32(-1))), 0.0
+        ),
         exclude_border=False,
         num_peaks=most,
     ).astype(np.int64)
