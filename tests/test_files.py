@@ -189,3 +189,20 @@ def test_bad_files_get_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.bmp").touch()
     with pytest.raises(GemError, match="ends in"):
         read_image(tmp_path / "a.bmp")
+
+
+@pytest.mark.contact("damaged files")
+@pytest.mark.parametrize("kind", ["EPS", "BMP", "PDF", "TIFF", "GIF"])
+def test_what_lies_in_a_file_is_of_its_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """EPS is a program, which Ghostscript would run."""
+    Image.fromarray(RGB).save(tmp_path / "a.png", format=kind)
+    monkeypatch.setenv("PATH", str(tmp_path))  # its programs leave a mark
+    for name in ("gs", "gswin64c"):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho run > {tmp_path / 'mark'}\n")
+        program.chmod(0o755)
+    with pytest.raises(GemError, match=r"'a\.png' cannot be read"):
+        read_image(tmp_path / "a.png")
+    assert not (tmp_path / "mark").exists()

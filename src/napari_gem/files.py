@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
+PICTURES = ("PNG", "JPEG")
+"""What Pillow may take a file for. A name says little of what lies in a file, and it
+has other programs run some kinds, such as Ghostscript for EPS."""
+
 GEO_TAGS = {33550: "d", 33922: "d", 34264: "d", 34735: "H", 34736: "d", 34737: "s"}
 """GeoTIFF 1.1 (OGC 19-008r4, section 7): code to tifffile's type letter."""
 
@@ -132,7 +136,7 @@ def _read_picture(path: Path) -> tuple[ImageFile, bool]:
         # what is too large is refused; a warning before that helps nobody
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            opened = Image.open(path)
+            opened = Image.open(path, formats=PICTURES)
         except Image.DecompressionBombError as error:
             raise GemError(
                 f"'{path.name}' has too many pixels for a picture that is read at once "

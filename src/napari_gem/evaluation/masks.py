@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.evaluation.metrics import IGNORED
+from napari_gem.files import PICTURES
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _values(path: Path) -> NDArray[Any]:
             return found
         from PIL import Image
 
-        with Image.open(path) as picture:
+        with Image.open(path, formats=PICTURES) as picture:
             # of a palette image these are the indices, not the colours
             return np.asarray(picture)
     # the readers raise their own classes, struct.error, OSError ...
