@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 PICTURES = ("PNG", "JPEG")
-"""What Pillow may take a file for. A name says little of what lies in a file, and it
-has other programs run some kinds, such as Ghostscript for EPS."""
+"""What Pillow may take a file for. A name says little of what lies in the file, and for
+some kinds Pillow runs other programs, such as Ghostscript for EPS."""
 
 GEO_TAGS = {33550: "d", 33922: "d", 34264: "d", 34735: "H", 34736: "d", 34737: "s"}
 """GeoTIFF 1.1 (OGC 19-008r4, section 7): code to tifffile's type letter."""
