@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_gem import layers
 from napari_gem._qt.results import ResultLayers, warm_up
+from napari_gem._qt.stack import StackResult
 from napari_gem.types import Prompt
 from tests.layers.scene import results_of
 
@@ -77,3 +78,48 @@ def test_layers_come_back_and_go_on(scene):
 def test_warming_up_can_be_done_on_another_thread(make_napari_viewer):
     with ThreadPoolExecutor() as pool:
         assert pool.submit(warm_up).result() is None
+
+
+@pytest.mark.contact("leftovers")
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("which", ["b", "labels"])
+def test_another_plugin_that_fails_leaves_the_layers_as_they_were(
+    scene, earlier, which
+):
+    viewer, image, results = scene
+    if earlier:
+        results.show(image, uniform(image, 1))
+        viewer.layers.remove(next(x for x in viewer.layers if which in x.name))
+    before = [(layer.name, np.array(layer.data)) for layer in viewer.layers]
+
+    def failing(event):
+        if which in event.value.name:
+            raise ValueError("of another plugin")
+
+    viewer.layers.events.inserted.connect(failing)
+    with pytest.raises(ValueError, match="of another plugin"):
+        results.show(image, uniform(image, 2))
+    assert [name for name, _ in before] == [layer.name for layer in viewer.layers]
+    for (_, data), layer in zip(before, viewer.layers, strict=True):
+        assert np.array_equal(data, layer.data)
+    assert results.can_undo == earlier
+    viewer.layers.events.inserted.disconnect(failing)
+    results.show(image, uniform(image, 2))
+    assert len(viewer.layers) == 4
+
+
+@pytest.mark.contact("leftovers")
+def test_a_stack_whose_layers_cannot_be_added_leaves_none(make_napari_viewer):
+    viewer = make_napari_viewer()
+    layer = viewer.add_image(np.zeros((3, 40, 40), np.float32))
+    image = layers.read_layer(layer, viewer.dims)
+    stack = StackResult(ResultLayers(viewer), layer)
+
+    def failing(event):
+        raise ValueError("of another plugin")
+
+    viewer.layers.events.inserted.connect(failing)
+    with pytest.raises(ValueError, match="of another plugin"):
+        stack.add(image, results_of(image, A, B))
+    assert list(viewer.layers) == [layer]
+    assert stack.labels is None

@@ -60,6 +60,24 @@ def test_outside_and_without_maps_nothing_is_added(viewer):
     assert viewer.status == "Ready"
 
 
+@pytest.mark.contact("remembered state")
+def test_two_docks_and_another_plugin_add_to_it_once_each(viewer):
+    image = viewer.add_image(np.zeros((20, 30)))
+    show(viewer, image)
+    probes = [StatusProbe(viewer), StatusProbe(viewer)]
+
+    def another(_event):
+        if not str(viewer.status["coordinates"]).endswith("!"):
+            text = viewer.status["coordinates"] + "!"
+            viewer.status = {**viewer.status, "coordinates": text}
+
+    assert hover(viewer, image, (3, 5)).count("nuclei 0.90") == 1
+    viewer.events.status.connect(another)
+    assert hover(viewer, image, (8, 15)).count("fibre 0.75") == 1
+    for probe in probes:
+        probe.detach()
+
+
 def test_words_of_others_are_left_alone(viewer):
     image = viewer.add_image(np.zeros((20, 30)))
     show(viewer, image)

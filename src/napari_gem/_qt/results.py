@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,13 @@ from napari_gem.layers import fill, large, update, written
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari.components import ViewerModel
 
     from napari_gem.layers import LayerData, LayerImage, Policy
+
+logger = logging.getLogger(__name__)
 
 LARGEST_HASH = 1 << 24
 """Bytes of labels that are hashed on the main thread at most (about 30 ms)."""
@@ -124,11 +129,28 @@ class ResultLayers:
         # made before anything is touched: what is wrong with the data shows up here
         made = [Layer.create(data, kwargs, kind) for data, kwargs, kind in plan.add]
         of = (image.source, image.plane)
-        if live and self._undo is not None and self._undo_of == of:
-            undo = self._undo
-        else:
-            undo = self.begin(of)
-            self._undo_of = of
+        with self.whole():
+            if live and self._undo is not None and self._undo_of == of:
+                undo = self._undo
+            else:
+                undo = self.begin(of)
+                self._undo_of = of
+            self._write(image, results, policy, plan, made, undo)
+        if results[-1].kwargs["metadata"][layers.KEY]["step"] == 1:
+            self._preview_of = None
+        return plan.kept
+
+    def _write(
+        self,
+        image: LayerImage,
+        results: list[LayerData],
+        policy: Policy,
+        plan: update.Plan,
+        made: list[Any],
+        undo: Undo,
+    ) -> None:
+        """Do what is planned."""
+        viewer = self.viewer
         for layer in plan.remove:
             undo.remove(layer)
         for layer in plan.hide:
@@ -146,13 +168,10 @@ class ResultLayers:
         labels = [layer for layer, result in plan.update if result.kind == "labels"]
         below = labels[0] if labels else plan.kept
         for layer, result in zip(made, plan.add, strict=True):
-            add_ours(viewer, layer, result, below=below)
             undo.add(layer)
+            add_ours(viewer, layer, result, below=below)
             if result.kind == "labels":
                 self.ledger[layer] = written.note(layer)
-        if results[-1].kwargs["metadata"][layers.KEY]["step"] == 1:
-            self._preview_of = None
-        return plan.kept
 
     def undo(self) -> str:
         """Bring back what was before the last run.
@@ -183,6 +202,25 @@ class ResultLayers:
             self._undo = Undo(self.viewer)
         self._preview_of = preview_of
         return self._undo
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Take back a step that begins in this context and does not come to its end.
+
+        What listens to the viewer, plugins of others too, may raise at any layer.
+        """
+        before = self._undo, self._preview_of, self._undo_of
+        try:
+            yield
+        except Exception:
+            begun = self._undo
+            if begun is not None and begun is not before[0]:
+                self._undo, self._preview_of, self._undo_of = before
+                try:
+                    begun.restore(self.ledger)
+                except Exception:  # the first one is told
+                    logger.exception("Not all layers could be taken back")
+            raise
 
     def hide(self, layer: Any, undo: Undo) -> None:
         """Hide the map of a class that is off until it is on again."""

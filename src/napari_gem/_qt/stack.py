@@ -90,7 +90,13 @@ class StackResult:
         """
         results = layers.move_results(self._layer, image, results)
         if self._undo is None:
-            self._start(image, results)
+            try:
+                with self._shown.whole():
+                    self._start(image, results)
+            except Exception:
+                self._undo = self._labels = None
+                self._maps.clear()
+                raise
         elif live:
             results = self._recolor(image, results)
         index = stack.slice_index(image)
@@ -136,8 +142,8 @@ class StackResult:
         for layer, result in zip(made, empty, strict=True):
             is_labels = result.kind == "labels"
             if layer not in viewer.layers:
-                add_ours(viewer, layer, result)
                 undo.add(layer)
+                add_ours(viewer, layer, result)
                 if is_labels:
                     text = written.as_text(layer.features)
                     blank = self._blank(result)

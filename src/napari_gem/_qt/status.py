@@ -37,7 +37,7 @@ class StatusProbe:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._own: Any = None  # what we wrote last, which comes back as an event
+        self._writing = False  # what we write comes back as an event
         # after the window, which shows the event's value and not what is added here
         viewer.events.status.connect(self._on_status, position="last")
 
@@ -47,11 +47,7 @@ class StatusProbe:
 
     def _on_status(self, _event: Any = None) -> None:
         viewer = self._viewer
-        if (
-            viewer.status == self._own
-            or not viewer.mouse_over_canvas
-            or viewer.dims.ndisplay != 2
-        ):
+        if self._writing or not viewer.mouse_over_canvas or viewer.dims.ndisplay != 2:
             return
         status = viewer.status
         if isinstance(status, str) and SEPARATOR not in status:
@@ -59,10 +55,14 @@ class StatusProbe:
         text = text_at(
             list(viewer.layers), viewer.layers.selection.active, viewer.cursor.position
         )
-        if not text:
+        # another dock of this viewer may have added it
+        if not text or text in _place(status):
             return
-        self._own = _with(status, text)
-        viewer.status = self._own
+        self._writing = True
+        try:
+            viewer.status = _with(status, text)
+        finally:
+            self._writing = False
 
 
 def text_at(layers: Sequence[Any], active: Any, position: Sequence[float]) -> str:
@@ -146,7 +146,11 @@ def _source(layer: Any) -> str:
     return str(_entry(layer).get("source", ""))
 
 
+def _place(status: str | dict[str, str]) -> str:
+    return status if isinstance(status, str) else str(status.get("coordinates", ""))
+
+
 def _with(status: str | dict[str, str], text: str) -> str | dict[str, str]:
     if isinstance(status, str):
         return f"{status}    {text}"
-    return {**status, "coordinates": f"{status.get('coordinates', '')}; {text}"}
+    return {**status, "coordinates": f"{_place(status)}; {text}"}
