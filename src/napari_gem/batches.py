@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.memory import Portion
+from napari_gem.text import no_numbers
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -108,8 +109,5 @@ def _encode_batch(
         found = model.backbone.encode_patches(pixels, parameters.gem)
         patches, views = found.patches.float().cpu(), found.image.float().cpu()
     if not bool(torch.isfinite(patches).all()):
-        raise GemError(
-            f"The model {model.card.name} gave no finite numbers in "
-            f"{model.precision}. Choose precision float32."
-        )
+        raise GemError(no_numbers(f"The model {model.card.name}", model.precision))
     return list(zip(patches.numpy(), views.numpy(), strict=True))

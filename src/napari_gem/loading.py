@@ -32,6 +32,7 @@ from napari_gem.configurations import (
 )
 from napari_gem.configurations.staging import staged
 from napari_gem.download import DownloadNeeded, Files, HubFiles
+from napari_gem.foreign_text import shown_error
 from napari_gem.memory import (
     ERRORS,
     NoMemoryError,
@@ -40,6 +41,7 @@ from napari_gem.memory import (
     places,
     short_of_memory,
 )
+from napari_gem.own_models import check_begin
 from napari_gem.steps import aside_steps
 from napari_gem.types import GemError, Progress
 from napari_gem.web_file import WebFile
@@ -154,6 +156,7 @@ def load_steps(
     source = yield from _source_steps(card, download)
     texts = yield from _text_steps(card, source, download)
     yield Progress("Loading model", 1, 3)
+    check_begin(source.weights)  # what is no file has no end
     revision = hash_file(source.weights)
     yield Progress("Loading model", 2, 3)
     for place in places(str(where), kind):
@@ -163,6 +166,11 @@ def load_steps(
             if not is_out_of_memory(error):
                 raise
         else:
+            if hash_file(source.weights) != revision:
+                raise GemError(
+                    f"'{source.weights}' was changed while it was read. Load the model "
+                    "again once the file is whole."
+                )
             told = f"the model was loaded {place.told}"
             notice = short_of_memory(told) if place.told else ""
             yield Progress("Loading model", 3, 3)
@@ -451,7 +459,7 @@ def _create(
         if is_out_of_memory(error):
             raise
         wanted = shapes(clip.state_dict()) if clip is not None else {}
-        reason = (wanted and misfit(came, wanted)) or str(error)
+        reason = (wanted and misfit(came, wanted)) or shown_error(error)
         fits = card.architecture or CONFIG
         raise GemError(
             f"'{source.weights}' does not fit {fits}: {reason}. Choose the "

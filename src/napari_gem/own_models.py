@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -44,9 +45,12 @@ def check_begin(path: Path) -> None:
         If it is no such file or cannot be read.
     """
     try:
+        state = path.stat()
+        size = state.st_size
+        if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for
+            raise GemError(f"'{path}' is no file. Give a weights file.")
         with path.open("rb") as file:
             begin = file.read(LOOKED_AT)
-        size = path.stat().st_size
     except OSError as error:
         raise GemError(f"'{path}' cannot be read ({error.strerror}).") from error
     if path.suffix == ".safetensors":

@@ -85,8 +85,9 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     ValueError
         If it is larger, no file, or not text in UTF-8; why, without a full stop.
     """
-    if stat.S_ISFIFO(path.stat().st_mode):
-        raise ValueError("it is a pipe, and no file")  # which would be waited for
+    kind = path.stat().st_mode
+    if stat.S_ISFIFO(kind) or stat.S_ISCHR(kind):  # which would be waited for
+        raise ValueError("it is a pipe or device, and no file")
     with path.open("rb") as file:
         content = file.read(most + 1)
     if len(content) > most:

@@ -164,7 +164,7 @@ def embed_steps(
     Raises
     ------
     GemError
-        If there is no template.
+        If there is no template, or the model gives no finite numbers.
     """
     count = len(templates)
     if not count:
@@ -176,7 +176,11 @@ def embed_steps(
     clock, done = Clock(len(missing)), 0
 
     def read_batch(some: slice) -> NDArray[np.float32]:
-        return unit(backbone.encode_texts(texts[some]).float().cpu().numpy())
+        read = backbone.encode_texts(texts[some]).float().cpu().numpy()
+        if not np.isfinite(read).all():
+            name = str(backbone.dtype).removeprefix("torch.")
+            raise GemError(no_numbers("The text tower of the model", name))
+        return unit(read)
 
     waiting: list[NDArray[np.float32]] = []  # for the other templates of their word
     if missing:
@@ -191,6 +195,14 @@ def embed_steps(
             cache.update({(w, templates): m for w, m in zip(whole, means, strict=True)})
             done += len(whole)
         yield clock.progress("Reading words", done)
+
+
+def no_numbers(what: str, precision: str) -> str:
+    """Say that a model or a part of it computes nothing, and what to do."""
+    wrong = f"{what} gave no finite numbers in {precision}."
+    if precision == "float32":
+        return f"{wrong} Its weights do not suit it. Choose another model."
+    return f"{wrong} Choose precision float32."
 
 
 def notices(

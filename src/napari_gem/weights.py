@@ -13,12 +13,20 @@ from zipfile import is_zipfile
 import torch
 from safetensors import SafetensorError, safe_open
 
+from napari_gem.foreign_text import shown
 from napari_gem.memory import is_out_of_memory
 from napari_gem.own_models import check_begin
 from napari_gem.types import GemError
+from napari_gem.weights_bounds import (
+    check_count,
+    check_finite,
+    check_pickle,
+    check_plain,
+    check_table,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     Shapes = dict[str, tuple[int, ...]]
     Weights = dict[str, torch.Tensor]
@@ -52,15 +60,19 @@ _DEEPEST = 4
 _AT_ONCE = 16
 """Tensors that are read of a file before it is opened anew."""
 
+_MOST_OPENINGS = 100
+"""Of one file: each reads the names of all its weights."""
+
 
 def hash_file(path: Path) -> str:
     """First 16 digits of a file's SHA-256; computed once while it does not change."""
     state = path.stat()
-    return _hash(str(path), state.st_mtime_ns, state.st_size)
+    seen = (state.st_mtime_ns, state.st_ctime_ns, state.st_ino, state.st_size)
+    return _hash(str(path), seen)
 
 
 @lru_cache(maxsize=64)
-def _hash(path: str, _mtime: int, _size: int) -> str:
+def _hash(path: str, _seen: tuple[int, ...]) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
@@ -83,8 +95,9 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> Weights:
     Raises
     ------
     GemError
-        If the file is damaged or no weights file, holds more than that, or holds no
-        tensors, or several tables of them of which none is ``state_dict``.
+        If the file is damaged or no weights file, holds more than that or more than
+        it has room for (`napari_gem.weights_bounds`), or holds no tensors, or several
+        tables of them of which none is ``state_dict``.
     """
     check_begin(path)
     if path.suffix == ".safetensors":
@@ -157,9 +170,20 @@ def _shared_prefix(names: Iterable[str]) -> str:
     return ""
 
 
-def _copied(name: str, value: torch.Tensor, dtype: torch.dtype | None) -> torch.Tensor:
+def _copied(
+    path: Path, name: str, value: torch.Tensor, dtype: torch.dtype | None
+) -> torch.Tensor:
     stays = value.ndim < 2 or not value.is_floating_point() or "pos" in name
-    return value.to(dtype=value.dtype if stays else dtype, copy=True)
+    read = value.detach().to(dtype=value.dtype if stays else dtype, copy=True)
+    check_finite(path, name, value, read)
+    return read
+
+
+def _portions(names: list[str]) -> Iterator[list[str]]:
+    """Say which weights are read before the file is opened anew."""
+    size = max(_AT_ONCE, -(-len(names) // _MOST_OPENINGS))
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
 
 
 def _is_table(content: Any) -> bool:
@@ -200,10 +224,13 @@ def _read_safetensors(path: Path, dtype: torch.dtype | None) -> Weights:
     try:
         with safe_open(path, framework="pt") as file:
             names = list(file.keys())
-        for start in range(0, len(names), _AT_ONCE):
+        check_count(path, len(names))
+        for portion in _portions(names):
             with safe_open(path, framework="pt") as file:
-                for name in names[start : start + _AT_ONCE]:
-                    weights[name] = _copied(name, file.get_tensor(name), dtype)
+                for name in portion:
+                    value = file.get_tensor(name)
+                    check_plain(path, name, value)
+                    weights[name] = _copied(path, name, value, dtype)
     except (SafetensorError, OSError) as error:
         if is_out_of_memory(error):
             raise
@@ -216,15 +243,24 @@ def _read_pickled(path: Path, dtype: torch.dtype | None) -> Weights:
 
     Files of torch before 1.6 are no zip and cannot be mapped.
     """
-    table = _table(_unpickle(path, mapped=is_zipfile(path)), path)
-    if not is_zipfile(path):
+    mapped = is_zipfile(path)
+    try:
+        check_pickle(path, is_zip=mapped)
+    except GemError:
+        raise
+    except Exception as error:  # bytes that are no pickle raise anything
+        raise GemError(_damaged(path)) from error
+    table = _table(_unpickle(path, mapped=mapped), path)
+    check_table(path, table)
+    if not mapped:
+        for name, value in table.items():
+            check_finite(path, name, value, value)
         return table
     weights: Weights = {}
-    names = list(table)
-    for start in range(0, len(names), _AT_ONCE):
+    for portion in _portions(list(table)):
         table = _table(_unpickle(path, mapped=True), path)
-        for name in names[start : start + _AT_ONCE]:
-            weights[name] = _copied(name, table[name], dtype)
+        for name in portion:
+            weights[name] = _copied(path, name, table[name], dtype)
     return weights
 
 
@@ -293,7 +329,7 @@ def _damaged(path: Path) -> str:
 
 def _few(names: list[str]) -> str:
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + more
+    return ", ".join(shown(name, 100) for name in names[:3]) + more
 
 
 def _by(shape: tuple[int, ...]) -> str:
