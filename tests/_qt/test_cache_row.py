@@ -7,7 +7,7 @@ from napari_gem.types import Storage
 
 
 def test_it_tells_the_size_and_clears(qtbot, tmp_path):
-    entry = tmp_path / "kept" / "an entry"
+    entry = tmp_path / "kept" / ("0" * 32)
     entry.mkdir(parents=True)
     (entry / "features").write_bytes(bytes(3 << 20))
     row = CacheRow(lambda: Storage(folder=str(tmp_path / "kept")))
