@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +16,7 @@ from PIL import Image
 
 from napari_gem.bars import Bars
 from napari_gem.consent import can_ask
-from napari_gem.terminal import say, show_anything
+from napari_gem.terminal import others_safe, say, show_anything
 from napari_gem.types import Progress
 from tests.tiny import write_tiny_model
 
@@ -89,3 +91,16 @@ def test_a_stream_of_another_kind_stays_as_it_is(monkeypatch):
 def test_a_line_stays_one(capsys):
     say("Results in 'a\nError: b'", "\r2")
     assert capsys.readouterr().out == "Results in 'a\\nError: b'\n\\r2\n"
+
+
+@pytest.mark.filterwarnings("default")
+def test_what_others_log_and_warn_of_commands_nothing(capsys):
+    told = "cell\x1b[31m.tif"
+    with others_safe():
+        logging.getLogger("other.part").warning("%s is strange", told)
+        warnings.warn(f"{told} is old", UserWarning, stacklevel=1)
+        logging.getLogger("tifffile").warning("%s: missing data are zeroed", told)
+    assert capsys.readouterr().err.splitlines() == [
+        "cell\\x1b[31m.tif is strange",
+        "UserWarning: cell\\x1b[31m.tif is old",
+    ]

@@ -1,5 +1,7 @@
 """Zarr arrays whose chunks may not decode to more than their metadata say.
 
+Neither may their files be larger, or no files: a pipe or a device is read for ever.
+
 A chunk is as large as its shape and type say. Decoders of gzip, zstd, blosc ... take
 what the compressed bytes say: a few kilobytes may become gigabytes. What a chunk would
 become is looked up in its header, or counted without being kept, before it is decoded.
@@ -11,18 +13,26 @@ import bz2
 import lzma
 import math
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import TYPE_CHECKING, Any
 
 import numcodecs.abc
 import zarr
 from zarr.abc.codec import BytesBytesCodec
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.codecs import ShardingCodec
+from zarr.storage import LocalStore, StorePath
 
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
 
 SLACK = 1 << 16
 """Bytes beyond the chunk's own: checksums, an index of a shard."""
@@ -30,8 +40,59 @@ SLACK = 1 << 16
 LARGEST_CHUNK = 16 << 30
 """Bytes: a larger chunk is read on no computer."""
 
+LARGEST_METADATA = 1 << 26
+"""Bytes of a file that tells of an array or a group."""
+
 _PIECE = 1 << 20
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class BoundedStore(LocalStore):
+    """A folder of which regular files are read, and at most so much at a time."""
+
+    def __init__(self, root: Path | str, limit: int = LARGEST_METADATA) -> None:
+        super().__init__(root, read_only=True)
+        self._limit = limit
+
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Read as `LocalStore` does, what is bounded."""
+        path = Path(self.root) / key
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found = path.stat()
+            if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
+                raise ValueError(f"'{key}' is no file")
+            if _asked(byte_range, found.st_size) > self._limit:
+                raise ValueError(f"'{key}' is larger than the image says")
+        return await super().get(key, prototype, byte_range)
+
+
+def _asked(wanted: ByteRequest | None, size: int) -> int:
+    """Count the bytes that are read of a file."""
+    if isinstance(wanted, RangeByteRequest):
+        return int(min(wanted.end, size) - wanted.start)
+    if isinstance(wanted, SuffixByteRequest):
+        return int(min(wanted.suffix, size))
+    return size - (wanted.offset if wanted is not None else 0)
+
+
+def open_folder(path: Path) -> zarr.Array | zarr.Group:
+    """Open a zarr folder to be read; its arrays are to be `bounded`.
+
+    What a group says of its arrays (consolidated metadata) is not taken for true: each
+    array is asked.
+
+    Raises
+    ------
+    Exception
+        What zarr raises, if it is damaged.
+    """
+    store = BoundedStore(path)
+    return zarr.open(store=store, mode="r", use_consolidated=False)
 
 
 def bounded(array: zarr.Array) -> zarr.Array:
@@ -62,7 +123,11 @@ def bounded(array: zarr.Array) -> zarr.Array:
             compressor=compressor and BoundedV2(compressor, limit),
             filters=filters,
         )
-    return zarr.Array(zarr.AsyncArray(metadata, array.store_path))
+    place = array.store_path
+    if isinstance(place.store, BoundedStore):
+        store = BoundedStore(place.store.root, 2 * limit + LARGEST_METADATA)
+        place = StorePath(store, place.path)
+    return zarr.Array(zarr.AsyncArray(metadata, place))
 
 
 def check_chunk(codec: str, data: bytes, limit: int) -> None:

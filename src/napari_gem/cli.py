@@ -21,7 +21,7 @@ from napari_gem.evaluation.command import evaluate
 from napari_gem.memory import ERRORS, shortage
 from napari_gem.napari_version import check_napari
 from napari_gem.presets import list_presets, read_preset, with_preset
-from napari_gem.terminal import say, show_anything
+from napari_gem.terminal import others_safe, say, show_anything
 from napari_gem.types import GemError, label_ids
 from napari_gem.zarr_end import close_zarr_at_exit
 
@@ -583,7 +583,8 @@ def main() -> None:
     """Run the command line; bad input ends with one sentence and status 2."""
     show_anything()
     try:
-        app()
+        with others_safe():
+            app()
     except (GemError, *ERRORS) as error:
         told = str(error) if isinstance(error, GemError) else shortage(error)
         if not told:

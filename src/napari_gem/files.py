@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.border import check_size, reading
+from napari_gem.border import reading
+from napari_gem.opening import open_tiff, read_series
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ CENTIMETRES = {
     "nm": 1e-7,
 }
 """Units of length, by the names that files and napari give them."""
+
+SMALLEST = 1e-9
+"""Of sides of a pixel, in the units of files; the largest is as many times one."""
 
 ALPHA = (1, 2)
 """TIFF 6.0 ExtraSamples: associated and unassociated alpha."""
@@ -97,7 +101,7 @@ def read_image(path: Path | str, index: Sequence[int] = ()) -> ImageFile:
     is_tiff = path.suffix.lower() in (".tif", ".tiff")
     try:
         with reading(path.name, "it may be damaged or cut short"):
-            found, rgb = _read_tiff(path) if is_tiff else _read_picture(path)
+            found, rgb = _read_tiff(path, index) if is_tiff else _read_picture(path)
     except MemoryError as error:
         raise GemError(f"'{path.name}' is too large for the memory.") from error
     return ImageFile(
@@ -157,15 +161,9 @@ def _read_picture(path: Path) -> tuple[ImageFile, bool]:
     return ImageFile(pixels), pixels.ndim == 3
 
 
-def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
-    from tifffile import TiffFile
-
-    with TiffFile(path) as tiff:
-        series = tiff.series[0]
-        size = path.stat().st_size
-        check_size(path.name, series.shape, series.dtype.itemsize, size)
-        pixels = series.asarray()
-        axes = series.axes
+def _read_tiff(path: Path, index: Sequence[int]) -> tuple[ImageFile, bool]:
+    with open_tiff(path) as tiff:
+        pixels, axes = read_series(tiff, path, index), tiff.series[0].axes
         if pixels.ndim != len(axes):
             raise GemError(f"'{path.name}' has axes that do not fit its shape.")
         page = tiff.pages.first
@@ -186,12 +184,34 @@ def _read_tiff(path: Path) -> tuple[ImageFile, bool]:
         if page.photometric == MINISWHITE and not mask:
             pixels = _invert(pixels, page.bitspersample)
         pixel_size, unit = pixel_size_of(tiff, page)
-        geo = tuple(
-            (code, letter, page.tags[code].value)
-            for code, letter in GEO_TAGS.items()
-            if code in page.tags
-        )
+        geo = _geo_tags(page)
     return ImageFile(pixels, pixel_size, unit, geo), rgb
+
+
+def _geo_tags(page: TiffPage) -> tuple[tuple[int, str, Any], ...]:
+    """Give the georeference; nothing of it if a part is not what GeoTIFF says."""
+    found = []
+    for code, letter in GEO_TAGS.items():
+        if code not in page.tags:
+            continue
+        value = page.tags[code].value
+        if letter == "s":
+            fits = isinstance(value, str)
+            if fits and not value.isascii():  # against TIFF 6.0, but it occurs
+                value = value.encode()
+        else:
+            value = value if isinstance(value, tuple) else (value,)
+            fits = all(_fits(one, letter) for one in value)
+        if not fits:
+            return ()
+        found.append((code, letter, value))
+    return tuple(found)
+
+
+def _fits(value: object, letter: str) -> bool:
+    if letter == "H":
+        return isinstance(value, int) and 0 <= value < 1 << 16
+    return isinstance(value, int | float)
 
 
 def is_color(page: TiffPage) -> bool:
@@ -232,6 +252,14 @@ def _invert(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
     return -1 - pixels
 
 
+def usable_size(height: object, width: object) -> tuple[float, float] | None:
+    """Give the size of a pixel as a file tells it; None if no pixel has that size."""
+    if not (isinstance(height, int | float) and isinstance(width, int | float)):
+        return None
+    usable = all(SMALLEST <= size <= 1 / SMALLEST for size in (height, width))
+    return (float(height), float(width)) if usable else None
+
+
 def pixel_size_of(
     tiff: TiffFile, page: TiffPage
 ) -> tuple[tuple[float, float] | None, str]:
@@ -242,10 +270,8 @@ def pixel_size_of(
         images = xml2dict(tiff.ome_metadata)["OME"]["Image"]
         first = images[0] if isinstance(images, list) else images
         pixels = first["Pixels"]
-        if "PhysicalSizeX" in pixels and "PhysicalSizeY" in pixels:
-            size = float(pixels["PhysicalSizeY"]), float(pixels["PhysicalSizeX"])
-            return size, str(pixels.get("PhysicalSizeXUnit", "µm"))
-        return None, ""
+        size = usable_size(pixels.get("PhysicalSizeY"), pixels.get("PhysicalSizeX"))
+        return size, str(pixels.get("PhysicalSizeXUnit", "µm")) if size else ""
     tags = page.tags
     if "XResolution" not in tags or "YResolution" not in tags:
         return None, ""
@@ -253,7 +279,7 @@ def pixel_size_of(
         value[0] / value[1] if value[1] else 0.0
         for value in (tags["XResolution"].value, tags["YResolution"].value)
     )
-    if not (per_x > 0 and per_y > 0):
+    if not usable_size(per_y, per_x):
         return None, ""
     imagej = (tiff.imagej_metadata or {}).get("unit")
     if imagej and imagej not in ("pixel", "inch"):

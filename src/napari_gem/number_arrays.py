@@ -17,6 +17,8 @@ from napari_gem.foreign_text import shown
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_gem.types import LazyArray
 
 NUMBERS = "biufc"
@@ -49,6 +51,9 @@ _CODECS = frozenset(
     }
 )
 """Of zarr and numcodecs, all that make numbers of bytes or of numbers."""
+
+_TYPES = ("dtype", "astype", "encode_dtype", "decode_dtype")
+"""Of what codecs say: the types that they cast from and to."""
 
 _PREFIX = re.compile(r"^(https://zarr\.dev/)?(numcodecs[./])?")
 """What zarr 3 writes before the name of a codec of numcodecs."""
@@ -110,10 +115,21 @@ def _names(codecs: Any) -> list[str]:
     for codec in codecs:
         told = codec.to_dict() if hasattr(codec, "to_dict") else codec.get_config()
         found.append(str(told.get("name", told.get("id", ""))))
+        found += [f"{found[-1]} of {kind}" for kind in _strange_types(told)]
         # of shards: what is in them, and their index
         for inner in ("codecs", "index_codecs"):
             found += _names(getattr(codec, inner, ()))
     return found
+
+
+def _strange_types(told: Mapping[str, Any]) -> list[str]:
+    """List the types that a codec casts to and that are no numbers.
+
+    Those of a million bytes would make gigabytes of a chunk.
+    """
+    told = {**told, **(told.get("configuration") or {})}
+    types = [str(told[name]) for name in _TYPES if told.get(name) is not None]
+    return [one for one in types if np.dtype(one).kind not in NUMBERS]
 
 
 def _is_known(codec: str) -> bool:

@@ -20,9 +20,11 @@ from napari_gem.files import (
     is_cmyk,
     is_color,
     pixel_size_of,
+    usable_size,
 )
 from napari_gem.levels import coarsest_that_shows, factor_of
 from napari_gem.number_arrays import check_numbers
+from napari_gem.opening import check_plane, open_tiff, tiff_options
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -145,6 +147,11 @@ def _checked(source: Source, name: str) -> Source:
     """Give a source of which reading a part, too, ends in a sentence at worst."""
     for level in source.levels:
         size = math.prod(level.shape)
+        if not size:
+            raise GemError(
+                f"'{name}' has no pixels: its shape is {tuple(level.shape)}. Choose "
+                "another image."
+            )
         if size > MOST_VALUES:
             told = " x ".join(map(str, level.shape))
             raise GemError(
@@ -222,9 +229,9 @@ def _guess(array: LazyArray) -> str:
 def _open_zarr(path: Path, index: tuple[int, ...]) -> Source:
     import zarr
 
-    from napari_gem.bounded_zarr import bounded
+    from napari_gem.bounded_zarr import bounded, open_folder
 
-    found = zarr.open(store=str(path), mode="r")
+    found = open_folder(path)
     if isinstance(found, zarr.Array):
         plane = _plane(bounded(found), _guess(found), index, path.name)
         return Source((plane,))
@@ -270,9 +277,12 @@ def _open_ngff(
     size = next((t["scale"] for t in transforms if t["type"] == "scale"), None)
     down, right = names.index("y"), names.index("x")
     unit = told[down].get("unit", "") if isinstance(told[down], dict) else ""
-    if size is None or unit not in UNITS:
+    known = None
+    if isinstance(size, list) and len(size) == len(names):
+        known = usable_size(size[down], size[right])
+    if known is None or unit not in UNITS:
         return Source(levels)
-    return Source(levels, (float(size[down]), float(size[right])), UNITS[unit])
+    return Source(levels, known, UNITS[unit])
 
 
 def _is_rgb(array: LazyArray, axis: int, axes: int, index: Sequence[int]) -> bool:
@@ -283,9 +293,9 @@ def _is_rgb(array: LazyArray, axis: int, axes: int, index: Sequence[int]) -> boo
 
 def _open_tiff(path: Path, index: tuple[int, ...]) -> Source | None:
     import zarr
-    from tifffile import TiffFile, imread
+    from tifffile import imread
 
-    with TiffFile(path) as tiff:
+    with open_tiff(path) as tiff:
         series, page = tiff.series[0], tiff.pages.first
         axes = series.axes.lower()
         if "y" not in axes or "x" not in axes:
@@ -305,9 +315,11 @@ def _open_tiff(path: Path, index: tuple[int, ...]) -> Source | None:
         axes = axes if color else axes.replace("s", "q")
         size, unit = pixel_size_of(tiff, page)
         count = len(series.levels)
+        check_plane(series, index, path.name)
     levels = []
     for level in range(count):
-        store = imread(path, aszarr=True, series=0, level=level)
+        options = {"series": 0, "level": level, **tiff_options(path)}
+        store = imread(path, aszarr=True, **options)
         array = zarr.open_array(store=store, mode="r")
         weakref.finalize(array, store.close)
         plane = _plane(array, axes, index, path.name)

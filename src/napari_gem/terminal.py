@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import sys
+import warnings
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import typer
 
 from napari_gem.foreign_text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TOLD = ("asyncio", "tifffile")
+"""Libraries that log what is told in a sentence, or left out on purpose."""
 
 
 def show_anything() -> None:
@@ -33,3 +43,39 @@ def say(*lines: str, aside: bool = False) -> None:
     """
     for line in lines:
         typer.echo(shown(line), err=aside)  # noqa: TID251 (the one place)
+
+
+@contextmanager
+def others_safe() -> Iterator[None]:
+    """Show what other libraries log, and warn of, in lines that command nothing.
+
+    Names and texts of files are in them.
+    """
+    handler = _Lines()
+    root, before = logging.getLogger(), warnings.showwarning
+    root.addHandler(handler)
+    warnings.showwarning = _show_warning
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        # a test, or who calls this, may have set another one meanwhile
+        if warnings.showwarning is _show_warning:
+            warnings.showwarning = before
+
+
+class _Lines(logging.Handler):
+    """Says warnings, one a line, without tracebacks."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name.split(".")[0] not in TOLD:
+            say(record.getMessage(), aside=True)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], *_: object, **__: object
+) -> None:
+    say(f"{category.__name__}: {message}", aside=True)

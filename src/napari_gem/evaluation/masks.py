@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_gem.evaluation.metrics import IGNORED
 from napari_gem.files import PICTURES
+from napari_gem.opening import open_tiff, read_series
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -66,15 +67,16 @@ def read_mask(path: Path, form: MaskFormat) -> NDArray[np.int16]:
 def _values(path: Path) -> NDArray[Any]:
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
-            from tifffile import imread
-
-            found: NDArray[Any] = np.squeeze(imread(path))
+            with open_tiff(path) as tiff:
+                found: NDArray[Any] = np.squeeze(read_series(tiff, path))
             return found
         from PIL import Image
 
         with Image.open(path, formats=PICTURES) as picture:
             # of a palette image these are the indices, not the colours
             return np.asarray(picture)
+    except GemError:
+        raise
     # the readers raise their own classes, struct.error, OSError ...
     except Exception as error:
         raise GemError(

@@ -31,6 +31,7 @@ from napari_gem.layers.sidecar import (
     Transform,
 )
 from napari_gem.napari_version import check_napari
+from napari_gem.opening import open_tiff, read_series
 from napari_gem.records import parse_json, read_text
 from napari_gem.types import GemError
 from napari_gem.unfinished import move, unfinished_path
@@ -499,8 +500,6 @@ def _shapes_look(record: ShapesRecord) -> dict[str, Any]:
 
 
 def _read_tiff(record: ImageRecord | LabelsRecord, sidecar: Path) -> NDArray[Any]:
-    from tifffile import TiffFile
-
     path = sidecar.with_name(record.file)
     if not path.is_file():
         raise GemError(
@@ -509,7 +508,7 @@ def _read_tiff(record: ImageRecord | LabelsRecord, sidecar: Path) -> NDArray[Any
         )
     wanted = np.dtype(record.dtype)
     try:
-        with TiffFile(path) as tiff:
+        with open_tiff(path) as tiff:
             series = tiff.series[0]
             stored = np.dtype(np.uint8) if wanted.kind == "b" else wanted
             fits = tuple(series.shape) == tuple(record.shape)
@@ -520,7 +519,7 @@ def _read_tiff(record: ImageRecord | LabelsRecord, sidecar: Path) -> NDArray[Any
                     f"{tuple(record.shape)} of type {wanted}. Open it with napari's "
                     "own reader."
                 )
-            pixels: NDArray[Any] = series.asarray()
+            pixels = read_series(tiff, path)
     except GemError:
         raise
     except MemoryError as error:
