@@ -20,6 +20,7 @@ from napari_gem import describing
 from napari_gem import download as downloads
 from napari_gem.backbones import build_backbone, check_text
 from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.backbones.open_clip_text import tokenizing
 from napari_gem.building import build_empty, build_tokenizer, fill
 from napari_gem.catalogue import carried, remote_files
 from napari_gem.configurations import (
@@ -451,7 +452,8 @@ def _create(
     try:
         with staged(source.stated, *texts) as folder:
             clip = build_empty(folder, source.options)
-            tokenizer = build_tokenizer(folder, source.text)
+            with tokenizing():
+                tokenizer = build_tokenizer(folder, source.text)
         fill(clip, weights)
     except GemError:
         raise

@@ -167,3 +167,26 @@ def test_checks_need_neither_torch_nor_transformers() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.contact("configurations")
+def test_a_tokenizer_that_panics_ends_in_a_sentence(siglip: tuple[Any, ...]) -> None:
+    """Its panic is no Exception, and would end the worker."""
+    from tokenizers import pre_tokenizers
+
+    inner = siglip[1].tokenizer.backend_tokenizer
+    usual = inner.pre_tokenizer
+    inner.pre_tokenizer = pre_tokenizers.FixedLength(length=0)
+    try:
+        for read in (siglip[2].kept_text, lambda text: siglip[2].encode_texts([text])):
+            with pytest.raises(GemError, match="tokenizer of the model cannot read"):
+                read("a cat")
+    finally:
+        inner.pre_tokenizer = usual
+
+
+@pytest.mark.contact("configurations")
+def test_a_tokenizer_of_another_model_is_told(siglip: tuple[Any, ...]) -> None:
+    siglip[1].tokenizer.add_tokens([f"more{number}" for number in range(40)])
+    with pytest.raises(GemError, match="and the model knows 40: the tokenizer's files"):
+        siglip[2].encode_texts(["more39"])

@@ -61,6 +61,7 @@ def changed(path: str, value: Any) -> bytes:
 
 GOOD = [
     ("model_cfg.text_cfg.tokenizer_kwargs", {"clean": "canonicalize"}),
+    ("model_cfg.text_cfg.tokenizer_kwargs", None),
     ("model_cfg.text_cfg.mlp_ratio", 4),
     ("model_cfg.text_cfg.hf_tokenizer_name", "roberta-base"),
     ("model_cfg.vision_cfg.patch_size", [14, 14]),
@@ -110,7 +111,6 @@ BAD = [
     (f"{TEXT}.hf_tokenizer_name", "./here"),
     (f"{TEXT}.hf_tokenizer_name", "\uff45vil/code"),
     (f"{TEXT}.tokenizer_mode", "x"),
-    (f"{TEXT}.tokenizer_kwargs", None),
     (f"{TEXT}.tokenizer_kwargs", {"trust_remote_code": True}),
     (f"{TEXT}.tokenizer_kwargs", {"trust_remote_code": False}),
     (f"{TEXT}.tokenizer_kwargs", {"clean": {"trust_remote_code": True}}),

@@ -2,16 +2,47 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from napari_gem.foreign_text import shown_error
+from napari_gem.memory import is_out_of_memory
+from napari_gem.types import GemError
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
 _BATCH = 256
+
+
+@contextmanager
+def tokenizing() -> Iterator[None]:
+    """Say in a sentence what a tokenizer of others raises while the block runs.
+
+    The package tokenizers panics at what it did not expect: that is no `Exception`, and
+    would end the thread or process that has other work to do.
+
+    Raises
+    ------
+    GemError
+        With the reason.
+    """
+    try:
+        yield
+    except BaseException as error:
+        known = isinstance(error, GemError) or is_out_of_memory(error)
+        panic = type(error).__name__ == "PanicException"
+        if known or not (panic or isinstance(error, Exception)):
+            raise
+        raise GemError(
+            f"The tokenizer of the model cannot read the text ({shown_error(error)}). "
+            "Its files are damaged or of another model. Copy or download the model "
+            "again, or choose another one."
+        ) from error
 
 
 class OpenClipText:
@@ -49,11 +80,15 @@ class OpenClipText:
         ------
         ValueError
             If there is no text.
+        GemError
+            If the tokenizer cannot read it, or is of another model.
         """
         if not texts:
             raise ValueError("there is no text to embed")
         device = next(self._clip.parameters()).device
-        tokens = self._tokenizer(list(texts), context_length=self.context_length)
+        with tokenizing():
+            tokens = self._tokenizer(list(texts), context_length=self.context_length)
+        self._check_known(tokens)
         batches = tokens.to(device).split(_BATCH)
         return torch.cat([self._clip.encode_text(batch) for batch in batches])
 
@@ -65,9 +100,31 @@ class OpenClipText:
         """Return the part of a text that the model reads, as its tokens spell it."""
         words = self._words(text)[: self.context_length - self._marks()]
         inner = getattr(self._tokenizer, "tokenizer", self._tokenizer)
-        return str(inner.decode(words)).strip()
+        with tokenizing():
+            return str(inner.decode(words)).strip()
+
+    def _check_known(self, tokens: Tensor) -> None:
+        """Refuse numbers of tokens that the text tower has nothing for.
+
+        Torch fails at them, on a GPU for all that is computed later, too.
+        """
+        tower = getattr(self._clip, "text", self._clip)
+        table = getattr(tower, "token_embedding", None)
+        if table is None:
+            table = tower.transformer.get_input_embeddings()
+        known = int(table.num_embeddings)
+        if tokens.min() < 0 or tokens.max() >= known:
+            raise GemError(
+                f"The tokenizer of the model gives tokens up to number "
+                f"{int(tokens.max())}, and the model knows {known}: the tokenizer's "
+                "files are of another model. Copy those that belong to the weights."
+            )
 
     def _words(self, text: str) -> list[int]:
+        with tokenizing():
+            return self._read_words(text)
+
+    def _read_words(self, text: str) -> list[int]:
         # open_clip's wrappers around transformers have no method that does not pad.
         inner = getattr(self._tokenizer, "tokenizer", None)
         if inner is None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from napari_gem.configurations import text_tower, tokenizers
+from napari_gem.configurations import pieces, text_tower, tokenizers
 from napari_gem.configurations.fields import check, given, refuse_code
 from napari_gem.configurations.names import (
     check_file_name,
@@ -216,17 +216,22 @@ def _check_special(content: bytes) -> bytes:
 def _check_pieces(content: bytes) -> bytes:
     stated = parse(content)
     check(tokenizers.Pieces, stated)
-    tokenizers.check_pieces(stated)
+    pieces.check_pieces(stated)
     return content
 
 
 def _check_vocabulary(content: bytes) -> bytes:
-    tokenizers.check_vocabulary(parse(content))
+    pieces.check_vocabulary(parse(content))
     return content
 
 
 def _pass(content: bytes) -> bytes:
     """Hand on a list of pieces of words: its readers know nothing else."""
+    return content
+
+
+def _check_lines(content: bytes) -> bytes:
+    pieces.check_count(content.count(b"\n"))
     return content
 
 
@@ -236,6 +241,7 @@ def _text(table: dict[str, Any]) -> bytes:
 
 _CHECKS: dict[str, Callable[[bytes], bytes]] = {
     **dict.fromkeys(VOCABULARIES, _pass),
+    **dict.fromkeys(("merges.txt", "vocab.txt"), _check_lines),
     TOWER: _check_tower,
     "special_tokens_map.json": _check_special,
     "tokenizer.json": _check_pieces,

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from napari_gem.configurations.fields import Closed, Text, TokenId, words
-from napari_gem.configurations.strict_json import UnusableError
 
 _KINDS = words(
     """
@@ -53,7 +52,7 @@ class Token(Closed):
 
 
 _Token = Text | Token
-_Tokens = Annotated[list[_Token], Field(max_length=100_000)]
+_Tokens = Annotated[list[_Token], Field(max_length=20_000)]
 _Id = Annotated[str, Field(pattern=r"^[0-9]{1,7}$")]
 _Language = Annotated[str, Field(max_length=40)]
 
@@ -90,7 +89,7 @@ class Settings(_Marks):
     tokenizer_class: Text | None = None
     model_specific_special_tokens: dict[Text, _Token] | None = None
     added_tokens_decoder: (
-        Annotated[dict[_Id, Token], Field(max_length=100_000)] | None
+        Annotated[dict[_Id, Token], Field(max_length=20_000)] | None
     ) = None
     model_max_length: Annotated[float, Field(ge=1)] | None = None
     model_input_names: Annotated[list[Text], Field(max_length=20)] | None = None
@@ -152,7 +151,7 @@ class Pieces(Closed):
     version: Text
     truncation: _Truncation | None = None
     padding: _Padding | None = None
-    added_tokens: Annotated[list[_Numbered], Field(max_length=100_000)] = []  # noqa: RUF012
+    added_tokens: Annotated[list[_Numbered], Field(max_length=20_000)] = []  # noqa: RUF012
     normalizer: dict[str, Any] | None = None
     pre_tokenizer: dict[str, Any] | None = None
     post_processor: dict[str, Any] | None = None
@@ -160,55 +159,8 @@ class Pieces(Closed):
     model: dict[str, Any]
 
 
-_MODELS = ("BPE", "Unigram", "WordLevel", "WordPiece")
-_MOST_PIECES = 2_000_000
-_LONGEST_PART = 2_000_000
-"""Characters; a table by which SigLIP's texts are normalised has half a million."""
-
-
-def check_pieces(stated: Any) -> None:
-    """Check what ``tokenizer.json`` leaves to the package tokenizers.
-
-    That package reads it as data; here only its size is bounded.
-
-    Raises
-    ------
-    UnusableError
-        If a part is none of the kinds that are known, or too long.
-    """
-    model = stated["model"]
-    if model.get("type", "BPE") not in _MODELS:
-        raise UnusableError(f"'model.type' should be one of {', '.join(_MODELS)}")
-    check_vocabulary(model.get("vocab"))
-    parts = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
-    for name in parts:
-        _check_part(name, stated.get(name))
-
-
-def check_vocabulary(vocabulary: Any) -> None:
-    """Check pieces of words with their numbers, or with their scores.
-
-    Raises
-    ------
-    UnusableError
-        If they are not, or are too many.
-    """
-    if not isinstance(vocabulary, dict | list) or len(vocabulary) > _MOST_PIECES:
-        raise UnusableError(f"it should list at most {_MOST_PIECES:,} pieces of words")
-
-
 def used(stated: Any) -> Any:
     """Leave out of the settings what is not used."""
     if not isinstance(stated, dict):
         return stated
     return {key: value for key, value in stated.items() if key not in NOT_USED}
-
-
-def _check_part(name: str, part: Any) -> None:
-    """Go through tables and lists; `strict_json` bounds how deep they lie."""
-    if isinstance(part, dict | list):
-        values = part.values() if isinstance(part, dict) else part
-        for value in values:
-            _check_part(name, value)
-    elif isinstance(part, str) and len(part) > _LONGEST_PART:
-        raise UnusableError(f"'{name}' holds a text of {len(part):,} characters")

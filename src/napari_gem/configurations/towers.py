@@ -182,7 +182,7 @@ class TextTower(_Text):
 
     hf_tokenizer_name: Annotated[str, AfterValidator(_check_tokenizer)] | None = None
     tokenizer_mode: Literal["clips"] | None = None
-    tokenizer_kwargs: Cleaning = Cleaning()
+    tokenizer_kwargs: Cleaning | None = None
     hf_model_name: Annotated[str, AfterValidator(_check_tower)] | None = None
     hf_model_pretrained: _Untrained = False
     hf_proj_type: Literal["linear", "mlp"] | None = "mlp"
