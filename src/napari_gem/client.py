@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from napari_gem.foreign_text import shown_lines
 from napari_gem.image import check_image
 from napari_gem.memory import shortage
 from napari_gem.placing import is_cluster
@@ -265,7 +266,8 @@ class WorkerClient:
 
         Nothing in here may raise: there is nobody who would go on.
         """
-        _log.error("A job of the worker's client failed.", exc_info=error)
+        details = shown_lines(_trace(error))
+        _log.error("A job of the worker's client failed.\n%s", details)
         run, busy = self._current, self._busy
         for end in (self._end_process, self._forget_waiting):
             with suppress(Exception):
@@ -277,7 +279,7 @@ class WorkerClient:
         self._ready = False
         self._cancel_by = self._kill_by = None
         if run:
-            self._deliver(Failed(run, _unexpected(error), _trace(error)))
+            self._deliver(Failed(run, _unexpected(error), details))
 
     def _patience(self) -> float | None:
         times = [t for t in (self._cancel_by, self._kill_by) if t is not None]

@@ -103,7 +103,10 @@ def test_a_recipe_with_such_a_folder(
     assert call("segment", image, "-p", "a", "-o", out, "-m", good)[0] == 0
     recipe = json.loads((out / "recipe.json").read_text())
     (out / "recipe.json").write_text(json.dumps(recipe | {"model": str(folder)}))
-    status, _, said = call("replay", out / "recipe.json", image, "-o", again)
+    command = ("replay", out / "recipe.json", image, "-o", again)
+    assert call(*command)[0] != 0  # nobody agreed to the model
+    assert not mark.exists()
+    status, _, said = call(*command, "--model", folder)
     assert status != 0
     assert CODE in " ".join(said.split())
     assert not mark.exists()
