@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import zipfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from napari_gem import archive as archives
 from napari_gem.archive import export_steps, import_steps
 from napari_gem.cached import cached_bytes, cached_files, remove_cached
 from napari_gem.models import find_model, is_available, load_model
-from napari_gem.own_models import add_own
+from napari_gem.own_models import add_own, read_own
 from napari_gem.steps import run
 from napari_gem.types import GemError
 from tests.tiny import write_tiny_model
@@ -226,7 +228,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "size": ({"entries": {0: {"size": 3}}}, "another size"),
     "hash": ({"entries": {0: {"sha256": "0" * 64}}}, "another hash"),
     "member": ({"members": {"files/0": None}}, "no item named 'files/0'"),
-    "packed": ({"method": zipfile.ZIP_DEFLATED}, "another size"),
+    "packed": ({"method": zipfile.ZIP_DEFLATED}, "compressed inside"),
+    "packed by much": ({"method": zipfile.ZIP_LZMA}, "compressed inside"),
     "no manifest": ({"members": {"manifest.json": None}}, "manifest.json"),
     "manifest": ({"members": {"manifest.json": b"[]"}}, "no valid Manifest"),
     "newer": ({"manifest": {"napari_gem_model": 2}}, "newer version"),
@@ -249,6 +252,45 @@ def test_a_wrong_archive_is_refused_and_nothing_is_written(
     assert "napari-gem models export" in str(caught.value)
     assert not list(other.glob("*"))
     assert not list(tmp_path.glob("**/evil"))
+
+
+@pytest.mark.contact("configurations")
+@pytest.mark.parametrize("id_", ["evil", "mine"])
+def test_an_archive_puts_nothing_else_on_the_list(
+    id_: str, archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is on the list is loaded without asking, and may be the user's own."""
+    monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "own"))
+    mine = {"id": "mine", "name": "Mine", "weights": "hf-hub:my/own"}
+    add_own(mine)
+    entry = {"id": id_, "name": "Evil", "weights": "hf-hub:evil/code"}
+    planted = changed(archive, tmp_path / "planted.zip", manifest={"entry": entry})
+    use_cache(tmp_path / "other", monkeypatch)
+    run(import_steps(planted))
+    assert read_own() == (mine,)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path, cache: Path) -> None:
+    os.mkfifo(tmp_path / "x.zip")
+    with pytest.raises(GemError, match="it is no file"):
+        run(import_steps(tmp_path / "x.zip"))
+
+
+@pytest.mark.contact("damaged files")
+def test_damaged_bytes_end_in_a_sentence(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_cache(tmp_path / "other", monkeypatch)
+    whole, path = archive.read_bytes(), tmp_path / "x.zip"
+    chance = random.Random(1)
+    for _ in range(100):
+        content = bytearray(whole)
+        for _ in range(3):
+            content[-chance.randrange(1, 600)] = chance.randrange(256)
+        path.write_bytes(content)
+        with suppress(GemError):  # some of it matters to nobody
+            run(import_steps(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04" + bytes(99)])

@@ -219,6 +219,22 @@ def test_a_server_that_hides_the_size_is_read_to_its_end(
     assert file_of(card).read_bytes() == CONTENT
 
 
+@pytest.mark.contact("silent servers")
+@pytest.mark.parametrize("tells", [False, True])
+def test_an_answer_without_end_does_not_fill_the_disk(
+    server: Hub, card: ModelCard, monkeypatch: pytest.MonkeyPatch, tells: bool
+) -> None:
+    size = HALF if tells else None
+    monkeypatch.setattr(transfer, "url_size", lambda _: size)
+    monkeypatch.setattr(transfer, "MOST_BYTES", HALF)
+    told = f"more of {NAME} than the {HALF} bytes" if tells else "disk has room for"
+    with pytest.raises(GemError, match=told):
+        fetch(card)
+    assert not is_available(card)
+    partial = file_of(card).with_name(f"{NAME}.napari-gem.incomplete")
+    assert partial.stat().st_size == 0
+
+
 def test_other_content_than_the_hash_says_is_not_kept(
     server: Hub, card: ModelCard, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ from napari_gem.configurations import (
     is_checked,
     longest,
 )
+from napari_gem.foreign_text import shown_error
 from napari_gem.models import find_model, is_available
 from napari_gem.own_models import add_own, read_own
 from napari_gem.records import from_json, to_json
@@ -166,15 +167,17 @@ def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
     """
     with ExitStack() as stack:
         try:
+            if source.exists() and not source.is_file():
+                raise GemError("it is no file")  # a pipe would be waited for
             archive = stack.enter_context(ZipFile(source))
             manifest = _read_manifest(archive)
             card = _check(manifest, archive)
         except OSError as error:
             raise GemError(_unusable(source, error.strerror or str(error))) from error
-        except (BadZipFile, KeyError, NotImplementedError, RuntimeError) as error:
-            raise GemError(_unusable(source, str(error))) from error
         except GemError as error:
             raise GemError(_unusable(source, str(error).rstrip("."))) from error
+        except Exception as error:  # a damaged zip may raise anything
+            raise GemError(_unusable(source, shown_error(error))) from error
         if is_available(card):
             return _listed(card, manifest)
         try:
@@ -220,8 +223,11 @@ def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, Non
 
 
 def _read_manifest(archive: ZipFile) -> Manifest:
-    if archive.getinfo(MANIFEST).file_size > _LONGEST_TEXT:
+    member = archive.getinfo(MANIFEST)
+    if member.file_size > _LONGEST_TEXT:
         raise GemError("its manifest is too long")
+    if member.compress_type != ZIP_STORED:
+        raise GemError("it is compressed inside")
     manifest = from_json(Manifest, archive.read(MANIFEST))
     if manifest.napari_gem_model != SCHEMA:
         raise GemError("it is of a newer version of napari-gem")
@@ -266,6 +272,10 @@ def _check_files(
     manifest: Manifest,
     archive: ZipFile,
 ) -> None:
+    if len({(file.repository, file.name) for file in manifest.files}) < len(
+        manifest.files
+    ):
+        raise GemError("it holds a file twice")
     for number, file in enumerate(manifest.files):
         known = file.name in needed.get(file.repository, ())
         if not (known and _REVISION.fullmatch(file.revision)):
@@ -290,8 +300,13 @@ def _card(manifest: Manifest) -> ModelCard:
 
 
 def _listed(card: ModelCard, manifest: Manifest) -> ModelCard:
-    """Put a model that came with its entry on the user's own list."""
-    if manifest.entry and all(known.id != card.id for known in list_models()):
+    """Put a model that came with its entry on the user's own list.
+
+    Whatever else the entry of an archive names is not put there: what is on the list
+    counts as chosen by the user, and may be theirs already.
+    """
+    of_it = manifest.entry.get("id") == card.id and is_address(card.weights)
+    if of_it and all(known.id != card.id for known in list_models()):
         add_own(manifest.entry)
     return card
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,12 @@ PAUSE_SECONDS = 1
 
 SNAPSHOTS = "snapshots"
 """Folder of a repository in the cache that has a folder for each commit."""
+
+MOST_BYTES = 100 << 30
+"""Of a file of which the server does not tell how large it is: twice the largest."""
+
+LEFT_BYTES = 1 << 30
+"""So much of the disk such a file leaves to others."""
 
 _PIECE = 1 << 20
 _PLAIN = {"Accept-Encoding": "identity"}
@@ -242,7 +249,8 @@ def url_size(url: str) -> int | None:
         return None
     http.hf_raise_for_status(answer)
     length = answer.headers.get("Content-Length", "")
-    return int(length) if length.isdecimal() else None
+    # some servers answer a HEAD with a length of nothing
+    return (int(length) or None) if length.isdecimal() else None
 
 
 def _bring(
@@ -369,11 +377,35 @@ def _stream(file: _File, partial: BinaryIO, transfer: _Transfer) -> bool:
         if answer.status_code != 206:  # the server knows no parts
             partial.truncate(0)
         partial.seek(0, os.SEEK_END)
+        most = _most_bytes(file, partial.tell())
         for piece in answer.iter_bytes():
+            if partial.tell() + len(piece) > most:
+                partial.truncate(0)
+                raise GemError(_too_much(file, most))
             partial.write(piece)
             partial.flush()
             transfer.tell("Downloading", partial.tell())
     return True
+
+
+def _most_bytes(file: _File, here: int) -> int:
+    """Say where a transfer is stopped: an answer may have no end."""
+    if file.size is not None:
+        return file.size
+    free = shutil.disk_usage(file.partial.parent).free
+    return min(MOST_BYTES, max(0, here + free - LEFT_BYTES))
+
+
+def _too_much(file: _File, most: int) -> str:
+    if file.size is not None:
+        return (
+            f"The server sends more of {file.name} than the {most} bytes that it "
+            "announced. Nothing was kept. Choose another network or mirror."
+        )
+    return (
+        f"The server does not tell how large {file.name} is, and sends more than the "
+        "disk has room for. Nothing was kept. Make room, or download it with a browser."
+    )
 
 
 def _transport_errors() -> tuple[type[Exception], ...]:
