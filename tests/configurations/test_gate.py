@@ -238,6 +238,13 @@ def test_settings_of_a_tokenizer_pass_without_what_is_not_used() -> None:
     assert json.loads(found) == SETTINGS
 
 
+def test_tokens_that_a_model_alone_has_are_left_out() -> None:
+    own = {"image_token": "<image>", "boi_token": {"content": "<boi>"}}
+    content = json.dumps(SETTINGS | own).encode()
+    found = gate.check_file("tokenizer_config.json", content, "x")
+    assert json.loads(found) == SETTINGS
+
+
 @pytest.mark.parametrize(
     ("file", "stated"),
     [

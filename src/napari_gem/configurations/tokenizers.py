@@ -30,7 +30,7 @@ NOT_USED = words(
     local_files_only max_len max_length merges_file name_or_path pad_to_multiple_of
     pad_token_type_id padding padding_strategy processor_class revision
     special_tokens_map_file stride tokenizer_file transformers_version truncation
-    truncation_strategy use_fast vocab_file vocab_size
+    truncation_strategy use_fast vocab_file vocab_size vocab_type
     """
 )
 """Keys that are saved along and say nothing of how text becomes tokens: left out.
@@ -112,6 +112,8 @@ class Settings(_Marks):
     remove_space: bool | None = None
     sp_model_kwargs: SentencePiece | None = None
     spaces_between_special_tokens: bool | None = None
+    split_by_punct: bool | None = None
+    unk_id: TokenId | None = None
     split_special_tokens: bool | None = None
     src_lang: _Language | None = None
     strip_accents: bool | None = None
@@ -160,7 +162,16 @@ class Pieces(Closed):
 
 
 def used(stated: Any) -> Any:
-    """Leave out of the settings what is not used."""
+    """Leave out of the settings what is not used.
+
+    Tokens with names that the model alone has, such as those for images, are among the
+    pieces of words too.
+    """
     if not isinstance(stated, dict):
         return stated
-    return {key: value for key, value in stated.items() if key not in NOT_USED}
+    known = Settings.model_fields
+    return {
+        key: value
+        for key, value in stated.items()
+        if key not in NOT_USED and (key in known or not key.endswith("_token"))
+    }
