@@ -211,6 +211,15 @@ def test_own_models_are_added_replaced_and_forgotten(tmp_path: Path) -> None:
 
 
 @pytest.mark.contact("remembered state")
+def test_an_own_catalogue_that_an_editor_of_windows_saved(tmp_path: Path) -> None:
+    card = add_own(own(tmp_path / "c.pt"))
+    text = own_path().read_text(encoding="utf-8")
+    own_path().write_text(text + " ", encoding="utf-8-sig")
+    assert not own_errors()
+    assert list_models()[-1].id == "mine", card
+
+
+@pytest.mark.contact("remembered state")
 @pytest.mark.parametrize(
     "content", ["no toml", "model = 3", "[model]\nid = 3", f"model = {'[' * 9999}"]
 )

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from napari_gem.records import from_json, to_dict, to_json
+from napari_gem.records import from_json, parse_json, read_text, to_dict, to_json
 from napari_gem.types import (
     Appearance,
     EncodeParameters,
@@ -64,3 +64,17 @@ def test_a_message_takes_little_of_the_processor() -> None:
         from_json(Request, to_json(RECORDS[0]))
         times.append(time.thread_time() - start)
     assert min(times) < 1e-3
+
+
+@pytest.mark.contact("damaged files")
+@pytest.mark.parametrize(
+    ("encoding", "said"), [("utf-8-sig", None), ("utf-16", "save it as UTF-8")]
+)
+def test_files_that_went_through_an_editor_of_windows(tmp_path, encoding, said):
+    path = tmp_path / "set.json"
+    path.write_text('{"a": "ä"}', encoding=encoding)
+    if said is None:
+        assert parse_json(read_text(path)) == {"a": "ä"}
+    else:
+        with pytest.raises(ValueError, match=said):
+            read_text(path)

@@ -154,7 +154,7 @@ def _read(path: Path, _mtime: int, size: int) -> tuple[Any, ...]:
     if not path.is_file() or size > LARGEST_FILE:
         raise GemError(_unreadable(path, "it is no file, or too large for a list"))
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
+        entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))["model"]
     # tomllib raises RecursionError too, and more of what is damaged
     except Exception as error:
         raise GemError(_unreadable(path, error)) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import stat
 from functools import cache
@@ -92,7 +93,9 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
         content = file.read(most + 1)
     if len(content) > most:
         raise ValueError(f"it is larger than the {most >> 20} MiB that such files have")
-    return content.decode("utf-8")
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it is saved as UTF-16; save it as UTF-8 in your editor")
+    return content.decode("utf-8-sig")  # Windows' editors begin with a mark
 
 
 def parse_json(text: str, *, strict: bool = True, most: int = MOST_VALUES) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -123,3 +125,15 @@ def test_a_stack_whose_layers_cannot_be_added_leaves_none(make_napari_viewer):
         stack.add(image, results_of(image, A, B))
     assert list(viewer.layers) == [layer]
     assert stack.labels is None
+
+
+@pytest.mark.contact("Qt bindings")
+def test_a_closed_dock_keeps_no_copies_of_labels(scene):
+    viewer, image, results = scene
+    results.show(image, results_of(image, A, B))
+    kept = weakref.ref(results.ledger[viewer.layers[-1]])
+    results.forget()
+    gc.collect()
+    assert kept() is None
+    assert not results.can_undo
+    results.show(image, results_of(image, A, B))  # the layers are there still

@@ -386,3 +386,11 @@ def test_what_could_not_be_read_back_is_not_written(viewer, tmp_path, monkeypatc
     with pytest.raises(GemError, match="2 layers came"):
         save(tmp_path, points, points)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.contact("damaged files")
+def test_a_name_that_is_too_long_for_the_disk_is_told(tmp_path):
+    layer = Image(np.zeros((4, 4)), name="a").as_layer_data_tuple()
+    with pytest.raises(GemError, match="too long for this disk"):
+        write_layers(tmp_path / f"{'n' * 300}.gem.tif", [layer])
+    assert not list(tmp_path.iterdir())

@@ -283,6 +283,7 @@ class Controller(QObject):
         self._closed = True
         self._job = None
         self._live.encoded()
+        self._results.forget()
         self._removed_links.clear()
         self._first_links.clear()
         self._data_links.clear()

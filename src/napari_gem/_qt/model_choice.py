@@ -26,7 +26,7 @@ from napari_gem._qt.model_dialog import (
 )
 from napari_gem._qt.model_job import ModelJob
 from napari_gem._qt.model_list import ModelList
-from napari_gem._qt.plain import Label, MessageBox, menu_text, tip
+from napari_gem._qt.plain import Label, MessageBox, ask, menu_text, tip
 from napari_gem._qt.prompt_table import BUTTON
 from napari_gem._qt.run_bar import progress_text
 from napari_gem.archive import SUFFIX, export_steps, import_steps
@@ -153,7 +153,7 @@ class ModelChoice(QWidget):
     def ask_other(self) -> None:
         """Ask for a model that is not in the list."""
         dialog = ModelDialog(self)
-        if dialog.exec() and dialog.chosen is not None:
+        if ask(self, dialog.exec) and dialog.chosen is not None:
             self.add(*dialog.chosen)
 
     def look(self) -> None:
@@ -211,7 +211,7 @@ class ModelChoice(QWidget):
         self.job.run(lambda: _describe_steps(card), self._ask_download)
 
     def _ask_download(self, card: ModelCard) -> None:
-        if download_box(card, self).exec() == MessageBox.StandardButton.Ok:
+        if ask(self, download_box(card, self).exec) == MessageBox.StandardButton.Ok:
             self._start(
                 lambda: download_steps(card), f"{card.name} is on this computer now."
             )
@@ -232,7 +232,7 @@ class ModelChoice(QWidget):
         )
         box.button(MessageBox.StandardButton.Ok).setText("Remove")
         box.setDefaultButton(MessageBox.StandardButton.Cancel)
-        if box.exec() == MessageBox.StandardButton.Ok:
+        if ask(self, box.exec) == MessageBox.StandardButton.Ok:
             self._start(lambda: _remove_steps(card), f"{card.name} is removed.")
 
     def _take_off(self, card: ModelCard) -> None:
@@ -248,32 +248,41 @@ class ModelChoice(QWidget):
         self.told.emit("info", f"{card.name} is off the list.{stays}")
 
     def _on_add_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Weights file", filter=WEIGHTS_FILTER
-        )
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getOpenFileName(
+                self, "Weights file", filter=WEIGHTS_FILTER
+            ),
+        ) or ("", "")
         if path:
             self._add_own(Path(path))
 
     def _add_own(self, path: Path | None) -> None:
         dialog = AddDialog(path, self)
-        if dialog.exec() and dialog.card is not None:
+        if ask(self, dialog.exec) and dialog.card is not None:
             self.combo.reload()
             self.add(NamedModel(dialog.card.id), dialog.card.name)
             self.look()
 
     def _on_import(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, OFFLINE, filter=f"Models (*{SUFFIX} *.zip)"
-        )
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getOpenFileName(
+                self, OFFLINE, filter=f"Models (*{SUFFIX} *.zip)"
+            ),
+        ) or ("", "")
         if path:
             self._start(lambda: import_steps(Path(path)), "The model is imported.")
 
     def _on_export(self) -> None:
         card = self.card()
         name = card.name.replace("/", "-").replace(" ", "-") + SUFFIX
-        path, _ = QFileDialog.getSaveFileName(
-            self, OFFLINE, name, f"Models (*{SUFFIX})"
-        )
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getSaveFileName(
+                self, OFFLINE, name, f"Models (*{SUFFIX})"
+            ),
+        ) or ("", "")
         if path:
             # the dialog asked before it gave a file that is there
             self._start(

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gem._qt.plain import Label, MessageBox
+from napari_gem._qt.plain import Label, MessageBox, ask
 from napari_gem.catalogue import DOMAINS
 from napari_gem.download import size_text
 from napari_gem.models import add_address, add_file, find_model, readable_architectures
@@ -180,14 +180,19 @@ class ModelDialog(QDialog):
         super().accept()
 
     def _on_file(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(
-            self, "Weights file", filter=WEIGHTS_FILTER
-        )
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getOpenFileName(
+                self, "Weights file", filter=WEIGHTS_FILTER
+            ),
+        ) or ("", "")
         if path:
             self.model.setText(path)
 
     def _on_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self, "Folder of a model")
+        path = ask(
+            self, lambda: QFileDialog.getExistingDirectory(self, "Folder of a model")
+        )
         if path:
             self.model.setText(path)
 

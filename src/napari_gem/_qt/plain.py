@@ -8,15 +8,20 @@ would be fetched. So only these are used where a label or box is made, and `tip`
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QMessageBox  # noqa: TID251 (the one place)
 
 from napari_gem.foreign_text import shown, shown_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qtpy.QtWidgets import QWidget
+
+Answer = TypeVar("Answer")
 
 
 class Label(QLabel):
@@ -50,6 +55,33 @@ class MessageBox(QMessageBox):
         # the box makes a label for it, which does not follow its format
         for label in self.findChildren(QLabel):
             label.setTextFormat(Qt.TextFormat.PlainText)
+
+
+def ask(owner: QWidget, question: Callable[[], Answer]) -> Answer | None:
+    """Ask something in a dialog.
+
+    Qt goes on with everything else meanwhile: the viewer may be closed, and who asked
+    is deleted with it.
+
+    Parameters
+    ----------
+    owner
+        Who asks.
+    question
+        Opens the dialog and gives the answer.
+
+    Returns
+    -------
+    Answer or None
+        None if the owner is not there any more: then nothing is left to be done.
+    """
+    try:
+        answer = question()
+    except RuntimeError:  # the dialog is gone, too
+        if isalive(owner):
+            raise
+        return None
+    return answer if isalive(owner) else None
 
 
 def tip(text: str) -> str:

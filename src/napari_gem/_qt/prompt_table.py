@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gem._qt.plain import menu_text
+from napari_gem._qt.plain import ask, menu_text
 from napari_gem._qt.prompt_background import BackgroundWords
 from napari_gem._qt.prompt_model import PromptModel, color_of
 from napari_gem._qt.prompt_view import PromptView
@@ -507,7 +507,10 @@ class PromptTable(QWidget):
         return menu
 
     def _on_load(self) -> None:
-        path, _ = QFileDialog.getOpenFileName(self, "Load a prompt set", "", FILES)
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getOpenFileName(self, "Load a prompt set", "", FILES),
+        ) or ("", "")
         if path:
             self.load_set(path)
 
@@ -515,9 +518,12 @@ class PromptTable(QWidget):
         name = self.model.state.origin.name.casefold()
         # a set from elsewhere chooses no folder
         name = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "prompts"
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save the prompt set", name + ENDING, FILES
-        )
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getSaveFileName(
+                self, "Save the prompt set", name + ENDING, FILES
+            ),
+        ) or ("", "")
         if path:
             self.save_set(path)
 

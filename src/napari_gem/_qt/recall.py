@@ -98,7 +98,8 @@ def load_last() -> Recalled:
         return Recalled(LastUsed())
     # whatever somebody put there
     except Exception as error:
-        logger.warning("'%s' cannot be read and is left out", path, exc_info=True)
+        logger.warning("'%s' cannot be read and is left out (%s)", path, _why(error))
+        logger.debug("Why", exc_info=True)
         return Recalled(
             LastUsed(),
             f"What was used last cannot be read and is left out ({_why(error)}; "

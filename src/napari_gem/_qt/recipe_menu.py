@@ -10,6 +10,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
 
+from napari_gem._qt.plain import ask
 from napari_gem.files import SUFFIXES
 from napari_gem.recipes import as_command, as_python, read_recipe, write_recipe
 from napari_gem.recipes.command import needs_file
@@ -123,7 +124,7 @@ class RecipeMenu(QPushButton):
         dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
         # so that the dialog asks before it replaces the file that is meant
         dialog.setDefaultSuffix("json")
-        if not dialog.exec():
+        if not ask(self, dialog.exec):
             return
         path = Path(dialog.selectedFiles()[0])
         try:
@@ -134,7 +135,10 @@ class RecipeMenu(QPushButton):
             self.told.emit("info", f"Saved {path.name}.")
 
     def _on_open(self) -> None:
-        name, _ = QFileDialog.getOpenFileName(self, "Open recipe", "", FILTER)
+        name, _ = ask(
+            self,
+            lambda: QFileDialog.getOpenFileName(self, "Open recipe", "", FILTER),
+        ) or ("", "")
         if not name:
             return
         try:

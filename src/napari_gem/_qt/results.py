@@ -196,6 +196,14 @@ class ResultLayers:
         undo, self._undo, self._preview_of = self._undo, None, None
         return undo.restore(self.ledger)
 
+    def forget(self) -> None:
+        """Give up what is kept for `undo`: PySide6 never frees a dock that is closed.
+
+        That are copies of all labels, and maps of up to 2 GiB.
+        """
+        self._undo = self._preview_of = self._undo_of = None
+        self.ledger.clear()
+
     def begin(self, preview_of: object = None) -> Undo:
         """Begin a step for `undo`, or go on with that of the previews of the same."""
         if self._undo is None or preview_of is None or self._preview_of != preview_of:

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_gem._qt.fold import Fold
 from napari_gem._qt.merge_button import MergeButton
-from napari_gem._qt.plain import Label
+from napari_gem._qt.plain import Label, ask
 from napari_gem.layers.extras import ExtraOptions
 
 if TYPE_CHECKING:
@@ -208,9 +208,12 @@ class ResultsPanel(QWidget):
         self.seed_distance.setEnabled(by_watershed)
 
     def _on_table(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(
-            self, "Save table of instances", "instances.csv", "CSV (*.csv)"
-        )
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getSaveFileName(
+                self, "Save table of instances", "instances.csv", "CSV (*.csv)"
+            ),
+        ) or ("", "")
         if path:
             self.table_requested.emit(self.options(), path)
 

@@ -38,6 +38,7 @@ from napari_gem._qt.links import Links
 from napari_gem._qt.model_choice import ModelChoice
 from napari_gem._qt.model_dialog import NamedModel, download_box
 from napari_gem._qt.plain import Label, MessageBox
+from napari_gem._qt.plain import ask as ask_user
 from napari_gem._qt.policy_box import choose_policy
 from napari_gem._qt.prompt_table import PromptTable
 from napari_gem._qt.recall import load_last
@@ -209,8 +210,8 @@ class GemWidget(QWidget):
             return
         self._asked = [ask.image, *more]
         self._left_out = ""
-        self.controller.run(replace(ask, more=more))
         save_last(self._last_used())
+        self.controller.run(replace(ask, more=more))  # which may ask something first
 
     def refresh(self) -> None:
         """Show what changed words and settings give, if the image is encoded."""
@@ -447,13 +448,17 @@ class GemWidget(QWidget):
 
     def _on_download_requested(self, card: ModelCard, ask: Ask) -> None:
         self.run_bar.tell("info", "")
-        if download_box(card, self).exec() == MessageBox.StandardButton.Ok:
+        answer = ask_user(self, download_box(card, self).exec)
+        if answer == MessageBox.StandardButton.Ok:
             self.controller.run(replace(ask, download=True))
-        else:
+        elif answer is not None:
             self.run_bar.tell("info", "Nothing was downloaded.")
 
     def _on_policy_requested(self, layer: Any, ask: Ask) -> None:
-        policy, always = choose_policy(layer.name, self)
+        answer = ask_user(self, lambda: choose_policy(layer.name, self))
+        if answer is None:
+            return
+        policy, always = answer
         if policy is None:
             self.run_bar.tell("info", "Nothing was run.")
             return

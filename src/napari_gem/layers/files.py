@@ -8,6 +8,7 @@ layers are in ``NAME.2.gem.tif`` ...
 
 from __future__ import annotations
 
+import errno
 import re
 import warnings
 from pathlib import Path
@@ -103,7 +104,10 @@ def write_layers(path: str | Path = "", layers: Sequence[LayerTuple] = ()) -> li
         if pixels is not None:
             arrays[file] = pixels, bool(state.get("rgb"))
     names = [*arrays, f"{name}{SIDECAR}"]
-    _check_way(path, names)
+    try:
+        _check_way(path, names)
+    except OSError as error:
+        raise _unwritable(path, error) from error
     sidecar = Sidecar(software=__version__, layers=records)
     text = sidecar.model_dump_json(by_alias=True, indent=1)
     _check_length(path, text)
@@ -416,6 +420,11 @@ def _write_tiff(path: Path, pixels: NDArray[Any], rgb: bool) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> GemError:
+    if error.errno == errno.ENAMETOOLONG:
+        return GemError(
+            f"The name '{path.name[:40]}…' is too long for this disk. Choose a "
+            "shorter one."
+        )
     return GemError(
         f"The folder '{path.parent}' cannot be written ({error.strerror or error}). "
         "Choose another one."
