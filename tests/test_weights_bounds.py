@@ -77,6 +77,13 @@ def test_tied_weights_and_what_training_keeps_pass(tmp_path: Path) -> None:
     assert not any(value.requires_grad for value in found.values())
 
 
+def test_what_is_not_used_may_hold_anything(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pt"
+    weights = {"a": one(), "text_decoder.text_projection": one() * torch.nan}
+    torch.save({"state_dict": {f"module.{n}": w for n, w in weights.items()}}, path)
+    assert read_weights(path).keys() == weights.keys()
+
+
 def pickled(content: bytes, path: Path, **options: Any) -> Path:
     with zipfile.ZipFile(path, "w", **options) as archive:
         archive.writestr("a/data.pkl", content)
