@@ -291,3 +291,29 @@ def test_an_unknown_sample_is_named(call: Call) -> None:
     assert status == 2
     assert "moon" in error
     assert "fluorescence" in error
+
+
+@pytest.mark.contact("damaged caches")
+def test_without_a_place_for_encoded_images_a_small_one_is_segmented_all_the_same(
+    call: Call, image: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAPARI_GEM_CACHE", str(image))
+    out = tmp_path / "out"
+    status, _, told = call("segment", image, "-p", "cat", "-o", out, "-m", tiny)
+    assert status == 0
+    assert "cannot be made" in told
+    assert "not kept for later runs" in told
+    status, _, told = call("segment", out / "overlay.png", "-p", "cat", "-o", out)
+    assert status == 2
+    assert "would be replaced by a result" in told
+
+
+@pytest.mark.contact("leftovers")
+def test_ctrl_c_before_a_command_begins_is_no_traceback(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_gem.cli.app", stop)
+    assert call("cache") == (130, "", "Aborted!\n")

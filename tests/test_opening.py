@@ -252,3 +252,11 @@ def test_an_image_without_pixels_is_told(tmp_path: Path) -> None:
     for name in ("a.npy", "a.zarr"):
         with pytest.raises(GemError, match="has no pixels"):
             open_source(tmp_path / name)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no pipes as files there")
+@pytest.mark.parametrize("name", ["a.tif", "a.npy", "a.zarr"])
+def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(GemError, match="is a pipe or a device"):
+        open_source(tmp_path / name)

@@ -140,8 +140,9 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "empty.zarr").mkdir()
     (tmp_path / "a.npy").write_bytes(b"nothing")
     (tmp_path / "a.txt").write_text("text")
+    why = "holds no zarr image|cannot be read"
     for name in ("empty.zarr", "a.npy"):
-        with pytest.raises(GemError, match="cannot be read"):
+        with pytest.raises(GemError, match=why):
             open_source(tmp_path / name)
     with pytest.raises(GemError, match="expected a zarr folder or a file"):
         open_source(tmp_path / "a.txt")

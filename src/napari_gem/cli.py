@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -71,6 +70,9 @@ ImagePath = Annotated[Path, typer.Argument(help="TIFF, PNG or JPEG file.")]
 AnyImage = Annotated[
     Path, typer.Argument(help="TIFF, PNG, JPEG or npy file, or zarr folder.")
 ]
+
+STOPPED = 130
+"""Exit status after Ctrl-C, as typer has it."""
 
 SMALLEST = 1e-6
 """Of numbers that must be above 0."""
@@ -217,7 +219,6 @@ def segment(
     )
     from napari_gem.cli_cluster import places
     from napari_gem.cli_image import Opened, check_small, report_stored
-    from napari_gem.feature_cache import FeatureCache
     from napari_gem.models import load_model
     from napari_gem.squashed import squashed_steps
     from napari_gem.steps import run
@@ -263,7 +264,7 @@ def segment(
     _check_shown(percentiles, limits)
     opened = Opened(image, _parse_index(index), len(prompts))
     opened.check(level, _region(region))
-    export.check_folder(output)
+    export.check_folder(output, image)
     with Bars() as bars, places(scheduler, bars.show) as place:
         loaded = with_consent(
             lambda allowed: load_model(
@@ -303,18 +304,15 @@ def segment(
             _report(result, view.file, output)
             return
         used, schedule = place.prepare(loaded, precision, view)
-        encoding = partial(
-            FeatureCache().encode_steps
-            if cache or view.large
-            else pipeline.encode_steps,
+        encoding = view.encode_steps(
             used,
-            view.pixels,
             appearance,
             encode,
             region=view.place(_region(region)),
             schedule=schedule,
+            keep=cache,
         )
-        features = run(encoding(), place.show)
+        features = run(encoding, place.show)
         if view.large:
             steps = large.segment_large_steps(
                 loaded,
@@ -376,7 +374,7 @@ def replay(
     read = recipes.read_recipe(recipe)
     model = model or agreed_model(read, architecture)
     found = files.read_image(image, _parse_index(index))
-    export.check_folder(output)
+    export.check_folder(output, image)
     with Bars() as bars:
         result = with_consent(
             lambda allowed: recipes.replay(
@@ -591,6 +589,9 @@ def main() -> None:
             raise
         say(f"Error: {told}", aside=True)
         sys.exit(2)
+    except KeyboardInterrupt:  # before a command begins; typer tells it later
+        say("Aborted!", aside=True)
+        sys.exit(STOPPED)
     finally:
         close_zarr_at_exit()
 

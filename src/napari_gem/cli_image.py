@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,10 +16,20 @@ from napari_gem.terminal import say
 from napari_gem.types import GemError, ImageReference, label_ids
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
-    from napari_gem.types import LazyArray, Region, StoredSegmentation
+    from napari_gem.models import Model
+    from napari_gem.scheduling import Schedule
+    from napari_gem.types import (
+        Appearance,
+        EncodeParameters,
+        Features,
+        LazyArray,
+        Progress,
+        Region,
+        StoredSegmentation,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +75,46 @@ class View:
         if region is None or self.source is None:
             return region
         return self.source.place(region, self.level)
+
+    def encode_steps(
+        self,
+        model: Model,
+        appearance: Appearance,
+        parameters: EncodeParameters,
+        *,
+        region: Region | None,
+        schedule: Schedule | None,
+        keep: bool,
+    ) -> Generator[Progress, None, Features]:
+        """Encode it, as `napari_gem.encoding.encode_steps`, and keep it for later runs.
+
+        Where it cannot be kept, a notice says so; a large image must be.
+
+        Raises
+        ------
+        CacheError
+            If it is large and cannot be kept.
+        GemError
+            As `napari_gem.encoding.encode_steps`.
+        """
+        from napari_gem import pipeline
+        from napari_gem.feature_cache import CacheError, FeatureCache
+
+        what = model, self.pixels, appearance, parameters
+        notices: tuple[str, ...] = ()
+        if keep or self.large:
+            try:
+                kept = FeatureCache().encode_steps(
+                    *what, region=region, schedule=schedule
+                )
+                return (yield from kept)
+            except CacheError as error:
+                if self.large:
+                    raise
+                notices = (f"{error} The encoded image is not kept for later runs.",)
+        steps = pipeline.encode_steps(*what, region=region, schedule=schedule)
+        features = yield from steps
+        return replace(features, notices=(*features.notices, *notices))
 
 
 def check_small(view: View, preset: str) -> None:

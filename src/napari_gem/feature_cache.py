@@ -647,8 +647,8 @@ def _check_room(folder: Path, size: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise CacheError(
-            f"The features take {size / 2**30:.1f} GiB in '{folder.parent}', where "
-            f"{free / 2**30:.1f} GiB are free. Make room, choose a coarser detail, or "
+            f"The features take {size / 2**20:,.1f} MiB in '{folder.parent}', where "
+            f"{free / 2**20:,.1f} MiB are free. Make room, choose a coarser detail, or "
             f"set {FOLDER_VARIABLE} to a folder on another disk."
         )
 

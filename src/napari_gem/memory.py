@@ -56,6 +56,7 @@ _SIGNS = (
     "not enough memory",
     "can't allocate memory",
     "ALLOC_FAILED",
+    "unable to mmap",
 )
 
 

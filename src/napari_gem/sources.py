@@ -41,6 +41,9 @@ LARGE = 1 << 26
 MOST_VALUES = 1 << 42
 """Of one level."""
 
+_ZARR = ("zarr.json", ".zarray", ".zgroup")
+"""One of these is in each zarr folder."""
+
 UNITS = {
     "meter": "m",
     "centimeter": "cm",
@@ -124,9 +127,11 @@ def open_source(path: Path | str, index: Sequence[int] = ()) -> Source | None:
     """
     path = Path(path)
     suffix = path.suffix.lower()
-    with reading(path.name):
+    name = path.name or str(path)
+    with reading(name):
         source, is_file = None, path.is_file()
         if path.is_dir():
+            _check_is_zarr(path, name)
             source = _open_zarr(path, tuple(index))
         elif suffix == ".npy" and is_file:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -134,13 +139,23 @@ def open_source(path: Path | str, index: Sequence[int] = ()) -> Source | None:
         elif suffix in (".tif", ".tiff") and is_file:
             source = _open_tiff(path, tuple(index))
         if source is not None:
-            return _checked(source, path.name)
+            return _checked(source, name)
+    if path.exists() and not is_file:
+        raise GemError(f"'{name}' is a pipe or a device; expected a file.")
     if not path.exists() or suffix in SUFFIXES:
         return None
     raise GemError(
         f"'{path.name}' came; expected a zarr folder or a file that ends in .npy, "
         f"{', '.join(SUFFIXES)}."
     )
+
+
+def _check_is_zarr(path: Path, name: str) -> None:
+    if not any((path / told).exists() for told in _ZARR):
+        raise GemError(
+            f"'{name}' is a folder that holds no zarr image; expected an image file or "
+            "a zarr folder. Choose an image in it."
+        )
 
 
 def _checked(source: Source, name: str) -> Source:

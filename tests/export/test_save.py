@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -22,6 +22,7 @@ from napari_gem.types import (
     ScoreParameters,
     Segmentation,
 )
+from napari_gem.unfinished import unfinished_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -200,3 +201,36 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
     with pytest.raises(GemError):
         save(segmentation(3), broken, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.contact("leftovers")
+@pytest.mark.parametrize("image", ["labels.tif", "labels.zarr/0", "overlay.png"])
+def test_results_do_not_take_the_place_of_the_image(tmp_path: Path, image: str) -> None:
+    path = tmp_path / image
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"pixels")
+    with pytest.raises(GemError, match="would be replaced by a result"):
+        check_folder(tmp_path, path)
+    check_folder(tmp_path / "other", path)
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / image.partition("/")[0]).symlink_to(tmp_path / image.partition("/")[0])
+    check_folder(linked, path)
+
+
+@pytest.mark.contact("leftovers")
+def test_another_run_may_remove_a_folder_that_it_made_on_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, removed = tmp_path / "new", []
+
+    def claim(inside: Path) -> Any:
+        if not removed:
+            inside.rmdir()
+            removed.append(inside)
+        return unfinished_path(inside)
+
+    monkeypatch.setattr("napari_gem.export.unfinished_path", claim)
+    check_folder(folder)
+    assert removed == [folder]
+    assert not folder.exists()

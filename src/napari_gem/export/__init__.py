@@ -23,6 +23,19 @@ if TYPE_CHECKING:
     from napari_gem.types import Segmentation
 
 
+NAMES = (
+    "labels.tif",
+    "probabilities.tif",
+    "overlay.png",
+    "recipe.json",
+    "labels.zarr",
+    "probabilities.zarr",
+)
+"""Of what is written into a folder of results."""
+
+_TRIES = 5
+
+
 def save(
     result: Segmentation, image: ImageFile | ArrayLike, folder: Path | str
 ) -> list[Path]:
@@ -67,18 +80,39 @@ def save(
         return move_up(made, folder)
 
 
-def check_folder(folder: Path | str) -> None:
+def check_folder(folder: Path | str, image: Path | None = None) -> None:
     """Refuse a folder that cannot be written, before long work is done.
 
     Nothing is left behind: a missing folder is made on trial only.
 
+    Parameters
+    ----------
+    folder
+        For results.
+    image
+        What is to be segmented, where it lies; None for what is no file.
+
     Raises
     ------
     GemError
-        If the folder cannot be made or written.
+        If the folder cannot be made or written, or if a result would take the place of
+        the image.
     """
-    with unfinished(Path(folder)):
+    folder = Path(folder)
+    with unfinished(folder):
         pass
+    if image is None:
+        return
+    there = [path for path in (image, *image.resolve().parents) if path.exists()]
+    for target in (folder / name for name in NAMES):
+        # a link is replaced, and what it leads to stays
+        if target.is_symlink() or not target.exists():
+            continue
+        if any(target.samefile(path) for path in there):
+            raise GemError(
+                f"The image '{image.name}' would be replaced by a result, which is "
+                f"called '{target.name}', too. Choose another folder for the results."
+            )
 
 
 @contextmanager
@@ -93,10 +127,8 @@ def unfinished(folder: Path) -> Iterator[Path]:
     missing: list[Path] = []
     try:
         missing += [path for path in (folder, *folder.parents) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        with unfinished_path(folder) as made:
-            made.mkdir()
-            yield made
+        with ExitStack() as claimed:
+            yield _claim(folder, claimed)
     except OSError as error:
         raise GemError(
             f"The folder '{folder}' cannot be written ({error.strerror or error}). "
@@ -106,6 +138,21 @@ def unfinished(folder: Path) -> Iterator[Path]:
         for path in missing:
             with suppress(OSError):
                 path.rmdir()
+
+
+def _claim(folder: Path, claimed: ExitStack) -> Path:
+    """Make a hidden folder, though another run may remove the folder on trial."""
+    for left in reversed(range(_TRIES)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            made = claimed.enter_context(unfinished_path(folder))
+            made.mkdir()
+        except FileNotFoundError:
+            if not left:
+                raise
+        else:
+            break
+    return made
 
 
 def move_up(made: Path, folder: Path) -> list[Path]:
