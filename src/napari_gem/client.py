@@ -266,7 +266,7 @@ class WorkerClient:
 
         Nothing in here may raise: there is nobody who would go on.
         """
-        details = shown_lines(_trace(error))
+        details = _trace(error)
         _log.error("A job of the worker's client failed.\n%s", details)
         run, busy = self._current, self._busy
         for end in (self._end_process, self._forget_waiting):
@@ -298,8 +298,8 @@ class WorkerClient:
     def _start(self) -> None:
         try:
             self._need_process()
-        except Exception:  # noqa: BLE001 (the first run tells it)
-            _log.warning("The worker process could not be started.", exc_info=True)
+        except Exception as error:  # noqa: BLE001 (the first run tells it)
+            _log.warning("The worker process could not be started.\n%s", _trace(error))
 
     def _begin(
         self,
@@ -451,8 +451,9 @@ class WorkerClient:
     def _pass_on(self, event: Event) -> None:
         try:
             self._on_event(event)
-        except Exception:  # noqa: BLE001 (the next event must come through)
-            _log.exception("Nobody took the event %r.", event)
+        except Exception as error:  # noqa: BLE001 (the next event must come through)
+            kind = type(event).__name__
+            _log.error("Nobody took the event %s.\n%s", kind, _trace(error))
 
     def _need_process(self) -> Path:
         if self._folder and not self._folder.is_dir() and not self._busy:
@@ -578,8 +579,8 @@ class _Process:
                     event = from_line(line)
                     if not isinstance(event, Request | Cancel):
                         self._on_event(self, event)
-            except Exception:  # noqa: BLE001 (the end must be told)
-                _log.exception("The worker process spoke no protocol.")
+            except Exception as error:  # noqa: BLE001 (the end must be told)
+                _log.error("The worker process spoke no protocol.\n%s", _trace(error))
                 self.kill()
         self.popen.wait()
         self._outbox.put(None)
@@ -592,8 +593,9 @@ class _Process:
             while message := self._outbox.get():
                 try:
                     line = to_line(message)
-                except Exception:  # noqa: BLE001 (as above)
-                    _log.exception("A message to the worker could not be written.")
+                except Exception as error:  # noqa: BLE001 (as above)
+                    said = "A message to the worker could not be written.\n%s"
+                    _log.error(said, _trace(error))
                     self.kill()  # which is told, and the run with it
                     return
                 pipe.write(line)
@@ -671,7 +673,8 @@ def _gone(code: int | None) -> str:
 
 
 def _trace(error: Exception) -> str:
-    return "".join(traceback.format_exception(error))
+    """Tell where an error arose; what others wrote into it commands no terminal."""
+    return shown_lines("".join(traceback.format_exception(error)), 20_000)
 
 
 def discard(event: Event) -> None:
