@@ -363,3 +363,31 @@ def test_a_blob_that_two_snapshots_share_is_freed_once(cache: Path) -> None:
     (folder / "snapshots" / ("a" * 40) / name).symlink_to(blob)
     assert remove_cached(card) == 5
     assert not folder.exists()
+
+
+@pytest.mark.contact("leftovers")
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_model_whose_weights_are_in_use_stays_whole(
+    card: ModelCard, cache: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    folder = cache / "models--tiny--model"
+    files = [file.path for file in cached_files(card)]
+    if not linked:  # as on Windows
+        for path in folder.glob("snapshots/*/*"):
+            content = path.read_bytes()
+            path.unlink()
+            path.write_bytes(content)
+    largest = max(files, key=lambda path: path.stat().st_size).resolve()
+    unlink = Path.unlink
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        if path == largest:
+            raise PermissionError(13, "used by another program")
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(GemError, match="Close what uses it"):
+        remove_cached(card)
+    assert is_available(card)
+    assert all(path.stat().st_size for path in files)
+    monkeypatch.undo()

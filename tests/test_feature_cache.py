@@ -12,6 +12,7 @@ import zarr
 
 import napari_gem
 from napari_gem import feature_cache, stored_array
+from napari_gem.cache_folder import default_folder
 from napari_gem.feature_cache import FeatureCache
 from napari_gem.image import stretch
 from napari_gem.pipeline import encode, segment
@@ -231,3 +232,13 @@ def test_rows_are_written_in_chunks(band: int) -> None:
     expected = values.copy()
     expected[[15, 16, 17, 19, 20]] = 0
     assert (array[:] == expected).all()
+
+
+@pytest.mark.contact("damaged caches")
+def test_the_home_folder_may_be_named_by_its_sign(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NAPARI_GEM_CACHE", "~/features")
+    assert default_folder() == Path.home() / "features"
+    monkeypatch.setenv("NAPARI_GEM_CACHE", "~nobody-of-this-name/features")
+    assert default_folder() == Path("~nobody-of-this-name/features")

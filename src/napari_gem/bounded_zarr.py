@@ -26,6 +26,7 @@ from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.codecs import ShardingCodec
 from zarr.storage import LocalStore, StorePath
 
+from napari_gem.path_names import is_too_long
 from napari_gem.types import GemError
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ class BoundedStore(LocalStore):
         """Read as `LocalStore` does, what is bounded."""
         path = Path(self.root) / key
         with suppress(FileNotFoundError, NotADirectoryError):
+            if is_too_long(path):
+                # there may be a file, and zarr would take it for an empty part
+                raise ValueError(f"the path of '{key}' is too long for Windows")
             found = path.stat()
             if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
                 raise ValueError(f"'{key}' is no file")

@@ -14,4 +14,6 @@ FOLDER_VARIABLE = "NAPARI_GEM_CACHE"
 def default_folder() -> Path:
     """Where features are kept if nothing else is said."""
     given = os.environ.get(FOLDER_VARIABLE)
-    return Path(given) if given else user_cache_path("napari-gem") / "features"
+    if given:
+        return Path(os.path.expanduser(given))  # noqa: PTH111 (which raises nothing)
+    return user_cache_path("napari-gem") / "features"

@@ -98,19 +98,21 @@ def remove_cached(card: ModelCard) -> int:
 
 
 def _remove(folder: Path, names: set[str]) -> int:
-    unused: dict[Path, int] = {}
-    for snapshot in folder.glob(f"{SNAPSHOTS}/*"):
-        for path in (snapshot / name for name in names):
-            if path.is_symlink() or path.is_file():
-                blob = _blob(path)
-                unused[blob] = blob.stat().st_size if blob.exists() else 0
-                path.unlink()
-    left = [path for path in folder.glob(f"{SNAPSHOTS}/**/*") if not path.is_dir()]
-    for blob in unused.keys() - {_blob(path) for path in left}:
+    files = [path for path in folder.glob(f"{SNAPSHOTS}/**/*") if not path.is_dir()]
+    snapshots = list(folder.glob(f"{SNAPSHOTS}/*"))
+    wanted = {snapshot / name for snapshot in snapshots for name in names}
+    ours = [path for path in files if path in wanted]
+    left = [path for path in files if path not in wanted]
+    sizes = {b: b.stat().st_size if b.exists() else 0 for b in map(_blob, ours)}
+    unused = sizes.keys() - {_blob(path) for path in left}
+    # weights first: what a program uses is not removed on Windows, and all stays then
+    for blob in sorted(unused, key=lambda blob: -sizes[blob]):
         blob.unlink(missing_ok=True)
+    for path in ours:
+        path.unlink(missing_ok=True)
     if not left and folder.is_dir():
         shutil.rmtree(folder)  # begun downloads too
-    return sum(size for blob, size in unused.items() if not os.path.lexists(blob))
+    return sum(size for blob, size in sizes.items() if not os.path.lexists(blob))
 
 
 def _blob(path: Path) -> Path:

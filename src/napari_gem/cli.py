@@ -220,6 +220,7 @@ def segment(
     from napari_gem.cli_cluster import places
     from napari_gem.cli_image import Opened, check_small, report_stored
     from napari_gem.models import load_model
+    from napari_gem.path_names import check_length
     from napari_gem.squashed import squashed_steps
     from napari_gem.steps import run
     from napari_gem.types import (
@@ -280,6 +281,8 @@ def segment(
         )
         loaded = replace(loaded, card=with_preset(loaded.card, preset))
         view = opened.view(level, detail, loaded.backbone.patch_size)
+        if view.large:
+            check_length(output, large.INSIDE)
         appearance = _appearance(view.pixels, percentiles, limits, gamma)
         encode = _encode_parameters(loaded, detail, zoom, view.factor)
         score = replace(loaded.card.score, **given)

@@ -33,6 +33,7 @@ from napari_gem.checked_files import (
 )
 from napari_gem.encoding import encode_steps, restrict
 from napari_gem.memory import IfItFits, explained, is_out_of_memory
+from napari_gem.path_names import is_too_long
 from napari_gem.reading import Picture, hash_steps
 from napari_gem.records import from_json, to_json
 from napari_gem.stored_array import RowWriter, StoredFeatures, create_features
@@ -82,6 +83,9 @@ PART = ".part"
 GONE = ".gone-"
 TILES = "tiles"
 FEATURES, ENTRY, STATE, VIEWS = "features", "entry", "state", "views"
+
+INSIDE = f"{'0' * 32}{PART}/{FEATURES}/c/100/100/0.{'0' * 32}.partial"
+"""The longest path in the folder, as a rule."""
 
 # the folder is the user's choice and may hold other things, which are never touched
 _OURS = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{32})?(\.part)?(\.gone-[0-9a-f]{32})?")
@@ -141,6 +145,12 @@ class FeatureCache:
         self.folder = Path(folder) if folder else default_folder()
         self._limit = limit
         self._damaged: set[str] = set()
+        if is_too_long(self.folder / INSIDE):
+            raise CacheError(
+                f"The path of the folder '{self.folder}' for encoded images is too "
+                f"long for Windows. Set {FOLDER_VARIABLE} to one with a shorter path, "
+                "or switch on long paths in Windows (LongPathsEnabled)."
+            )
         try:
             (self.folder / "locks").mkdir(parents=True, exist_ok=True)
         except OSError as error:

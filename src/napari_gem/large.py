@@ -15,6 +15,7 @@ from napari_gem.filling import fill_here
 from napari_gem.image import check_image, stretch
 from napari_gem.memory import explained
 from napari_gem.models import load_model
+from napari_gem.path_names import check_length
 from napari_gem.postprocess.largest import label_type
 from napari_gem.postprocess.small import remove_small_steps
 from napari_gem.reading import as_pixels
@@ -22,6 +23,7 @@ from napari_gem.segmenting import score_steps
 from napari_gem.steps import Clock, run
 from napari_gem.text import parse_prompts
 from napari_gem.types import Progress, StoredSegmentation
+from napari_gem.unfinished import PREFIX
 from napari_gem.zarr_results import Pyramid, describe_labels, describe_probabilities
 
 if TYPE_CHECKING:
@@ -44,6 +46,9 @@ if TYPE_CHECKING:
     )
 
 LABELS, PROBABILITIES = "labels.zarr", "probabilities.zarr"
+
+INSIDE = f"{PREFIX}12345678/{PROBABILITIES}/0/c/100/100/100.{'0' * 32}.partial"
+"""The longest path in a folder of results."""
 
 
 def segment_large(
@@ -136,6 +141,7 @@ def segment_large_steps(
     Progress
         For each strip of the image and each band that is gone over again.
     """
+    check_length(folder, INSIDE)
     scored = yield from score_steps(model, features, prompts, parameters, label)
     with unfinished(folder) as made:
         labels = Pyramid(

@@ -71,7 +71,9 @@ def check_begin(path: Path) -> None:
 def config_folder() -> Path:
     """Folder of what was used last and of the user's own catalogue."""
     told = os.environ.get(FOLDER_VARIABLE)
-    return Path(told) if told else user_config_path("napari-gem", appauthor=False)
+    if told:
+        return Path(os.path.expanduser(told))  # noqa: PTH111 (which raises nothing)
+    return user_config_path("napari-gem", appauthor=False)
 
 
 def own_path() -> Path:

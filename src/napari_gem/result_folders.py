@@ -12,10 +12,18 @@ import weakref
 from pathlib import Path
 
 from napari_gem.cache_folder import default_folder
+from napari_gem.path_names import is_too_long
 from napari_gem.types import GemError
+from napari_gem.unfinished import PREFIX as UNFINISHED
 from napari_gem.unfinished import Claim
 
 PREFIX = "process-"
+
+INSIDE = (
+    f"{PREFIX}12345678/100/{UNFINISHED}12345678/probabilities.zarr/0/c/100/100/100."
+    f"{'0' * 32}.partial"
+)
+"""The longest path in the folder."""
 
 
 class ResultFolder:
@@ -59,6 +67,12 @@ class ResultFolders:
         return own / str(self._made)
 
     def _make(self) -> Path:
+        if is_too_long(self._base / INSIDE):
+            raise GemError(
+                f"The path of the folder '{self._base}' for large results is too "
+                "long for Windows. Choose a folder with a shorter path for encoded "
+                "images in the Preferences."
+            )
         try:
             self._base.mkdir(parents=True, exist_ok=True)
             claim = Claim(self._base, PREFIX)

@@ -35,7 +35,9 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 def weights_folder() -> Path:
     """Folder that has a folder for each file, named by its hash."""
     given = os.environ.get(FOLDER_VARIABLE)
-    return Path(given) if given else user_cache_path("napari-gem") / "weights"
+    if given:
+        return Path(os.path.expanduser(given))  # noqa: PTH111 (which raises nothing)
+    return user_cache_path("napari-gem") / "weights"
 
 
 def is_address(text: str) -> bool:

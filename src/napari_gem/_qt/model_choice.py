@@ -41,6 +41,7 @@ from napari_gem.models import (
     is_available,
 )
 from napari_gem.own_models import forget_own
+from napari_gem.path_names import file_name
 from napari_gem.steps import aside_steps
 from napari_gem.types import GemError, Progress
 
@@ -276,7 +277,7 @@ class ModelChoice(QWidget):
 
     def _on_export(self) -> None:
         card = self.card()
-        name = card.name.replace("/", "-").replace(" ", "-") + SUFFIX
+        name = file_name(card.name, SUFFIX, "model")
         path, _ = ask(
             self,
             lambda: QFileDialog.getSaveFileName(

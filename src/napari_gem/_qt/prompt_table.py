@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from napari_gem._qt.prompt_model import PromptModel, color_of
 from napari_gem._qt.prompt_view import PromptView
 from napari_gem.foreign_text import shown
 from napari_gem.layers import KEY
+from napari_gem.path_names import file_name
 from napari_gem.prompts.ids import moved_ids
 from napari_gem.prompts.sets import (
     ENDING,
@@ -515,13 +515,12 @@ class PromptTable(QWidget):
             self.load_set(path)
 
     def _on_save(self) -> None:
-        name = self.model.state.origin.name.casefold()
         # a set from elsewhere chooses no folder
-        name = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "prompts"
+        name = file_name(self.model.state.origin.name.casefold(), ENDING, "prompts")
         path, _ = ask(
             self,
             lambda: QFileDialog.getSaveFileName(
-                self, "Save the prompt set", name + ENDING, FILES
+                self, "Save the prompt set", name, FILES
             ),
         ) or ("", "")
         if path:

@@ -12,8 +12,9 @@ import numpy as np
 
 from napari_gem.files import ImageFile
 from napari_gem.image import check_image
+from napari_gem.path_names import check_length
 from napari_gem.types import GemError
-from napari_gem.unfinished import move, unfinished_path
+from napari_gem.unfinished import PREFIX, move, unfinished_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,9 @@ NAMES = (
     "probabilities.zarr",
 )
 """Of what is written into a folder of results."""
+
+INSIDE = f"{PREFIX}12345678/replaced/probabilities.tif"
+"""The longest path in a folder of results."""
 
 _TRIES = 5
 
@@ -95,10 +99,11 @@ def check_folder(folder: Path | str, image: Path | None = None) -> None:
     Raises
     ------
     GemError
-        If the folder cannot be made or written, or if a result would take the place of
-        the image.
+        If the folder cannot be made or written, if paths in it would be too long, or if
+        a result would take the place of the image.
     """
     folder = Path(folder)
+    check_length(folder, INSIDE)
     with unfinished(folder):
         pass
     if image is None:

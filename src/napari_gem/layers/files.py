@@ -33,6 +33,7 @@ from napari_gem.layers.sidecar import (
 )
 from napari_gem.napari_version import check_napari
 from napari_gem.opening import open_tiff, read_series
+from napari_gem.path_names import is_too_long
 from napari_gem.records import parse_json, read_text
 from napari_gem.types import GemError
 from napari_gem.unfinished import move, unfinished_path
@@ -420,7 +421,7 @@ def _write_tiff(path: Path, pixels: NDArray[Any], rgb: bool) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> GemError:
-    if error.errno == errno.ENAMETOOLONG:
+    if error.errno == errno.ENAMETOOLONG or is_too_long(path):
         return GemError(
             f"The name '{path.name[:40]}…' is too long for this disk. Choose a "
             "shorter one."
