@@ -49,6 +49,16 @@ def to_folder(path: Path) -> None:
     path.mkdir()
 
 
+def to_pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def to_device(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
 DAMAGE: dict[str, Callable[[Path], object]] = {
     **{f"flip {at}": partial(flip, at=at) for at in (0, 0.2, 0.5, 0.8, 1)},
     "cut": lambda path: path.write_bytes(path.read_bytes()[:-3]),
@@ -57,7 +67,10 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     "other": lambda path: path.write_bytes(b'{"\xff": 1}' * 99),
     "deleted": lambda path: path.unlink(),
     "folder": to_folder,
+    "endless": lambda path: os.truncate(path, 1 << 40),
 }
+if os.name != "nt":
+    DAMAGE |= {"pipe": to_pipe, "device": to_device}
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from PIL import Image
 from napari_gem.bars import Bars
 from napari_gem.consent import can_ask
 from napari_gem.terminal import others_safe, say, show_anything
-from napari_gem.types import Progress
+from napari_gem.types import GemError, Progress
 from tests.tiny import write_tiny_model
 
 pytestmark = pytest.mark.contact("foreign text")
@@ -104,3 +104,16 @@ def test_what_others_log_and_warn_of_commands_nothing(capsys):
         "cell\\x1b[31m.tif is strange",
         "UserWarning: cell\\x1b[31m.tif is old",
     ]
+
+
+class Full(io.StringIO):
+    def write(self, text):
+        raise OSError(28, "No space left on device")
+
+
+def test_output_that_cannot_be_written_is_told(monkeypatch):
+    monkeypatch.setattr(sys, "stdout", Full())
+    with pytest.raises(GemError, match="No space left"):
+        say("result")
+    monkeypatch.setattr(sys, "stderr", Full())
+    say("notice", aside=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from stat import S_ISREG
 from typing import TYPE_CHECKING
 
 from napari_gem.types import GemError
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _LENGTH = hashlib.blake2b().digest_size
+
+
+LARGEST, LARGEST_HASHED = 1 << 34, 1 << 26
+"""Bytes of a file that is read."""
 
 
 class DamagedError(GemError):
@@ -40,6 +45,7 @@ def read_checked(path: Path) -> bytes:
     OSError
         If it cannot be read.
     """
+    _check_is_file(path, LARGEST)
     whole = path.read_bytes()
     content = whole[_LENGTH:]
     if hashlib.blake2b(content).digest() != whole[:_LENGTH]:
@@ -48,6 +54,22 @@ def read_checked(path: Path) -> bytes:
 
 
 def hash_file(path: Path) -> str:
-    """Hash a file; 128 hexadecimal digits."""
+    """Hash a small file; 128 hexadecimal digits.
+
+    Raises
+    ------
+    DamagedError
+        If it is no file, or a large one.
+    OSError
+        If it cannot be read.
+    """
+    _check_is_file(path, LARGEST_HASHED)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _check_is_file(path: Path, largest: int) -> None:
+    """Refuse a pipe and a device, which would be read for ever."""
+    found = path.stat()
+    if not S_ISREG(found.st_mode) or found.st_size > largest:
+        raise DamagedError(f"'{path}' is damaged.")

@@ -148,7 +148,9 @@ class StoredFeatures:
     def _array(self) -> zarr.Array[Any]:
         import zarr
 
-        array = zarr.open_array(store=str(self.path), mode="r")
+        from napari_gem.bounded_zarr import BoundedStore
+
+        array = zarr.open_array(store=BoundedStore(self.path), mode="r")
         check_numbers(array, self.path.name, kinds="f")
         return array
 

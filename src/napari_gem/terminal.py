@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from napari_gem.foreign_text import shown
+from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,9 +41,26 @@ def say(*lines: str, aside: bool = False) -> None:
         What there is to say. Control characters are shown as such.
     aside
         Whether it is no result, so that results can be piped: to the error stream.
+
+    Raises
+    ------
+    GemError
+        If a result cannot be said, such as to a file on a full disk.
+    BrokenPipeError
+        If nobody reads on.
     """
-    for line in lines:
-        typer.echo(shown(line), err=aside)  # noqa: TID251 (the one place)
+    try:
+        for line in lines:
+            typer.echo(shown(line), err=aside)  # noqa: TID251 (the one place)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if aside:
+            return  # nobody can be told
+        raise GemError(
+            f"What there is to say cannot be written ({error.strerror or error}). Look "
+            "where the output goes to, such as a file on a full disk."
+        ) from error
 
 
 @contextmanager
