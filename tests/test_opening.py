@@ -97,6 +97,23 @@ def test_a_plane_that_is_not_there_is_not_black(
         planes(path)
 
 
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("compression", ["jpeg", "jpegxr", "zlib"])
+def test_a_part_that_is_cut_is_not_grey(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str, large: bool
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (64, 48, 3)).astype(np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", compression=compression)
+    if large:
+        monkeypatch.setattr(sources, "LARGE", 1)
+    assert planes(path).shape == pixels.shape
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4])
+    with pytest.raises(ReadError, match="is cut short"):
+        planes(path)
+
+
 @pytest.mark.parametrize(
     ("data", "sizes"),
     [

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from tifffile import TiffFile, TiffPageSeries
+    from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 MOST_FRAMES = 10_000_000
 """Planes that a description may tell of."""
@@ -87,7 +87,9 @@ def read_series(tiff: TiffFile, path: Path, index: Sequence[int] = ()) -> NDArra
 
 
 def check_plane(series: TiffPageSeries, index: Sequence[int] | None, name: str) -> None:
-    """Refuse a plane that the file tells of and does not hold; tifffile gives zeros.
+    """Refuse a plane that the file tells of and does not hold, or not to its end.
+
+    In the place of what is missing there would be black or grey.
 
     Parameters
     ----------
@@ -101,7 +103,7 @@ def check_plane(series: TiffPageSeries, index: Sequence[int] | None, name: str) 
     Raises
     ------
     ReadError
-        If it is missing.
+        If it is missing, or cut short.
     """
     pages = list(series.pages)
     lengths = [
@@ -122,6 +124,21 @@ def check_plane(series: TiffPageSeries, index: Sequence[int] | None, name: str) 
             f"'{name}' tells of planes that are not in it. They may be in other files: "
             "open those alone, choose another plane, or save the image as one file."
         )
+    size = series.parent.filehandle.size
+    if any(_is_cut(page, size) for page in pages):
+        raise ReadError(
+            f"'{name}' cannot be read: it is cut short, and parts are missing. Copy it "
+            "again."
+        )
+
+
+def _is_cut(page: TiffPage | TiffFrame, size: int) -> bool:
+    """Tell whether compressed parts lie behind the end: some decoders fill with grey.
+
+    Of what is not compressed tifffile tells.
+    """
+    parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+    return page.compression != 1 and any(at + count > size for at, count in parts)
 
 
 def _check_description(tiff: TiffFile, path: Path) -> None:

@@ -330,7 +330,8 @@ def _open_tiff(path: Path, index: tuple[int, ...]) -> Source | None:
         axes = axes if color else axes.replace("s", "q")
         size, unit = pixel_size_of(tiff, page)
         count = len(series.levels)
-        check_plane(series, index, path.name)
+        for one in series.levels:
+            check_plane(one, index, path.name)
     levels = []
     for level in range(count):
         options = {"series": 0, "level": level, **tiff_options(path)}
