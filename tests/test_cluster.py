@@ -577,7 +577,7 @@ def test_a_scheduler_that_is_lost_ends_it(
         processes.scheduler.send_signal(signal.SIGTERM)
         with pytest.raises(GemError, match=r"scheduler at .* is lost"):
             run(steps)
-    assert not list(tmp_path.glob("cache/*/entry.json"))
+    assert not list(tmp_path.glob("cache/*/entry"))
     with pytest.raises(GemError, match="No dask scheduler answers"):
         Cluster(address, seconds=1)
 
@@ -606,6 +606,6 @@ def test_a_scheduler_that_is_lost_leaves_no_half_written_results(
         with pytest.raises(GemError, match=r"scheduler at .* is lost"):
             run(steps)
     assert not out.exists()
-    assert list(tmp_path.glob("cache/*/entry.json"))  # what is encoded is kept
+    assert list(tmp_path.glob("cache/*/entry"))  # what is encoded is kept
     run(segment_large_steps(model, features, prompts, out))
     assert (out / "labels.zarr").is_dir()
