@@ -61,6 +61,7 @@ def write_v2(folder: Path, **changes: Any) -> Path:
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("group", [False, True])
+@pytest.mark.filterwarnings("ignore:The codec `vlen-utf8`:UserWarning")
 def test_texts_and_tables_of_zarr(tmp_path: Path, dtype: Any, group: bool) -> None:
     path = tmp_path / "image.zarr"
     dtype = str if dtype == "str" else dtype

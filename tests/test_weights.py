@@ -171,7 +171,8 @@ def test_a_dtype_of_numpy_is_told_nothing(weights: Weights, tmp_path: Path) -> N
 
     class Scalar:
         def __reduce__(self) -> tuple[object, ...]:
-            return (np._core.multiarray.scalar, (Kind(), b"\x01" * 8))
+            scalar = np.float64(0).__reduce__()[0]
+            return (scalar, (Kind(), b"\x01" * 8))
 
     path = tmp_path / "mine.pt"
     torch.save({"best": Scalar(), "model": weights}, path)

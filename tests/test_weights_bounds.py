@@ -157,7 +157,8 @@ def test_kinds_and_counts_of_safetensors_are_bounded(
 ) -> None:
     path = tmp_path / "mine.safetensors"
     half = {"dtype": "F4", "shape": [2, 4], "data_offsets": [0, 4]}
-    with pytest.raises(GemError, match="full table"):
+    # older versions of safetensors cannot read the header of such a file
+    with pytest.raises(GemError, match=r"full table|is damaged"):
         read_weights(safetensors(path, {"a": half}, bytes(4)))
     monkeypatch.setattr(bounds, "MOST_WEIGHTS", 10)
     empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}

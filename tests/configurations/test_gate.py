@@ -343,7 +343,8 @@ def test_names_are_those_of_the_hub(name: str) -> None:
     except HFValidationError:
         known = False
     assert gate.is_repository(name, with_owner=False) <= known
-    if known and name.isascii() and "\n" not in name:
+    # older versions of huggingface_hub know no longest name
+    if known and name.isascii() and "\n" not in name and len(name) <= 98:
         assert gate.is_repository(name, with_owner=False)
 
 
