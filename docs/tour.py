@@ -32,7 +32,7 @@ from napari_gem.layers import KEY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_gem._qt.widget import GemWidget
+    from napari_gem.widget.dock import GemWidget
 
 IMAGES = Path(__file__).parent / "images"
 WINDOW = (1240, 960)
@@ -469,7 +469,7 @@ def toggle_map(tour: Tour) -> None:
 
 def recipes(tour: Tour) -> None:
     """A recipe is copied as Python and command; saved, it gives the same labels."""
-    from napari_gem.recipes import read_recipe, write_recipe
+    from napari_gem.results.recipe import read_recipe, write_recipe
 
     menu = tour.widget.recipe_menu
     menu.copy_python.trigger()
@@ -740,7 +740,7 @@ def named(parent: QWidget, name: str) -> Any:
 
 def sample() -> Any:
     """Pixels of the fluorescence sample."""
-    from napari_gem.samples import read_sample
+    from napari_gem.images.samples import read_sample
 
     return read_sample("fluorescence")[0].pixels
 

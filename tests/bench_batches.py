@@ -16,11 +16,12 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from napari_gem import load_model, samples
-from napari_gem.encoding import encode_steps
-from napari_gem.image import stretch
-from napari_gem.scheduling import TileWork
-from napari_gem.steps import run
+from napari_gem import load_model
+from napari_gem.core.progress import run
+from napari_gem.encoding.encode import encode_steps
+from napari_gem.encoding.scheduling import TileWork
+from napari_gem.images import samples
+from napari_gem.images.rendering import stretch
 
 
 def main() -> None:

@@ -22,12 +22,12 @@ import numpy as np
 import zarr
 
 from napari_gem import load_model
-from napari_gem.cluster import Cluster
-from napari_gem.cluster_schedule import OnCluster
-from napari_gem.feature_cache import FeatureCache
-from napari_gem.image import stretch
-from napari_gem.references import refer_array
-from napari_gem.steps import run
+from napari_gem.cluster.connection import Cluster
+from napari_gem.cluster.schedule import OnCluster
+from napari_gem.core.progress import run
+from napari_gem.encoding.feature_cache import FeatureCache
+from napari_gem.images.references import refer_array
+from napari_gem.images.rendering import stretch
 from tests.bench_scaling import aerial, simulate
 from tests.dask_processes import Processes
 

@@ -110,7 +110,7 @@ def bench(folder: Path, side: int, given: argparse.Namespace) -> dict[str, float
 def write_image(path: Path, height: int, side: int) -> None:
     import zarr
 
-    from napari_gem.samples import read_sample
+    from napari_gem.images.samples import read_sample
 
     pixels = read_sample("aerial")[0].pixels[..., :3]
     chunk = min(side, 512)

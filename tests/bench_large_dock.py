@@ -21,7 +21,7 @@ import psutil
 import zarr
 from qtpy.QtCore import QCoreApplication
 
-from napari_gem import samples
+from napari_gem.images import samples
 from tests.bench_widget import docked, spin, type_classes, wait_until
 
 CLASSES = "building, buildings\nroad, roads"

@@ -79,8 +79,8 @@ def cost(name: str) -> Cost:
 
     from napari_gem.backbones import build_backbone
     from napari_gem.backbones.open_clip_import import import_open_clip
-    from napari_gem.catalogue import PACKAGE
-    from napari_gem.models import find_model
+    from napari_gem.models.catalogue import PACKAGE
+    from napari_gem.models.find import find_model
     from tests.bench_models import MEAN, STD, Tokenizer
 
     open_clip = import_open_clip()
@@ -165,12 +165,12 @@ def measure(one: Cost, zoom: float = 1.0) -> Shares:
     import torch
     import zarr
 
-    from napari_gem.blending import Blending
-    from napari_gem.image import stretch
-    from napari_gem.scheduling import TileWork
-    from napari_gem.stored_array import RowWriter, create_features
-    from napari_gem.stored_tiles import make_tiles
-    from napari_gem.types import EncodeParameters
+    from napari_gem.cluster.stored_tiles import make_tiles
+    from napari_gem.core.parameters import EncodeParameters
+    from napari_gem.encoding.blending import Blending
+    from napari_gem.encoding.scheduling import TileWork
+    from napari_gem.encoding.stored_features import RowWriter, create_features
+    from napari_gem.images.rendering import stretch
 
     torch.set_num_threads(1)
     count, overlap = one.side // one.patch, (one.side - one.fresh) // one.patch
@@ -224,11 +224,11 @@ def measure(one: Cost, zoom: float = 1.0) -> Shares:
 def timed_score(folder: Path, length: int, patch: float) -> float:
     """Seconds a pixel of four classes; colours stand for the embedded model's tower."""
     from napari_gem import load_model
-    from napari_gem.feature_cache import FeatureCache
-    from napari_gem.image import stretch
-    from napari_gem.large import segment_large_steps
-    from napari_gem.steps import run
-    from napari_gem.text import parse_prompts
+    from napari_gem.core.progress import run
+    from napari_gem.encoding.feature_cache import FeatureCache
+    from napari_gem.images.rendering import stretch
+    from napari_gem.prompts.parsing import parse_prompts
+    from napari_gem.segmentation.large import segment_large_steps
     from tests.bench_large import NoTower
 
     model = load_model("embedded", device="cpu")
@@ -248,7 +248,7 @@ def timed_score(folder: Path, length: int, patch: float) -> float:
 
 def aerial(length: int) -> Any:
     """A sample image, repeated."""
-    from napari_gem.samples import read_sample
+    from napari_gem.images.samples import read_sample
 
     sample = read_sample("aerial")[0].pixels[..., :3]
     times = -(-length // len(sample))
@@ -272,7 +272,7 @@ def simulate(
 
     Workers take tiles in their order, ``encode`` seconds each; the client takes them in
     the same order, ``client`` seconds each, and at most ``ahead`` tiles for each worker
-    are on their way, as in `napari_gem.cluster_schedule`.
+    are on their way, as in `napari_gem.cluster.schedule`.
     """
     free = [0.0] * workers
     taken = [0.0] * tiles

@@ -16,13 +16,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_gem.models import Model, load_model
-from napari_gem.pipeline import encode, segment
-from napari_gem.scores import ScoreCache
-from napari_gem.segmenting import segment_steps
-from napari_gem.steps import run
-from napari_gem.tiles import unit
-from napari_gem.types import PREVIEW_SIDE, Appearance, Features, Prompt
+from napari_gem.core.appearance import Appearance
+from napari_gem.core.arrays import unit
+from napari_gem.core.progress import run
+from napari_gem.core.prompts import Prompt
+from napari_gem.core.results import Features
+from napari_gem.models.find import Model, load_model
+from napari_gem.scoring.cache import ScoreCache
+from napari_gem.segmentation.pipeline import encode, segment
+from napari_gem.segmentation.segment import segment_steps
+from napari_gem.worker.messages import PREVIEW_SIDE
 
 WORDS = ("water", "forest", "field", "building", "road", "ship", "cloud", "sand")
 BESIDE = ("nuclei", "spots")

@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from napari_gem import encode, load_model, segment
-from napari_gem.samples import SAMPLES, read_sample
-from napari_gem.tiles import plan_tiles
-from napari_gem.types import EncodeParameters
+from napari_gem.core.parameters import EncodeParameters
+from napari_gem.encoding.tiles import plan_tiles
+from napari_gem.images.samples import SAMPLES, read_sample
 
 SIDE = 192
 SHAPES = ((16, 4), (16, 8), (24, 6), (24, 12), (32, 8))

@@ -31,20 +31,16 @@ import numpy as np
 import psutil
 from qtpy.QtCore import QCoreApplication, QEvent, QTimer
 
-from napari_gem import records, samples
-from napari_gem._qt.widget import GemWidget
+from napari_gem.core import json_records as records
+from napari_gem.core.appearance import Appearance
+from napari_gem.core.progress import Progress
+from napari_gem.core.results import Recipe
+from napari_gem.images import samples
 from napari_gem.layers import KEY
-from napari_gem.models import find_model
-from napari_gem.protocol import from_line, to_line
-from napari_gem.text import parse_prompts
-from napari_gem.types import (
-    Appearance,
-    Finished,
-    Progress,
-    Progressed,
-    Recipe,
-    Request,
-)
+from napari_gem.models.find import find_model
+from napari_gem.prompts.parsing import parse_prompts
+from napari_gem.widget.dock import GemWidget
+from napari_gem.worker.messages import Finished, Progressed, Request, from_line, to_line
 
 CLASSES = (
     "nuclei, nucleus\nfilaments, filament\nmitochondria\nmembrane\nvesicle\n"

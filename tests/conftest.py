@@ -37,7 +37,7 @@ def call(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process: (status, output, errors)."""
-    from napari_gem import cli
+    from napari_gem.cli import app as cli
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["napari-gem", *map(str, arguments)])

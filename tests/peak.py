@@ -31,7 +31,7 @@ def write_model(folder: Path, config: dict[str, Any]) -> Path:
     import torch
     from safetensors.torch import save_file
 
-    from napari_gem.building import build_empty
+    from napari_gem.models.build import build_empty
 
     folder.mkdir(parents=True, exist_ok=True)
     content = {"model_cfg": config, "preprocess_cfg": {}}

@@ -21,11 +21,11 @@ def imported(statement: str) -> set[str]:
     "statement",
     [
         "import napari_gem",
-        "import napari_gem.cli, napari_gem.cli_cluster",
-        "import napari_gem.client",
+        "import napari_gem.cli.app, napari_gem.cli.cluster",
+        "import napari_gem.worker.client",
         "import napari_gem.layers",
-        "import napari_gem.models; napari_gem.models.list_models()",
-        "import napari_gem.text, napari_gem.samples",
+        "import napari_gem.models.find; napari_gem.models.find.list_models()",
+        "import napari_gem.scoring.text, napari_gem.images.samples",
     ],
 )
 def test_light_parts_load_nothing_heavy(statement: str) -> None:
@@ -50,7 +50,10 @@ def test_the_library_needs_no_napari() -> None:
 
 
 def test_the_dock_loads_no_torch_and_no_part_that_computes() -> None:
-    loaded = imported("import napari_gem._qt.widget")
+    loaded = imported("import napari_gem.widget.dock")
     assert not loaded & {"torch", "torchvision", "open_clip"}
     # scipy.sparse and more: a third of a second that nobody waits for
-    assert not loaded & {"napari_gem.encoding", "napari_gem.segmenting"}
+    assert not loaded & {
+        "napari_gem.encoding.encode",
+        "napari_gem.segmentation.segment",
+    }

@@ -65,7 +65,7 @@ def test_what_is_imported_is_named() -> None:
             continue
         part = path.relative_to(SOURCE).parts[0]
         allowed = named(PROJECT["dependencies"])
-        if part == "_qt":
+        if part == "widget":
             allowed |= named(EXTRAS["napari"])
         if part.startswith("cluster"):
             allowed |= named(EXTRAS["distributed"])

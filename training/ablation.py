@@ -30,9 +30,9 @@ from typing import Any
 import numpy as np
 
 from napari_gem._version import __version__
-from napari_gem.models import Model
-from napari_gem.scores import ScoreCache
-from napari_gem.types import EncodeParameters, GemParameters, ScoreParameters
+from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
+from napari_gem.models.find import Model
+from napari_gem.scoring.cache import ScoreCache
 from training.context import CONTEXT
 from training.counts import (
     FIGURES,

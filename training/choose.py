@@ -13,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from napari_gem.models import Model
-from napari_gem.types import EncodeParameters, GemParameters, ScoreParameters
+from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
+from napari_gem.models.find import Model
 from training.captions import PHRASES
 from training.evaluate import (
     encode_scene,

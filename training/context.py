@@ -23,12 +23,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from napari_gem.blending import blend
-from napari_gem.gem import patch_stream
-from napari_gem.models import Model
-from napari_gem.scheduling import TileWork
-from napari_gem.tiles import unit, upsample
-from napari_gem.types import EncodeParameters, Features
+from napari_gem.core.arrays import unit
+from napari_gem.core.parameters import EncodeParameters
+from napari_gem.core.results import Features
+from napari_gem.encoding.blending import blend
+from napari_gem.encoding.scheduling import TileWork
+from napari_gem.gem.method import patch_stream
+from napari_gem.models.find import Model
+from napari_gem.scoring.upsampling import upsample
 from training.evaluate import RGB, encode_scene
 from training.left_out import Extra
 from training.scenes import Scene

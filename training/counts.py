@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from napari_gem.core.parameters import ScoreParameters
+from napari_gem.core.progress import run
+from napari_gem.core.prompts import Prompt
+from napari_gem.core.results import Features
 from napari_gem.evaluation.metrics import BINS
 from napari_gem.evaluation.question import Question
 from napari_gem.evaluation.score import Found
 from napari_gem.evaluation.tally import Tally
-from napari_gem.models import Model
-from napari_gem.scores import ScoreCache
-from napari_gem.segmenting import segment_steps
-from napari_gem.steps import run
-from napari_gem.types import Features, Prompt, ScoreParameters
+from napari_gem.models.find import Model
+from napari_gem.scoring.cache import ScoreCache
+from napari_gem.segmentation.segment import segment_steps
 from training.left_out import NONE, Extra
 from training.scenes import CLASSES
 from training.shifted import Asked

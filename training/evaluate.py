@@ -22,19 +22,16 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from napari_gem.core.appearance import Appearance
+from napari_gem.core.parameters import EncodeParameters, GemParameters
+from napari_gem.core.results import Features
 from napari_gem.evaluation.metrics import class_iou, ranking
-from napari_gem.models import Model, find_model, load_model
-from napari_gem.pipeline import encode, segment
-from napari_gem.scores import group_scores
-from napari_gem.text import embed_words
-from napari_gem.tiles import upsample
-from napari_gem.types import (
-    Appearance,
-    EncodeParameters,
-    Features,
-    GemParameters,
-    ModelCard,
-)
+from napari_gem.models.card import ModelCard
+from napari_gem.models.find import Model, find_model, load_model
+from napari_gem.scoring.cosines import group_scores
+from napari_gem.scoring.text import embed_words
+from napari_gem.scoring.upsampling import upsample
+from napari_gem.segmentation.pipeline import encode, segment
 from training.captions import PHRASES
 from training.make_test_scenes import hard_scenes, load_scenes
 from training.scenes import BACKGROUND, CLASSES_OF, DOMAINS, INDEX, Scene

@@ -16,11 +16,14 @@ from scipy.sparse import csr_matrix, diags, identity
 from scipy.sparse.linalg import splu
 from skimage.segmentation import random_walker, slic
 
-from napari_gem.blending import blend
-from napari_gem.models import Model
-from napari_gem.postprocess.largest import largest
-from napari_gem.tiles import plan_tiles, unit, upsample
-from napari_gem.types import EncodeParameters, Features, Segmentation
+from napari_gem.core.arrays import unit
+from napari_gem.core.parameters import EncodeParameters
+from napari_gem.core.results import Features, Segmentation
+from napari_gem.encoding.blending import blend
+from napari_gem.encoding.tiles import plan_tiles
+from napari_gem.models.find import Model
+from napari_gem.scoring.upsampling import upsample
+from napari_gem.segmentation.postprocess.largest import largest
 from training.evaluate import encode_scene
 from training.scenes import Scene
 
@@ -152,11 +155,11 @@ def _mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def _pamr(image: np.ndarray, maps: np.ndarray, *, rounds: int) -> np.ndarray:
     """Average probabilities among pixels of like colour (arXiv 2005.08104).
 
-    The weights are those of `napari_gem.refinement`.
+    The weights are those of `napari_gem.scoring.refinement`.
     """
     import torch
 
-    from napari_gem.refinement import _OFFSETS, _pad, _shifted, _steps
+    from napari_gem.scoring.refinement import _OFFSETS, _pad, _shifted, _steps
 
     weights, _ = _steps(torch.from_numpy(np.moveaxis(image, -1, 0).copy()))
     now = torch.from_numpy(maps)

@@ -25,13 +25,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from napari_gem.core.progress import run
+from napari_gem.core.prompts import Example, Prompt
+from napari_gem.core.results import Features
 from napari_gem.evaluation.metrics import ranking
-from napari_gem.examples import keep
-from napari_gem.models import Model
-from napari_gem.scores import ScoreCache
-from napari_gem.segmenting import segment_steps
-from napari_gem.steps import run
-from napari_gem.types import Example, Features, Prompt
+from napari_gem.models.find import Model
+from napari_gem.scoring.cache import ScoreCache
+from napari_gem.scoring.examples import keep
+from napari_gem.segmentation.segment import segment_steps
 from training.captions import PHRASES
 from training.evaluate import encode_scene, load_run
 from training.make_test_scenes import hard_scenes

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import distance_transform_edt
 
+from napari_gem.core.parameters import EncodeParameters, ScoreParameters
+from napari_gem.core.progress import run
+from napari_gem.core.prompts import Example, Prompt
 from napari_gem.evaluation.metrics import ranking
-from napari_gem.models import Model
-from napari_gem.scores import ScoreCache
-from napari_gem.segmenting import segment_steps
-from napari_gem.steps import run
-from napari_gem.types import EncodeParameters, Example, Prompt, ScoreParameters
+from napari_gem.models.find import Model
+from napari_gem.scoring.cache import ScoreCache
+from napari_gem.segmentation.segment import segment_steps
 from training.counts import interval
 from training.evaluate import encode_scene
 from training.scenes import CLASSES

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import cosine_similarity
 
-from napari_gem.types import GemParameters
+from napari_gem.core.parameters import GemParameters
 from tests.backbones import reference
 from tests.backbones.towers import GRID, make_backbone, make_pixels, normed
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from napari_gem.types import GemParameters
+from napari_gem.core.parameters import GemParameters
 
 Vector = np.ndarray
 

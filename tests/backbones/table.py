@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import torch
 
-from napari_gem.types import METHODS
+from napari_gem.core.parameters import METHODS
 from tests.backbones import checks, full_size
 from tests.backbones.towers import TOWERS, make_backbone, make_clip
 

@@ -9,7 +9,7 @@ import torch
 
 from napari_gem.backbones import check_tower
 from napari_gem.backbones.open_clip_import import import_open_clip
-from napari_gem.types import GemError
+from napari_gem.core.errors import GemError
 from tests.backbones.full_size import (
     CARRIED,
     NAMED,

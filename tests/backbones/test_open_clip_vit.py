@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from napari_gem.backbones import build_backbone
 from napari_gem.backbones.open_clip_import import import_open_clip
-from napari_gem.types import METHODS, GemError, GemParameters
+from napari_gem.core.errors import GemError
+from napari_gem.core.parameters import METHODS, GemParameters
 from tests.backbones.towers import (
     CONTEXT,
     MEAN,

@@ -12,7 +12,7 @@ import torch
 from napari_gem import backbones
 from napari_gem.backbones import build_backbone, check_text
 from napari_gem.backbones.open_clip_import import import_open_clip
-from napari_gem.types import GemError
+from napari_gem.core.errors import GemError
 from tests.backbones.towers import MEAN, NATIVE, STD
 
 transformers = pytest.importorskip("transformers")

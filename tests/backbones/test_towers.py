@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from napari_gem.types import METHODS, GemError
+from napari_gem.core.errors import GemError
+from napari_gem.core.parameters import METHODS
 from tests.backbones.checks import (
     CASES,
     OBLONG,

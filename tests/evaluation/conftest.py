@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from napari_gem.models import Model, load_model
+from napari_gem.models.find import Model, load_model
 from training.make_folder import write_folder
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.class_lists import read_classes
 from napari_gem.evaluation.controls import (
     Control,
@@ -12,7 +13,6 @@ from napari_gem.evaluation.controls import (
     parse_control,
 )
 from napari_gem.evaluation.datasets import DatasetClass
-from napari_gem.types import GemError
 
 VOC = read_classes("voc").classes
 IMAGE = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)

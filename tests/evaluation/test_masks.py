@@ -7,10 +7,10 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.datasets import MaskFormat
 from napari_gem.evaluation.masks import check_size, read_mask
 from napari_gem.evaluation.metrics import IGNORED
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,6 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
+from napari_gem.core.errors import GemError
+from napari_gem.core.parameters import GemParameters
 from napari_gem.evaluation.protocols import (
     Protocol,
     encoding_of,
@@ -16,11 +18,10 @@ from napari_gem.evaluation.protocols import (
     scale_of,
     templates_of,
 )
-from napari_gem.prompts import list_templates
-from napari_gem.types import GemError, GemParameters
+from napari_gem.prompts.word_lists import list_templates
 
 if TYPE_CHECKING:
-    from napari_gem.models import Model
+    from napari_gem.models.find import Model
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3)).astype(np.uint8)
 IMAGE = PIXELS.astype(np.float32) / 255

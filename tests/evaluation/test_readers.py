@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.datasets import list_kinds, read_dataset
 from napari_gem.evaluation.masks import read_mask
 from napari_gem.evaluation.metrics import IGNORED
-from napari_gem.files import read_image
-from napari_gem.types import GemError
+from napari_gem.images.files import read_image
 from tests.evaluation import layouts
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
 from napari_gem.evaluation.controls import Control
 from napari_gem.evaluation.datasets import Dataset, DatasetClass
 from napari_gem.evaluation.metrics import IGNORED, OTHER
@@ -16,7 +17,6 @@ from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.report import table, write_report
 from napari_gem.evaluation.store import PICTURES, ImageResult, Run, Store
 from napari_gem.evaluation.tally import Tally
-from napari_gem.types import EncodeParameters, GemParameters, ScoreParameters
 
 if TYPE_CHECKING:
     from pathlib import Path

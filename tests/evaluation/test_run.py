@@ -9,15 +9,16 @@ import pytest
 from PIL import Image
 from sklearn.metrics import jaccard_score
 
+from napari_gem.core.errors import GemError
+from napari_gem.core.progress import run
+from napari_gem.core.prompts import Prompt
 from napari_gem.evaluation.controls import Control, parse_control
 from napari_gem.evaluation.datasets import read_dataset
 from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.run import choose, evaluate_steps, prepare
 from napari_gem.evaluation.score import Method
 from napari_gem.evaluation.store import IMAGES, PICTURES, RESULTS, TALLY
-from napari_gem.pipeline import encode, segment
-from napari_gem.steps import run
-from napari_gem.types import GemError, Prompt
+from napari_gem.segmentation.pipeline import encode, segment
 from tests.evaluation import layouts
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_gem.evaluation.datasets import Dataset
     from napari_gem.evaluation.run import Measurement
-    from napari_gem.models import Model
+    from napari_gem.models.find import Model
 
 
 def _method(model: Model, name: str = "model", control: str = "none") -> Method:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_gem.core.parameters import GemParameters
 from napari_gem.evaluation import score
 from napari_gem.evaluation.controls import Control
 from napari_gem.evaluation.datasets import Points
@@ -22,11 +23,10 @@ from napari_gem.evaluation.score import (
     point_values,
     points_right,
 )
-from napari_gem.types import GemParameters
 from training.scenes import draw_scene
 
 if TYPE_CHECKING:
-    from napari_gem.models import Model
+    from napari_gem.models.find import Model
 
 RANDOM = np.random.default_rng(3)
 NUMBERS = (1, 2, OTHER)

@@ -5,15 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from napari_gem import layers
-from napari_gem.regions import inside
-from napari_gem.types import (
-    Appearance,
-    EncodeParameters,
-    Prompt,
-    Recipe,
-    ScoreParameters,
-    label_ids,
-)
+from napari_gem.core.appearance import Appearance
+from napari_gem.core.parameters import EncodeParameters, ScoreParameters
+from napari_gem.core.prompts import Prompt, label_ids
+from napari_gem.core.region import inside
+from napari_gem.core.results import Recipe
 
 
 def recipe_of(*prompts, region=None, appearance=None):

@@ -13,15 +13,12 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points
 
 from napari_gem import layers
-from napari_gem.layers import source
-from napari_gem.types import (
-    Appearance,
-    EncodeParameters,
-    GemError,
-    Prompt,
-    Recipe,
-    ScoreParameters,
-)
+from napari_gem.core.appearance import Appearance
+from napari_gem.core.errors import GemError
+from napari_gem.core.parameters import EncodeParameters, ScoreParameters
+from napari_gem.core.prompts import Prompt
+from napari_gem.core.results import Recipe
+from napari_gem.layers.reading import source
 
 RNG = np.random.default_rng(7)
 
@@ -50,7 +47,7 @@ def results_of(image, *names):
 
 def show(viewer, image, results):
     """What the widget does, with the viewer model alone."""
-    from napari_gem._qt.results import show_results
+    from napari_gem.widget.results.result_layers import show_results
 
     show_results(viewer, image, results)
 

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_gem.core.errors import GemError
+from napari_gem.core.prompts import Prompt
 from napari_gem.prompts.ids import (
     LARGEST_LABEL,
     class_key,
@@ -13,7 +15,6 @@ from napari_gem.prompts.ids import (
     moved_ids,
     next_label,
 )
-from napari_gem.types import GemError, Prompt
 
 
 def ids(prompts):

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 import napari_gem
-from napari_gem.foreign_text import commands_in
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import commands_in
+from napari_gem.core.prompts import Example, Prompt
 from napari_gem.prompts.sets import (
     SCHEMA,
     PromptSet,
@@ -22,9 +24,8 @@ from napari_gem.prompts.sets import (
     read_set,
     write_set,
 )
-from napari_gem.types import Example, GemError, Prompt
 
-EMBEDDED = Path(napari_gem.__file__).parent / "embedded" / "prompts.json"
+EMBEDDED = Path(napari_gem.__file__).parent / "models" / "embedded" / "prompts.json"
 DOMAINS = {
     "fluorescence": "fluorescence",
     "histology": "histology",

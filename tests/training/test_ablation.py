@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from napari_gem.models import find_model
+from napari_gem.models.find import find_model
 from training import ablation
 from training.ablation import (
     BEGIN,

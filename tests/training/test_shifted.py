@@ -12,7 +12,7 @@ from training.captions import known_words
 from training.scenes import BACKGROUND, CLASSES, CLASSES_OF, DOMAINS, INDEX
 from training.shifted import NEW, SETS, WITHHELD, draw_set, draw_withheld
 
-WORDS = Path(napari_gem.__file__).parent / "embedded" / "words.json"
+WORDS = Path(napari_gem.__file__).parent / "models" / "embedded" / "words.json"
 
 
 @pytest.mark.parametrize("name", SETS)

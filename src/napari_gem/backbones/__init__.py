@@ -16,7 +16,8 @@ from pathlib import Path
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, Protocol
 
-from napari_gem.types import GemError, GemParameters
+from napari_gem.core.errors import GemError
+from napari_gem.core.parameters import GemParameters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

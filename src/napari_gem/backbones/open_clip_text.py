@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_gem.foreign_text import shown_error
-from napari_gem.memory import is_out_of_memory
-from napari_gem.types import GemError
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown_error
+from napari_gem.core.memory import is_out_of_memory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -15,8 +15,8 @@ from napari_gem.backbones import PatchFeatures, Rgb
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.backbones.open_clip_text import OpenClipText
 from napari_gem.backbones.parts import apply, prepare, refuse, split_heads
-from napari_gem.gem import patch_stream
-from napari_gem.types import GemParameters
+from napari_gem.core.parameters import GemParameters
+from napari_gem.gem.method import patch_stream
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,7 +35,7 @@ _PAPER = GemParameters()
 
 
 class OpenClipBlock:
-    """A residual attention block of open_clip, adapted to `napari_gem.gem.Block`.
+    """A residual attention block of open_clip as a `Block` of GEM.
 
     The attention is ``nn.MultiheadAttention`` or a class of open_clip's own; both keep
     q, k and v in ``in_proj_weight``. Its optional norms and scales are used if there.

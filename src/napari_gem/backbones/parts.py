@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_gem.types import GemError
+from napari_gem.core.errors import GemError
 
 if TYPE_CHECKING:
     from napari_gem.backbones import Rgb

@@ -14,21 +14,21 @@ from torch.nn.functional import linear, scaled_dot_product_attention
 from napari_gem.backbones import PatchFeatures, Rgb
 from napari_gem.backbones.open_clip_text import OpenClipText
 from napari_gem.backbones.parts import apply, prepare, refuse, split_heads
-from napari_gem.gem import patch_stream
-from napari_gem.types import GemParameters
+from napari_gem.core.parameters import GemParameters
+from napari_gem.gem.method import patch_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from napari_gem.gem import Block
+    from napari_gem.gem.method import Block
 
 _PAPER = GemParameters()
 
 
 class TimmBlock:
-    """A pre-norm block of timm, adapted to `napari_gem.gem.Block`."""
+    """A pre-norm block of timm as a `Block` of GEM."""
 
     def __init__(self, block: Any) -> None:
         self._block = block

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.class_lists import read_classes
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -12,8 +12,8 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation import readers
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.datasets import Sample
-from napari_gem.files import SUFFIXES
-from napari_gem.types import GemError
+from napari_gem.images.files import SUFFIXES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

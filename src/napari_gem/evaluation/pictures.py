@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.colors import class_color
+from napari_gem.core.colors import class_color
 from napari_gem.evaluation.metrics import IGNORED, OTHER
 from napari_gem.evaluation.store import PICTURES
 

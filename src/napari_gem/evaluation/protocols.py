@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_gem.image import squash
-from napari_gem.prompts import read_templates
-from napari_gem.records import from_dict
-from napari_gem.types import EncodeParameters, GemError
+from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import from_dict
+from napari_gem.core.parameters import EncodeParameters
+from napari_gem.images.rendering import squash
+from napari_gem.prompts.word_lists import read_templates
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_gem.models import Model
-    from napari_gem.types import GemParameters
+    from napari_gem.core.parameters import GemParameters
+    from napari_gem.models.find import Model
 
 _FILE = Path(__file__).parent / "protocols.toml"
 

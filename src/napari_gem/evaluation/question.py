@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.controls import change_words, distractors
 from napari_gem.evaluation.metrics import OTHER
-from napari_gem.prompts import read_background
-from napari_gem.types import GemError
+from napari_gem.prompts.word_lists import read_background
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_gem.evaluation.controls import Control
     from napari_gem.evaluation.datasets import Dataset
     from napari_gem.evaluation.protocols import Protocol
-    from napari_gem.models import Model
+    from napari_gem.models.find import Model
 
     Words = tuple[str, ...]
 

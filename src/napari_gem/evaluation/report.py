@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.colors import class_color
+from napari_gem.core.colors import class_color
+from napari_gem.core.foreign_text import shown
 from napari_gem.evaluation.pictures import extremes, picture_path
 from napari_gem.evaluation.store import REPORT, write_whole
 from napari_gem.evaluation.tally import COLUMNS
-from napari_gem.foreign_text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

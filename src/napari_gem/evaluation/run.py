@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem._version import __version__
+from napari_gem.core.errors import GemError
+from napari_gem.core.progress import Progress
 from napari_gem.evaluation.masks import check_size, read_mask
 from napari_gem.evaluation.pictures import Pictures
 from napari_gem.evaluation.protocols import templates_of
@@ -25,8 +27,7 @@ from napari_gem.evaluation.score import (
 from napari_gem.evaluation.segmented import find_segmented
 from napari_gem.evaluation.store import ImageResult, Run, Store, write_results
 from napari_gem.evaluation.tally import Tally
-from napari_gem.text import embed_steps
-from napari_gem.types import GemError, Progress
+from napari_gem.scoring.text import embed_steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from napari_gem.evaluation.datasets import Dataset, Sample
     from napari_gem.evaluation.question import Question
     from napari_gem.evaluation.score import Maps
-    from napari_gem.models import Model
+    from napari_gem.models.find import Model
 
 SAVED = 30.0
 """Seconds of work that are lost at most when the process is killed."""

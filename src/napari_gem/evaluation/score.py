@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.appearance import Appearance
 from napari_gem.evaluation.controls import Control, change_image
 from napari_gem.evaluation.metrics import IGNORED
 from napari_gem.evaluation.protocols import (
@@ -16,13 +17,12 @@ from napari_gem.evaluation.protocols import (
     scale_of,
     templates_of,
 )
-from napari_gem.files import read_image
-from napari_gem.image import render, stretch
-from napari_gem.pipeline import encode
-from napari_gem.scores import group_scores, softmax
-from napari_gem.text import embed_words
-from napari_gem.tiles import upsample
-from napari_gem.types import Appearance
+from napari_gem.images.files import read_image
+from napari_gem.images.rendering import render, stretch
+from napari_gem.scoring.cosines import group_scores, softmax
+from napari_gem.scoring.text import embed_words
+from napari_gem.scoring.upsampling import upsample
+from napari_gem.segmentation.pipeline import encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.core.parameters import GemParameters
+    from napari_gem.core.results import Features
     from napari_gem.evaluation.datasets import Points
     from napari_gem.evaluation.protocols import Protocol
     from napari_gem.evaluation.question import Question
-    from napari_gem.models import Model
-    from napari_gem.types import Features, GemParameters
+    from napari_gem.models.find import Model
 
     Maps = NDArray[np.float32]
 

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_gem.core.progress import run
+from napari_gem.core.prompts import Prompt
 from napari_gem.evaluation.metrics import OTHER
 from napari_gem.evaluation.protocols import scale_of
 from napari_gem.evaluation.score import Found, encode_picture, sample_pixels
-from napari_gem.segmenting import segment_steps
-from napari_gem.steps import run
-from napari_gem.types import Prompt
+from napari_gem.segmentation.segment import segment_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.evaluation.question import Question
     from napari_gem.evaluation.score import Maps, Method
-    from napari_gem.models import Model
+    from napari_gem.models.find import Model
 
 
 def find_segmented(

@@ -15,11 +15,12 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from napari_gem.core.atomic import whole_file
+from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import from_json, to_json
+from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
 from napari_gem.evaluation.controls import Control
 from napari_gem.evaluation.protocols import Protocol
-from napari_gem.records import from_json, to_json
-from napari_gem.types import EncodeParameters, GemError, GemParameters, ScoreParameters
-from napari_gem.unfinished import whole_file
 
 if TYPE_CHECKING:
     from pathlib import Path

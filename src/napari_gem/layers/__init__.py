@@ -4,8 +4,27 @@ Neither napari nor Qt is imported: layers are anything with the public attribute
 napari's layers, and results are plain data that `napari.layers.Layer.create` takes.
 """
 
-from napari_gem.layers.region import patch_in_view, shapes_region, visible_region
-from napari_gem.layers.results import (
+from napari_gem.core.region import expand
+from napari_gem.layers.reading.region import (
+    patch_in_view,
+    shapes_region,
+    visible_region,
+)
+from napari_gem.layers.reading.source import (
+    LARGEST_LEVEL,
+    Geometry,
+    LayerImage,
+    read_appearance,
+    read_layer,
+    slice_axes,
+)
+from napari_gem.layers.reading.view import (
+    channel_limits,
+    difference,
+    read_layers,
+    read_view_appearance,
+)
+from napari_gem.layers.writing.results import (
     KEY,
     LayerData,
     fingerprint,
@@ -14,16 +33,8 @@ from napari_gem.layers.results import (
     move_results,
     result_layers,
 )
-from napari_gem.layers.source import (
-    LARGEST_LEVEL,
-    Geometry,
-    LayerImage,
-    read_appearance,
-    read_layer,
-    slice_axes,
-)
-from napari_gem.layers.stack import stack_image
-from napari_gem.layers.update import (
+from napari_gem.layers.writing.stack import stack_image
+from napari_gem.layers.writing.update import (
     POLICIES,
     Plan,
     Policy,
@@ -34,14 +45,7 @@ from napari_gem.layers.update import (
     painted_labels,
     plan_update,
 )
-from napari_gem.layers.view import (
-    channel_limits,
-    difference,
-    read_layers,
-    read_view_appearance,
-)
-from napari_gem.layers.written import Ledger, Written, is_changed
-from napari_gem.regions import expand
+from napari_gem.layers.writing.written import Ledger, Written, is_changed
 
 __all__ = [
     "KEY",

@@ -1,51 +1,5 @@
-"""Lists of words and sentences: one TOML file each, found by its name.
+"""Words of classes, and the lists that go with them.
 
-A file in ``templates/`` holds sentences with ``{}`` for the word; one in
-``background/`` holds words for what is none of the classes. Each has ``about`` (one
-line), ``source`` and ``lines``.
+`parsing` reads typed lines, `sets` keeps prompts in files, `word_lists` finds lists of
+templates and background words, and `ids` gives each class a label id that stays.
 """
-
-from __future__ import annotations
-
-import tomllib
-from functools import cache
-from pathlib import Path
-
-from napari_gem.types import GemError
-
-_FOLDER = Path(__file__).parent
-
-
-def list_templates() -> tuple[str, ...]:
-    """Names of the template lists."""
-    return _names("templates")
-
-
-def list_backgrounds() -> tuple[str, ...]:
-    """Names of the background lists."""
-    return _names("background")
-
-
-def read_templates(name: str) -> tuple[str, ...]:
-    """Sentences of a template list, each with ``{}`` for the word."""
-    return _read("templates", name)
-
-
-def read_background(name: str) -> tuple[str, ...]:
-    """Words of a background list."""
-    return _read("background", name)
-
-
-@cache
-def _names(kind: str) -> tuple[str, ...]:
-    return tuple(sorted(path.stem for path in (_FOLDER / kind).glob("*.toml")))
-
-
-@cache
-def _read(kind: str, name: str) -> tuple[str, ...]:
-    if name not in _names(kind):
-        raise GemError(
-            f"There is no list '{name}' of {kind}. There is: {', '.join(_names(kind))}."
-        )
-    text = (_FOLDER / kind / f"{name}.toml").read_text(encoding="utf-8")
-    return tuple(tomllib.loads(text)["lines"])

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from napari_gem.types import GemError, label_ids
+from napari_gem.core.errors import GemError
+from napari_gem.core.prompts import label_ids
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from napari_gem.types import Prompt
+    from napari_gem.core.prompts import Prompt
 
 LARGEST_LABEL = 65535
 

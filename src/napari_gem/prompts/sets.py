@@ -11,16 +11,18 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from napari_gem.bounds import LONGEST_NOTE
-from napari_gem.checks import (
+from napari_gem.core.atomic import write_whole
+from napari_gem.core.bounds import LONGEST_NOTE
+from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import from_dict, parse_json, read_text, to_dict
+from napari_gem.core.parameters import ScoreParameters
+from napari_gem.core.prompts import Prompt
+from napari_gem.core.validation import (
     check_length,
     check_prompts,
     check_score,
     check_sentences,
 )
-from napari_gem.records import from_dict, parse_json, read_text, to_dict
-from napari_gem.types import GemError, Prompt, ScoreParameters
-from napari_gem.unfinished import write_whole
 
 SCHEMA = 1
 """Version of the files' schema."""
@@ -72,8 +74,8 @@ def check_set(prompt_set: PromptSet) -> None:
     ------
     GemError
         If two classes have the same label id or share a word, or as
-        `napari_gem.checks.check_prompts`; if a template has no place for the word, or
-        a background word is empty.
+        `napari_gem.core.validation.check_prompts`; if a template has no place for the
+        word, or a background word is empty.
     """
     check_prompts(prompt_set.prompts)
     owners: dict[str, str] = {}

@@ -11,11 +11,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.class_lists import parse_class
 from napari_gem.evaluation.datasets import Dataset, DatasetClass, MaskFormat
 from napari_gem.evaluation.listing import pair_files, read_lines
 from napari_gem.evaluation.metrics import IGNORED
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.class_lists import read_classes
 from napari_gem.evaluation.datasets import Dataset, Sample
 from napari_gem.evaluation.listing import pair_files
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_gem.core.errors import GemError
 from napari_gem.evaluation.datasets import Dataset, DatasetClass, Points, Sample
-from napari_gem.types import GemError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,1 +1,0 @@
-"""The dock widget; the only package that imports Qt and napari."""

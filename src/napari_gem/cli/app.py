@@ -1,0 +1,608 @@
+"""The command line: ``napari-gem segment``, ``replay``, ``models`` and ``demo``."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_gem._version import __version__
+from napari_gem.cli import cache as cli_cache
+from napari_gem.cli import models as cli_models
+from napari_gem.cli.bars import Bars
+from napari_gem.cli.consent import agreed_model, with_consent
+from napari_gem.cli.evaluate import evaluate
+from napari_gem.core.errors import GemError
+from napari_gem.core.memory import ERRORS, shortage
+from napari_gem.core.napari_version import check_napari
+from napari_gem.core.prompts import label_ids
+from napari_gem.core.terminal import others_safe, say, show_anything
+from napari_gem.core.zarr_end import close_zarr_at_exit
+from napari_gem.models.presets import list_presets, read_preset, with_preset
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from napari_gem.core.appearance import Appearance
+    from napari_gem.core.arrays import LazyArray
+    from napari_gem.core.parameters import EncodeParameters
+    from napari_gem.core.prompts import Prompt
+    from napari_gem.core.region import Region
+    from napari_gem.core.results import Segmentation
+    from napari_gem.images.files import ImageFile
+    from napari_gem.models.find import Model
+
+app = typer.Typer(
+    help="Find things in images by words, with GEM and CLIP models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(cli_models.app, name="models")
+app.add_typer(cli_cache.app, name="cache")
+
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Id from 'napari-gem models', ARCHITECTURE/TAG of open_clip, "
+        "hf-hub:OWNER/REPOSITORY, or a weights file or folder.",
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Architecture = Annotated[
+    str, typer.Option(help="open_clip architecture of a bare weights file.")
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Allow the model to be downloaded.")
+]
+Index = Annotated[str, typer.Option(help="Plane of a stack, such as 0 or 3,1.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
+ImagePath = Annotated[Path, typer.Argument(help="TIFF, PNG or JPEG file.")]
+AnyImage = Annotated[
+    Path, typer.Argument(help="TIFF, PNG, JPEG or npy file, or zarr folder.")
+]
+
+STOPPED = 130
+"""Exit status after Ctrl-C, as typer has it."""
+
+SMALLEST = 1e-6
+"""Of numbers that must be above 0."""
+
+app.command()(evaluate)
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="Show version.")] = False,
+) -> None:
+    if version:
+        say(f"napari-gem {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def segment(
+    image: AnyImage,
+    output: Output,
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--prompt", "-p", help="One class; a comma separates synonyms. Repeat."
+        ),
+    ] = None,
+    prompt_set: Annotated[
+        str, typer.Option("--set", help="Prompt set: its name or its file.")
+    ] = "",
+    model: ModelName = "embedded",
+    architecture: Architecture = "",
+    device: Device = "auto",
+    precision: Annotated[
+        str, typer.Option(help="auto, float32, bfloat16 or float16.")
+    ] = "auto",
+    percentiles: Annotated[
+        tuple[float, float],
+        typer.Option(help="Shown as black and as white; 8-bit RGB is taken as it is."),
+    ] = (0.5, 99.5),
+    limits: Annotated[
+        tuple[float, float] | None,
+        typer.Option(help="Values shown as black and as white, not percentiles."),
+    ] = None,
+    gamma: Annotated[
+        float, typer.Option(help="Exponent on shown values.", min=SMALLEST)
+    ] = 1.0,
+    index: Index = "",
+    region: Annotated[
+        tuple[int, int, int, int] | None,
+        typer.Option(
+            help="Part of the image: first row, row behind the last, and the same "
+            "for columns."
+        ),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="How probable a class must be beside the background; 0.5 as usual.",
+            min=0,
+            max=1,
+        ),
+    ] = None,
+    background_weight: Annotated[
+        float | None,
+        typer.Option(help="Below 1 classes grow, above they shrink.", min=SMALLEST),
+    ] = None,
+    smoothing: Annotated[
+        float | None, typer.Option(help="Of the scores, in image pixels.", min=0)
+    ] = None,
+    refinement: Annotated[
+        int | None,
+        typer.Option(
+            help="How far labels are drawn to the edges of the image; 0 for not.", min=0
+        ),
+    ] = None,
+    minimum_size: Annotated[
+        int, typer.Option(help="Pixels of a region that is kept.", min=0)
+    ] = 0,
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Parameters for a kind of images, over the model's own: "
+            f"{', '.join(list_presets())}."
+        ),
+    ] = "",
+    detail: Annotated[
+        float | None, typer.Option(help="Image pixels per patch.", min=SMALLEST)
+    ] = None,
+    zoom: Annotated[
+        float | None,
+        typer.Option(help="Enlarge the image first; another --detail.", min=SMALLEST),
+    ] = None,
+    depth: Annotated[
+        int | None,
+        typer.Option(help="The last depth - 1 blocks of the model take part.", min=1),
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Rounds of self-self attention.", min=0)
+    ] = None,
+    temperature_scale: Annotated[
+        float | None,
+        typer.Option(help="Factor on the adaptive temperature.", min=SMALLEST),
+    ] = None,
+    residual: Annotated[
+        bool | None, typer.Option(help="Start from the model's own stream or from 0.")
+    ] = None,
+    template: Annotated[
+        list[str] | None,
+        typer.Option(help="Sentence with {} for the word, or name of a list. Repeat."),
+    ] = None,
+    background: Annotated[
+        list[str] | None,
+        typer.Option(help="Words for what is no class; '' for none. Repeat."),
+    ] = None,
+    level: Annotated[
+        int | None,
+        typer.Option(help="Resolution of a pyramid; 0 is the finest.", min=0),
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option(help="Keep the encoded image for the next run.")
+    ] = True,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            help="Address of a dask scheduler, such as tcp://host:8786: its workers "
+            "encode the image, and --device reads the words."
+        ),
+    ] = "",
+    download: Download = False,
+) -> None:
+    """Segment one image by words into a folder of files.
+
+    What is left out is taken from the prompt set, or as it suits the model. Of large
+    images labels and probabilities are written as OME-Zarr, and only parts are read.
+    """
+    from napari_gem.cli.cluster import places
+    from napari_gem.cli.image import Opened, check_small, report_stored
+    from napari_gem.core.parameters import (
+        EncodeParameters,
+        GemParameters,
+        LabelParameters,
+        ScoreParameters,
+    )
+    from napari_gem.core.path_names import check_length
+    from napari_gem.core.progress import run
+    from napari_gem.core.validation import (
+        check_device,
+        check_encode,
+        check_gem,
+        check_precision,
+        check_prompts,
+        check_score,
+    )
+    from napari_gem.models.find import load_model
+    from napari_gem.results import save as export
+    from napari_gem.segmentation import large, pipeline
+    from napari_gem.segmentation.squashed import squashed_steps
+
+    if detail is not None and zoom is not None:
+        raise GemError("Both --detail and --zoom came. Give one of them.")
+    squash = read_preset(preset).squash if preset else 0
+    if squash and (scheduler or (detail, zoom, region) != (None, None, None)):
+        raise GemError(
+            f"The preset {preset} squashes the whole image: leave out --detail, "
+            "--zoom, --region and --scheduler, or take another preset."
+        )
+    words = _words(prompt, prompt_set, background, template)
+    prompts = words.prompts
+    if threshold is not None:
+        prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
+    check_prompts(prompts)
+    gem = _given(
+        depth=depth,
+        iterations=iterations,
+        temperature_scale=temperature_scale,
+        residual=residual,
+    )
+    given = _given(
+        background_weight=background_weight,
+        smoothing=smoothing,
+        refinement=refinement,
+        background=words.background,
+        templates=words.templates,
+    )
+    # before the model, which takes seconds or a download
+    check_gem(replace(GemParameters(method="plain"), **gem))
+    check_score(replace(ScoreParameters(), **given))
+    check_encode(replace(EncodeParameters(), **_given(zoom=zoom)))
+    check_device(device)
+    check_precision(precision)
+    _check_shown(percentiles, limits)
+    opened = Opened(image, _parse_index(index), len(prompts))
+    opened.check(level, _region(region))
+    export.check_folder(output, image)
+    with Bars() as bars, places(scheduler, bars.show) as place:
+        loaded = with_consent(
+            lambda allowed: load_model(
+                model,
+                device=device,
+                precision="auto" if scheduler else precision,
+                architecture=architecture,
+                download=allowed,
+                progress=bars.show,
+            ),
+            bars,
+            allowed=download,
+        )
+        loaded = replace(loaded, card=with_preset(loaded.card, preset))
+        view = opened.view(level, detail, loaded.backbone.patch_size)
+        if view.large:
+            check_length(output, large.INSIDE)
+        appearance = _appearance(view.pixels, percentiles, limits, gamma)
+        encode = _encode_parameters(loaded, detail, zoom, view.factor)
+        score = replace(loaded.card.score, **given)
+        check_score(score)
+        encode = replace(encode, gem=replace(encode.gem, **gem))
+        label = LabelParameters(minimum_size)
+        if squash:
+            check_small(view, preset)
+            result = run(
+                squashed_steps(
+                    loaded,
+                    view.pixels,
+                    appearance,
+                    prompts,
+                    encode,
+                    score,
+                    label,
+                    squash,
+                ),
+                bars.show,
+            )
+            _report(result, view.file, output)
+            return
+        used, schedule = place.prepare(loaded, precision, view)
+        encoding = view.encode_steps(
+            used,
+            appearance,
+            encode,
+            region=view.place(_region(region)),
+            schedule=schedule,
+            keep=cache,
+        )
+        features = run(encoding, place.show)
+        if view.large:
+            steps = large.segment_large_steps(
+                loaded,
+                features,
+                prompts,
+                output,
+                score,
+                label,
+                pixel_size=view.file.pixel_size or (1.0, 1.0),
+                unit=view.file.unit,
+                filling=place.filling(),
+            )
+            stored = run(steps, place.show)
+        else:
+            result = pipeline.segment(
+                features,
+                prompts,
+                loaded,
+                parameters=score,
+                label=label,
+                progress=bars.show,
+            )
+    if view.large:
+        report_stored(stored, output)
+    else:
+        _report(result, view.file, output)
+
+
+@app.command()
+def replay(
+    recipe: Annotated[
+        Path, typer.Argument(help="recipe.json of a result, or its folder.")
+    ],
+    image: ImagePath,
+    output: Output,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Where the recipe's model is on this computer; naming one that you "
+            "have not used before says that you trust it.",
+        ),
+    ] = "",
+    architecture: Architecture = "",
+    device: Device = "auto",
+    index: Index = "",
+    download: Download = False,
+    other_weights: Annotated[
+        bool,
+        typer.Option("--other-weights", help="Take other weights than the recipe's."),
+    ] = False,
+) -> None:
+    """Do with an image what a recipe says."""
+    from napari_gem import results as recipes
+    from napari_gem.core.validation import check_device
+    from napari_gem.images import files
+    from napari_gem.results import save as export
+    from napari_gem.segmentation.replay import replay as make_again
+
+    check_device(device)
+    read = recipes.read_recipe(recipe)
+    model = model or agreed_model(read, architecture)
+    found = files.read_image(image, _parse_index(index))
+    export.check_folder(output, image)
+    with Bars() as bars:
+        result = with_consent(
+            lambda allowed: make_again(
+                read,
+                found.pixels,
+                model=model,
+                architecture=architecture,
+                device=device,
+                progress=bars.show,
+                download=allowed,
+                other_weights=other_weights,
+            ),
+            bars,
+            allowed=download,
+        )
+    _report(result, found, output)
+
+
+@app.command()
+def demo(
+    sample: Annotated[
+        str, typer.Option(help="fluorescence, histology or aerial.")
+    ] = "fluorescence",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Write results and a screenshot here and end."
+        ),
+    ] = None,
+) -> None:
+    """Segment a sample image by words, in napari where there is a screen."""
+    from napari_gem.images.samples import check_sample
+
+    check_sample(sample)
+    command = [sys.executable, "-m", "napari_gem.widget.demo", sample]
+    shows = has_screen() and find_spec("napari") is not None
+    if shows:
+        check_napari()
+    if output is None and shows and not is_virtual():
+        raise typer.Exit(subprocess.run(command, check=False).returncode)
+    folder = Path("demo-output") if output is None else output
+    _demo_files(sample, folder)
+    if shows:
+        screenshot = folder / "screenshot.png"
+        done = subprocess.run(
+            [*command, "--screenshot", str(screenshot)],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode:
+            raise GemError(f"napari could not be shown: {done.stderr.strip()[-400:]}")
+        say(f"Screenshot of napari: {screenshot.resolve()}")
+
+
+def _demo_files(sample: str, folder: Path) -> None:
+    from napari_gem.images.samples import read_sample
+    from napari_gem.results import save as export
+    from napari_gem.segmentation import pipeline
+
+    export.check_folder(folder)
+    image, prompts = read_sample(sample)
+    with Bars() as bars:
+        result = pipeline.segment(image.pixels, prompts, progress=bars.show)
+    _report(result, image, folder)
+
+
+def _report(result: Segmentation, image: ImageFile, folder: Path) -> None:
+    from napari_gem.results import save as export
+
+    written = export.save(result, image, folder)
+    for notice in result.notices:
+        say(notice, aside=True)
+    total = result.labels.size
+    prompts = result.recipe.prompts
+    for number, prompt in zip(label_ids(prompts), prompts, strict=True):
+        share = (result.labels == number).sum() / total
+        say(f"{number:4} {prompt.name}: {share:.1%} of the image")
+    names = ", ".join(path.name for path in written)
+    say(f"Results in {folder.resolve()}: {names}")
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Classes, and what stands beside them; None is left to the model's card."""
+
+    prompts: tuple[Prompt, ...]
+    background: tuple[str, ...] | None
+    templates: tuple[str, ...] | None
+
+
+def _words(
+    lines: list[str] | None,
+    prompt_set: str,
+    background: list[str] | None,
+    templates: list[str] | None,
+) -> _Words:
+    from napari_gem.prompts.parsing import parse_prompts
+
+    given: tuple[Prompt, ...] = ()
+    words, sentences = _background(background), _templates(templates)
+    if prompt_set:
+        from napari_gem.prompts.sets import read_set
+
+        found = read_set(prompt_set)
+        given = tuple(prompt for prompt in found.prompts if prompt.on)
+        words = (found.background or None) if words is None else words
+        sentences = sentences or found.templates or None
+    return _Words(parse_prompts([*given, *(lines or [])]), words, sentences)
+
+
+def _background(lines: list[str] | None) -> tuple[str, ...] | None:
+    if not lines:
+        return None
+    words = (" ".join(word.split()) for line in lines for word in line.split(","))
+    return tuple(dict.fromkeys(word for word in words if word))
+
+
+def _templates(given: list[str] | None) -> tuple[str, ...] | None:
+    from napari_gem.prompts.word_lists import list_templates, read_templates
+
+    if not given:
+        return None
+    found: list[str] = []
+    for template in given:
+        if "{}" in template:
+            found.append(template)
+        elif template in list_templates():
+            found += read_templates(template)
+        else:
+            raise GemError(
+                f"The template '{template}' came; expected a sentence with {{}} for "
+                f"the word, or one of {', '.join(list_templates())}."
+            )
+    return tuple(found)
+
+
+def _appearance(
+    pixels: LazyArray,
+    percentiles: tuple[float, float],
+    limits: tuple[float, float] | None,
+    gamma: float,
+) -> Appearance:
+    from napari_gem.images.rendering import stretch
+
+    appearance = replace(stretch(pixels, percentiles), gamma=gamma)
+    return appearance if limits is None else replace(appearance, limits=limits)
+
+
+def _check_shown(
+    percentiles: tuple[float, float], limits: tuple[float, float] | None
+) -> None:
+    """Refuse what cannot be shown as black and as white."""
+    from napari_gem.images.rendering import check_percentiles
+
+    check_percentiles(percentiles)
+    if limits is not None and not limits[0] < limits[1]:
+        raise GemError(
+            f"The limits {limits[0]} and {limits[1]} came; expected two numbers, the "
+            "smaller one first."
+        )
+
+
+def _region(corners: tuple[int, int, int, int] | None) -> Region | None:
+    from napari_gem.core.region import Region
+
+    return None if corners is None else Region(rows=corners[:2], columns=corners[2:])
+
+
+def _encode_parameters(
+    model: Model, detail: float | None, zoom: float | None, factor: float
+) -> EncodeParameters:
+    if detail is not None:
+        zoom = model.backbone.patch_size * factor / detail
+    return replace(model.card.encode, **_given(zoom=zoom))
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """Leave out what is None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _parse_index(index: str) -> list[int]:
+    try:
+        return [int(part) for part in index.split(",") if part.strip()]
+    except ValueError:
+        raise GemError(
+            f"The index '{index}' came; expected whole numbers with commas between."
+        ) from None
+
+
+def has_screen() -> bool:
+    """Tell whether a window can be opened, without loading Qt."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def is_virtual() -> bool:
+    """Tell whether nobody looks at the screen (set by ``tests/screen.py``)."""
+    return bool(os.environ.get("NAPARI_GEM_VIRTUAL_SCREEN"))
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one sentence and status 2."""
+    show_anything()
+    try:
+        with others_safe():
+            app()
+    except (GemError, *ERRORS) as error:
+        told = str(error) if isinstance(error, GemError) else shortage(error)
+        if not told:
+            raise
+        say(f"Error: {told}", aside=True)
+        sys.exit(2)
+    except KeyboardInterrupt:  # before a command begins; typer tells it later
+        say("Aborted!", aside=True)
+        sys.exit(STOPPED)
+    finally:
+        close_zarr_at_exit()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Whether the napari that is installed is new enough; asks without importing it."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, version
+
+from napari_gem.core.errors import GemError
+
+OLDEST = "0.9"
+"""The oldest napari with all that the dock, samples and saved layers need."""
+
+
+def too_old() -> str:
+    """Say that napari is too old.
+
+    Returns
+    -------
+    str
+        A sentence with both versions; empty if napari is new enough, or if there is
+        none.
+    """
+    try:
+        found = version("napari")
+    except PackageNotFoundError:
+        return ""
+    if _numbers(found) >= _numbers(OLDEST):
+        return ""
+    return (
+        f"GEM works with napari {OLDEST} or newer; this is napari {found}. "
+        f'Update it: pip install --upgrade "napari>={OLDEST}", or install the newest '
+        "napari in an environment of its own."
+    )
+
+
+def check_napari() -> None:
+    """Refuse a napari that is too old.
+
+    Raises
+    ------
+    GemError
+        With both versions and what to do.
+    """
+    told = too_old()
+    if told:
+        raise GemError(told)
+
+
+def _numbers(text: str) -> tuple[int, int]:
+    """Read the first two numbers: pre-releases count as the release."""
+    found = re.match(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

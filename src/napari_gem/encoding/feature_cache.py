@@ -1,0 +1,686 @@
+"""Features of encoded images on disk, found again by what decides them.
+
+An entry is a folder, made under another name and renamed when it is complete. Locks of
+files keep two processes from writing one unfinished entry, and entries in use from
+being removed; the system drops them with the process. All of an entry has checksums,
+and whatever is raised while it is read is damage: it is removed and made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from napari_gem.core import atomic as unfinished
+from napari_gem.core.appearance import Appearance
+from napari_gem.core.arrays import bands
+from napari_gem.core.checked_files import (
+    DamagedError,
+    hash_file,
+    read_checked,
+    write_checked,
+)
+from napari_gem.core.errors import GemError
+from napari_gem.core.folders import FOLDER_VARIABLE, default_folder
+from napari_gem.core.json_records import from_json, to_json
+from napari_gem.core.memory import IfItFits, explained, is_out_of_memory
+from napari_gem.core.parameters import EncodeParameters
+from napari_gem.core.path_names import is_too_long
+from napari_gem.core.progress import Progress
+from napari_gem.core.region import Region
+from napari_gem.core.results import Features
+from napari_gem.encoding.encode import encode_steps, restrict
+from napari_gem.encoding.stored_features import (
+    RowWriter,
+    StoredFeatures,
+    create_features,
+)
+from napari_gem.encoding.tiles import plan_tiles
+from napari_gem.images.tile_reading import Picture, hash_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from numpy.typing import NDArray
+
+    from napari_gem.core.arrays import LazyArray
+    from napari_gem.encoding.encode import Partial, Watch
+    from napari_gem.encoding.scheduling import Schedule
+    from napari_gem.models.find import Model
+
+LIMIT = 20 << 30
+"""Bytes to keep."""
+
+IN_MEMORY = 1 << 29
+"""Features of at most so many bytes are read into memory."""
+
+LOCK_SECONDS = 60.0
+"""Locks younger than this are not looked at: they may be about to be taken."""
+
+
+LAYOUT = 2
+"""Version of what entries hold; those of others are not found, and go by their age."""
+
+ENCODED_ANEW = (
+    "The image was encoded anew, since what was kept of it on disk was damaged."
+)
+
+
+class CacheError(GemError):
+    """The folder cannot be used; the image can be encoded without it."""
+
+
+PART = ".part"
+GONE = ".gone-"
+TILES = "tiles"
+FEATURES, ENTRY, STATE, VIEWS = "features", "entry", "state", "views"
+
+INSIDE = f"{'0' * 32}{PART}/{FEATURES}/c/100/100/0.{'0' * 32}.partial"
+"""The longest path in the folder, as a rule."""
+
+# the folder is the user's choice and may hold other things, which are never touched
+_OURS = re.compile(r"[0-9a-f]{32}(\.[0-9a-f]{32})?(\.part)?(\.gone-[0-9a-f]{32})?")
+_OUR_LOCK = re.compile(r"[0-9a-f]{32}([.-][0-9a-f]{32})?\.lock")
+_LEFT = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.part|.*\.gone-[0-9a-f]{32}")
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What is to be known of features besides their array."""
+
+    image_embedding: tuple[float, ...]
+    image_shape: tuple[int, int]
+    patch: float
+    model: str
+    revision: str
+    parameters: EncodeParameters
+    appearance: Appearance
+    region: Region | None
+    device: str
+    precision: str
+    notices: tuple[str, ...]
+    metadata: str
+
+
+@dataclass(frozen=True)
+class _State:
+    """What an unfinished entry is to become, and how far it is.
+
+    Attributes
+    ----------
+    metadata
+        Hash of the metadata of its array.
+    done
+        Rows of patches that are written.
+    """
+
+    shape: tuple[int, int, int]
+    parameters: EncodeParameters
+    where: str
+    metadata: str = ""
+    done: int = 0
+
+
+class FeatureCache:
+    """Features on disk; those used longest ago go first.
+
+    Parameters
+    ----------
+    folder
+        Made if missing; None takes `default_folder`.
+    limit
+        Bytes to keep; the last entry and those in use are kept whatever their size.
+    """
+
+    def __init__(self, folder: Path | str | None = None, limit: int = LIMIT) -> None:
+        self.folder = Path(folder) if folder else default_folder()
+        self._limit = limit
+        self._damaged: set[str] = set()
+        if is_too_long(self.folder / INSIDE):
+            raise CacheError(
+                f"The path of the folder '{self.folder}' for encoded images is too "
+                f"long for Windows. Set {FOLDER_VARIABLE} to one with a shorter path, "
+                "or switch on long paths in Windows (LongPathsEnabled)."
+            )
+        try:
+            (self.folder / "locks").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CacheError(
+                f"The folder '{self.folder}' for encoded images cannot be made "
+                f"({error.strerror}). Set {FOLDER_VARIABLE} to another one."
+            ) from error
+
+    def entries(self) -> dict[str, int]:
+        """Size in bytes of each entry, the one used longest ago first.
+
+        Raises
+        ------
+        CacheError
+            If the folder cannot be read.
+        """
+        try:
+            found = [path for path in self.folder.iterdir() if _is_ours(path)]
+        except OSError as error:
+            raise CacheError(
+                f"The folder '{self.folder}' for encoded images cannot be read "
+                f"({error.strerror or error}). Set {FOLDER_VARIABLE} to another one."
+            ) from error
+        return {path.name: _size(path) for path in sorted(found, key=_age)}
+
+    def clear(self) -> int:
+        """Remove all that is not in use, and count the bytes."""
+        return sum(size for name, size in self.entries().items() if self._remove(name))
+
+    def trim(self) -> None:
+        """Remove what was used longest ago until the limit holds."""
+        self._sweep()
+        entries = self.entries()
+        total = sum(entries.values())
+        for name in list(entries)[:-1]:
+            if total <= self._limit:
+                break
+            if self._remove(name):
+                total -= entries[name]
+
+    @explained
+    def encode_steps(
+        self,
+        model: Model,
+        pixels: LazyArray,
+        appearance: Appearance,
+        parameters: EncodeParameters | None = None,
+        *,
+        region: Region | None = None,
+        partial: Partial | None = None,
+        schedule: Schedule | None = None,
+        digest: str = "",
+        watch: Watch | None = None,
+    ) -> Generator[Progress, None, Features]:
+        """Encode an image, or find it encoded; parameters as `encoding.encode_steps`.
+
+        An image that was stopped half-way goes on where it was. The digest is what
+        `reading.hash_steps` gives; empty: it is computed.
+
+        Raises
+        ------
+        CacheError
+            If the disk is full, or the folder cannot be written.
+        GemError
+            As `encoding.encode_steps`.
+        """
+        parameters = parameters or model.card.encode
+        picture = Picture(pixels, appearance)
+        key = yield from _key_steps(model, pixels, appearance, parameters, digest)
+        found = yield from self._find_any_steps(key, region, picture)
+        if found is not None:
+            return found
+        name = _digest(key, region)
+        self._sweep_parts()
+        with _Writing(self.folder, name) as writing:
+            if (yield from writing.check_steps()):
+                self._damaged.add(name)
+            features = yield from encode_steps(
+                model,
+                pixels,
+                appearance,
+                parameters,
+                region=region,
+                partial=partial,
+                keep=writing.begin,
+                schedule=schedule,
+                watch=watch,
+            )
+            known = name not in self._damaged
+            found = writing.seal(features, self._remove, trusted=known)
+        if found is None:
+            found = yield from self._find_steps(name, check=False)
+        self.trim()
+        if found is None:
+            raise CacheError("The encoded image was removed meanwhile. Run again.")
+        if self._damaged & {name, _digest(key, None)}:
+            self._damaged.clear()
+            found = replace(found, notices=(*found.notices, ENCODED_ANEW))
+        return replace(found, picture=picture)
+
+    @explained
+    def find_steps(
+        self,
+        model: Model,
+        pixels: LazyArray,
+        appearance: Appearance,
+        parameters: EncodeParameters,
+        *,
+        region: Region | None = None,
+        digest: str = "",
+    ) -> Generator[Progress, None, Features | None]:
+        """Find an encoded image, or the whole of which it is a region; None if not."""
+        picture = Picture(pixels, appearance)
+        key = yield from _key_steps(model, pixels, appearance, parameters, digest)
+        found = yield from self._find_any_steps(key, region, picture)
+        return found
+
+    def _find_any_steps(
+        self, key: str, region: Region | None, picture: Picture
+    ) -> Generator[Progress, None, Features | None]:
+        for area in dict.fromkeys((region, None)):
+            found = yield from self._find_steps(_digest(key, area))
+            if found is not None:
+                return restrict(replace(found, picture=picture), region)
+        return None
+
+    def _find_steps(
+        self, name: str, *, check: bool = True
+    ) -> Generator[Progress, None, Features | None]:
+        """Read an entry and check it; one that is damaged is removed."""
+        folder = self.folder / name
+        lock = self._use(name)
+        if not os.path.lexists(folder):
+            lock.release()
+            return None
+        try:
+            features = _read(folder, lock)
+            if check:
+                count = len(bands(features.array))
+                for number, band in enumerate(bands(features.array)):
+                    yield Progress("Checking features", number, count)
+                    features.array[band]
+        # zarr, numpy and the file system raise their own classes
+        except Exception as error:
+            lock.release()
+            if is_out_of_memory(error):
+                raise
+            self._remove(name)
+            self._damaged.add(name)
+            return None
+        with suppress(OSError):
+            os.utime(folder)
+        return _taken(features, lock)
+
+    def _use(self, name: str) -> FileLock:
+        lock = FileLock(self.folder / "locks" / f"{name}-{uuid.uuid4().hex}.lock")
+        _acquire(lock)
+        return lock
+
+    def _sweep(self) -> None:
+        """Remove locks that nobody holds any more, but none that is being taken."""
+        with suppress(OSError):
+            for path in (self.folder / "locks").iterdir():
+                with suppress(OSError):
+                    ours = _OUR_LOCK.fullmatch(path.name)
+                    if ours and time.time() - path.stat().st_mtime > LOCK_SECONDS:
+                        _drop(path)
+
+    def _sweep_parts(self) -> None:
+        """Remove what dead processes left, but not what can be gone on with."""
+        with suppress(OSError):
+            for path in list(self.folder.iterdir()):
+                if _is_ours(path) and _LEFT.fullmatch(path.name):
+                    self._remove(path.name)
+
+    def _remove(self, name: str) -> bool:
+        """Remove an entry, whatever is left of it, unless it is in use."""
+        path = self.folder / name
+        if GONE in name:
+            unfinished.remove(path)
+            return not os.path.lexists(path)
+        entry = name.removesuffix(PART)
+        for lock in (self.folder / "locks").glob(f"{entry}*.lock"):
+            if not _drop(lock):
+                return False
+        gone = self.folder / f"{name}{GONE}{uuid.uuid4().hex}"
+        try:
+            path.rename(gone)
+        except OSError:
+            return False
+        unfinished.remove(gone)
+        return True
+
+
+class _Writing:
+    """An entry while it is made."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._target = folder / name
+        self._part = folder / (name + PART)
+        self._lock = FileLock(folder / "locks" / f"{name}.lock")
+        self._sink: _Sink | None = None
+        self._stays = False
+
+    def __enter__(self) -> _Writing:
+        try:
+            _acquire(self._lock, timeout=0)
+        except Timeout:  # another process makes it: this one makes its own
+            self._take_own()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._stays:
+            return  # the lock goes with the features
+        self._lock.release()
+        if self._part.name != self._target.name + PART:
+            unfinished.remove(self._part)
+
+    def check_steps(self) -> Generator[Progress, None, bool]:
+        """Look through what a stopped run left, and remove it if it is damaged.
+
+        Returns
+        -------
+        bool
+            Whether it was damaged.
+        """
+        if not os.path.lexists(self._part):
+            return False
+        damaged = False
+        try:
+            state = _read_state(self._part)
+            _read_views(self._part)
+            array = _open_features(self._part, state.metadata)
+            for band in bands(array):
+                if band.start < state.done:
+                    yield Progress("Checking features", band.start, state.done)
+                    array[band.start : min(band.stop, state.done)]
+        # zarr, numpy and the file system raise their own classes
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            # one that was killed before it wrote anything has no state
+            damaged = not isinstance(error, FileNotFoundError)
+            unfinished.remove(self._part)
+        if os.path.lexists(self._part) and damaged:
+            self._lock.release()
+            self._take_own()
+        return damaged
+
+    def begin(
+        self, shape: tuple[int, int, int], parameters: EncodeParameters, where: str
+    ) -> _Sink:
+        try:
+            self._sink = _Sink(self._part, _State(shape, parameters, where))
+        except OSError as error:
+            raise _full(self._part, error) from error
+        return self._sink
+
+    def seal(
+        self, features: Features, remove: Callable[[str], bool], *, trusted: bool
+    ) -> Features | None:
+        """Give the entry its place.
+
+        Parameters
+        ----------
+        features
+            All that was encoded.
+        remove
+            Removes an entry by its name.
+        trusted
+            Whether an entry that is in the place may be taken.
+
+        Returns
+        -------
+        Features | None
+            None if it is in its place; else what it is read as where it lies.
+        """
+        entry = _Entry(
+            image_embedding=tuple(float(x) for x in features.image_embedding),
+            image_shape=features.image_shape,
+            patch=features.patch,
+            model=features.model,
+            revision=features.revision,
+            parameters=features.parameters,
+            appearance=features.appearance,
+            region=features.region,
+            device=features.device,
+            precision=features.precision,
+            notices=features.notices,
+            metadata=hash_file(_metadata(self._part)),
+        )
+        try:
+            write_checked(self._part / ENTRY, to_json(entry).encode())
+        except OSError as error:
+            raise _full(self._part, error) from error
+        unfinished.remove(self._part / TILES)
+        for pause in (*unfinished.PAUSES, None):
+            if os.path.lexists(self._target):
+                if trusted and _is_whole(self._target):  # somebody else was faster
+                    unfinished.remove(self._part)
+                    return None
+                remove(self._target.name)
+            if self._move():
+                return None
+            if pause is not None:
+                time.sleep(pause)
+        self._stays = True
+        found = _taken(_read(self._part, self._lock), self._lock)
+        where = (
+            f"The encoded image could not be moved to its place in "
+            f"'{self._target.parent}', since another program uses that. It is used "
+            "where it lies, and moved in a later run."
+        )
+        return replace(found, notices=(*found.notices, where))
+
+    def _move(self) -> bool:
+        try:
+            self._part.rename(self._target)
+        except OSError:
+            return False
+        # until here a later run could have gone on with it
+        unfinished.remove(self._target / STATE)
+        return True
+
+    def _take_own(self) -> None:
+        own = f"{self._target.name}.{uuid.uuid4().hex}"
+        self._part = self._part.with_name(own + PART)
+        self._lock = FileLock(Path(self._lock.lock_file).with_name(f"{own}.lock"))
+        _acquire(self._lock)
+
+
+class _Sink:
+    """Writes features to an unfinished entry, or goes on with it."""
+
+    def __init__(self, folder: Path, wanted: _State) -> None:
+        self.folder = folder
+        known = self._resume(wanted)
+        shape, used = wanted.shape, wanted.parameters
+        if known is None:
+            unfinished.remove(folder)
+            folder.mkdir(parents=True)
+            _check_room(folder, 2 * shape[0] * shape[1] * shape[2])
+            array = create_features(folder / FEATURES, shape)
+            tiles = len(plan_tiles(*shape[:2], used.tile, used.overlap))
+            self.views: NDArray[np.float32] = np.zeros((tiles, shape[2]), np.float32)
+        else:
+            import zarr
+
+            array = zarr.open_array(store=str(folder / FEATURES), mode="r+")
+            self.views = _read_views(folder)
+        self._state = replace(wanted, metadata=hash_file(_metadata(folder)))
+        self._writer = RowWriter(array, done=known or 0)
+        if known is None:
+            self._save()
+
+    @property
+    def done(self) -> int:
+        return self._writer.done
+
+    def write(self, rows: slice, features: NDArray[np.float32]) -> None:
+        try:
+            if self._writer.write(rows, features.astype(np.float16)):
+                self._save()
+        except OSError as error:
+            raise _full(self.folder, error) from error
+
+    def finish(self) -> StoredFeatures:
+        try:
+            self._writer.close()
+            self._save()
+        except OSError as error:
+            raise _full(self.folder, error) from error
+        return StoredFeatures(self.folder / FEATURES)
+
+    def _save(self) -> None:
+        views = io.BytesIO()
+        np.save(views, self.views)
+        write_checked(self.folder / VIEWS, views.getvalue())
+        state = replace(self._state, done=self._writer.done)
+        write_checked(self.folder / STATE, to_json(state).encode())
+
+    def _resume(self, wanted: _State) -> int | None:
+        """Rows of an unfinished entry, which was checked; None if it is another."""
+        try:
+            state = _read_state(self.folder)
+        except (OSError, GemError):
+            return None
+        same = wanted == replace(state, metadata="", done=0)
+        return state.done if same else None
+
+
+def _key_steps(
+    model: Model,
+    pixels: LazyArray,
+    appearance: Appearance,
+    parameters: EncodeParameters,
+    digest: str,
+) -> Generator[Progress, None, str]:
+    """Tell what decides the features, whatever the region."""
+    if not digest:
+        digest = yield from hash_steps(pixels)
+    made_by = model.card.id, model.revision, model.device, model.precision
+    return _digest(LAYOUT, digest, appearance, made_by, parameters)
+
+
+def _acquire(lock: FileLock, timeout: float = -1) -> None:
+    try:
+        lock.acquire(timeout=timeout)
+    except Timeout:
+        raise
+    except (OSError, NotImplementedError) as error:
+        raise CacheError(
+            f"'{lock.lock_file}' cannot be locked ({error}). Set {FOLDER_VARIABLE} to "
+            "a folder of your own on a disk of this computer."
+        ) from error
+
+
+def _drop(path: Path) -> bool:
+    """Remove a lock unless somebody holds it."""
+    try:
+        with FileLock(path, timeout=0):
+            pass
+        path.unlink(missing_ok=True)
+    except Timeout:
+        return False
+    # gone, or the system does not let go of it yet
+    except (OSError, NotImplementedError):
+        return not path.exists()
+    return True
+
+
+def _read(folder: Path, lock: FileLock) -> Features:
+    """Read an entry but for its array; what is damaged raises anything."""
+    entry = from_json(_Entry, read_checked(folder / ENTRY))
+    return Features(
+        array=_open_features(folder, entry.metadata, lock),
+        image_embedding=np.array(entry.image_embedding, np.float32),
+        image_shape=entry.image_shape,
+        patch=entry.patch,
+        model=entry.model,
+        revision=entry.revision,
+        parameters=entry.parameters,
+        appearance=entry.appearance,
+        region=entry.region,
+        views=_read_views(folder),
+        device=entry.device,
+        precision=entry.precision,
+        notices=entry.notices,
+    )
+
+
+def _taken(features: Features, lock: FileLock) -> Features:
+    """Read small features into memory, which lets the entry go."""
+    if 2 * int(np.prod(features.array.shape)) <= IN_MEMORY:
+        with IfItFits():
+            array = np.asarray(features.array[:])
+            lock.release()
+            return replace(features, array=array)
+    return features
+
+
+def _is_whole(folder: Path) -> bool:
+    """Tell whether somebody made an entry that can be read, but for its array."""
+    try:
+        entry = from_json(_Entry, read_checked(folder / ENTRY))
+        _read_views(folder)
+        _open_features(folder, entry.metadata)
+    except Exception:  # noqa: BLE001 (as in _find_steps)
+        return False
+    return True
+
+
+def _open_features(folder: Path, metadata: str, lock: object = None) -> StoredFeatures:
+    """Open the array if its metadata are those that were written."""
+    if hash_file(_metadata(folder)) != metadata:
+        raise DamagedError(f"'{folder}' is damaged.")
+    return StoredFeatures(folder / FEATURES, lock)
+
+
+def _read_state(folder: Path) -> _State:
+    return from_json(_State, read_checked(folder / STATE))
+
+
+def _read_views(folder: Path) -> NDArray[np.float32]:
+    views: NDArray[np.float32] = np.load(io.BytesIO(read_checked(folder / VIEWS)))
+    return views
+
+
+def _metadata(folder: Path) -> Path:
+    return folder / FEATURES / "zarr.json"
+
+
+def _is_ours(path: Path) -> bool:
+    return _OURS.fullmatch(path.name) is not None
+
+
+def _age(path: Path) -> int:
+    with suppress(OSError):  # being moved
+        return path.lstat().st_mtime_ns
+    return 0
+
+
+def _check_room(folder: Path, size: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise CacheError(
+            f"The features take {size / 2**20:,.1f} MiB in '{folder.parent}', where "
+            f"{free / 2**20:,.1f} MiB are free. Make room, choose a coarser detail, or "
+            f"set {FOLDER_VARIABLE} to a folder on another disk."
+        )
+
+
+def _full(folder: Path, error: OSError) -> CacheError:
+    return CacheError(
+        f"'{folder}' cannot be written ({error.strerror or error}). Look whether the "
+        f"disk is full, or set {FOLDER_VARIABLE} to a folder on another one."
+    )
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with suppress(OSError):  # being moved
+                total += (Path(root) / name).stat().st_size
+    return total
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,225 @@
+"""Plan and upsample: everything that lies on the patch grid.
+
+One grid of patches covers the whole image and starts at its origin. Tiles begin and
+end on it, so that stitching is exact indexing; only the last step leaves the grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.validation import check_within
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_gem.core.parameters import EncodeParameters
+    from napari_gem.core.region import Region
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of patches.
+
+    Attributes
+    ----------
+    row, column
+        First patch.
+    rows, columns
+        Number of patches along each axis.
+    """
+
+    row: int
+    column: int
+    rows: int
+    columns: int
+
+    @property
+    def where(self) -> tuple[slice, slice]:
+        """Index of the tile in an array on the patch grid."""
+        return (
+            slice(self.row, self.row + self.rows),
+            slice(self.column, self.column + self.columns),
+        )
+
+    def pixels(self, patch: int) -> tuple[slice, slice]:
+        """Index of the tile in the padded image, for patches of this many pixels."""
+        rows, columns = self.where
+        return (
+            slice(rows.start * patch, rows.stop * patch),
+            slice(columns.start * patch, columns.stop * patch),
+        )
+
+
+@dataclass(frozen=True)
+class Tiles(Sequence[Tile]):
+    """Tiles of one size on a patch grid, row by row; made when asked for.
+
+    Attributes
+    ----------
+    down, right
+        First patch row and first patch column of each row and column of tiles.
+    rows, columns
+        Patches of a tile along each axis.
+    """
+
+    down: tuple[int, ...]
+    right: tuple[int, ...]
+    rows: int
+    columns: int
+
+    def __len__(self) -> int:
+        """Count the tiles."""
+        return len(self.down) * len(self.right)
+
+    @overload
+    def __getitem__(self, index: int) -> Tile: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Tile, ...]: ...
+    def __getitem__(self, index: int | slice) -> Tile | tuple[Tile, ...]:
+        """Make the tile of this number, or several."""
+        if isinstance(index, slice):
+            return tuple(self[i] for i in range(len(self))[index])
+        row, column = divmod(range(len(self))[index], len(self.right))
+        return Tile(self.down[row], self.right[column], self.rows, self.columns)
+
+
+def tiles_seen(
+    grid: Sequence[int],
+    parameters: EncodeParameters,
+    region: Region | None,
+    shape: Sequence[int],
+    patch: float,
+) -> list[int]:
+    """Numbers of the tiles of an encoded image that a region needs; see `tiles_of`.
+
+    Parameters
+    ----------
+    grid
+        Rows and columns of patches.
+    parameters
+        What it was encoded with: the tiles.
+    region, shape, patch
+        As of `tiles_of`.
+    """
+    rows, columns = grid[:2]
+    tiles = plan_tiles(rows, columns, parameters.tile, parameters.overlap)
+    return tiles_of(region, shape, patch, tiles)
+
+
+def tiles_of(
+    region: Region | None,
+    shape: Sequence[int],
+    patch: float,
+    tiles: Tiles,
+) -> list[int]:
+    """Numbers of the tiles that a region needs.
+
+    Parameters
+    ----------
+    region
+        In image pixels; None needs all tiles.
+    shape
+        (height, width) of the image.
+    patch
+        Image pixels per patch.
+    tiles
+        From `plan_tiles`.
+
+    Raises
+    ------
+    GemError
+        If the region is empty or leaves the image.
+    """
+    if region is None:
+        return list(range(len(tiles)))
+    check_within(region, shape)
+    down, right = (
+        [i for i, at in enumerate(starts) if _touches(at, count, span, patch)]
+        for starts, count, span in (
+            (tiles.down, tiles.rows, region.rows),
+            (tiles.right, tiles.columns, region.columns),
+        )
+    )
+    return [row * len(tiles.right) + column for row in down for column in right]
+
+
+def _touches(first: int, count: int, span: tuple[int, int], patch: float) -> bool:
+    # one patch more on each side: maps are interpolated between patches
+    return (first - 1) * patch < span[1] and span[0] < (first + count + 1) * patch
+
+
+def grid_shape(height: int, width: int, patch: int) -> tuple[int, int]:
+    """Count the patches that cover an image: (rows, columns)."""
+    return -(-height // patch), -(-width // patch)
+
+
+def plan_tiles(rows: int, columns: int, tile: int, overlap: int) -> Tiles:
+    """Cover the patch grid with overlapping tiles.
+
+    A grid larger than one tile is cut into the fewest tiles of full size that share
+    at least ``overlap`` patches, spread evenly; they never leave the grid.
+
+    Parameters
+    ----------
+    rows, columns
+        Size of the patch grid, at least 1.
+    tile
+        Side of a tile in patches.
+    overlap
+        Patches that neighbours share at least.
+
+    Raises
+    ------
+    GemError
+        If ``tile`` is less than 1 or ``overlap`` not in 0..tile - 1.
+    """
+    if tile < 1 or not 0 <= overlap < tile:
+        raise GemError(
+            f"A tile of {tile} patches with an overlap of {overlap} came; expected at "
+            "least 1 patch and an overlap smaller than the tile."
+        )
+    return Tiles(
+        tuple(_starts(rows, tile, overlap)),
+        tuple(_starts(columns, tile, overlap)),
+        min(tile, rows),
+        min(tile, columns),
+    )
+
+
+def _starts(length: int, tile: int, overlap: int) -> list[int]:
+    if length <= tile:
+        return [0]
+    steps = -(-(length - tile) // (tile - overlap))
+    return [round(i * (length - tile) / steps) for i in range(steps + 1)]
+
+
+def pad_to_grid(image: NDArray[Any], patch: int) -> NDArray[Any]:
+    """Enlarge an image at its bottom and right edge to whole patches.
+
+    Parameters
+    ----------
+    image
+        (height, width, channels).
+    patch
+        Side of a patch in pixels.
+
+    Returns
+    -------
+    NDArray[Any]
+        (rows * patch, columns * patch, channels): mirrored at the edge, or the edge
+        repeated along an axis that is smaller than the padding.
+    """
+    for axis in (0, 1):
+        size = image.shape[axis]
+        missing = -size % patch
+        if missing:
+            width = [(0, 0)] * image.ndim
+            width[axis] = (0, missing)
+            image = np.pad(image, width, "reflect" if missing < size else "edge")
+    return image

@@ -1,0 +1,330 @@
+"""GEM: Grounding Everything Module (arXiv 2312.00878), to be read beside the paper.
+
+A CLIP vision transformer is used as it is, without training. Beside its own stream of
+tokens runs a second one, in which attention is between like and like (self-self
+attention), so that the tokens of one thing gather and stay close to the text.
+
+Letters: B images, N tokens (CLS and patches), C channels, H heads, D = C / H.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import torch
+from torch.nn.functional import normalize as _unit_length
+from torch.nn.functional import scaled_dot_product_attention
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.parameters import GemParameters
+from napari_gem.core.validation import check_gem
+from napari_gem.gem.neighbours import neighbour_bias
+from napari_gem.gem.outliers import repair
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Block(Protocol):
+    """A pre-norm transformer block, taken apart; a backbone adapts its own to this."""
+
+    def norm(self, tokens: Tensor) -> Tensor:
+        """Normalise before attention: (B, N, C) to (B, N, C)."""
+
+    def qkv(self, normed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Project to query, key and value: (B, N, C) to (B, H, N, D) each.
+
+        After norms of q and k, before any rotation by position, which is a part of
+        `attend`: what is alike must not depend on where it is.
+        """
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """Attend as the model was trained to: (B, H, M, D) for M of the queries."""
+
+    def project(self, heads: Tensor) -> Tensor:
+        """Join heads, output projection, layer scale: (B, H, M, D) to (B, M, C)."""
+
+    def mlp(self, tokens: Tensor) -> Tensor:
+        """Norm, MLP and layer scale, without the residual: (B, M, C) to (B, M, C)."""
+
+
+def patch_stream(
+    blocks: Sequence[Block],
+    tokens: Tensor,
+    parameters: GemParameters,
+    kept: slice = slice(None),
+    grid: tuple[int, int] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run a vision transformer's blocks with a second stream beside its own.
+
+    The stream starts as the model's own tokens before the last ``depth - 1`` blocks
+    (section 3.3 of the paper), or from zero without ``residual``. Each of these blocks
+    adds to it what its output projection makes of a mixture of its values, and no MLP:
+
+    ``gem``
+        `ensemble` of self-self attention: the paper.
+    ``vv``
+        CLIPSurgery (arXiv 2304.05653): ``softmax(v v^T / sqrt(D)) v`` with v as it is;
+        iterations and temperature are not used.
+    ``maskclip``
+        MaskCLIP (arXiv 2112.01071): the values themselves, in the last block alone,
+        whatever the depth. ``residual`` decides whether the block's input is added.
+    ``plain``
+        No mixture: the stream is the model's own.
+
+    What was found later is off by default and may be added: a bias to neighbours and
+    a share of the middle blocks' own attention (``gem`` and ``vv``), and mended
+    outliers (all but ``plain``); see `GemParameters`. None of it changes the model's
+    own stream.
+
+    Parameters
+    ----------
+    blocks
+        All blocks of the model, first to last.
+    tokens
+        (B, N, C): what enters the first block.
+    parameters
+        Method and its settings.
+    kept
+        Tokens of the model's own stream wanted after the last block.
+    grid
+        (rows, columns) of the patches, which are the last tokens; None if the
+        parameters need no places.
+
+    Returns
+    -------
+    original : Tensor
+        (B, kept, C): the model's own stream, as if nothing ran beside it.
+    stream : Tensor
+        (B, N, C): before the model's final norm and projection.
+
+    Raises
+    ------
+    GemError
+        If a parameter is out of range.
+    """
+    check_gem(parameters)
+    p = parameters
+    first = max(0, len(blocks) - _taking_part(p, len(blocks)))
+    middle = _middle(len(blocks)) if p.middle else range(0)
+    guides: list[_Guide] = []
+    mix = _Mixing(p, guides, _bias(p, tokens, grid))
+    x = tokens
+    stream = tokens
+    for i, block in enumerate(blocks):
+        y = block.norm(x)
+        q, k, v = block.qkv(y)
+        if i >= first:
+            source = repair(x, _known(grid), p.repair) if p.repair else x
+            if i == first:
+                stream = source if p.residual else torch.zeros_like(x)
+            taken = (q, k, v, y)
+            if source is not x:
+                mended = block.norm(source)
+                taken = (*block.qkv(mended), mended)
+            stream = stream + block.project(mix(*taken))
+        if i in middle:
+            guides.append((block, q, k))
+        if i == len(blocks) - 1 and first < len(blocks):
+            q, x = q[:, :, kept], x[:, kept]
+        x = x + block.project(block.attend(q, k, v))
+        x = x + block.mlp(x)
+    if first == len(blocks):
+        return x[:, kept], x
+    return x, stream
+
+
+_Guide = tuple[Block, "Tensor", "Tensor"]
+"""A block, with its queries and keys."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Mixing:
+    """What a block's values become in the stream beside the model's own."""
+
+    parameters: GemParameters
+    guides: Sequence[_Guide]
+    bias: Tensor | None
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor, y: Tensor) -> Tensor:
+        p = self.parameters
+        if p.method == "maskclip":
+            return v
+        if p.method == "vv":
+            mixed = scaled_dot_product_attention(v, v, v, attn_mask=self.bias)
+        else:
+            beta: Tensor | float | None = p.inverse_temperature
+            if beta is None:
+                adaptive = adaptive_inverse_temperature(y, q.shape[-1])
+                beta = p.temperature_scale * adaptive
+            mixed = ensemble(q, k, v, beta, p.iterations, self.bias)
+        if not self.guides:
+            return mixed
+        return (1 - p.middle) * mixed + p.middle * guided(self.guides, v)
+
+
+def guided(guides: Sequence[_Guide], v: Tensor) -> Tensor:
+    """Mix values as other blocks attend, on average (ResCLIP, arXiv 2411.15851).
+
+    Parameters
+    ----------
+    guides
+        Blocks, each with its queries and keys, (B, H, N, D).
+    v
+        (B, H, N, D): values of another block.
+
+    Returns
+    -------
+    Tensor
+        (B, H, N, D).
+    """
+    total = torch.zeros_like(v)
+    for block, q, k in guides:
+        total = total + block.attend(q, k, v)
+    return total / len(guides)
+
+
+def ensemble(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    inverse_temperature: Tensor | float,
+    iterations: int,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Average what q-q, k-k and v-v attention make of the values (section 3.3).
+
+    Parameters
+    ----------
+    q, k, v
+        (B, H, N, D).
+    inverse_temperature
+        A number, or one per image: (B, 1, 1, 1).
+    iterations
+        Rounds of `self_self_attention` before the assignment to the values.
+    bias
+        (N, N), added to the logits of every attention; None for the paper.
+
+    Returns
+    -------
+    Tensor
+        (B, H, N, D).
+    """
+    total = torch.zeros_like(v)
+    for p in (q, k, v):
+        p = normalize(self_self_attention(p, inverse_temperature, iterations, bias))
+        total = total + _attend(p, p, v, inverse_temperature, bias)
+    return total / 3
+
+
+def self_self_attention(
+    p: Tensor,
+    inverse_temperature: Tensor | float,
+    iterations: int,
+    bias: Tensor | None = None,
+) -> Tensor:
+    """Let each token gather those like it (section 3.2).
+
+    One round is ``p <- softmax(beta n n^T) n`` with ``n = normalize(p)``; each round
+    draws the tokens of a group closer together.
+
+    Parameters
+    ----------
+    p
+        (B, H, N, D): queries, keys or values.
+    inverse_temperature
+        beta: a number, or one per image: (B, 1, 1, 1). Large keeps groups small.
+    iterations
+        Rounds, 0 or more; 0 returns ``p``.
+    bias
+        As of `ensemble`.
+
+    Returns
+    -------
+    Tensor
+        (B, H, N, D), not normalised.
+    """
+    for _ in range(iterations):
+        p = normalize(p)
+        p = _attend(p, p, p, inverse_temperature, bias)
+    return p
+
+
+def adaptive_inverse_temperature(y: Tensor, head_dim: int) -> Tensor:
+    """Inverse temperature from the length of a block's normalised tokens.
+
+    ``mean over tokens of |y| / sqrt(D)``: with it softmax works at about the scale
+    at which the model was trained, though q, k and v are made unit length.
+
+    Parameters
+    ----------
+    y
+        (B, N, C): the block's input after its first norm.
+    head_dim
+        D.
+
+    Returns
+    -------
+    Tensor
+        (B, 1, 1, 1), float32 or better.
+    """
+    # float16 cannot hold the squares
+    at_least_float32 = torch.promote_types(y.dtype, torch.float32)
+    length = torch.linalg.vector_norm(y, dim=-1, dtype=at_least_float32)
+    beta: Tensor = length.mean(dim=-1) * head_dim**-0.5
+    return beta.reshape(-1, 1, 1, 1)
+
+
+def normalize(p: Tensor) -> Tensor:
+    """Scale to unit length along the last axis; zero stays zero in any precision."""
+    unit: Tensor = _unit_length(p, dim=-1, eps=max(1e-12, torch.finfo(p.dtype).tiny))
+    return unit
+
+
+def _attend(
+    a: Tensor,
+    b: Tensor,
+    v: Tensor,
+    inverse_temperature: Tensor | float,
+    bias: Tensor | None,
+) -> Tensor:
+    # The fused kernels know one scale for all; one per image goes into the query.
+    query = (a * inverse_temperature).to(v.dtype)
+    return scaled_dot_product_attention(query, b, v, attn_mask=bias, scale=1.0)
+
+
+def _taking_part(parameters: GemParameters, count: int) -> int:
+    if parameters.method == "plain":
+        return 0
+    if parameters.method == "maskclip":
+        return 1
+    return min(parameters.depth - 1, count)
+
+
+def _middle(count: int) -> range:
+    """Blocks whose attention keeps to things: as ResCLIP, 6 to 9 of 12."""
+    return range(5 * count // 12, max(5 * count // 12 + 1, 9 * count // 12))
+
+
+def _bias(
+    parameters: GemParameters, tokens: Tensor, grid: tuple[int, int] | None
+) -> Tensor | None:
+    p = parameters
+    if not p.neighbours:
+        return None
+    rows, columns = _known(grid)
+    others = tokens.shape[1] - rows * columns
+    return neighbour_bias(
+        (rows, columns), others, p.neighbours, p.neighbour_width, tokens
+    )
+
+
+def _known(grid: tuple[int, int] | None) -> tuple[int, int]:
+    if grid is None:
+        raise GemError(
+            "A bias to neighbours, or a repair, came for tokens without places; "
+            "expected the grid of patches beside them."
+        )
+    return grid

@@ -1,0 +1,274 @@
+"""Zarr arrays whose chunks may not decode to more than their metadata say.
+
+Neither may their files be larger, or no files: a pipe or a device is read for ever.
+
+A chunk is as large as its shape and type say. Decoders of gzip, zstd, blosc ... take
+what the compressed bytes say: a few kilobytes may become gigabytes. What a chunk would
+become is looked up in its header, or counted without being kept, before it is decoded.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import math
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from typing import TYPE_CHECKING, Any
+
+import numcodecs.abc
+import zarr
+from zarr.abc.codec import BytesBytesCodec
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
+from zarr.codecs import ShardingCodec
+from zarr.storage import LocalStore, StorePath
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.path_names import is_too_long
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from zarr.abc.store import ByteRequest
+    from zarr.core.buffer import Buffer, BufferPrototype
+
+SLACK = 1 << 16
+"""Bytes beyond the chunk's own: checksums, an index of a shard."""
+
+LARGEST_CHUNK = 16 << 30
+"""Bytes: a larger chunk is read on no computer."""
+
+LARGEST_METADATA = 1 << 26
+"""Bytes of a file that tells of an array or a group."""
+
+_PIECE = 1 << 20
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+
+
+class BoundedStore(LocalStore):
+    """A folder of which regular files are read, and at most so much at a time."""
+
+    def __init__(self, root: Path | str, limit: int = LARGEST_METADATA) -> None:
+        super().__init__(root, read_only=True)
+        self._limit = limit
+
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Read as `LocalStore` does, what is bounded."""
+        path = Path(self.root) / key
+        with suppress(FileNotFoundError, NotADirectoryError):
+            if is_too_long(path):
+                # there may be a file, and zarr would take it for an empty part
+                raise ValueError(f"the path of '{key}' is too long for Windows")
+            found = path.stat()
+            if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
+                raise ValueError(f"'{key}' is no file")
+            if _asked(byte_range, found.st_size) > self._limit:
+                raise ValueError(f"'{key}' is larger than the image says")
+        return await super().get(key, prototype, byte_range)
+
+
+def _asked(wanted: ByteRequest | None, size: int) -> int:
+    """Count the bytes that are read of a file."""
+    if isinstance(wanted, RangeByteRequest):
+        return int(min(wanted.end, size) - wanted.start)
+    if isinstance(wanted, SuffixByteRequest):
+        return int(min(wanted.suffix, size))
+    return size - (wanted.offset if wanted is not None else 0)
+
+
+def open_folder(path: Path) -> zarr.Array | zarr.Group:
+    """Open a zarr folder to be read; its arrays are to be `bounded`.
+
+    What a group says of its arrays (consolidated metadata) is not taken for true: each
+    array is asked.
+
+    Raises
+    ------
+    Exception
+        What zarr raises, if it is damaged.
+    """
+    store = BoundedStore(path)
+    return zarr.open(store=store, mode="r", use_consolidated=False)
+
+
+def bounded(array: zarr.Array) -> zarr.Array:
+    """Give the same array, which refuses chunks that would become too large.
+
+    Raises
+    ------
+    GemError
+        If its chunks are too large as their shape says.
+    """
+    shape = getattr(array, "shards", None) or array.chunks
+    size = math.prod(shape) * array.dtype.itemsize
+    if size > LARGEST_CHUNK:
+        raise GemError(
+            f"The image has chunks of {size / 2**30:,.0f} GiB; expected at most "
+            f"{LARGEST_CHUNK >> 30} GiB. Save it with smaller chunks."
+        )
+    limit = size + size // 4 + SLACK
+    metadata = array.metadata
+    if metadata.zarr_format == 3:
+        codecs = tuple(_bound(codec, limit) for codec in metadata.codecs)
+        metadata = replace(metadata, codecs=codecs)
+    else:
+        compressor = metadata.compressor
+        filters = metadata.filters and [BoundedV2(f, limit) for f in metadata.filters]
+        metadata = replace(
+            metadata,
+            compressor=compressor and BoundedV2(compressor, limit),
+            filters=filters,
+        )
+    place = array.store_path
+    if isinstance(place.store, BoundedStore):
+        store = BoundedStore(place.store.root, 2 * limit + LARGEST_METADATA)
+        place = StorePath(store, place.path)
+    return zarr.Array(zarr.AsyncArray(metadata, place))
+
+
+def check_chunk(codec: str, data: bytes, limit: int) -> None:
+    """Refuse compressed bytes that would become more than a limit.
+
+    Parameters
+    ----------
+    codec
+        Name of the codec, as zarr has it.
+    data
+        Compressed.
+    limit
+        Bytes.
+
+    Raises
+    ------
+    ValueError
+        If there would be more of them, or if they cannot be decoded.
+    """
+    size = _SIZES.get(codec.removeprefix("numcodecs."))
+    if size is not None and size(data, limit) > limit:
+        raise ValueError("a chunk would become larger than its shape says")
+
+
+@dataclass(frozen=True)
+class Bounded(BytesBytesCodec):
+    """A codec of zarr 3 that looks at what bytes become before it decodes them."""
+
+    inner: BytesBytesCodec
+    limit: int
+    is_fixed_size = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Say what the codec says."""
+        told: dict[str, Any] = self.inner.to_dict()
+        return told
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
+        """Say what the codec says."""
+        return int(self.inner.compute_encoded_size(input_byte_length, chunk_spec))
+
+    def evolve_from_array_spec(self, array_spec: Any) -> Bounded:
+        """Let the codec take what it needs."""
+        return Bounded(self.inner.evolve_from_array_spec(array_spec), self.limit)
+
+    async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
+        check_chunk(str(self.to_dict()["name"]), chunk_bytes.to_bytes(), self.limit)
+        (decoded,) = await self.inner.decode([(chunk_bytes, chunk_spec)])
+        return decoded
+
+
+class BoundedV2(numcodecs.abc.Codec):
+    """The same for zarr 2, whose codecs are those of numcodecs."""
+
+    codec_id = "bounded"  # zarr asks the class for one
+
+    def __init__(self, inner: Any, limit: int) -> None:
+        self._inner = inner
+        self._limit = limit
+        self.codec_id = inner.codec_id
+
+    def encode(self, buf: Any) -> Any:
+        """Encode as the codec does."""
+        return self._inner.encode(buf)
+
+    def decode(self, buf: Any, out: Any = None) -> Any:
+        """Decode as the codec does."""
+        check_chunk(self.codec_id, bytes(memoryview(buf).cast("B")), self._limit)
+        return self._inner.decode(buf, out)
+
+    def get_config(self) -> dict[str, Any]:
+        """Say what the codec says."""
+        config: dict[str, Any] = self._inner.get_config()
+        return config
+
+
+def _bound(codec: Any, limit: int) -> Any:
+    if isinstance(codec, ShardingCodec):
+        inside = tuple(_bound(one, limit) for one in codec.codecs)
+        return replace(codec, codecs=inside)
+    return Bounded(codec, limit) if isinstance(codec, BytesBytesCodec) else codec
+
+
+def _blosc(data: bytes, _limit: int) -> int:
+    if int.from_bytes(data[12:16], "little") > len(data):
+        # blosc would read what lies behind it in memory
+        raise ValueError("a chunk is cut short")
+    return int.from_bytes(data[4:8], "little")
+
+
+def _counted(make: Callable[[], Any]) -> Callable[[bytes, int], int]:
+    """Count what comes out of a decoder, and stop beyond the limit."""
+
+    def count(data: bytes, limit: int) -> int:
+        total, left = 0, data
+        while left:
+            decoder = make()
+            fed, left = left, b""
+            while total <= limit:
+                made = decoder.decompress(fed, _PIECE)
+                total += len(made)
+                if decoder.eof:
+                    left = decoder.unused_data.lstrip(b"\0")
+                    break
+                # zlib hands back what it did not take; others keep it
+                fed = getattr(decoder, "unconsumed_tail", b"")
+                if not made and not fed:
+                    return total  # cut short, which decoding it tells
+        return total
+
+    return count
+
+
+def _zstd(data: bytes, limit: int) -> int:
+    """Read the size in a frame's header; decode within the limit if it has none."""
+    if data[:4] != _ZSTD_MAGIC or len(data) < 18:
+        return 0  # too little for much, or no zstd, which decoding it tells
+    flags = data[4]
+    kind, single = flags >> 6, flags >> 5 & 1
+    at = 5 + (not single) + (0, 1, 2, 4)[flags & 3]
+    if kind or single:
+        stated = int.from_bytes(data[at : at + (1, 2, 4, 8)[kind]], "little")
+        return stated + 256 * (kind == 1)
+    from imagecodecs import ZstdError, zstd_decode
+
+    try:
+        return len(zstd_decode(data, out=limit))
+    except ZstdError as error:
+        raise ValueError(str(error)) from error
+
+
+_SIZES: dict[str, Callable[[bytes, int], int]] = {
+    "blosc": _blosc,
+    "lz4": lambda data, _limit: int.from_bytes(data[:4], "little"),
+    "zstd": _zstd,
+    "gzip": _counted(lambda: zlib.decompressobj(31)),
+    "zlib": _counted(lambda: zlib.decompressobj(15)),
+    "bz2": _counted(bz2.BZ2Decompressor),
+    "lzma": _counted(lzma.LZMADecompressor),
+}

@@ -1,0 +1,137 @@
+"""Arrays in files that hold numbers, and nothing else.
+
+Zarr groups and npy files can also hold texts, objects and tables, and zarr can be told
+to decode parts with whatever codec is installed. None of that is an image: it is
+refused before a part of it is read.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.core.bounds import MOST_AXES
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_gem.core.arrays import LazyArray
+
+NUMBERS = "biufc"
+"""Kinds of dtypes: logical, whole, not negative, real and complex."""
+
+_CODECS = frozenset(
+    {
+        "adler32",
+        "astype",
+        "bitround",
+        "blosc",
+        "bytes",
+        "bz2",
+        "crc32",
+        "crc32c",
+        "delta",
+        "fixedscaleoffset",
+        "fletcher32",
+        "gzip",
+        "jenkins_lookup3",
+        "lz4",
+        "lzma",
+        "packbits",
+        "quantize",
+        "sharding_indexed",
+        "shuffle",
+        "transpose",
+        "zlib",
+        "zstd",
+    }
+)
+"""Of zarr and numcodecs, all that make numbers of bytes or of numbers."""
+
+_TYPES = ("dtype", "astype", "encode_dtype", "decode_dtype")
+"""Of what codecs say: the types that they cast from and to."""
+
+_PREFIX = re.compile(r"^(https://zarr\.dev/)?(numcodecs[./])?")
+"""What zarr 3 writes before the name of a codec of numcodecs."""
+
+_PICTURES = "imagecodecs_"
+"""How the codecs of the package imagecodecs begin, all of which give pixels."""
+
+
+def check_numbers(array: LazyArray, name: str, kinds: str = NUMBERS) -> None:
+    """Refuse an array that does not hold numbers; nothing of it is read.
+
+    Parameters
+    ----------
+    array
+        Of zarr or numpy.
+    name
+        What the user calls it.
+    kinds
+        Kinds of dtypes, letters as of `numpy.dtype.kind`, that are expected.
+
+    Raises
+    ------
+    GemError
+        If it holds texts, objects, tables or dates, if its parts are decoded by a codec
+        that is not known to give numbers, or if it has more axes than any image.
+    """
+    dtype = np.dtype(array.dtype)
+    if dtype.kind not in kinds or dtype.hasobject:
+        raise GemError(
+            f"'{shown(name)}' holds {shown(dtype, 60)}; expected an image of numbers. "
+            "Choose another array, or save it as numbers."
+        )
+    if len(array.shape) > MOST_AXES:
+        raise GemError(
+            f"'{shown(name)}' has {len(array.shape)} axes; expected at most "
+            f"{MOST_AXES}. Save the planes that you need alone."
+        )
+    unknown = [codec for codec in _codecs(array) if not _is_known(codec)]
+    if unknown:
+        raise GemError(
+            f"'{shown(name)}' is coded by '{shown(unknown[0], 60)}', which is not "
+            "known to give numbers; expected blosc, zstd, gzip or another usual one. "
+            "Save it again with one of them."
+        )
+
+
+def _codecs(array: Any) -> list[str]:
+    """Names of what decodes a zarr array; none of other arrays."""
+    stated = getattr(array, "metadata", None)
+    if stated is None:
+        return []
+    if hasattr(stated, "codecs"):
+        return _names(stated.codecs)
+    return _names((*(stated.filters or ()), *filter(None, (stated.compressor,))))
+
+
+def _names(codecs: Any) -> list[str]:
+    found: list[str] = []
+    for codec in codecs:
+        told = codec.to_dict() if hasattr(codec, "to_dict") else codec.get_config()
+        found.append(str(told.get("name", told.get("id", ""))))
+        found += [f"{found[-1]} of {kind}" for kind in _strange_types(told)]
+        # of shards: what is in them, and their index
+        for inner in ("codecs", "index_codecs"):
+            found += _names(getattr(codec, inner, ()))
+    return found
+
+
+def _strange_types(told: Mapping[str, Any]) -> list[str]:
+    """List the types that a codec casts to and that are no numbers.
+
+    Those of a million bytes would make gigabytes of a chunk.
+    """
+    told = {**told, **(told.get("configuration") or {})}
+    types = [str(told[name]) for name in _TYPES if told.get(name) is not None]
+    return [one for one in types if np.dtype(one).kind not in NUMBERS]
+
+
+def _is_known(codec: str) -> bool:
+    name = _PREFIX.sub("", codec)
+    return name in _CODECS or name.startswith(_PICTURES)

@@ -1,0 +1,182 @@
+"""TIFF files are opened here: nothing but their own pixels is read.
+
+Descriptions in TIFF files name others, which tifffile opens wherever they are: any file
+of this computer, or one of a server, which a path can name on Windows. What is missing
+then counts as black.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any
+
+from napari_gem.images.border import ReadError, check_size, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
+
+MOST_FRAMES = 10_000_000
+"""Planes that a description may tell of."""
+
+INDEX, LARGEST_INDEX = "NDTiff.index", 1 << 28
+"""Beside NDTiff files: the names of all, and where their planes lie."""
+
+OWN_ALONE = {"_multifile": False}
+"""For tifffile: files that a description names are not opened."""
+
+
+def open_tiff(path: Path) -> TiffFile:
+    """Open a TIFF file; to be closed.
+
+    Raises
+    ------
+    ReadError
+        If it cannot be read, or its description promises more than there can be.
+    """
+    from tifffile import TiffFile
+
+    with reading(path.name):
+        tiff = TiffFile(path, **tiff_options(path))
+        try:
+            _check_description(tiff, path)
+        except BaseException:
+            tiff.close()
+            raise
+    return tiff
+
+
+def tiff_options(path: Path) -> dict[str, Any]:
+    """Give the options of tifffile that keep it from opening other files."""
+    index = path.parent / INDEX
+    if not index.exists():
+        return OWN_ALONE
+    ours = index.is_file() and index.stat().st_size <= LARGEST_INDEX
+    # names of files and of axes: none of them needs a separator
+    if ours and not any(sign in index.read_bytes() for sign in (b"/", b"\\")):
+        return OWN_ALONE
+    return {**OWN_ALONE, "is_ndtiff": False}
+
+
+def read_series(tiff: TiffFile, path: Path, index: Sequence[int] = ()) -> NDArray[Any]:
+    """Read the first image of a file, if the file can hold it.
+
+    Parameters
+    ----------
+    tiff, path
+        The open file.
+    index
+        Positions of the plane that is asked for, along axes of no rows, columns or
+        colours; None asks for all.
+
+    Raises
+    ------
+    ReadError
+        If its header promises too much, or a plane that is asked for is missing.
+    """
+    series = tiff.series[0]
+    size = path.stat().st_size
+    check_size(path.name, series.shape, series.dtype.itemsize, size)
+    check_plane(series, index, path.name)
+    pixels: NDArray[Any] = series.asarray()
+    return pixels
+
+
+def check_plane(series: TiffPageSeries, index: Sequence[int] | None, name: str) -> None:
+    """Refuse a plane that the file tells of and does not hold, or not to its end.
+
+    In the place of what is missing there would be black or grey.
+
+    Parameters
+    ----------
+    series
+        Of an open file.
+    index
+        As of `read_series`; one that does not fit asks for nothing.
+    name
+        Of the file, for the sentence.
+
+    Raises
+    ------
+    ReadError
+        If it is missing, or cut short.
+    """
+    pages = list(series.pages)
+    lengths = [
+        length
+        for length, axis in zip(series.shape, series.axes, strict=True)
+        if axis not in "YXS"
+    ]
+    if index is not None:
+        if len(index) != len(lengths) or not all(map(operator.lt, index, lengths)):
+            return
+        if len(pages) == math.prod(lengths):
+            number = 0
+            for at, length in zip(index, lengths, strict=True):
+                number = number * length + at
+            pages = pages[number : number + 1]
+    if any(page is None for page in pages):
+        raise ReadError(
+            f"'{name}' tells of planes that are not in it. They may be in other files: "
+            "open those alone, choose another plane, or save the image as one file."
+        )
+    size = series.parent.filehandle.size
+    if any(_is_cut(page, size) for page in pages):
+        raise ReadError(
+            f"'{name}' cannot be read: it is cut short, and parts are missing. Copy it "
+            "again."
+        )
+
+
+def _is_cut(page: TiffPage | TiffFrame, size: int) -> bool:
+    """Tell whether compressed parts lie behind the end: some decoders fill with grey.
+
+    Of what is not compressed tifffile tells.
+    """
+    parts = zip(page.dataoffsets, page.databytecounts, strict=False)
+    return page.compression != 1 and any(at + count > size for at, count in parts)
+
+
+def _check_description(tiff: TiffFile, path: Path) -> None:
+    """Refuse OME-XML by which tifffile would make lists of gigabytes."""
+    if not (tiff.is_ome and tiff.ome_metadata):
+        return
+    from tifffile import xml2dict
+
+    try:
+        told = xml2dict(tiff.ome_metadata)
+    except Exception:  # noqa: BLE001 (tifffile leaves out what it cannot parse)
+        return
+    for pixels in _found(told, "Pixels"):
+        sizes = {name: _whole(pixels.get(f"Size{name}", 1)) for name in "TCZYX"}
+        frames = math.prod(sizes[name] for name in "TCZ")
+        told_of = [frames]
+        for data in _found(pixels, "TiffData"):
+            told_of += [_whole(data.get(name, 0)) for name in _COUNTS]
+        if max(told_of) > MOST_FRAMES:
+            raise ReadError(
+                f"'{path.name}' says that it has {max(told_of):,} planes, which no "
+                "image has. It may be damaged: copy or save it again."
+            )
+        check_size(path.name, list(sizes.values()), 1, path.stat().st_size)
+
+
+_COUNTS = ("PlaneCount", "NumPlanes")
+
+
+def _found(tree: Any, name: str) -> Iterator[dict[str, Any]]:
+    """Find the elements of a name in what `tifffile.xml2dict` gives."""
+    parts = tree.items() if isinstance(tree, dict) else ()
+    for key, part in parts:
+        for one in part if isinstance(part, list) else [part]:
+            if key == name and isinstance(one, dict):
+                yield one
+            yield from _found(one, name)
+
+
+def _whole(told: object) -> int:
+    return int(told) if isinstance(told, int | float) and told == told // 1 else 1

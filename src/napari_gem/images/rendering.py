@@ -1,0 +1,307 @@
+"""Pixel values of any layer or file to the RGB image that a model sees."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.core.appearance import Appearance
+from napari_gem.core.errors import GemError
+from napari_gem.core.validation import check_appearance
+from napari_gem.images.border import read_part
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_gem.core.arrays import LazyArray
+
+    Color = tuple[float, float, float]
+
+SAMPLED = 4_000_000
+"""Percentiles of larger images are taken from about this many pixels."""
+
+STRIDED = 1 << 26
+"""Pixels of an image of which every so many-th row and column is read; of larger ones
+windows are read, so that few chunks of a file are."""
+
+WINDOWS = 16
+"""Windows along each axis."""
+
+CHANNEL_COLORS: dict[int, tuple[Color, ...]] = {
+    1: ((1.0, 1.0, 1.0),),
+    2: ((1.0, 0.0, 1.0), (0.0, 1.0, 0.0)),
+}
+MORE_COLORS: tuple[Color, ...] = (
+    (1.0, 0.0, 0.0),
+    (0.0, 1.0, 0.0),
+    (0.0, 0.0, 1.0),
+    (0.0, 1.0, 1.0),
+    (1.0, 0.0, 1.0),
+    (1.0, 1.0, 0.0),
+)
+
+
+def channel_colors(count: int) -> tuple[Color, ...]:
+    """Choose colours for channels that are shown together.
+
+    Grey for one channel, magenta and green for two, red, green, blue for three, then
+    cyan, magenta, yellow; more begin again.
+    """
+    found = CHANNEL_COLORS.get(count)
+    return found or tuple(MORE_COLORS[i % len(MORE_COLORS)] for i in range(count))
+
+
+def channel_lut(color: Color) -> tuple[Color, ...] | None:
+    """Shade a channel from black to a colour, as `Appearance.lut`."""
+    return None if tuple(color) == (1.0, 1.0, 1.0) else ((0.0, 0.0, 0.0), color)
+
+
+def check_image(pixels: LazyArray, appearance: Appearance | None = None) -> bool:
+    """Refuse what is no single image plane.
+
+    Parameters
+    ----------
+    pixels
+        (height, width), or (height, width, 3 or 4) for RGB and RGBA, or with the
+        channels of the appearance as last axis.
+    appearance
+        How the pixels are to be shown; only its ``channels`` matter here.
+
+    Returns
+    -------
+    bool
+        True for RGB and RGBA.
+
+    Raises
+    ------
+    GemError
+        If the array has other axes, no pixels, or values that are no numbers.
+    """
+    channels = len(appearance.channels) if appearance is not None else 0
+    rgb = not channels and pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
+    if channels and (pixels.ndim != 3 or pixels.shape[-1] != channels):
+        raise GemError(
+            f"An array of shape {pixels.shape} came; expected (height, width, "
+            f"{channels}), as {channels} channels are to be shown. Choose one plane of "
+            "it."
+        )
+    if not rgb and not channels and pixels.ndim != 2:
+        raise GemError(
+            f"An array of shape {pixels.shape} came; expected (height, width) or "
+            "(height, width, 3 or 4). Choose one plane of it."
+        )
+    if 0 in pixels.shape:
+        raise GemError(f"The image has no pixels: its shape is {pixels.shape}.")
+    if pixels.dtype.kind not in "buif":
+        raise GemError(
+            f"The pixels are of type {pixels.dtype}; expected whole numbers, floats "
+            "or booleans. Take the real part or the magnitude of complex images."
+        )
+    return rgb
+
+
+def check_percentiles(percentiles: tuple[float, float]) -> None:
+    """Refuse percentiles that are none, or not in order.
+
+    Raises
+    ------
+    GemError
+        With what came.
+    """
+    low, high = percentiles
+    if not 0 <= low < high <= 100:
+        raise GemError(
+            f"The percentiles {low} and {high} came; expected two numbers from 0 to "
+            "100, the smaller one first."
+        )
+
+
+def stretch(
+    pixels: LazyArray,
+    percentiles: tuple[float, float] = (0.5, 99.5),
+    *,
+    channels: Sequence[Color] | None = None,
+) -> Appearance:
+    """Choose an appearance where no viewer has chosen one.
+
+    8-bit RGB images are taken as they are, 8-bit values 0 to 255. All others are
+    stretched between two percentiles of their finite values, the same for all
+    colours of an RGB image and on its own for each of several channels; NaN and
+    infinity are left out of the count.
+
+    Parameters
+    ----------
+    pixels
+        (height, width) or (height, width, 3 or 4); with ``channels`` (height, width,
+        number of channels). Of large images only a sample is read.
+    percentiles
+        Those shown as black and as white, 0 to 100.
+    channels
+        Colour of each channel, to show all of them in one picture; an empty sequence
+        takes `channel_colors`. None: the image is no stack of channels.
+
+    Raises
+    ------
+    GemError
+        If the percentiles are not in order, or as `check_image`.
+    """
+    check_percentiles(percentiles)
+    low, high = percentiles
+    if channels is not None:
+        return _stretch_channels(pixels, percentiles, channels)
+    rgb = check_image(pixels)
+    if rgb and pixels.dtype == np.uint8:
+        return Appearance(rgb=True, limits=(0.0, 255.0))
+    if pixels.dtype == np.bool_:
+        return Appearance(rgb=rgb, limits=(0.0, 1.0))
+    sample = _sample(pixels)
+    values = sample[..., :3] if rgb else sample
+    values = values[np.isfinite(values)].astype(np.float64)
+    if values.size == 0:
+        return Appearance(rgb=rgb)
+    black, white = (float(v) for v in np.percentile(values, (low, high)))
+    if black == white:
+        black, white = float(values.min()), float(values.max())
+    if black == white:
+        # a step that a float of this size can still show
+        white = black + max(1.0, abs(black) * 1e-6)
+    return Appearance(rgb=rgb, limits=(black, white))
+
+
+def _sample(pixels: LazyArray) -> NDArray[Any]:
+    """Read pixels from all over an image, the same ones whatever holds it."""
+    height, width = pixels.shape[:2]
+    if height * width <= STRIDED:
+        step = int(np.ceil(np.sqrt(height * width / SAMPLED)))
+        return read_part(pixels, (slice(None, None, step), slice(None, None, step)))
+    side = int(np.sqrt(SAMPLED)) // WINDOWS
+    windows = [
+        read_part(pixels, (down, right))
+        for down in _spread(height, side)
+        for right in _spread(width, side)
+    ]
+    return np.concatenate([w.reshape(-1, *w.shape[2:]) for w in windows])
+
+
+def _spread(length: int, side: int) -> list[slice]:
+    count = min(WINDOWS, length // side) or 1
+    starts = np.linspace(0, max(0, length - side), count).astype(int)
+    return [slice(int(at), int(at) + side) for at in starts]
+
+
+def _stretch_channels(
+    pixels: LazyArray, percentiles: tuple[float, float], colors: Sequence[Color]
+) -> Appearance:
+    count = pixels.shape[-1] if pixels.ndim == 3 else 0
+    colors = colors or channel_colors(count)
+    if not count or len(colors) != count:
+        raise GemError(
+            f"An array of shape {pixels.shape} and {len(colors)} colours came; "
+            "expected (height, width, channels) and a colour for each channel."
+        )
+    shown = (stretch(pixels[..., i], percentiles) for i in range(count))
+    return Appearance(
+        channels=tuple(
+            replace(one, lut=channel_lut(color))
+            for one, color in zip(shown, colors, strict=True)
+        )
+    )
+
+
+def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
+    """Turn pixel values into RGB as a viewer with this appearance shows them.
+
+    Parameters
+    ----------
+    pixels
+        (height, width), or (height, width, 3 or 4) if ``appearance.rgb``, or (height,
+        width, channels) if the appearance has channels. NaN is black whatever the
+        colours; minus infinity is as the lower limit, infinity as the upper one; alpha
+        is laid on black.
+    appearance
+        Contrast limits, gamma and colours, of each channel if there are several.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (height, width, 3), 0 to 1.
+
+    Raises
+    ------
+    GemError
+        As `check_image`, or if the array does not suit the appearance.
+    """
+    rgb = check_image(pixels, appearance)
+    if appearance.channels:
+        return _join_channels(pixels, appearance)
+    if rgb != appearance.rgb:
+        expected = "RGB" if appearance.rgb else "single-channel"
+        raise GemError(
+            f"An array of shape {pixels.shape} came; expected a {expected} image."
+        )
+    check_appearance(appearance)
+    low, high = appearance.limits
+    channels = pixels[..., :3] if appearance.rgb else pixels
+    # 32-bit integers and float64 need the range subtracted before precision is lost
+    wide = channels.astype(np.float64) if channels.dtype.itemsize > 2 else channels
+    with np.errstate(over="ignore", invalid="ignore"):
+        shown = ((wide - np.float64(low)) / (high - low)).astype(np.float32)
+    unknown = np.isnan(shown)
+    shown = np.clip(np.nan_to_num(shown, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+    if appearance.gamma != 1.0:
+        shown **= np.float32(appearance.gamma)
+    if appearance.rgb:
+        return shown * _alpha(pixels) if pixels.shape[-1] == 4 else shown
+    if appearance.lut is None:
+        return np.repeat(shown[..., None], 3, axis=-1)
+    lut = np.asarray(appearance.lut, np.float32)
+    where = np.linspace(0, 1, len(lut), dtype=np.float32)
+    colored = np.stack(
+        [np.interp(shown, where, lut[:, c]).astype(np.float32) for c in range(3)], -1
+    )
+    colored[unknown] = 0  # viewers leave it see-through, on a black canvas
+    return colored
+
+
+def _join_channels(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
+    minimum = appearance.blending == "minimum"
+    join = np.minimum if minimum else np.add
+    joined = np.full((*pixels.shape[:2], 3), float(minimum), np.float32)
+    for number, channel in enumerate(appearance.channels):
+        join(joined, render(pixels[..., number], channel), out=joined)
+    return np.clip(joined, 0, 1, out=joined)
+
+
+def _alpha(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    alpha = pixels[..., 3:].astype(np.float32)
+    if pixels.dtype.kind in "ui":
+        alpha /= np.iinfo(pixels.dtype).max
+    return np.clip(np.nan_to_num(alpha), 0, 1)
+
+
+def squash(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    """Resize a shown image to a square, bicubic.
+
+    In 8 bit and by Pillow, as torchvision resizes what was read from a file.
+
+    Parameters
+    ----------
+    image
+        (height, width, 3), 0 to 1.
+    size
+        Side of the square.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (size, size, 3), 0 to 1.
+    """
+    from PIL import Image
+
+    picture = Image.fromarray(np.rint(image * 255).astype(np.uint8))
+    squashed = picture.resize((size, size), Image.Resampling.BICUBIC)
+    return np.asarray(squashed, np.float32) / np.float32(255)

@@ -1,1 +1,0 @@
-"""Training-free additions to GEM, one file each, all off by default."""

@@ -1,0 +1,1 @@
+"""Results to layer data."""

@@ -1,0 +1,252 @@
+"""Results of large images to layer data: several levels, read where they are shown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import without_tags
+from napari_gem.images.number_arrays import check_numbers
+from napari_gem.layers.levels.lazy import Coarse, Joined, LazyPlane, Stored
+from napari_gem.layers.levels.on_disk import CHUNK, on_disk
+from napari_gem.layers.transform import transform_of
+from napari_gem.layers.writing.fill import asked_region
+from napari_gem.layers.writing.results import KEY, LayerData, describe_layers
+from napari_gem.results.pyramid import level_shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_gem.core.prompts import Prompt
+    from napari_gem.core.region import Region
+    from napari_gem.core.results import Recipe
+    from napari_gem.layers.levels.lazy import Plane
+    from napari_gem.layers.reading.source import LayerImage
+    from napari_gem.results.temporary import ResultFolder
+
+
+def stored_layers(
+    folder: ResultFolder,
+    recipe: Recipe,
+    image: LayerImage,
+    classes: Sequence[Prompt] = (),
+) -> list[LayerData]:
+    """Make layer data of labels and probabilities on disk.
+
+    Parameters
+    ----------
+    folder
+        With the groups of `napari_gem.segmentation.large.segment_large`; kept as long
+        as the layers.
+    recipe, image, classes
+        As for `napari_gem.layers.result_layers`.
+
+    Returns
+    -------
+    list[LayerData]
+        Data are lists of levels, the finest first. Maps lie on the patch grid.
+
+    Raises
+    ------
+    GemError
+        If the files are gone.
+    """
+    labels = _levels(folder, "labels.zarr")
+    maps = _levels(folder, "probabilities.zarr")
+    planes: list[list[Plane]] = [
+        [Stored(level, number, np.float32, folder) for level in maps]
+        for number in range(len(recipe.prompts))
+    ]
+    kind = labels[0].dtype
+    whole: list[Plane] = [Stored(level, None, kind, folder) for level in labels]
+    return _layers(planes, whole, recipe, image, 1, classes)
+
+
+def coarse_layers(
+    probabilities: NDArray[np.float32],
+    labels: NDArray[np.unsignedinteger[Any]],
+    recipe: Recipe,
+    image: LayerImage,
+    step: int,
+    classes: Sequence[Prompt] = (),
+) -> list[LayerData]:
+    """Make layer data of a preview, with the levels that the result will have.
+
+    Parameters
+    ----------
+    probabilities, labels, recipe, image, step, classes
+        As for `napari_gem.layers.result_layers`.
+    """
+    patch = recipe.patch
+    grid = tuple(-(-length // patch) for length in image.shape)
+    planes: list[list[Plane]] = [
+        [
+            Coarse(values, step / patch / 2**level, shape)
+            for level, shape in enumerate(level_shapes((int(grid[0]), int(grid[1]))))
+        ]
+        for values in probabilities
+    ]
+    whole: list[Plane] = [
+        Coarse(labels, step / 2**level, shape)
+        for level, shape in enumerate(level_shapes(image.shape))
+    ]
+    return _layers(planes, whole, recipe, image, step, classes)
+
+
+def join_levels(
+    old: Sequence[LazyPlane], result: LayerData, image: LayerImage
+) -> list[LazyPlane]:
+    """Show a result for a region amid an earlier one.
+
+    Parameters
+    ----------
+    old
+        Levels of the layer that is updated.
+    result
+        From `stored_layers` or `coarse_layers`.
+    image
+        What was segmented.
+
+    Returns
+    -------
+    list[LazyPlane]
+        Those of the result, if it is about all of the image, or if there are others.
+    """
+    new: list[LazyPlane] = result.data
+    entry = result.kwargs["metadata"][KEY]
+    region = asked_region(entry)
+    shapes = [level.shape for level in new]
+    known = [level for level in old if isinstance(level, LazyPlane)]
+    if region is None or [level.shape for level in known] != shapes:
+        return new
+    factor = entry.get("patch", 1.0)
+    return [
+        LazyPlane(
+            Joined(
+                now.plane,
+                _under(then.plane, region),
+                region,
+                factor * 2**level,
+                image.shape,
+            ),
+            image.geometry,
+        )
+        for level, (now, then) in enumerate(zip(new, known, strict=True))
+    ]
+
+
+def paint_copy(labels: Any, folder: ResultFolder) -> LayerData:
+    """Copy labels of a large image to a layer that can be painted on; takes a while.
+
+    Parameters
+    ----------
+    labels
+        A labels layer with levels, as `stored_layers` makes.
+    folder
+        Gets a zarr array, which the layer writes to; kept as long as the layer.
+
+    Returns
+    -------
+    LayerData
+        Of one resolution. It is the user's own: no run changes it.
+
+    Raises
+    ------
+    GemError
+        If it is no such layer, or the disk is full.
+    """
+    if not (hasattr(labels, "selected_label") and labels.multiscale):
+        raise GemError(
+            f"'{labels.name}' can be painted on as it is, or holds no labels. Choose "
+            "the labels of a large image."
+        )
+    source = labels.data[0]
+    down = int(np.argmax([length > 1 for length in source.shape]))
+    try:
+        array = on_disk(source.shape, source.dtype, folder)
+        for start in range(0, source.shape[down], CHUNK):
+            band = (slice(None),) * down + (slice(start, start + CHUNK),)
+            array[band] = np.asarray(source[band])
+    except OSError as error:
+        raise GemError(
+            f"The copy could not be written to '{folder.path}' ({error}). Look whether "
+            "the disk is full."
+        ) from error
+    kwargs = {
+        **transform_of(labels),
+        "name": without_tags(f"{labels.name} · paint"),
+        "features": labels.features,
+        "colormap": labels.colormap,
+        "opacity": labels.opacity,
+        "metadata": {KEY: {**labels.metadata[KEY], "layer": ""}},
+        "multiscale": False,
+    }
+    return LayerData(array, kwargs, "labels")
+
+
+def _under(plane: Plane, region: Region) -> Plane:
+    """Take away what is not seen under a result for a region, whose files then go.
+
+    So are previews: they say nothing new.
+    """
+    if not isinstance(plane, Joined):
+        return plane
+    old = _under(plane.old, region)
+    if isinstance(plane.new, Coarse) or _covers(region, plane.region):
+        return old
+    return plane if old is plane.old else replace(plane, old=old)
+
+
+def _covers(region: Region, other: Region) -> bool:
+    """Tell whether a region has all of another one, as far as that is easily told."""
+    if region.polygon:
+        return region == other
+    pairs = (region.rows, other.rows), (region.columns, other.columns)
+    return all(ours[0] <= its[0] and its[1] <= ours[1] for ours, its in pairs)
+
+
+def _layers(
+    maps: list[list[Plane]],
+    labels: list[Plane],
+    recipe: Recipe,
+    image: LayerImage,
+    step: int,
+    classes: Sequence[Prompt],
+) -> list[LayerData]:
+    made = describe_layers(
+        [[LazyPlane(level, image.geometry) for level in levels] for levels in maps],
+        [LazyPlane(level, image.geometry) for level in labels],
+        recipe,
+        image,
+        step=step,
+        classes=classes,
+    )
+    return [_as_levels(layer, recipe.patch) for layer in made]
+
+
+def _as_levels(layer: LayerData, patch: float) -> LayerData:
+    kwargs = {**layer.kwargs, "multiscale": True}
+    if layer.kind == "image":
+        entry = {**kwargs["metadata"][KEY], "patch": patch}
+        kwargs |= {"metadata": {KEY: entry}, "interpolation2d": "linear"}
+    return LayerData(layer.data, kwargs, layer.kind)
+
+
+def _levels(folder: ResultFolder, name: str) -> list[Any]:
+    import zarr
+
+    try:
+        group = zarr.open_group(store=str(folder.path / name), mode="r")
+        levels = [group[str(n)] for n in range(len(list(group.array_keys())))]
+    except (OSError, KeyError, ValueError) as error:
+        raise GemError(
+            f"The result in '{folder.path}' could not be read ({error}). Run again."
+        ) from error
+    for level in levels:
+        check_numbers(level, name)
+    return levels

@@ -1,0 +1,423 @@
+"""A downloaded model as one file, for computers without network.
+
+The file is a plain zip without compression: a manifest in JSON, with size and SHA-256
+of each file, and the files. Nothing in it is run, and what it says of its model passes
+`napari_gem.models.configurations` or is refused. Nothing is written but files that the
+model needs, into the caches that downloads go to, and a model of the web that is not
+known yet onto the user's own list.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+from zipfile import ZIP_STORED, BadZipFile, ZipFile
+
+from napari_gem.backbones import check_tower
+from napari_gem.core.atomic import move, unfinished_path, whole_file
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown_error
+from napari_gem.core.json_records import from_json, to_json
+from napari_gem.core.progress import Progress
+from napari_gem.models.cached import cached_files
+from napari_gem.models.catalogue import (
+    configuration,
+    list_models,
+    make_card,
+    remote_files,
+)
+from napari_gem.models.configurations import (
+    CONFIG,
+    check_file,
+    check_model,
+    is_checked,
+    longest,
+)
+from napari_gem.models.download.transfer import SNAPSHOTS, repository_folder
+from napari_gem.models.download.web import (
+    FOLDER_VARIABLE,
+    WebFile,
+    is_address,
+    weights_folder,
+)
+from napari_gem.models.find import find_model, is_available
+from napari_gem.models.own_list import add_own, read_own
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Generator, Mapping
+
+    from napari_gem.models.card import ModelCard
+
+SUFFIX = ".gem-model.zip"
+MANIFEST = "manifest.json"
+SCHEMA = 1
+_REVISION = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_BLOCK = 1 << 22
+_LONGEST_TEXT = 1 << 20
+
+
+@dataclass(frozen=True)
+class ArchivedFile:
+    """A file of an archive; the first is the member ``files/0`` and so on.
+
+    Attributes
+    ----------
+    repository, revision, name
+        As in `napari_gem.models.cached.CachedFile`.
+    size
+        Bytes.
+    sha256
+        64 hexadecimal digits.
+    """
+
+    repository: str
+    revision: str
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an archive says of itself.
+
+    Attributes
+    ----------
+    napari_gem_model
+        Version of this layout.
+    model
+        Id of the model.
+    licence, source
+        As in `ModelCard`.
+    files
+        In the order in which they are put in place; the hub's own weights last.
+    entry
+        Of the user's own list, if the model is of that; else empty.
+    """
+
+    napari_gem_model: int
+    model: str
+    licence: str
+    source: str
+    files: tuple[ArchivedFile, ...]
+    entry: dict[str, Any] = field(default_factory=dict)
+
+
+def export_steps(
+    card: ModelCard, target: Path, *, replace: bool = False
+) -> Generator[Progress, None, None]:
+    """Write a downloaded model into one file.
+
+    Parameters
+    ----------
+    card
+        Which one.
+    target
+        The file. It appears when it is whole.
+    replace
+        Whether a file that is there is replaced.
+
+    Yields
+    ------
+    Progress
+        Bytes written. Closing the generator leaves nothing behind.
+
+    Raises
+    ------
+    GemError
+        If the model is not on this computer or was not downloaded, or the file is
+        there or cannot be written.
+    """
+    if not remote_files(card):
+        raise GemError(
+            f"{card.name} cannot be exported: only downloaded models can. Copy a "
+            "file or folder of your own as it is, and add it there with "
+            "'napari-gem models add'."
+        )
+    if not is_available(card):
+        raise GemError(
+            f"{card.name} is not on this computer. Download it first: napari-gem "
+            f"models download {card.id}"
+        )
+    if target.exists() and not replace:
+        raise GemError(
+            f"'{target}' is there already. Choose another name, or say --replace."
+        )
+    try:
+        yield from _write_steps(card, target)
+    except OSError as error:
+        raise GemError(
+            f"'{target}' cannot be written ({error.strerror}). Choose another folder, "
+            "or make room."
+        ) from error
+
+
+def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
+    """Put a model from a file into its cache, as if it had been downloaded.
+
+    Yields
+    ------
+    Progress
+        Bytes read. Closing the generator leaves nothing behind.
+
+    Returns
+    -------
+    ModelCard
+        Of the model, which can be loaded now.
+
+    Raises
+    ------
+    GemError
+        If it is no such file, is damaged or holds what the model does not need; then
+        nothing was changed. If the cache cannot be written.
+    """
+    with ExitStack() as stack:
+        try:
+            if source.exists() and not source.is_file():
+                raise GemError("it is no file")  # a pipe would be waited for
+            archive = stack.enter_context(ZipFile(source))
+            manifest = _read_manifest(archive)
+            card = _check(manifest, archive)
+        except OSError as error:
+            raise GemError(_unusable(source, error.strerror or str(error))) from error
+        except GemError as error:
+            raise GemError(_unusable(source, str(error).rstrip("."))) from error
+        except Exception as error:  # a damaged zip may raise anything
+            raise GemError(_unusable(source, shown_error(error))) from error
+        if is_available(card):
+            return _listed(card, manifest)
+        try:
+            yield from _place_steps(card, manifest, archive)
+        except (BadZipFile, EOFError) as error:
+            raise GemError(_unusable(source, str(error))) from error
+        except OSError as error:
+            raise GemError(
+                f"{card.name} cannot be written to '{_cache(manifest)}' "
+                f"({error.strerror}). Make room there, or set HF_HOME, for models of "
+                f"the web {FOLDER_VARIABLE}, to another folder."
+            ) from error
+    return _listed(card, manifest)
+
+
+def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, None]:
+    files = cached_files(card)
+    sizes = [file.path.stat().st_size for file in files]
+    total, done, archived = sum(sizes), 0, []
+    with (
+        whole_file(target) as unfinished,
+        unfinished.open("xb") as raw,
+        ZipFile(raw, "w", ZIP_STORED, allowZip64=True) as archive,
+    ):
+        for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
+            digest = hashlib.sha256()
+            with (
+                file.path.open("rb") as read,
+                archive.open(f"files/{number}", "w", force_zip64=True) as write,
+            ):
+                while block := read.read(_BLOCK):
+                    digest.update(block)
+                    write.write(block)
+                    done += len(block)
+                    yield Progress("Exporting", done, total)
+            place = (file.repository, file.revision, file.name)
+            archived.append(ArchivedFile(*place, size, digest.hexdigest()))
+        own = [entry for entry in read_own() if entry["id"] == card.id]
+        manifest = Manifest(
+            SCHEMA, card.id, card.licence, card.source, tuple(archived), *own
+        )
+        archive.writestr(MANIFEST, to_json(manifest))
+
+
+def _read_manifest(archive: ZipFile) -> Manifest:
+    member = archive.getinfo(MANIFEST)
+    if member.file_size > _LONGEST_TEXT:
+        raise GemError("its manifest is too long")
+    if member.compress_type != ZIP_STORED:
+        raise GemError("it is compressed inside")
+    manifest = from_json(Manifest, archive.read(MANIFEST))
+    if manifest.napari_gem_model != SCHEMA:
+        raise GemError("it is of a newer version of napari-gem")
+    return manifest
+
+
+def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
+    """Refuse what is not a whole model of the hub or the web and only that."""
+    card = _card(manifest)
+    parts = remote_files(card)
+    if not parts:
+        raise GemError(f"{card.name} never comes by file")
+    if not card.architecture:
+        config = _read_config(manifest, parts[0].repository, archive)
+        parts = remote_files(card, config)
+    needed = {
+        part.repository: {
+            *part.extra,
+            *(name for group in part.groups for name in group),
+        }
+        for part in parts
+    }
+    _check_files(card, needed, manifest, archive)
+    for part in parts:
+        there = {f.name for f in manifest.files if f.repository == part.repository}
+        if not all(there & set(group) for group in part.groups):
+            raise GemError(f"files of {part.repository} are missing")
+        revisions = {
+            f.revision for f in manifest.files if f.repository == part.repository
+        }
+        if len(revisions) > 1:
+            raise GemError(f"files of {part.repository} are of several commits")
+        if part.revision and revisions != {part.revision}:
+            raise GemError(f"{card.name} is pinned to another version")
+    _check_content(manifest, archive)
+    return card
+
+
+def _check_files(
+    card: ModelCard,
+    needed: Mapping[str, Container[str]],
+    manifest: Manifest,
+    archive: ZipFile,
+) -> None:
+    if len({(file.repository, file.name) for file in manifest.files}) < len(
+        manifest.files
+    ):
+        raise GemError("it holds a file twice")
+    for number, file in enumerate(manifest.files):
+        known = file.name in needed.get(file.repository, ())
+        if not (known and _REVISION.fullmatch(file.revision)):
+            raise GemError(f"it holds '{file.name}', which {card.name} does not need")
+        if len(file.revision) == 64 and file.revision != file.sha256:
+            raise GemError(f"'{file.name}' is other weights than {card.name} has")
+        member = archive.getinfo(f"files/{number}")
+        if member.compress_type != ZIP_STORED or member.file_size != file.size:
+            raise GemError(f"'{file.name}' has another size than the manifest says")
+
+
+def _card(manifest: Manifest) -> ModelCard:
+    """Find the model of an archive, or make it of the entry that came with it."""
+    listed = any(card.id == manifest.model for card in list_models())
+    named = manifest.entry.get("id") == manifest.model and "name" in manifest.entry
+    if named and not listed:
+        card = make_card(**manifest.entry)
+        if is_address(card.weights):
+            check_tower(card.name, configuration(card) or {})
+            return card
+    return find_model(manifest.model)
+
+
+def _listed(card: ModelCard, manifest: Manifest) -> ModelCard:
+    """Put a model that came with its entry on the user's own list.
+
+    Whatever else the entry of an archive names is not put there: what is on the list
+    counts as chosen by the user, and may be theirs already.
+    """
+    of_it = manifest.entry.get("id") == card.id and is_address(card.weights)
+    if of_it and all(known.id != card.id for known in list_models()):
+        add_own(manifest.entry)
+    return card
+
+
+def _read_config(
+    manifest: Manifest, repository: str, archive: ZipFile
+) -> dict[str, Any]:
+    """Read what a repository outside the catalogue says of its model."""
+    for number, file in enumerate(manifest.files):
+        if (file.repository, file.name) == (repository, CONFIG):
+            stated = check_model(_read(archive, number, file), CONFIG)
+            config: dict[str, Any] = stated["model_cfg"]
+            return config
+    return {}
+
+
+def _check_content(manifest: Manifest, archive: ZipFile) -> None:
+    """Refuse configurations and tokenizers that loading the model would refuse."""
+    for number, file in enumerate(manifest.files):
+        if file.name == CONFIG:
+            check_model(_read(archive, number, file), CONFIG)
+        elif is_checked(file.name):
+            check_file(file.name, _read(archive, number, file), file.name)
+
+
+def _read(archive: ZipFile, number: int, file: ArchivedFile) -> bytes:
+    member = archive.getinfo(f"files/{number}")
+    if member.file_size > longest(file.name):
+        raise GemError(f"its {file.name} is too long")
+    return archive.read(member)
+
+
+def _place_steps(
+    card: ModelCard, manifest: Manifest, archive: ZipFile
+) -> Generator[Progress, None, None]:
+    total, done = sum(file.size for file in manifest.files), 0
+    cache = _cache(manifest)
+    cache.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(cache).free
+    if free < total:
+        raise GemError(
+            f"{total / 1e6:,.0f} MB are needed in '{cache}' and {free / 1e6:,.0f} MB "
+            "are free. Make room, or set HF_HOME, for models of the web "
+            f"{FOLDER_VARIABLE}, to a folder on another disk."
+        )
+    with unfinished_path(cache) as unfinished:
+        unfinished.mkdir()
+        for number, file in enumerate(manifest.files):
+            path = unfinished / str(number)
+            with archive.open(f"files/{number}") as read, path.open("wb") as write:
+                for count in _copy_steps(read, write, file):
+                    yield Progress("Importing", done + count, total)
+            done += file.size
+        for number, file in enumerate(manifest.files):
+            _put(unfinished / str(number), file)
+    if not is_available(card):
+        raise GemError(f"{card.name} is still not whole. Export it again.")
+
+
+def _copy_steps(
+    read: IO[bytes], write: IO[bytes], file: ArchivedFile
+) -> Generator[int, None, None]:
+    digest, count = hashlib.sha256(), 0
+    while block := read.read(_BLOCK):
+        digest.update(block)
+        write.write(block)
+        count += len(block)
+        yield count
+    if digest.hexdigest() != file.sha256:
+        raise BadZipFile(f"'{file.name}' has another hash than the manifest says")
+
+
+def _cache(manifest: Manifest) -> Path:
+    """Where the weights go."""
+    addresses = [file for file in manifest.files if is_address(file.repository)]
+    if addresses:
+        return weights_folder()
+    return repository_folder(manifest.files[0].repository).parent
+
+
+def _put(path: Path, file: ArchivedFile) -> None:
+    """Move a file to where it is looked for; what is there stays."""
+    if is_address(file.repository):
+        target = WebFile(file.repository, file.sha256).path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        move(path, target)
+        return
+    folder = repository_folder(file.repository)
+    target = folder / SNAPSHOTS / file.revision / file.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.exists():
+        shutil.move(path, target)  # the cache may lie on another disk
+    reference = folder / "refs" / "main"
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    if not reference.exists():
+        reference.write_text(file.revision, encoding="utf-8")
+
+
+def _unusable(source: Path, why: str) -> str:
+    return (
+        f"'{source}' cannot be imported: {why}. Choose a file that 'napari-gem models "
+        "export' wrote, and copy it again if it was damaged."
+    )

@@ -1,0 +1,112 @@
+"""What the fields of configurations are made of, and their errors in words."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from napari_gem.models.configurations.strict_json import UnusableError
+
+MOST_PARAMETERS = 10**10
+"""Twice those of the largest towers that open_clip has a configuration for."""
+
+Layers = Annotated[int, Field(ge=1, le=128)]
+Width = Annotated[int, Field(ge=1, le=16_384)]
+Heads = Annotated[int, Field(ge=1, le=256)]
+Ratio = Annotated[float, Field(gt=0, le=32)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Small = Annotated[float, Field(ge=0, le=1)]
+"""What is added where something would be divided by zero."""
+Tokens = Annotated[int, Field(ge=1, le=4096)]
+Vocabulary = Annotated[int, Field(ge=1, le=2_000_000)]
+TokenId = Annotated[int, Field(ge=-1, le=2_000_000)]
+Text = Annotated[str, Field(max_length=1000)]
+
+_CODE = ("auto_map", "trust_remote_code", "code_revision", "custom_pipelines")
+"""Keys by which the package transformers is told to run code."""
+
+Known = TypeVar("Known", bound="Closed")
+
+
+class Closed(BaseModel):
+    """A table whose keys are all known: an integer is no float's or a bool's place."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        frozen=True,
+        allow_inf_nan=False,
+        protected_namespaces=(),
+    )
+
+
+def words(text: str) -> frozenset[str]:
+    """Names that stand in a text with space between them."""
+    return frozenset(text.split())
+
+
+def check(known: type[Known], stated: Any) -> Known:
+    """Check a table that was read.
+
+    Raises
+    ------
+    UnusableError
+        With the first key that is not known, or whose value does not fit.
+    """
+    try:
+        return known.model_validate(stated)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise UnusableError(_in_words(first, stated)) from None
+
+
+def refuse_code(stated: Any, place: str = "") -> None:
+    """Refuse a configuration that asks for code, before anything else is told.
+
+    Raises
+    ------
+    UnusableError
+        With the place of the first such key, however deep it lies.
+    """
+    if isinstance(stated, list):
+        for part in stated:
+            refuse_code(part, place)
+    if not isinstance(stated, dict):
+        return
+    for key, part in stated.items():
+        inner = f"{place}.{key}" if place else key
+        if key in _CODE:
+            named = repr(inner)[1:-1][:120]
+            raise UnusableError(
+                f"it asks for code from elsewhere to be run ('{named}')"
+            )
+        refuse_code(part, inner)
+
+
+def given(table: Closed) -> dict[str, Any]:
+    """Give what a table stated, and nothing that it left out."""
+    return table.model_dump(exclude_unset=True, by_alias=True)
+
+
+def _in_words(error: Any, stated: Any) -> str:
+    place = []
+    for step in error["loc"]:  # which also names the kinds that were tried
+        try:
+            stated = stated[step]
+        except (TypeError, KeyError, IndexError):
+            if error["type"] != "missing" or step != error["loc"][-1]:
+                break
+        place.append(str(step))
+    named = repr(".".join(place))[1:-1][:120]
+    if error["type"] == "extra_forbidden":
+        return f"it holds '{named}', which is not known here"
+    if error["type"] == "missing":
+        return f"it lacks '{named}'"
+    expected = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    where = f"'{named}'" if named else "the whole"
+    if isinstance(stated, dict | list):
+        return f"{where} {expected}"
+    came = repr(stated)
+    came = came if len(came) <= 60 else f"{came[:60]}..."
+    return f"{where} is {came}; it {expected}"

@@ -1,0 +1,182 @@
+"""Weights at an address of the web: pinned by their hash, kept in the user's cache."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from platformdirs import user_cache_path
+
+from napari_gem.core.errors import GemError
+from napari_gem.models.download import transfer
+from napari_gem.models.download.certificates import explain_certificate
+from napari_gem.models.download.errors import explain_disk, failures
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_gem.models.download.transfer import Come
+
+FOLDER_VARIABLE = "NAPARI_GEM_WEIGHTS"
+"""Environment variable: folder for weights from the web."""
+
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+"""How weights files end."""
+
+_ADDRESS = re.compile(r"https?://[^/\s]+/\S+")
+_SHA256 = re.compile("[0-9a-f]{64}")
+
+
+def weights_folder() -> Path:
+    """Folder that has a folder for each file, named by its hash."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    if given:
+        return Path(os.path.expanduser(given))  # noqa: PTH111 (which raises nothing)
+    return user_cache_path("napari-gem") / "weights"
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is meant as an address of the web."""
+    return text.startswith(("https:", "http:"))
+
+
+@dataclass(frozen=True)
+class WebFile:
+    """A weights file of the web.
+
+    Attributes
+    ----------
+    url
+        With a part of the path that ends as weights files do.
+    sha256
+        Of the content, 64 hexadecimal digits: an address alone pins nothing.
+
+    Raises
+    ------
+    GemError
+        If it is no such address or hash.
+    """
+
+    url: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        if not (_ADDRESS.fullmatch(self.url) and self._names()):
+            raise GemError(
+                f"'{self.url}' is no address of a weights file. Give one with https "
+                f"that names the file ({', '.join(SUFFIXES)})."
+            )
+        if not _SHA256.fullmatch(self.sha256):
+            came = f"'{self.sha256}' came" if self.sha256 else "none came"
+            raise GemError(
+                f"Weights at an address need their SHA-256, 64 digits of 0 to 9 and a "
+                f"to f ({came}), since an address alone may bring anything. Take it "
+                "from the page of the weights; where it has none, download the file "
+                "yourself and give its path."
+            )
+
+    @property
+    def repository(self) -> str:
+        """The address, where files of the hub have their repository."""
+        return self.url
+
+    @property
+    def revision(self) -> str:
+        """The hash, where files of the hub have their commit."""
+        return self.sha256
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """The file's name, as for files of the hub."""
+        return ((self.path.name,),)
+
+    @property
+    def extra(self) -> tuple[str, ...]:
+        """Nothing else comes."""
+        return ()
+
+    @property
+    def path(self) -> Path:
+        """Where the file is, or would be."""
+        return weights_folder() / self.sha256 / self._names()[-1]
+
+    def find(self) -> tuple[Path, ...] | None:
+        """Find the file on this computer; None if it is not there."""
+        return (self.path,) if self.path.is_file() else None
+
+    def size(self) -> int | None:
+        """Ask the server for the bytes; None if it does not tell.
+
+        Raises
+        ------
+        GemError
+            If the server cannot be asked or has no such file.
+        """
+        try:
+            return transfer.url_size(self.url)
+        except failures() as error:
+            raise GemError(_explain(error, self)) from error
+
+    def fetch_steps(self) -> Generator[Come, None, None]:
+        """Download the file: see `napari_gem.models.download.transfer.fetch_url_steps`.
+
+        Raises
+        ------
+        GemError
+            If that fails; what came is kept unless its hash is wrong.
+        """
+        try:
+            yield from transfer.fetch_url_steps(self.url, self.sha256, self.path)
+        except failures() as error:
+            raise GemError(_explain(error, self)) from error
+
+    def remove(self) -> int:
+        """Delete the file and what is left of downloads; tell the bytes freed."""
+        size = self.path.stat().st_size if self.find() else 0
+        if self.path.parent.is_dir():
+            shutil.rmtree(self.path.parent)
+        return size
+
+    def _names(self) -> list[str]:
+        """Parts of the path that end as weights files do."""
+        names = [unquote(part) for part in urlsplit(self.url).path.split("/")]
+        plain = [re.sub(r"[^\w. -]", "_", name) for name in names]
+        return [name for name in plain if name.lower().endswith(SUFFIXES)]
+
+
+def _explain(error: Exception, file: WebFile) -> str:
+    """Say in a sentence what the server or the system refused, and what to do."""
+    from huggingface_hub import constants, errors
+
+    folder = weights_folder()
+    by_hand = (
+        "download it with a browser, and give the file's path ('napari-gem models add')"
+    )
+    if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
+        status = error.response.status_code
+        if status in (401, 403, 407):
+            return f"{file.url} wants a login (answer {status}). Log in, {by_hand}."
+        if status in (404, 410):
+            return (
+                f"There is nothing at {file.url} (answer {status}). Look on the page "
+                "of the weights for their new address."
+            )
+        return f"{file.url} was refused (answer {status}). Try again later."
+    refused = explain_disk(error, folder, FOLDER_VARIABLE)
+    refused = refused or explain_certificate(error, file.url)
+    if refused:
+        return refused
+    why = str(error).partition("\n")[0] or type(error).__name__
+    if constants.HF_HUB_OFFLINE:
+        why = "offline mode is on"
+    return (
+        f"{file.url} could not be downloaded ({why}). Go online and download again; "
+        "what came is kept. Without a network, bring the model from another computer "
+        "('napari-gem models export' there, 'napari-gem models import' here); it is "
+        f"looked for in {folder}."
+    )

@@ -1,0 +1,476 @@
+"""From a model's card to a backbone: the half of `models` that needs torch.
+
+Folder, weights file, open_clip tag and hub repository all end in the same call of
+`open_clip.create_model`, with weights that are already on this computer and a folder of
+what passed `napari_gem.models.configurations`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from platform import machine
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from napari_gem.backbones import build_backbone, check_text
+from napari_gem.backbones.open_clip_import import import_open_clip
+from napari_gem.backbones.open_clip_text import tokenizing
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown_error
+from napari_gem.core.memory import (
+    ERRORS,
+    NoMemoryError,
+    free_memory,
+    is_out_of_memory,
+    places,
+    short_of_memory,
+)
+from napari_gem.core.progress import Progress, aside_steps
+from napari_gem.models import describe as describing
+from napari_gem.models.build import build_empty, build_tokenizer, fill
+from napari_gem.models.catalogue import carried, remote_files
+from napari_gem.models.configurations import (
+    CONFIG,
+    TOWER,
+    check_architecture,
+    check_model,
+    read_file,
+    read_short,
+)
+from napari_gem.models.configurations.staging import staged
+from napari_gem.models.download import hub as downloads
+from napari_gem.models.download.hub import DownloadNeeded, Files, HubFiles
+from napari_gem.models.download.web import WebFile
+from napari_gem.models.own_list import check_begin
+from napari_gem.models.weights import hash_file, misfit, read_weights, shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_gem.backbones import Backbone
+    from napari_gem.core.memory import Place
+    from napari_gem.models.card import ModelCard
+
+PRECISIONS = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+
+_PACKAGE = Path(__file__).parent
+_TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
+"""One of these makes a tokenizer."""
+
+_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
+
+
+class Loaded(NamedTuple):
+    """A backbone and what is to be known of it: see `napari_gem.models.find.Model`."""
+
+    revision: str
+    device: str
+    precision: str
+    backbone: Backbone
+    notice: str
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What a model is to be built of.
+
+    Attributes
+    ----------
+    stated
+        Configuration, as `napari_gem.models.configurations.check_model` returns it.
+    weights
+        The file.
+    options
+        What `open_clip.create_model` is to be told besides.
+    folder
+        Where the tokenizer's files lie, if the model brings its own.
+    """
+
+    stated: dict[str, Any]
+    weights: Path
+    options: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+
+    @property
+    def text(self) -> dict[str, Any]:
+        """Configuration of the text tower."""
+        text: dict[str, Any] = self.stated["model_cfg"]["text_cfg"]
+        return text
+
+
+class _TextFiles(NamedTuple):
+    """What the package transformers needs, checked; None and nothing if it does not."""
+
+    tower: bytes | None
+    tokenizer: dict[str, bytes]
+
+
+def load_steps(
+    card: ModelCard,
+    device: str,
+    precision: str,
+    *,
+    download: bool,
+    exact: bool = False,
+) -> Generator[Progress, None, Loaded]:
+    """Load a model step by step.
+
+    If the memory does not suffice, it is loaded in half the precision, or on the
+    processor.
+
+    Parameters
+    ----------
+    card
+        Which one.
+    device, precision, download
+        As for `napari_gem.load_model`.
+    exact
+        Whether nothing else is tried if the memory does not suffice.
+
+    Yields
+    ------
+    Progress
+        Of the download and of loading.
+
+    Returns
+    -------
+    Loaded
+        The backbone in evaluation mode, on its device.
+
+    Raises
+    ------
+    GemError
+        If it is not here, does not fit or does not load, or if the memory suffices
+        nowhere.
+    """
+    where = choose_device(device)
+    kind = choose_precision(precision, where)
+    yield Progress("Loading model", 0, 3)
+    source = yield from _source_steps(card, download)
+    texts = yield from _text_steps(card, source, download)
+    yield Progress("Loading model", 1, 3)
+    check_begin(source.weights)  # what is no file has no end
+    revision = hash_file(source.weights)
+    yield Progress("Loading model", 2, 3)
+    for place in places(str(where), kind):
+        try:
+            backbone = _backbone(card, source, texts, place)
+        except ERRORS as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            if hash_file(source.weights) != revision:
+                raise GemError(
+                    f"'{source.weights}' was changed while it was read. Load the model "
+                    "again once the file is whole."
+                )
+            told = f"the model was loaded {place.told}"
+            notice = short_of_memory(told) if place.told else ""
+            yield Progress("Loading model", 3, 3)
+            return Loaded(revision, place.device, place.precision, backbone, notice)
+        free_memory()
+        if exact:
+            break
+    raise NoMemoryError(
+        f"The memory does not suffice to load {card.name}. Close other programs, or "
+        "choose a smaller model."
+    )
+
+
+def _backbone(
+    card: ModelCard, source: _Source, texts: _TextFiles, place: Place
+) -> Backbone:
+    precision = PRECISIONS[place.precision]
+    clip, tokenizer = _create(card, source, texts, precision)
+    clip = clip.eval().requires_grad_(False).to(place.device, precision)
+    preprocess = import_open_clip().get_model_preprocess_cfg(clip)
+    return build_backbone(clip, tokenizer, preprocess["mean"], preprocess["std"])
+
+
+def choose_device(name: str) -> torch.device:
+    """Turn ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps`` into a device.
+
+    Raises
+    ------
+    GemError
+        If there is no such device; the message names those there are.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = [f"cuda:{number}" for number in range(count)]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    there += ["cpu"]
+    wanted = {"auto": there[0], "cuda": "cuda:0", "mps:0": "mps"}.get(name, name)
+    if wanted not in there:
+        raise GemError(
+            f"The device '{name}' came; this computer has {', '.join(there)}. "
+            "Choose one of these, or auto."
+        )
+    return torch.device(wanted)
+
+
+def choose_precision(name: str, device: torch.device) -> str:
+    """Turn ``auto`` or the name of a precision into the name of a precision.
+
+    ``auto`` is float16 on CUDA and float32 elsewhere: on a CPU bfloat16 gains little
+    (docs/speed.md), and with float32 all processors give the same labels.
+
+    Raises
+    ------
+    GemError
+        If there is no such precision, or the device does not have it.
+    """
+    if name == "auto":
+        return "float16" if device.type == "cuda" else "float32"
+    if name not in PRECISIONS:
+        raise GemError(
+            f"The precision '{name}' came; expected auto or {', '.join(PRECISIONS)}."
+        )
+    if not has_precision(name, device):
+        raise GemError(
+            f"The device {device} cannot compute with {name}, or only very slowly. "
+            "Choose auto or float32."
+        )
+    return name
+
+
+def has_precision(name: str, device: torch.device) -> bool:
+    """Whether a device computes with a precision of `PRECISIONS`.
+
+    An x86 processor without instructions for float16 does so dozens of times slower
+    than with float32; that counts as no.
+    """
+    if name == "float16" and device.type == "cpu" and machine() in ("x86_64", "AMD64"):
+        return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
+    try:
+        one = torch.ones(1, 1, device=device, dtype=PRECISIONS[name])
+        float(one @ one)
+    except (RuntimeError, TypeError) as error:
+        return is_out_of_memory(error)  # it has it, only no room now
+    return True
+
+
+def describe(card: ModelCard) -> ModelCard:
+    """Fill up the card of an open_clip tag: see `napari_gem.models.find.describe`."""
+    files = _main_files(card)
+    return card if files is None else describing.describe(card, files)
+
+
+def _source_steps(
+    card: ModelCard, download: bool
+) -> Generator[Progress, None, _Source]:
+    kind, _, value = card.weights.partition(":")
+    if kind == "package":
+        return _folder_source(_PACKAGE / value)
+    if kind == "folder":
+        return _folder_source(Path(value))
+    if kind == "file":
+        options = _usual_colours(card.architecture) | _options(card)
+        return _Source(_architecture(card), _there(Path(value)), options)
+    files = _main_files(card)
+    if files is None:
+        raise GemError(f"There is no place such as '{card.weights}' for weights.")
+    *others, weights = yield from _get_steps(card, files, download)
+    if others:
+        return _folder_source(others[0].parent, weights, _options(card))
+    if kind != "open_clip":
+        options = _usual_colours(card.architecture) | _options(card)
+        return _Source(_architecture(card), weights, options)
+    stated = import_open_clip().get_pretrained_cfg(card.architecture, value)
+    keep = ("mean", "std", "interpolation", "resize_mode")
+    options = {
+        "force_preprocess_cfg": {key: stated[key] for key in keep if key in stated},
+        # the weights decide the activation, whatever the architecture's name says
+        "force_quick_gelu": stated.get("quick_gelu", False),
+    }
+    return _Source(_architecture(card), weights, options)
+
+
+def _architecture(card: ModelCard) -> dict[str, Any]:
+    """Find the configuration that a card's architecture has, also by a program.
+
+    Raises
+    ------
+    GemError
+        If there is no such architecture, or its configuration does not pass the gate.
+    """
+    name = card.architecture
+    stated = carried(name) or import_open_clip().get_model_config(name)
+    if not stated:
+        raise GemError(
+            f"open_clip has no architecture '{name}', which {card.name} is said to "
+            "have. Install a newer open_clip, or correct the entry of the model."
+        )
+    return {"model_cfg": check_architecture(stated, name)}
+
+
+def _get_steps(
+    card: ModelCard, files: Files, download: bool
+) -> Generator[Progress, None, tuple[Path, ...]]:
+    """Find files on this computer or, if the user agreed, download them."""
+    found = files.find()
+    if found:
+        return found
+    asked = "server" if isinstance(files, WebFile) else "hub"
+    ask = partial(describing.describe, card, files)
+    described = yield from aside_steps(f"Asking the {asked}", ask)
+    if not download:
+        raise DownloadNeeded(described)
+    return (yield from downloads.fetch_steps(files))
+
+
+def _main_files(card: ModelCard) -> Files | None:
+    """Say what a model is downloaded from; None for models on this computer."""
+    kind, _, value = card.weights.partition(":")
+    known = remote_files(card)
+    if known:
+        return known[0]
+    return _tag_files(card, value) if kind == "open_clip" else None
+
+
+def _tag_files(card: ModelCard, tag: str) -> HubFiles:
+    open_clip = import_open_clip()
+    stated = open_clip.get_pretrained_cfg(card.architecture, tag)
+    if not stated.get("hf_hub"):
+        tags = open_clip.list_pretrained_tags_by_model(card.architecture)
+        near = difflib.get_close_matches(tag, tags, cutoff=0.3) or tags[:5]
+        raise GemError(
+            f"open_clip has no weights '{tag}' for {card.architecture}. "
+            f"It has: {', '.join(near) or 'none'}."
+        )
+    config = _architecture(card)["model_cfg"]
+    # OWNER/REPOSITORY/FILE, where an empty FILE means open_clip's usual names
+    repository, _, file = stated["hf_hub"].rpartition("/")
+    if "hf_tokenizer_name" in config["text_cfg"]:
+        # the repository has the tokenizer, which open_clip would fetch by itself
+        return HubFiles(
+            repository, downloads.MODEL, downloads.TOKENIZER, card.revision or None
+        )
+    names = (Path(file).stem + ".safetensors", file) if file else downloads.WEIGHTS
+    return HubFiles(repository, (names,), revision=card.revision or None)
+
+
+def _usual_colours(architecture: str) -> dict[str, Any]:
+    """Mean and deviation of all weights that open_clip knows for an architecture.
+
+    Configurations of architectures do not have them, and open_clip takes OpenAI's.
+    """
+    open_clip = import_open_clip()
+    tags = open_clip.list_pretrained_tags_by_model(architecture)
+    known = [open_clip.get_pretrained_cfg(architecture, tag) for tag in tags]
+    found = {(tuple(tag["mean"]), tuple(tag["std"])) for tag in known if "mean" in tag}
+    if len(found) != 1:
+        return {}
+    ((mean, std),) = found
+    return {"force_preprocess_cfg": {"mean": mean, "std": std}}
+
+
+def _options(card: ModelCard) -> dict[str, Any]:
+    """Say what the card knows better than an architecture's name."""
+    options: dict[str, Any] = {}
+    if card.mean and card.std:
+        options["force_preprocess_cfg"] = {"mean": card.mean, "std": card.std}
+    if card.activation == "QuickGELU":
+        options["force_quick_gelu"] = True
+    return options
+
+
+def _folder_source(
+    folder: Path, weights: Path | None = None, options: dict[str, Any] | None = None
+) -> _Source:
+    path = _there(folder / CONFIG)
+    stated = check_model(read_short(path), str(path))
+    found = weights or _weights_in(folder)
+    return _Source(stated, found, options or {}, folder)
+
+
+def _weights_in(folder: Path) -> Path:
+    """Find the weights that open_clip takes from a folder."""
+    files = [path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES]
+    named = [folder / name for name in downloads.WEIGHTS if folder / name in files]
+    if named or len(files) == 1:
+        return (named or files)[0]
+    came = ", ".join(sorted(path.name for path in files)) or "none"
+    raise GemError(
+        f"The folder '{folder}' must hold one weights file ({came} came). Name it "
+        f"{' or '.join(downloads.WEIGHTS)}."
+    )
+
+
+def _text_steps(
+    card: ModelCard, source: _Source, download: bool
+) -> Generator[Progress, None, _TextFiles]:
+    """Get what the transformers package needs to read texts, besides weights."""
+    check_text(card.name, source.stated["model_cfg"])
+    tower, content = source.text.get("hf_model_name"), None
+    tokenizer, folder = source.text.get("hf_tokenizer_name"), source.folder
+    if tower:
+        described = HubFiles(tower, ((TOWER,),))
+        (path,) = yield from _text_files_steps(card, described, download)
+        content = read_file(path)
+    if not tokenizer:
+        return _TextFiles(content, {})
+    if folder is None:
+        files = HubFiles(tokenizer, (_TOKENIZER,), downloads.TOKENIZER)
+        (path,) = yield from _text_files_steps(card, files, download)
+        folder = path.parent
+    paths = [folder / name for name in downloads.TOKENIZER]
+    there = {path.name: read_file(path) for path in paths if path.is_file()}
+    if not there.keys() & set(_TOKENIZER):
+        raise GemError(
+            f"The folder '{folder}' holds none of {', '.join(_TOKENIZER)}, which the "
+            f"texts of {card.name} need. Copy the tokenizer's files there."
+        )
+    return _TextFiles(content, there)
+
+
+def _text_files_steps(
+    card: ModelCard, files: HubFiles, download: bool
+) -> Generator[Progress, None, tuple[Path, ...]]:
+    found = files.find()
+    if found:
+        return found
+    if not download:
+        raise DownloadNeeded(downloads.describe(card, files))
+    return (yield from downloads.fetch_steps(files))
+
+
+def _create(
+    card: ModelCard, source: _Source, texts: _TextFiles, dtype: torch.dtype
+) -> tuple[Any, Any]:
+    """Have open_clip make the model and its tokenizer, and give it its weights."""
+    weights = read_weights(source.weights, dtype)
+    came = shapes(weights)
+    clip = None
+    try:
+        with staged(source.stated, *texts) as folder:
+            clip = build_empty(folder, source.options)
+            with tokenizing():
+                tokenizer = build_tokenizer(folder, source.text)
+        fill(clip, weights)
+    except GemError:
+        raise
+    except Exception as error:  # other people's configurations and weights
+        if is_out_of_memory(error):
+            raise
+        wanted = shapes(clip.state_dict()) if clip is not None else {}
+        reason = (wanted and misfit(came, wanted)) or shown_error(error)
+        fits = card.architecture or CONFIG
+        raise GemError(
+            f"'{source.weights}' does not fit {fits}: {reason}. Choose the "
+            "architecture that the weights were trained with."
+        ) from error
+    return clip, tokenizer
+
+
+def _there(path: Path) -> Path:
+    if path.is_file():
+        return path
+    raise GemError(f"'{path}' is not there. Check the path, or install again.")

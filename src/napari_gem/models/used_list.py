@@ -1,0 +1,80 @@
+"""Models that this user has used: no other one is loaded because a recipe names it.
+
+Models of the catalogue count as used: we ship it, and the user put their own models on
+it. What else was loaded once is noted in the folder of settings.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+from napari_gem.core.json_records import parse_json, read_text
+from napari_gem.models.card import ModelCard
+from napari_gem.models.catalogue import list_models
+from napari_gem.models.own_list import FRESH, config_folder
+
+logger = logging.getLogger(__name__)
+
+FILE_NAME = "used_models.json"
+
+MOST = 1000
+"""Names that are kept; of more the oldest are forgotten, and asked about once more."""
+
+
+def was_used(card: ModelCard) -> bool:
+    """Tell whether this user has loaded a model before, or has it on the list."""
+    return _is_listed(card) or card.id in _read()
+
+
+def note_used(card: ModelCard) -> None:
+    """Note that a model was loaded; if that fails, only the log tells."""
+    if os.environ.get(FRESH) or _is_listed(card):
+        return
+    known = _read()
+    if card.id in known:
+        return
+    text = json.dumps([*known, card.id][-MOST:], indent=1, ensure_ascii=False)
+    folder = config_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=folder)
+        unfinished = Path(name)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            unfinished.replace(folder / FILE_NAME)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        logger.warning("That '%s' was used cannot be kept (%s)", card.id, error)
+
+
+def place_of(card: ModelCard) -> str:
+    """Say where a model comes from, for whoever decides whether to trust it."""
+    kind, _, place = card.weights.partition(":")
+    if kind in ("file", "folder"):
+        return f"the {kind} '{place}'"
+    return f"'{card.source or card.weights}'"
+
+
+def _is_listed(card: ModelCard) -> bool:
+    return any(
+        (known.id, known.weights) == (card.id, card.weights) for known in list_models()
+    )
+
+
+def _read() -> list[str]:
+    path = config_folder() / FILE_NAME
+    try:
+        found = parse_json(read_text(path))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        logger.warning("'%s' cannot be read and is left out (%s)", path, error)
+        return []
+    names = found if isinstance(found, list) else []
+    return [name for name in names if isinstance(name, str)]

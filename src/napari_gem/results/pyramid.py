@@ -1,0 +1,210 @@
+"""Labels and probabilities of large images as zarr groups with coarser levels.
+
+The groups follow OME-NGFF 0.5 (https://ngff.openmicroscopy.org/0.5/): level ``0`` is
+the finest, each next one has half its size, and ``multiscales`` tells where they lie.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.core.colors import class_color
+from napari_gem.core.json_records import to_dict
+from napari_gem.core.prompts import label_ids
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import zarr
+    from numpy.typing import DTypeLike, NDArray
+
+    from napari_gem.core.results import Recipe
+
+CHUNK = 1024
+"""Rows and columns of a chunk of labels."""
+
+COARSEST = 1024
+"""Levels are added until none is longer."""
+
+UNITS = {
+    "m": "meter",
+    "cm": "centimeter",
+    "mm": "millimeter",
+    "µm": "micrometer",
+    "μm": "micrometer",
+    "um": "micrometer",
+    "nm": "nanometer",
+}
+"""Names that OME-NGFF has for units of length."""
+
+
+def level_shapes(finest: tuple[int, int]) -> list[tuple[int, int]]:
+    """Height and width of each level: half of those of the one before, rounded up."""
+    shapes = [finest]
+    while max(shapes[-1]) > COARSEST:
+        height, width = shapes[-1]
+        shapes.append((-(-height // 2), -(-width // 2)))
+    return shapes
+
+
+class Pyramid:
+    """A zarr group of levels, the finest to be filled by whoever makes it.
+
+    Parameters
+    ----------
+    path
+        The group; its folder is made.
+    shape
+        Of the finest level; the last two axes are rows and columns.
+    dtype
+        Of all levels.
+    chunk
+        Rows and columns of a chunk; None for `CHUNK`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        shape: Sequence[int],
+        dtype: DTypeLike,
+        chunk: int | None = None,
+    ) -> None:
+        import zarr
+
+        self._group = zarr.create_group(store=str(path))
+        self._lead = (slice(None),) * (len(shape) - 2)
+        self.levels: list[zarr.Array[Any]] = []
+        self._dtype = np.dtype(dtype)
+        self._chunk = chunk or CHUNK
+        self._add(tuple(shape))
+
+    @property
+    def finest(self) -> zarr.Array[Any]:
+        """The level to be filled."""
+        return self.levels[0]
+
+    def bands(self, level: int = 0) -> list[slice]:
+        """Rows of a level that are best read and written together."""
+        rows, step = self.levels[level].shape[-2], self._chunk
+        return [slice(at, min(at + step, rows)) for at in range(0, rows, step)]
+
+    def coarser(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Make the coarser levels; labels take one pixel of four, others their mean.
+
+        Yields
+        ------
+        tuple[int, NDArray]
+            A level and a band of it that was read, the finest first.
+        """
+        height, width = self.finest.shape[-2:]
+        for level, shape in enumerate(level_shapes((height, width))):
+            if level:
+                self._add((*self.finest.shape[:-2], *shape))
+        for level, source in enumerate(self.levels):
+            coarser = self.levels[level + 1 : level + 2]
+            for band in self.bands(level):
+                part = np.asarray(source[(*self._lead, band)])
+                for target in coarser:
+                    rows = slice(band.start // 2, -(-band.stop // 2))
+                    target[(*self._lead, rows)] = self._halved(part)
+                yield level, part
+
+    def describe(
+        self,
+        name: str,
+        axes: Sequence[dict[str, str]],
+        scale: Sequence[float],
+        offset: Sequence[float],
+        more: dict[str, Any],
+    ) -> None:
+        """Write where the levels lie.
+
+        Parameters
+        ----------
+        name
+            Of the image.
+        axes
+            Name, type and unit of each.
+        scale, offset
+            Size of a pixel of the finest level, and where the middle of its first lies.
+        more
+            Further attributes of the group.
+        """
+        datasets = []
+        for level in range(len(self.levels)):
+            factors = np.ones(len(scale))
+            factors[-2:] = 2.0**level
+            # a mean of pixels lies in their middle, a pixel of labels in its own
+            middle = (factors - 1) / 2 if self._dtype.kind == "f" else factors * 0
+            translation = np.asarray(offset) + np.asarray(scale) * middle
+            transforms = [
+                {"type": "scale", "scale": (np.asarray(scale) * factors).tolist()},
+                {"type": "translation", "translation": translation.tolist()},
+            ]
+            datasets.append(
+                {"path": str(level), "coordinateTransformations": transforms}
+            )
+        scales = [{"name": name, "axes": list(axes), "datasets": datasets}]
+        ome = {"version": "0.5", "multiscales": scales} | more.pop("ome", {})
+        self._group.attrs.update({"ome": ome} | more)
+
+    def _add(self, shape: tuple[int, ...]) -> None:
+        chunks = (*(1,) * len(self._lead), *(min(self._chunk, n) for n in shape[-2:]))
+        array = self._group.create_array(
+            str(len(self.levels)), shape=shape, chunks=chunks, dtype=self._dtype
+        )
+        self.levels.append(array)
+
+    def _halved(self, part: NDArray[Any]) -> NDArray[Any]:
+        if self._dtype.kind != "f":
+            return part[..., ::2, ::2]
+        rows, columns = part.shape[-2:]
+        pad = [(0, 0)] * len(self._lead) + [(0, rows % 2), (0, columns % 2)]
+        even = np.pad(part.astype(np.float32), pad, "edge")
+        total = even[..., ::2, ::2] + even[..., 1::2, ::2]
+        total += even[..., ::2, 1::2] + even[..., 1::2, 1::2]
+        halved: NDArray[Any] = (total / 4).astype(self._dtype)
+        return halved
+
+
+def describe_labels(
+    pyramid: Pyramid, recipe: Recipe, pixel_size: tuple[float, float], unit: str
+) -> None:
+    """Write what labels mean and where they lie; size of a pixel in the unit."""
+    colors = [
+        {
+            "label-value": number,
+            "rgba": [round(255 * c) for c in (*(prompt.color or class_color(i)), 1)],
+        }
+        for i, (number, prompt) in enumerate(
+            zip(label_ids(recipe.prompts), recipe.prompts, strict=True)
+        )
+    ]
+    ome = {"image-label": {"version": "0.5", "colors": colors}}
+    more = {"ome": ome, "napari_gem": {"recipe": to_dict(recipe)}}
+    pyramid.describe("labels", _space(unit), pixel_size, (0.0, 0.0), more)
+
+
+def describe_probabilities(
+    pyramid: Pyramid,
+    recipe: Recipe,
+    patch: float,
+    pixel_size: tuple[float, float],
+    unit: str,
+) -> None:
+    """Write which classes the probabilities are of and where they lie."""
+    axes = [{"name": "c", "type": "channel"}, *_space(unit)]
+    scale = (1.0, *(patch * size for size in pixel_size))
+    # the value of a patch stands in its middle
+    offset = (0.0, *((patch - 1) / 2 * size for size in pixel_size))
+    names = [prompt.name for prompt in recipe.prompts]
+    more = {"napari_gem": {"recipe": to_dict(recipe), "classes": names}}
+    pyramid.describe("probabilities", axes, scale, offset, more)
+
+
+def _space(unit: str) -> list[dict[str, str]]:
+    known = {"unit": UNITS[unit]} if unit in UNITS else {}
+    return [{"name": name, "type": "space"} | known for name in "yx"]

@@ -1,0 +1,136 @@
+"""Recipes as files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_gem.core.atomic import write_whole
+from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import from_dict, parse_json, read_text, to_dict
+from napari_gem.core.results import Recipe
+from napari_gem.core.validation import check_recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from napari_gem.core.prompts import label_ids
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_gem.core.results import Segmentation
+    from napari_gem.images.files import ImageFile
+    from napari_gem.segmentation.segment import Scored
+
+
+SCHEMA = 1
+"""Version of the file's schema."""
+
+SCHEMA_KEY = "napari_gem_recipe"
+
+NAME = "recipe.json"
+
+
+def recipe_text(recipe: Recipe, more: Mapping[str, Any] | None = None) -> str:
+    """Write a recipe as the text of a recipe file.
+
+    Parameters
+    ----------
+    recipe
+        How a result was made.
+    more
+        Further entries for whoever reads the file; `read_recipe` ignores them.
+    """
+    content = {SCHEMA_KEY: SCHEMA, **to_dict(recipe), **(more or {})}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_recipe(recipe: Recipe, path: Path | str) -> Path:
+    """Write a recipe file; what was there stays whole until the new one is.
+
+    Raises
+    ------
+    GemError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        write_whole(path, recipe_text(recipe))
+    except OSError as error:
+        raise GemError(
+            f"The recipe '{path}' cannot be written ({error.strerror or error}). "
+            "Choose another place."
+        ) from error
+    return path
+
+
+def read_recipe(path: Path | str) -> Recipe:
+    """Read a recipe file, or the ``recipe.json`` of a folder of results.
+
+    Raises
+    ------
+    GemError
+        If there is no such file or it is no recipe; the message says where.
+    """
+    path = Path(path)
+    path = path / NAME if path.is_dir() else path
+    try:
+        content = parse_json(read_text(path))
+    except OSError as error:
+        raise GemError(
+            f"The recipe '{path}' cannot be read ({error.strerror or error})."
+        ) from error
+    except ValueError as error:
+        raise GemError(
+            f"'{path}' is no recipe, since it is not JSON as recipes are ({error}). "
+            f"Choose the {NAME} of a folder of results."
+        ) from error
+    try:
+        _check_schema(content)
+        recipe = from_dict(Recipe, content)
+        check_recipe(recipe)
+    except GemError as error:
+        raise GemError(f"'{path}' cannot be used. {error}") from error
+    return recipe
+
+
+def _check_schema(content: object) -> None:
+    # results written before there was a schema version have none
+    schema = content.get(SCHEMA_KEY, SCHEMA) if isinstance(content, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise GemError(
+            f"It is a recipe of schema {schema}, and this napari-gem reads up to "
+            f"{SCHEMA}. Update napari-gem."
+        )
+    if schema != SCHEMA:
+        raise GemError(
+            f"It is no recipe: '{SCHEMA_KEY}' is missing or not {SCHEMA}. Choose the "
+            f"{NAME} of a folder of results."
+        )
+
+
+def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
+    """Write the recipe with the classes' label ids, notices and pixel size."""
+    write_result_recipe(result, folder, image.pixel_size, image.unit)
+
+
+def write_result_recipe(
+    result: Segmentation | Scored,
+    folder: Path,
+    pixel_size: tuple[float, float] | None,
+    unit: str,
+) -> None:
+    """Write the recipe of what has one; the size of a pixel is (height, width)."""
+    prompts = result.recipe.prompts
+    names = (prompt.name for prompt in prompts)
+    ids = dict(zip(map(str, label_ids(prompts)), names, strict=True))
+    more = {
+        "labels": {"0": "background", **ids},
+        "pixel_size": pixel_size,
+        "unit": unit,
+        "notices": result.notices,
+    }
+    (folder / NAME).write_text(recipe_text(result.recipe, more), encoding="utf-8")

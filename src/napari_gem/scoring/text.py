@@ -1,0 +1,167 @@
+"""Words to text embeddings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_gem.core.arrays import unit
+from napari_gem.core.errors import GemError, no_numbers
+from napari_gem.core.memory import Portion
+from napari_gem.core.progress import Clock, Progress
+from napari_gem.core.prompts import Prompt
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, MutableMapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_gem.backbones import Backbone
+
+
+TOKENS = {"cpu": 1024}
+MOST_TOKENS = 256 * 77
+"""Tokens read between two points at which it can be cancelled, by device and else.
+
+On a processor so many take about as long as a tile of an image.
+"""
+
+
+def fill(templates: Sequence[str], word: str) -> list[str]:
+    """Put a word into each template."""
+    return [template.replace("{}", word) for template in templates]
+
+
+def embed_words(
+    backbone: Backbone,
+    words: Sequence[str],
+    templates: tuple[str, ...],
+    cache: MutableMapping[tuple[str, tuple[str, ...]], NDArray[np.float32]],
+) -> NDArray[np.float32]:
+    """Embed words: each template's embedding normalised, averaged, normalised again.
+
+    Parameters
+    ----------
+    backbone
+        Model that reads the text.
+    words
+        At least one.
+    templates
+        Sentences with ``{}`` for the word.
+    cache
+        Embeddings already made with this backbone; new ones are added.
+
+    Returns
+    -------
+    NDArray[np.float32]
+        (words, channels), unit length.
+    """
+    for _ in embed_steps(backbone, words, templates, cache):
+        pass
+    return np.stack([cache[word, templates] for word in words])
+
+
+def embed_steps(
+    backbone: Backbone,
+    words: Sequence[str],
+    templates: tuple[str, ...],
+    cache: MutableMapping[tuple[str, tuple[str, ...]], NDArray[np.float32]],
+) -> Generator[Progress, None, None]:
+    """Embed words that are not in the cache yet, so many that it can be cancelled.
+
+    Texts that do not fit the memory together are read by halves.
+
+    Parameters
+    ----------
+    backbone, words, templates, cache
+        As for `embed_words`.
+
+    Yields
+    ------
+    Progress
+        Before each batch and at the end; nothing if the cache has all words. Words that
+        were embedded before the generator is closed stay in the cache.
+
+    Raises
+    ------
+    GemError
+        If there is no template, or the model gives no finite numbers.
+    """
+    count = len(templates)
+    if not count:
+        raise GemError("There is no template; expected at least one, such as '{}'.")
+    missing = [w for w in dict.fromkeys(words) if (w, templates) not in cache]
+    texts = [text for word in missing for text in fill(templates, word)]
+    tokens = TOKENS.get(backbone.device.type, MOST_TOKENS)
+    at_once = max(1, tokens // backbone.context_length)
+    clock, done = Clock(len(missing)), 0
+
+    def read_batch(some: slice) -> NDArray[np.float32]:
+        read = backbone.encode_texts(texts[some]).float().cpu().numpy()
+        if not np.isfinite(read).all():
+            name = str(backbone.dtype).removeprefix("torch.")
+            raise GemError(no_numbers("The text tower of the model", name))
+        return unit(read)
+
+    waiting: list[NDArray[np.float32]] = []  # for the other templates of their word
+    if missing:
+        yield clock.progress("Reading words", done)
+    for some, embedded in Portion(at_once).over(slice(0, len(texts)), read_batch):
+        waiting.append(embedded)
+        whole = missing[done : some.stop // count]
+        if whole:
+            read = np.concatenate(waiting)
+            of_whole, waiting = read[: len(whole) * count], [read[len(whole) * count :]]
+            means = unit(of_whole.reshape(len(whole), count, -1).mean(axis=1))
+            cache.update({(w, templates): m for w, m in zip(whole, means, strict=True)})
+            done += len(whole)
+        yield clock.progress("Reading words", done)
+
+
+def notices(
+    backbone: Backbone,
+    prompts: Sequence[Prompt],
+    templates: Sequence[str],
+    known_words: frozenset[str],
+) -> tuple[str, ...]:
+    """Say what the model will not understand.
+
+    Parameters
+    ----------
+    backbone
+        Model that reads the text.
+    prompts
+        What the user typed.
+    templates
+        Sentences around the words.
+    known_words
+        All lower-case words the model knows; empty means an open vocabulary.
+
+    Returns
+    -------
+    tuple[str, ...]
+        One sentence for unknown words, and one for each prompt that is cut.
+    """
+    said = []
+    words = [word for prompt in prompts for word in prompt.words]
+    unknown = [word for word in words if known_words and not _known(word, known_words)]
+    if unknown:
+        names = ", ".join(f"'{word}'" for word in unknown)
+        said.append(
+            f"This model was not trained on {names}: expect nothing sensible there. "
+            "Choose a real CLIP model for free words."
+        )
+    for word in words:
+        longest = max(fill(templates, word), key=len)
+        if backbone.count_tokens([longest])[0] > backbone.context_length:
+            said.append(
+                f"'{word[:40]}…' is longer than the {backbone.context_length} tokens "
+                f"that this model reads: it sees '{backbone.kept_text(longest)}'."
+            )
+    return tuple(said)
+
+
+def _known(word: str, known_words: frozenset[str]) -> bool:
+    parts = word.casefold().replace("-", " ").split()
+    return all(part in known_words for part in parts)

@@ -1,0 +1,205 @@
+"""Segmentations of images of any size: labels and probabilities go to zarr in bands."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_gem.core.atomic import PREFIX
+from napari_gem.core.memory import explained
+from napari_gem.core.path_names import check_length
+from napari_gem.core.progress import Clock, Progress, run
+from napari_gem.core.results import StoredSegmentation
+from napari_gem.encoding.feature_cache import FeatureCache
+from napari_gem.images.rendering import check_image, stretch
+from napari_gem.images.tile_reading import as_pixels
+from napari_gem.models.find import load_model
+from napari_gem.prompts.parsing import parse_prompts
+from napari_gem.results.pyramid import Pyramid, describe_labels, describe_probabilities
+from napari_gem.results.recipe import write_result_recipe
+from napari_gem.results.save import move_up, unfinished
+from napari_gem.segmentation.postprocess.largest import label_type
+from napari_gem.segmentation.postprocess.small import remove_small_steps
+from napari_gem.segmentation.segment import score_steps
+from napari_gem.segmentation.writing import fill_here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_gem.core.appearance import Appearance
+    from napari_gem.core.arrays import LazyArray
+    from napari_gem.core.parameters import (
+        EncodeParameters,
+        LabelParameters,
+        ScoreParameters,
+    )
+    from napari_gem.core.prompts import Prompt
+    from napari_gem.core.region import Region
+    from napari_gem.core.results import Features
+    from napari_gem.models.find import Model
+    from napari_gem.segmentation.segment import Scored
+    from napari_gem.segmentation.writing import Filling
+
+LABELS, PROBABILITIES = "labels.zarr", "probabilities.zarr"
+
+INSIDE = f"{PREFIX}12345678/{PROBABILITIES}/0/c/100/100/100.{'0' * 32}.partial"
+"""The longest path in a folder of results."""
+
+
+def segment_large(
+    image: ArrayLike | LazyArray,
+    prompts: str | Iterable[str | Prompt],
+    folder: Path | str,
+    model: Model | str = "embedded",
+    *,
+    appearance: Appearance | None = None,
+    encode: EncodeParameters | None = None,
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    region: Region | None = None,
+    cache: FeatureCache | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> StoredSegmentation:
+    """Find classes in an image of any size by words, with results on disk.
+
+    The image is read tile by tile, its features are kept on disk, and labels and
+    probabilities are written in bands of rows: never a map at full size is in memory.
+
+    Parameters
+    ----------
+    image
+        (height, width), or (height, width, 3 or 4) for RGB and RGBA: an array, or
+        anything that is sliced like one (dask, zarr, memory-mapped files).
+    prompts
+        As for `napari_gem.segment`.
+    folder
+        Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json``; made if
+        missing. They appear when all are complete.
+    model
+        From `napari_gem.load_model`, or the id of a model that needs no download.
+    appearance, encode, parameters, label, region
+        As for `napari_gem.encode` and `napari_gem.segment`.
+    cache
+        Where features are kept; None takes the usual place.
+    progress
+        Called with a `Progress` now and then.
+
+    Raises
+    ------
+    GemError
+        As `napari_gem.segment`, or if the folder cannot be written.
+    """
+    classes = parse_prompts(prompts)
+    pixels = as_pixels(image)
+    check_image(pixels, appearance)
+    loaded = load_model(model) if isinstance(model, str) else model
+    shown = appearance or stretch(pixels)
+    kept = cache or FeatureCache()
+    encoding = kept.encode_steps(loaded, pixels, shown, encode, region=region)
+    features = run(encoding, progress)
+    steps = segment_large_steps(
+        loaded, features, classes, Path(folder), parameters, label
+    )
+    return run(steps, progress)
+
+
+@explained
+def segment_large_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    *,
+    pixel_size: tuple[float, float] = (1.0, 1.0),
+    unit: str = "",
+    filling: Filling = fill_here,
+) -> Generator[Progress, None, StoredSegmentation]:
+    """Score an encoded image and write the results; if it is closed, nothing is left.
+
+    Nor if it fails; errors are those of `segment_large`.
+
+    Parameters
+    ----------
+    model, features, prompts, parameters, label
+        As for `napari_gem.segmentation.segment.segment_steps`.
+    folder
+        As for `segment_large`.
+    pixel_size, unit
+        Height and width of a pixel, and their unit.
+    filling
+        Writes the finest levels.
+
+    Yields
+    ------
+    Progress
+        For each strip of the image and each band that is gone over again.
+    """
+    check_length(folder, INSIDE)
+    scored = yield from score_steps(model, features, prompts, parameters, label)
+    with unfinished(folder) as made:
+        labels = Pyramid(
+            made / LABELS, features.image_shape, label_type(max(scored.ids))
+        )
+        grid = len(scored.prompts), *features.array.shape[:2]
+        maps = Pyramid(made / PROBABILITIES, grid, np.float16, chunk=256)
+        inside = yield from _fill_steps(scored, labels, maps, made, filling)
+        counts = yield from _coarser_steps(labels, maps, max(scored.ids))
+        describe_labels(labels, scored.recipe, pixel_size, unit)
+        describe_probabilities(maps, scored.recipe, features.patch, pixel_size, unit)
+        write_result_recipe(scored, made, pixel_size if unit else None, unit)
+        move_up(made, folder)
+    return StoredSegmentation(
+        labels=str(folder / LABELS),
+        probabilities=str(folder / PROBABILITIES),
+        shape=features.image_shape,
+        patch=features.patch,
+        recipe=scored.recipe,
+        notices=scored.notices,
+        shares=tuple(float(counts[i] / max(1, inside)) for i in scored.ids),
+        absent=scored.absent,
+    )
+
+
+def _fill_steps(
+    scored: Scored, labels: Pyramid, maps: Pyramid, folder: Path, filling: Filling
+) -> Generator[Progress, None, int]:
+    """Write the finest levels, and count the pixels inside of the region."""
+    region, height = scored.features.region, labels.finest.shape[0]
+    rows = height if region is None else region.rows[1] - region.rows[0]
+    clock, done, inside = Clock(rows), 0, 0
+    with closing(filling(scored, labels.finest, maps.finest, folder)) as filled:
+        for found in filled:
+            stage = found if isinstance(found, str) else "Scoring"
+            if not isinstance(found, str):
+                done += found.rows
+                inside += found.inside
+            yield clock.progress(stage, done, waits=stage != "Scoring")
+    bands = labels.bands()
+    size = scored.label.minimum_size
+    for step in remove_small_steps(labels.finest, bands, size):
+        yield Progress("Removing small regions", step, 2 * len(bands))
+    return inside
+
+
+def _coarser_steps(
+    labels: Pyramid, maps: Pyramid, largest: int
+) -> Generator[Progress, None, NDArray[np.int64]]:
+    """Make the coarser levels, and count the pixels of each label."""
+    counts = np.zeros(largest + 1, np.int64)
+    total = len(labels.bands())
+    done = 0
+    for level, part in labels.coarser():
+        if level == 0:
+            counts += np.bincount(part.ravel(), minlength=largest + 1)
+            done += 1
+            yield Progress("Writing levels", done, total)
+    for _ in maps.coarser():
+        yield Progress("Writing levels", done, total)
+    return counts

@@ -1,0 +1,140 @@
+"""A result made again from its recipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.progress import run
+from napari_gem.core.validation import (
+    check_device,
+    check_maps,
+    check_recipe,
+    check_within,
+)
+from napari_gem.models.find import load_model
+from napari_gem.results.recipe_model import check_used, recipe_card
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike
+
+    from napari_gem.core.progress import Progress
+    from napari_gem.core.results import Recipe, Segmentation
+    from napari_gem.models.find import Model
+
+
+def replay(
+    recipe: Recipe,
+    image: ArrayLike,
+    *,
+    model: Model | str = "",
+    architecture: str = "",
+    device: str = "auto",
+    progress: Callable[[Progress], object] | None = None,
+    download: bool = False,
+    other_weights: bool = False,
+) -> Segmentation:
+    """Make a result again, or the same for another image.
+
+    With the same image, weights, device and precision the labels are the same. Where
+    the device lacks the recipe's precision, it computes with its own usual one.
+    Examples that are places, not vectors, stand for the same places of the image.
+
+    Parameters
+    ----------
+    recipe
+        From `read_recipe`, or of an earlier result.
+    image
+        (height, width), (height, width, 3 or 4) for RGB and RGBA, or with the
+        channels of the recipe's appearance as last axis; any number type.
+    model
+        A loaded model, or where the recipe's is on this computer; empty takes the
+        recipe's word for it, if it is one that this user has used before.
+    architecture
+        open_clip architecture of a weights file; empty takes the recipe's.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    progress
+        Called with a `Progress` now and then.
+    download
+        Whether the weights may be downloaded if they are not on this computer.
+    other_weights
+        Take other weights than the recipe's too; the labels will differ.
+
+    Returns
+    -------
+    Segmentation
+        Its recipe tells what was really used.
+
+    Raises
+    ------
+    NotUsedError
+        If the recipe names a model that this user has not used before, and nobody
+        named it as ``model``.
+    GemError
+        If the model cannot be had or has other weights, or if the image does not
+        suit the recipe's appearance or region.
+    """
+    # scipy comes with them; the dock, which knows recipes, opens sooner without
+    import numpy as np
+
+    from napari_gem.segmentation.pipeline import encode_steps, segment_steps
+    from napari_gem.segmentation.squashed import squashed_steps
+
+    pixels = np.asarray(image)
+    if pixels.ndim < 2:
+        raise GemError(
+            f"An array of shape {pixels.shape} came; expected (height, width) or "
+            "(height, width, channels)."
+        )
+    check_recipe(recipe)
+    check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))
+    if recipe.region is not None:
+        check_within(recipe.region, pixels.shape)
+    if isinstance(model, str):
+        check_device(device)
+        found = None if model else recipe_card(recipe, architecture)
+        if found is not None:
+            check_used(found)
+        model = load_model(
+            found or model,
+            device=device,
+            precision=_precision(recipe.precision, device),
+            architecture=architecture or recipe.architecture,
+            download=download,
+            progress=progress,
+        )
+    if model.revision != recipe.revision and not other_weights:
+        raise GemError(
+            f"The recipe was made with weights {recipe.revision} of {recipe.model}, "
+            f"but here {model.card.id} has {model.revision}: get the recipe's "
+            "weights, or allow other weights and expect other labels."
+        )
+    if recipe.squash:
+        squashed = squashed_steps(
+            model,
+            pixels,
+            recipe.appearance,
+            recipe.prompts,
+            recipe.encode,
+            recipe.score,
+            recipe.label,
+            recipe.squash,
+        )
+        return run(squashed, progress)
+    encoding = encode_steps(
+        model, pixels, recipe.appearance, recipe.encode, region=recipe.region
+    )
+    features = run(encoding, progress)
+    scoring = segment_steps(model, features, recipe.prompts, recipe.score, recipe.label)
+    return run(scoring, progress)
+
+
+def _precision(told: str, device: str) -> str:
+    from napari_gem.models.load import PRECISIONS, choose_device, has_precision
+
+    if told in PRECISIONS and not has_precision(told, choose_device(device)):
+        return "auto"
+    return told

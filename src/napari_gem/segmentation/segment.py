@@ -1,0 +1,354 @@
+"""Features and words to probabilities and labels: the cheap half of the line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem._version import __version__
+from napari_gem.core.errors import GemError
+from napari_gem.core.memory import (
+    ERRORS,
+    NO_MEMORY,
+    NoMemoryError,
+    explained,
+    free_memory,
+    is_out_of_memory,
+    places,
+    short_of_memory,
+)
+from napari_gem.core.parameters import LabelParameters, ScoreParameters
+from napari_gem.core.progress import Clock, Progress
+from napari_gem.core.prompts import Prompt, label_ids
+from napari_gem.core.region import inside_rows
+from napari_gem.core.results import Features, Recipe, Segmentation
+from napari_gem.core.validation import (
+    check_label,
+    check_maps,
+    check_prompts,
+    check_score,
+    check_sentences,
+)
+from napari_gem.models.find import load_model_steps
+from napari_gem.scoring.cache import ScoreCache
+from napari_gem.scoring.examples import usable, with_vectors
+from napari_gem.scoring.patch_scores import patch_scores, probability_strips
+from napari_gem.scoring.refinement import UNKNOWN, Shifts, shift_steps
+from napari_gem.scoring.text import notices
+from napari_gem.scoring.words import word_steps
+from napari_gem.segmentation.postprocess.largest import label_type, largest
+from napari_gem.segmentation.postprocess.small import remove_small
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_gem.models.find import Model
+    from napari_gem.scoring.patch_scores import Part, PatchScores
+    from napari_gem.scoring.words import Words
+
+    Strip = tuple[slice, NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]
+
+
+@explained
+def segment_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    *,
+    step: int = 1,
+    cache: ScoreCache | None = None,
+) -> Generator[Progress, None, Segmentation]:
+    """Score an encoded image against words and make labels.
+
+    Parameters
+    ----------
+    model
+        The model that made the features.
+    features
+        From `encode_steps`.
+    prompts
+        The classes; those that are off are left out. `label_ids` tells their ids.
+    parameters
+        None takes those of the model's card.
+    label
+        None takes the defaults.
+    step
+        Image pixels per pixel of the result along each axis, for previews.
+    cache
+        Scores of these features made so far; new ones are added.
+
+    Yields
+    ------
+    Progress
+        Reading words, then a step for each strip of the image.
+
+    Returns
+    -------
+    Segmentation
+        Maps and labels at the image's size, divided by ``step`` and rounded up.
+
+    Raises
+    ------
+    GemError
+        If the features come from another model, if nothing is left to compare a
+        single class with, or if the maps do not fit the memory.
+    """
+    scored = yield from score_steps(
+        model, features, prompts, parameters, label, step=step, cache=cache
+    )
+    shape = _shape(features, step)
+    inside = inside_rows(features.region, step, slice(0, shape[0]), shape[1])
+    probabilities = np.empty((len(scored.prompts), *shape), np.float32)
+    labels = np.empty(shape, label_type(max(scored.ids)))
+    clock = Clock(shape[0])
+    for rows, strip, strip_labels in label_strips(scored, step):
+        probabilities[:, rows] = strip
+        labels[rows] = strip_labels
+        yield clock.progress("Scoring", rows.stop)
+    remove_small(labels, scored.label.minimum_size / step**2)
+    return Segmentation(
+        probabilities=probabilities,
+        labels=labels,
+        recipe=scored.recipe,
+        notices=scored.notices,
+        shares=_shares(labels, scored.ids, inside),
+        absent=scored.absent,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """An encoded image scored against words, and what there is to say about it.
+
+    Attributes
+    ----------
+    features
+        The encoded image.
+    prompts
+        The classes that are on.
+    ids
+        Their labels.
+    scores
+        On the patch grid.
+    shifts
+        Where they are read; None for no refinement.
+    parameters, label
+        What was used.
+    recipe, notices, absent
+        As in `napari_gem.core.results.Segmentation`.
+    """
+
+    features: Features
+    prompts: tuple[Prompt, ...]
+    ids: tuple[int, ...]
+    scores: PatchScores
+    shifts: Shifts | None
+    parameters: ScoreParameters
+    label: LabelParameters
+    recipe: Recipe
+    notices: tuple[str, ...]
+    absent: tuple[str, ...]
+
+
+def score_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    *,
+    step: int | None = None,
+    cache: ScoreCache | None = None,
+) -> Generator[Progress, None, Scored]:
+    """Read the words and score the image; parameters and errors as `segment_steps`.
+
+    Without ``step`` the maps may have any size.
+    """
+    parameters = parameters or model.card.score
+    label = label or LabelParameters()
+    cache = ScoreCache() if cache is None else cache
+    prompts = tuple(prompt for prompt in prompts if prompt.on)
+    check_features(model, features, prompts, step)
+    check_score(parameters)
+    check_label(label)
+    check_prompts(prompts)
+    check_sentences(prompts, parameters)
+    words, short = yield from _read_steps(model, features, prompts, parameters)
+    scores = patch_scores(features, words, prompts, parameters, cache)
+    rounds = parameters.refinement
+    shifts = yield from shift_steps(features, rounds, cache, step or 1)
+    from_file = model.card.weights.startswith("file:")
+    return Scored(
+        features=features,
+        prompts=prompts,
+        ids=label_ids(prompts),
+        scores=scores,
+        shifts=shifts,
+        parameters=parameters,
+        label=label,
+        recipe=Recipe(
+            version=__version__,
+            model=model.card.id,
+            revision=model.revision,
+            prompts=with_vectors(features, prompts, cache.centred),
+            encode=features.parameters,
+            score=parameters,
+            appearance=features.appearance,
+            device=features.device or model.device,
+            precision=features.precision or model.precision,
+            label=label,
+            region=features.region,
+            architecture=model.card.architecture if from_file else "",
+            patch=features.patch,
+        ),
+        notices=(
+            *features.notices,
+            *filter(None, (model.notice, short)),
+            *([UNKNOWN] if rounds and shifts is None else []),
+            *notices(
+                model.backbone, prompts, parameters.templates, model.card.known_words
+            ),
+            *filter(None, (usable(features, prompt)[1] for prompt in prompts)),
+        ),
+        absent=tuple(
+            prompt.name
+            for prompt, absent in zip(prompts, words.absent, strict=True)
+            if absent and not prompt.examples
+        ),
+    )
+
+
+def _read_steps(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    parameters: ScoreParameters,
+) -> Generator[Progress, None, tuple[Words, str]]:
+    """Read the words, where the memory suffices; and say so if that is elsewhere."""
+    for place in places(model.device, model.precision):
+        reader = model
+        try:
+            if place.told:
+                reader = yield from load_model_steps(
+                    model.card,
+                    device=place.device,
+                    precision=place.precision,
+                    exact=True,
+                )
+            words = yield from word_steps(reader, features, prompts, parameters)
+        except NoMemoryError:
+            pass  # the model alone does not fit there
+        except ERRORS as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            model.texts.update(reader.texts)
+            told = f"the words were read {place.told}"
+            return words, short_of_memory(told) if place.told else ""
+        reader = model  # what does not suffice is let go of
+        free_memory()
+    raise NoMemoryError(NO_MEMORY)
+
+
+def label_strips(
+    scored: Scored,
+    step: int = 1,
+    on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
+    part: Part | None = None,
+) -> Generator[Strip, None, None]:
+    """Make probabilities and labels, strip by strip.
+
+    Parameters
+    ----------
+    scored
+        From `score_steps`.
+    step
+        Image pixels per pixel of the result along each axis.
+    on_patches, part
+        As of `napari_gem.scoring.patch_scores.probability_strips`.
+
+    Yields
+    ------
+    tuple
+        Rows; (classes, those rows, width) probabilities; (those rows, width) labels.
+    """
+    features = scored.features
+    shape = _shape(features, step)
+    if scored.shifts:
+        scored.shifts.begin(part.rows.stop if part else shape[0])
+    strips = probability_strips(
+        scored.scores,
+        features.patch / step,
+        shape,
+        scored.parameters.scale,
+        on_patches,
+        scored.shifts,
+        part,
+    )
+    try:
+        for rows, strip in strips:
+            yield rows, *_labelled(scored, strip, step, rows, shape[1])
+    finally:
+        if scored.shifts:
+            scored.shifts.close()
+
+
+def _labelled(
+    scored: Scored, strip: NDArray[np.float32], step: int, rows: slice, width: int
+) -> tuple[NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]:
+    """Probabilities of the classes in a strip, and its labels; none outside."""
+    inside = inside_rows(scored.features.region, step, rows, width)
+    if inside is not None:
+        strip[:, ~inside] = 0
+    thresholds = [prompt.threshold for prompt in scored.prompts]
+    labels = largest(strip, scored.ids, thresholds)
+    if inside is not None:
+        labels[~inside] = 0
+    return strip[:-1], labels
+
+
+def check_features(
+    model: Model,
+    features: Features,
+    prompts: Sequence[Prompt],
+    step: int | None = 1,
+) -> None:
+    """Refuse features that these words cannot be compared with.
+
+    Raises
+    ------
+    GemError
+        If another model made them, if no class is left, or if the maps would not fit
+        the memory.
+    """
+    if (model.card.id, model.revision) != (features.model, features.revision):
+        raise GemError(
+            f"The image was encoded by {features.model} ({features.revision}), the "
+            f"words are to be read by {model.card.id} ({model.revision}). Encode the "
+            "image with this model."
+        )
+    if not prompts:
+        raise GemError("Every class is switched off. Switch one on.")
+    if step is not None:
+        check_maps(len(prompts), _shape(features, step))
+
+
+def _shape(features: Features, step: int) -> tuple[int, int]:
+    height, width = features.image_shape
+    return -(-height // step), -(-width // step)
+
+
+def _shares(
+    labels: NDArray[np.unsignedinteger[Any]],
+    ids: Sequence[int],
+    inside: NDArray[np.bool_] | None,
+) -> tuple[float, ...]:
+    counts = np.bincount(labels.ravel(), minlength=max(ids) + 1)
+    size = labels.size if inside is None else max(1, int(inside.sum()))
+    return tuple(float(counts[i] / size) for i in ids)

@@ -1,0 +1,167 @@
+"""Labels and probabilities of a large image, written a part at a time.
+
+A part is written by whoever sees the features and the arrays: this process, which takes
+all as one, or several.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from napari_gem.core.progress import made_ahead
+from napari_gem.core.region import inside_rows
+from napari_gem.encoding.stored_features import RowWriter
+from napari_gem.scoring.patch_scores import Part, both
+from napari_gem.segmentation.segment import label_strips
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    import zarr
+    from numpy.typing import NDArray
+
+    from napari_gem.core.results import Features
+    from napari_gem.segmentation.segment import Scored
+
+
+class Filled(NamedTuple):
+    """Rows of pixels that are done, and how many of their pixels are in the region.
+
+    None are told of now and then while the next are made.
+    """
+
+    rows: int
+    inside: int
+
+
+class Filling(Protocol):
+    """Has the labels and probabilities of an image written."""
+
+    def __call__(
+        self,
+        scored: Scored,
+        labels: zarr.Array[Any],
+        maps: zarr.Array[Any],
+        folder: Path,
+        /,
+    ) -> Generator[Filled | str, None, None]:
+        """Write labels, (height, width), and maps, (classes, rows, columns).
+
+        Both lie in the folder. What is written is told piece by piece; a text between
+        them says what is waited for; there the caller may stop.
+        """
+
+
+def fill_here(
+    scored: Scored,
+    labels: zarr.Array[Any],
+    maps: zarr.Array[Any],
+    _: object = None,
+    /,
+) -> Generator[Filled | str, None, None]:
+    """Write all in this process: a `Filling`."""
+    everything = Part(slice(0, labels.shape[0]), slice(0, maps.shape[1]))
+    yield from fill(scored, everything, labels, maps)
+
+
+def parts(labels: zarr.Array[Any], maps: zarr.Array[Any]) -> list[Part]:
+    """List parts that touch no chunk together: a row of chunks of one array each."""
+    nothing = slice(0, 0)
+    return [
+        *(Part(rows, nothing) for rows in _chunks(labels, 0)),
+        *(Part(nothing, rows) for rows in _chunks(maps, 1)),
+    ]
+
+
+def fill(
+    scored: Scored, part: Part, labels: zarr.Array[Any], maps: zarr.Array[Any]
+) -> Iterator[Filled]:
+    """Write a part; what comes next is made meanwhile.
+
+    Parameters
+    ----------
+    scored
+        From `napari_gem.segmentation.segment.score_steps`.
+    part
+        Where it begins and ends chunks do.
+    labels, maps
+        As of `Filling`.
+
+    Yields
+    ------
+    Filled
+        For each strip of pixels, and now and then.
+    """
+    features, width = scored.features, labels.shape[1]
+    rows_of_labels = RowWriter(labels, 0, part.rows.start, part.rows.stop)
+    rows_of_maps = RowWriter(maps, 1, part.patches.start, part.patches.stop)
+    on_patches = partial(_write_patches, rows_of_maps, features)
+    strips = label_strips(scored, 1, on_patches, _seen(part, features))
+    stop = scored.shifts.stop if scored.shifts else _nothing
+    with closing(strips), closing(made_ahead(strips, stop)) as made:
+        for found in made:
+            if found is None:
+                yield Filled(0, 0)
+                continue
+            rows, _, strip = found
+            rows_of_labels.write(rows, strip)
+            mask = inside_rows(features.region, 1, rows, width)
+            inside = strip.size if mask is None else int(mask.sum())
+            yield Filled(rows.stop - rows.start, inside)
+    rows_of_labels.close()
+    rows_of_maps.close()
+
+
+def _nothing() -> None:
+    """Stop nothing: strips are made soon."""
+
+
+def _seen(part: Part, features: Features) -> Part:
+    """Leave out the rows of a part that the region does not touch."""
+    region = features.region
+    if region is None:
+        return part
+    top, bottom = region.rows
+    patches = slice(int(top / features.patch), math.ceil(bottom / features.patch))
+    return Part(both(part.rows, slice(top, bottom)), both(part.patches, patches))
+
+
+def _chunks(array: zarr.Array[Any], axis: int) -> list[slice]:
+    count, step = array.shape[axis], array.chunks[axis]
+    return [slice(at, min(at + step, count)) for at in range(0, count, step)]
+
+
+def _write_patches(
+    writer: RowWriter, features: Features, rows: slice, values: NDArray[np.float32]
+) -> None:
+    """Write probabilities on the patch grid; they are zero outside of the region."""
+    values[:, ~_middles_inside(features, rows)] = 0
+    writer.write(rows, values[:-1].astype(np.float16))
+
+
+def _middles_inside(features: Features, rows: slice) -> NDArray[np.bool_]:
+    """Tell which patches of some rows have their middle in the region."""
+    columns = int(features.array.shape[1])
+    found = np.ones((rows.stop - rows.start, columns), bool)
+    region = features.region
+    if region is None:
+        return found
+    down, right = (
+        (np.arange(first, end) + 0.5) * features.patch - 0.5
+        for first, end in ((rows.start, rows.stop), (0, columns))
+    )
+    found &= ((region.rows[0] <= down) & (down < region.rows[1]))[:, None]
+    found &= (region.columns[0] <= right) & (right < region.columns[1])
+    if region.polygon and found.any():
+        from skimage.measure import points_in_poly
+
+        at = np.argwhere(found)
+        points = np.stack([down[at[:, 0]], right[at[:, 1]]], axis=1)
+        found[found] = points_in_poly(points, region.polygon)
+    return found

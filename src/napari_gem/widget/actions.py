@@ -1,0 +1,62 @@
+"""Commands of napari's command palette."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import napari
+
+from napari_gem.core.napari_version import check_napari
+
+if TYPE_CHECKING:
+    import napari.viewer
+
+    from napari_gem.widget.dock import GemWidget
+
+PLUGIN = "napari-gem"
+WIDGET = "GEM"
+
+
+def run() -> None:
+    """Run the widget of the current viewer; opens it if there is none.
+
+    Raises
+    ------
+    GemError
+        If napari is too old.
+    """
+    check_napari()
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        open_widget(viewer).run()
+
+
+def cancel() -> None:
+    """Cancel the run of the current viewer, if there is one.
+
+    Raises
+    ------
+    GemError
+        If napari is too old.
+    """
+    check_napari()
+    viewer = napari.current_viewer()
+    widget = None if viewer is None else find_widget(viewer)
+    if widget is not None:
+        widget.controller.cancel()
+
+
+def find_widget(viewer: napari.viewer.Viewer) -> GemWidget | None:
+    """Find the widget that is docked in a viewer."""
+    from napari_gem.widget.dock import GemWidget
+
+    docked: Any = viewer.window.dock_widgets.values()
+    return next((widget for widget in docked if isinstance(widget, GemWidget)), None)
+
+
+def open_widget(viewer: napari.viewer.Viewer) -> GemWidget:
+    """Find the widget that is docked in a viewer, or dock one."""
+    widget = find_widget(viewer)
+    if widget is None:
+        _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)
+    return widget

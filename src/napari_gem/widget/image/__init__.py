@@ -1,0 +1,1 @@
+"""What of which image the model is to see."""

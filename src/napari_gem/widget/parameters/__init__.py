@@ -1,0 +1,1 @@
+"""Parameters and what is remembered of them."""

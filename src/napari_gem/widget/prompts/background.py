@@ -1,0 +1,191 @@
+"""Background words, folded away."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import (
+    QHBoxLayout,
+    QPlainTextEdit,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_gem.widget.parts.fold import Fold
+from napari_gem.widget.parts.plain import Label
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from qtpy.QtGui import QFocusEvent, QKeyEvent
+
+TITLE = "Background words"
+LINES = 3
+PAUSE = 700
+"""Milliseconds without typing after which words count."""
+
+TIP = (
+    "Words for what is none of the classes, a comma or a new line between them. "
+    "Empty takes those of the model."
+)
+
+
+class WordsEdit(QPlainTextEdit):
+    """Text that leaves to the table what it does not need itself."""
+
+    left = Signal()
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
+        """Stay as high as the lines of another font."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self.fit_lines()
+
+    def fit_lines(self) -> None:
+        """Be as high as `LINES` lines."""
+        margins = 2 * (self.document().documentMargin() + self.frameWidth())
+        self.setFixedHeight(round(LINES * self.fontMetrics().lineSpacing() + margins))
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
+        """Pass on Ctrl+Enter, and Undo where nothing was typed."""
+        keys, document = QKeySequence.StandardKey, self.document()
+        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if (
+            (enter and event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+            or (event.matches(keys.Undo) and not document.isUndoAvailable())
+            or (event.matches(keys.Redo) and not document.isRedoAvailable())
+        ):
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
+        """Tell that the typing is over."""
+        super().focusOutEvent(event)
+        self.left.emit()
+
+
+class BackgroundWords(Fold):
+    """A line that unfolds to the background words.
+
+    Signals
+    -------
+    edited
+        The words, or None for those of the model.
+    """
+
+    edited = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(TITLE, parent)
+        self._words: tuple[str, ...] | None = None
+        self._default: tuple[str, ...] = ()
+        self.toggleButton().setToolTip("What is none of the classes")
+        self.edit = WordsEdit()
+        self.edit.fit_lines()
+        self.edit.setTabChangesFocus(True)
+        self.edit.setToolTip(TIP)
+        self.edit.setAccessibleName("Background words")
+        self.edit.setPlaceholderText("Those of the model")
+        # napari's style gives it the colour of what is around it
+        self.edit.setStyleSheet(
+            "WordsEdit { border: 1px solid rgba(128, 128, 128, 50%); }"
+        )
+        self.state = Label()
+        self.state.setSizePolicy(
+            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
+        )
+        self.reset_button = QPushButton("Reset")
+        self.reset_button.setToolTip("Take the background words of the model again")
+        line = QHBoxLayout()
+        line.addWidget(self.state, 1)
+        line.addWidget(self.reset_button)
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.addWidget(self.edit)
+        layout.addLayout(line)
+        self.hold(content)
+        layout.setContentsMargins(0, 4, 0, 0)
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(PAUSE)
+        self._pause.timeout.connect(self.commit)
+        self.edit.textChanged.connect(self._pause.start)
+        self.edit.left.connect(self._on_left)
+        self.reset_button.clicked.connect(self._on_reset)
+        self._show()
+
+    def own(self, words: Sequence[str]) -> tuple[str, ...] | None:
+        """Words as they are, or None if they are none or those of the model."""
+        return None if tuple(words) in ((), self._default) else tuple(words)
+
+    def words(self) -> tuple[str, ...] | None:
+        """Words, those just typed too; None for those of the model."""
+        self.commit()
+        return self._words
+
+    def set_words(self, words: tuple[str, ...] | None) -> None:
+        """Show other words; None for those of the model. Not told as edited."""
+        if words == self._words:
+            # text may be half typed
+            return
+        self._pause.stop()
+        self._words = words
+        self._show()
+
+    def set_default(self, words: tuple[str, ...]) -> None:
+        """Tell which words the model brings."""
+        self.commit()
+        self._default = tuple(words)
+        self._show()
+
+    def commit(self) -> None:
+        """Take what was typed."""
+        self._pause.stop()
+        typed = read_words(self.edit.toPlainText())
+        words = self.own(typed)
+        if words != self._words:
+            self._words = words
+            self._show_state()
+            self.edited.emit(words)
+
+    def _on_left(self) -> None:
+        self.commit()
+        self._show()
+
+    def _on_reset(self) -> None:
+        self.edit.setPlainText(", ".join(self._default))
+        self._on_left()
+
+    def _show(self) -> None:
+        words = self._default if self._words is None else self._words
+        if read_words(self.edit.toPlainText()) != words:
+            with QSignalBlocker(self.edit):
+                self.edit.setPlainText(", ".join(words))
+        self._show_state()
+
+    def _show_state(self) -> None:
+        own = self._words is not None
+        self.state.setText("Your own" if own else "Those of the model")
+        self.reset_button.setEnabled(own)
+
+
+def read_words(text: str) -> tuple[str, ...]:
+    r"""Read words with commas or new lines between them, each once.
+
+    Examples
+    --------
+    >>> read_words("sky,  blue   sky\nSky,")
+    ('sky', 'blue sky')
+    """
+    kept: dict[str, str] = {}
+    for part in re.split(r"[,\n]", text):
+        word = " ".join(part.split())
+        kept.setdefault(word.casefold(), word)
+    kept.pop("", None)
+    return tuple(kept.values())

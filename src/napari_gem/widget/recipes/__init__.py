@@ -1,0 +1,1 @@
+"""Recipes opened and saved."""

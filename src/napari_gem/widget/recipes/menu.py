@@ -1,0 +1,154 @@
+"""Button with what can be done with the recipe of the last result."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QGuiApplication
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QWidget
+
+from napari_gem.core.errors import GemError
+from napari_gem.images.files import SUFFIXES
+from napari_gem.results.as_command import as_command, needs_file
+from napari_gem.results.as_python import as_python
+from napari_gem.results.recipe import read_recipe, write_recipe
+from napari_gem.widget.parts.plain import ask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_gem.core.results import Recipe
+
+FILTER = "Recipes (*.json)"
+
+
+CHANNELS = (
+    "There is no command for channels that are shown together, since a command reads "
+    "one plane of a file. Copy as Python, or save the recipe."
+)
+NO_PLANE = (
+    "There is no command for this result: what was segmented is no single plane of the "
+    "file, but a thick slice, another view or a coarser level. Save the recipe."
+)
+NO_FILE = "image.tif"
+
+
+class RecipeMenu(QPushButton):
+    """Copies, saves and opens recipes."""
+
+    told = Signal(str, str)
+    """``info`` or ``error``, and a sentence for the user."""
+    opened = Signal(object)
+    """`Recipe` that the user opened, to be done with the chosen image."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__("Recipe", parent)
+        self.setToolTip("How the last result was made: copy, save, or do it again")
+        self._recipe: Recipe | None = None
+        self._image = NO_FILE
+        self._index: tuple[int, ...] | None = ()
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        self.copy_python = menu.addAction("Copy as Python", self._on_python)
+        self.copy_python.setToolTip("A script that makes the same result")
+        self.copy_command = menu.addAction("Copy as command", self._on_command)
+        self.copy_command.setToolTip("A line for a terminal that makes it")
+        self.save = menu.addAction("Save recipe…", self._on_save)
+        self.save.setToolTip("A file that makes it again, here or on another computer")
+        menu.addSeparator()
+        self.open = menu.addAction("Open recipe…", self._on_open)
+        self.open.setToolTip("Do with the chosen image what a recipe says")
+        self.setMenu(menu)
+        self.set_recipe(None)
+
+    def set_recipe(
+        self,
+        recipe: Recipe | None,
+        image: Path | str = "",
+        index: Sequence[int] | None = (),
+    ) -> None:
+        """Take the recipe of a result.
+
+        Parameters
+        ----------
+        recipe
+            None if there is no result.
+        image
+            Where the image came from, as far as known.
+        index
+            Which plane of it, as positions along its leading axes; None if it is no
+            single plane.
+        """
+        if recipe is not None:
+            recipe = replace(recipe, index=tuple(index or ()))
+        readable = Path(image).suffix.lower() in SUFFIXES
+        self._recipe = recipe
+        self._image = str(image) if readable else NO_FILE
+        self._index = None if index is None else tuple(index)
+        for action in (self.copy_python, self.copy_command, self.save):
+            action.setEnabled(recipe is not None)
+
+    def _on_python(self) -> None:
+        if self._recipe is None:
+            return
+        _copy(as_python(self._recipe, self._image, index=self._index or ()))
+        told = "Copied as Python."
+        if self._recipe.appearance.channels or self._index is None:
+            told += " Fill in how the pixels are read: they are no plane of a file."
+        self.told.emit("info", told + self._about_file())
+
+    def _on_command(self) -> None:
+        if self._recipe is None:
+            return
+        if self._recipe.appearance.channels or self._index is None:
+            why = CHANNELS if self._recipe.appearance.channels else NO_PLANE
+            self.told.emit("warning", why)
+            return
+        _copy(as_command(self._recipe, self._image, index=self._index))
+        told = "Copied as a command."
+        if needs_file(self._recipe):
+            told = "Copied as a command that reads recipe.json: save the recipe too."
+        self.told.emit("info", told + self._about_file())
+
+    def _about_file(self) -> str:
+        if self._image != NO_FILE:
+            return ""
+        return f" Save the image as {NO_FILE}, or put its path in."
+
+    def _on_save(self) -> None:
+        if self._recipe is None:
+            return
+        dialog = QFileDialog(self, "Save recipe", "recipe.json", FILTER)
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        # so that the dialog asks before it replaces the file that is meant
+        dialog.setDefaultSuffix("json")
+        if not ask(self, dialog.exec):
+            return
+        path = Path(dialog.selectedFiles()[0])
+        try:
+            write_recipe(self._recipe, path)
+        except GemError as error:
+            self.told.emit("error", str(error))
+        else:
+            self.told.emit("info", f"Saved {path.name}.")
+
+    def _on_open(self) -> None:
+        name, _ = ask(
+            self,
+            lambda: QFileDialog.getOpenFileName(self, "Open recipe", "", FILTER),
+        ) or ("", "")
+        if not name:
+            return
+        try:
+            recipe = read_recipe(name)
+        except GemError as error:
+            self.told.emit("error", str(error))
+        else:
+            self.opened.emit(recipe)
+
+
+def _copy(text: str) -> None:
+    QGuiApplication.clipboard().setText(text)

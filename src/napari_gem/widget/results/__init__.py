@@ -1,0 +1,1 @@
+"""Result layers and what is made of them."""

@@ -1,0 +1,227 @@
+"""What can be made of a result: buttons, and how it is to be done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QGridLayout,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_gem.layers.derived import ExtraOptions
+from napari_gem.widget.parts.fold import Fold
+from napari_gem.widget.parts.plain import Label, ask
+from napari_gem.widget.results.merge_button import MergeButton
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+METHODS = {"Connected regions": "components", "Watershed": "watershed"}
+
+
+class ResultsPanel(QWidget):
+    """Buttons that make something of the labels and maps; folded away at first.
+
+    Parameters
+    ----------
+    parent
+        Widget that it is part of.
+    merge_targets
+        As in `MergeButton`.
+    """
+
+    instances_requested = Signal(object)
+    """`ExtraOptions`, as of all signals here."""
+    boxes_requested = Signal(object)
+    uncertainty_requested = Signal(object)
+    peaks_requested = Signal(object)
+    table_requested = Signal(object, str)
+    """`ExtraOptions` and the path of the CSV file to be written."""
+    table_shown = Signal(object)
+    paint_requested = Signal()
+
+    def __init__(
+        self,
+        parent: QWidget | None = None,
+        merge_targets: Callable[[], Sequence[Any]] = tuple,
+    ) -> None:
+        super().__init__(parent)
+        self.method = QComboBox()
+        self.method.addItems(METHODS)
+        self.method.setToolTip(
+            "Connected regions: pixels of one class that touch are one instance.\n"
+            "Watershed: regions are also cut where they are narrow."
+        )
+        self.minimum_size = _spin(0, 10_000_000, 0, " px")
+        self.minimum_size.setToolTip("Instances with fewer pixels are left out")
+        self.seed_distance = _spin(1, 1000, 5, " px")
+        self.seed_distance.setToolTip(
+            "Watershed: the middles of two instances are at least so far apart.\n"
+            "Raise it if instances are cut into too many."
+        )
+        self.peak_distance = _spin(1, 1000, 10, " px")
+        self.peak_distance.setToolTip("Two peaks of a class are at least so far apart")
+        self.peak_threshold = QDoubleSpinBox()
+        self.peak_threshold.setRange(0, 1)
+        self.peak_threshold.setSingleStep(0.05)
+        self.peak_threshold.setValue(0.5)
+        self.peak_threshold.setToolTip("Peaks with a lower probability are left out")
+        self.instances_button = QPushButton("Instances")
+        self.instances_button.setToolTip(
+            "A labels layer with a number for each object, its class, area and mean "
+            "probability"
+        )
+        self.boxes_button = QPushButton("Boxes")
+        self.boxes_button.setToolTip(
+            "A shapes layer with a box around each instance, as prompts for other "
+            "plugins"
+        )
+        self.peaks_button = QPushButton("Peaks")
+        self.peaks_button.setToolTip(
+            "A points layer with the places where each class is most probable, as "
+            "prompts for other plugins"
+        )
+        self.uncertainty_button = QPushButton("Uncertainty")
+        self.uncertainty_button.setToolTip(
+            "An image layer: bright where the two most probable classes are close.\n"
+            "A good place to check first; it does not tell whether a label is right."
+        )
+        self.show_button = QPushButton("Show table")
+        self.show_button.setToolTip(
+            "Make instances and open napari's table of them: click a column to sort,\n"
+            "click a row to select its object"
+        )
+        self.paint_button = QPushButton("Paint copy")
+        self.paint_button.setToolTip(
+            "Labels of an image of more than 16 million pixels are shown from disk\n"
+            "and cannot be painted on. This adds a copy that can."
+        )
+        self.merge_button = MergeButton(merge_targets)
+        self.stale = Label()
+        self.stale.setWordWrap(True)
+        self.stale.hide()
+        self.table_button = QPushButton("Save table (CSV)...")
+        self.table_button.setToolTip(
+            "Class, area, mean probability and place of each instance"
+        )
+        self._lay_out()
+        self._connect()
+        self._on_method()
+
+    def options(self) -> ExtraOptions:
+        """Read how it is to be done."""
+        return ExtraOptions(
+            method=METHODS[self.method.currentText()],  # type: ignore[arg-type]
+            minimum_size=self.minimum_size.value(),
+            seed_distance=self.seed_distance.value(),
+            peak_distance=self.peak_distance.value(),
+            peak_threshold=self.peak_threshold.value(),
+        )
+
+    def set_busy(self, busy: bool) -> None:
+        """Allow no further request while one is worked on."""
+        for button in self._buttons():
+            button.setEnabled(not busy)
+
+    def show_stale(self, names: list[str]) -> None:
+        """Say which layers were made from earlier labels."""
+        told = ", ".join(f"'{name}'" for name in names)
+        self.stale.setText(
+            f"Made from earlier labels: {told}. Make again." if told else ""
+        )
+        self.stale.setVisible(bool(told))
+
+    def _buttons(self) -> list[QPushButton]:
+        return [
+            self.paint_button,
+            self.merge_button,
+            self.instances_button,
+            self.boxes_button,
+            self.show_button,
+            self.table_button,
+            self.peaks_button,
+            self.uncertainty_button,
+        ]
+
+    def _lay_out(self) -> None:
+        objects = QFormLayout()
+        objects.addRow("Instances by", self.method)
+        objects.addRow("Apart at least", self.seed_distance)
+        objects.addRow("Smallest", self.minimum_size)
+        peaks = QFormLayout()
+        peaks.addRow("Peaks apart at least", self.peak_distance)
+        peaks.addRow("Probability at least", self.peak_threshold)
+        for form in (objects, peaks):
+            form.setContentsMargins(0, 0, 0, 0)
+            form.setFieldGrowthPolicy(
+                QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
+            )
+        grid = QGridLayout()
+        grid.addWidget(self.instances_button, 0, 0)
+        grid.addWidget(self.boxes_button, 0, 1)
+        grid.addWidget(self.show_button, 1, 0)
+        grid.addWidget(self.table_button, 1, 1)
+        more = QGridLayout()
+        more.addWidget(self.peaks_button, 0, 0)
+        more.addWidget(self.uncertainty_button, 0, 1)
+        content = QWidget()
+        column = QVBoxLayout(content)
+        column.setContentsMargins(0, 0, 0, 0)
+        for layout in (objects, grid, peaks, more):
+            column.addLayout(layout)
+        more.addWidget(self.paint_button, 1, 0)
+        more.addWidget(self.merge_button, 1, 1)
+        column.addWidget(self.stale)
+        self.fold = Fold("Results")
+        self.fold.toggleButton().setToolTip(
+            "Instances, boxes, peaks, uncertainty, tables and merged labels"
+        )
+        self.fold.hold(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.fold)
+
+    def _connect(self) -> None:
+        self.method.currentTextChanged.connect(self._on_method)
+        for button, signal in (
+            (self.instances_button, self.instances_requested),
+            (self.boxes_button, self.boxes_requested),
+            (self.show_button, self.table_shown),
+            (self.peaks_button, self.peaks_requested),
+            (self.uncertainty_button, self.uncertainty_requested),
+        ):
+            button.clicked.connect(lambda _=False, s=signal: s.emit(self.options()))
+        self.table_button.clicked.connect(self._on_table)
+        self.paint_button.clicked.connect(self.paint_requested)
+
+    def _on_method(self) -> None:
+        by_watershed = METHODS[self.method.currentText()] == "watershed"
+        self.seed_distance.setEnabled(by_watershed)
+
+    def _on_table(self) -> None:
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getSaveFileName(
+                self, "Save table of instances", "instances.csv", "CSV (*.csv)"
+            ),
+        ) or ("", "")
+        if path:
+            self.table_requested.emit(self.options(), path)
+
+
+def _spin(low: int, high: int, value: int, suffix: str) -> QSpinBox:
+    box = QSpinBox()
+    box.setRange(low, high)
+    box.setValue(value)
+    box.setSuffix(suffix)
+    box.setKeyboardTracking(False)
+    return box

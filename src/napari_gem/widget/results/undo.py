@@ -1,0 +1,278 @@
+"""What a run changed in the viewer, to bring it back."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary, ref
+
+import numpy as np
+from napari.layers import Layer
+
+from napari_gem.core.foreign_text import without_tags
+from napari_gem.layers import KEY
+from napari_gem.layers.transform import TRANSFORM, set_transform
+from napari_gem.layers.writing import written
+from napari_gem.widget.results.strokes import forget_strokes
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+LARGEST = 2 << 30
+"""Bytes of maps that are kept at most; labels are always kept."""
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """A layer before the run.
+
+    Attributes
+    ----------
+    data
+        The array itself: the run gives the layer another one, or `Undo.keep_plane`
+        has what was in it. None if it was too large to be kept.
+    written
+        What we had written to it.
+    """
+
+    layer: ref[Any]
+    data: Any
+    features: Any
+    colormap: Any
+    entry: dict[str, Any]
+    transform: dict[str, Any]
+    name: str
+    visible: bool
+    written: written.Written | None
+
+
+class Undo:
+    """Notes what a run changes.
+
+    Parameters
+    ----------
+    viewer
+        The viewer.
+
+    Attributes
+    ----------
+    fresh
+        The array that each layer got in this run.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._states: WeakKeyDictionary[Any, _State] = WeakKeyDictionary()
+        self._added: list[ref[Any]] = []
+        self._removed: list[tuple[int, Any]] = []
+        self._planes: list[tuple[ref[Any], tuple[slice, ...], Any, Any, Any]] = []
+        self._noted: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+        self._kept = 0
+        self.fresh: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+
+    def keep(
+        self, layer: Any, then: written.Written | None, in_place: bool = False
+    ) -> None:
+        """Note a layer before it is changed; once is enough."""
+        if layer in self._states or any(layer is added() for added in self._added):
+            return
+        data = layer.data
+        is_labels = hasattr(layer, "selected_label")
+        if not is_labels and not in_place and not layer.multiscale:
+            self._kept += data.nbytes
+            data = data if self._kept <= LARGEST else None
+        self._states[layer] = _State(
+            layer=ref(layer),
+            data=data,
+            features=layer.features.copy() if is_labels else None,
+            colormap=layer.colormap,
+            entry=layer.metadata[KEY],
+            transform={name: getattr(layer, name) for name in TRANSFORM},
+            name=layer.name,
+            visible=layer.visible,
+            written=then,
+        )
+
+    def keep_plane(
+        self,
+        layer: Any,
+        index: tuple[slice, ...],
+        old: Any,
+        then: written.Written | None = None,
+    ) -> None:
+        """Note a part of a layer before it is written in place; once is enough.
+
+        Parameters
+        ----------
+        layer
+            Noted with `keep` before, or added.
+        index, old
+            The part, and what is in it.
+        then
+            What we had written there.
+        """
+        noted = self._noted.setdefault(layer, set())
+        if layer not in self._states or str(index) in noted:
+            return
+        noted.add(str(index))
+        if then is None:
+            self._kept += old.nbytes
+            if self._kept > LARGEST:
+                self._states[layer] = replace(self._states[layer], data=None)
+                return
+        own = None if then is None or then.own is None else _pack(then.own)
+        labels = None if then is None else _pack(then.labels)
+        packed = old.copy() if then is None else _pack(old)
+        self._planes.append((ref(layer), index, packed, labels, own))
+
+    def add(self, layer: Any) -> None:
+        """Note a layer that was added."""
+        self._added.append(ref(layer))
+        self.fresh[layer] = layer.data
+
+    def remove(self, layer: Any) -> None:
+        """Remove a layer from the viewer."""
+        self._removed.append((self._viewer.layers.index(layer), layer))
+        self._viewer.layers.remove(layer)
+
+    def restore(self, ledger: written.Ledger) -> str:
+        """Bring everything back.
+
+        Parameters
+        ----------
+        ledger
+            Labels layers as we left them; brought back, too.
+
+        Returns
+        -------
+        str
+            What happened, for the user.
+        """
+        every = self._viewer.layers
+        selected, active = set(every.selection), every.selection.active
+        told = ["The last run is undone."]
+        for added in self._added:
+            layer = added()
+            if layer is not None and layer in every:
+                told.append(self._take_away(layer, ledger))
+        for state in list(self._states.values()):
+            layer = state.layer()
+            if layer is not None and layer in every:
+                told += self._restore(layer, state, ledger)
+        self._restore_planes(ledger)
+        for index, layer in reversed(self._removed):
+            if layer not in every:
+                every.insert(min(index, len(every)), layer)
+        every.selection = {layer for layer in selected if layer in every}
+        if active in every:
+            every.selection.active = active
+        return " ".join(part for part in told if part)
+
+    def _take_away(self, layer: Any, ledger: written.Ledger) -> str:
+        then = ledger.get(layer)
+        if then is not None and _touched(layer, then):
+            disown(layer)
+            return f"'{layer.name}' was changed since, so it was kept."
+        self._viewer.layers.remove(layer)
+        return ""
+
+    def _restore(self, layer: Any, state: _State, ledger: written.Ledger) -> list[str]:
+        told = []
+        now = ledger.get(layer)
+        if now is not None and self._is_lost(layer, state, now):
+            told.append(f"What was painted since is in '{self._save_copy(layer)}'.")
+        if state.data is None:
+            told.append(f"'{layer.name}' was too large to be kept and stays.")
+        else:
+            # hidden maps of classes that are off were not written to
+            if layer.data is not state.data:
+                layer.data = state.data
+                forget_strokes(layer)
+            set_transform(layer, state.transform)
+            if layer.colormap is not state.colormap:
+                layer.colormap = state.colormap
+        if state.features is not None and written.as_text(
+            layer.features
+        ) != written.as_text(state.features):
+            layer.features = state.features
+        entry = layer.metadata.get(KEY, {})
+        if layer.name == entry.get("shown_name") and layer.name != state.name:
+            layer.name = state.name
+        if bool(entry.get("off")) != bool(state.entry.get("off")):
+            layer.visible = state.visible
+        layer.metadata = {**layer.metadata, KEY: state.entry}
+        if state.written is None:
+            ledger.pop(layer, None)
+        else:
+            ledger[layer] = state.written
+        return told
+
+    def _is_lost(self, layer: Any, state: _State, now: written.Written) -> bool:
+        """Tell whether bringing a layer back would lose what the user did since."""
+        if layer.data is not state.data or layer.data.shape != now.labels.shape:
+            return _touched(layer, now)
+        data = layer.data
+        return any(
+            not np.array_equal(data[index], now.labels[index])
+            for weak, index, *_ in self._planes
+            if weak() is layer
+        )
+
+    def _restore_planes(self, ledger: written.Ledger) -> None:
+        changed: set[Any] = set()
+        for weak, index, data, labels, own in reversed(self._planes):
+            layer: Any = weak()
+            if layer is None or layer not in self._viewer.layers:
+                continue
+            if self._states[layer].data is None:
+                continue
+            layer.data[index] = _unpack(data)
+            then = ledger.get(layer)
+            if then is not None and labels is not None:
+                then.labels[index] = _unpack(labels)
+                if then.own is not None:
+                    then.own[index] = False if own is None else _unpack(own)
+            changed.add(layer)
+        for layer in changed:
+            forget_strokes(layer)
+            layer.refresh()
+
+    def _save_copy(self, layer: Any) -> str:
+        """Give the array that the user painted to a layer of its own."""
+        data, kwargs, kind = layer.as_layer_data_tuple()
+        if layer.data is self._states[layer].data:
+            data = np.array(data)  # it is written in place
+        kwargs = {
+            **kwargs,
+            "name": without_tags(f"{layer.name} · painted"),
+            "metadata": {KEY: {**layer.metadata[KEY], "layer": ""}},
+        }
+        copy = self._viewer.add_layer(Layer.create(data, kwargs, kind))
+        return str(copy.name)
+
+
+def _pack(array: Any) -> tuple[bytes, Any, tuple[int, ...]]:
+    """Labels of a plane take a hundredth of their size."""
+    return zlib.compress(array.tobytes(), 1), array.dtype, array.shape
+
+
+def _unpack(packed: Any) -> Any:
+    if isinstance(packed, np.ndarray):
+        return packed
+    data, dtype, shape = packed
+    return np.frombuffer(zlib.decompress(data), dtype).reshape(shape)
+
+
+def disown(layer: Any) -> None:
+    """Make a layer of ours the user's."""
+    entry = {**layer.metadata[KEY], "layer": ""}
+    layer.metadata = {**layer.metadata, KEY: entry}
+
+
+def _touched(layer: Any, then: written.Written) -> bool:
+    """Tell whether the user changed a labels layer after we wrote it."""
+    return (
+        written.painted_since(layer, then)
+        or written.as_text(layer.features) != then.features
+    )

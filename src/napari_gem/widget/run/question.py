@@ -1,0 +1,173 @@
+"""What the user asks for, and the request that the worker gets for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.parameters import (
+    EncodeParameters,
+    LabelParameters,
+    ScoreParameters,
+)
+from napari_gem.core.prompts import Example, Prompt, label_ids
+from napari_gem.core.region import Region
+from napari_gem.core.validation import check_maps
+from napari_gem.prompts.parsing import parse_prompts
+from napari_gem.worker.messages import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_gem.layers import LayerImage, Policy
+
+    Vectors = Mapping[int, tuple[Example, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Ask:
+    """What the user asks for.
+
+    Attributes
+    ----------
+    layers
+        The image layers that are segmented as one picture, at least one.
+    image
+        What of them is shown, and how.
+    prompts
+        The classes, also those that are off.
+    model, architecture, device, precision, encode, detail, region
+        As in `Request`: with the image they decide the encoding.
+    score, label, download
+        As in `Request`.
+    policy
+        What becomes of labels that somebody painted on.
+    more
+        Further slices of the same layer, segmented after the first into one stack.
+    """
+
+    layers: tuple[Any, ...]
+    image: LayerImage
+    prompts: tuple[Prompt, ...]
+    model: str = "embedded"
+    architecture: str = ""
+    device: str = "auto"
+    precision: str = "auto"
+    encode: EncodeParameters | None = None
+    detail: float | None = None
+    region: Region | None = None
+    score: ScoreParameters | None = None
+    label: LabelParameters = field(default_factory=LabelParameters)
+    download: bool = False
+    policy: Policy = "ask"
+    more: tuple[LayerImage, ...] = ()
+
+    @property
+    def large(self) -> bool:
+        """Whether the result is written to disk; slices of a stack are not."""
+        return self.image.is_large and not self.more
+
+    @property
+    def question(self) -> object:
+        """Everything that an encoded image answers at once."""
+        return self.prompts, self.score, self.label
+
+    @property
+    def encoding(self) -> object:
+        """Everything that decides the encoding but the pixels themselves."""
+        return (
+            self.image.source,
+            self.image.plane,
+            self.image.shape,  # of the level: its detail is in pixels of that
+            self.image.appearance,
+            [plane.index for plane in self.image.planes],
+            self.model,
+            self.architecture,
+            self.device,
+            self.precision,
+            self.encode,
+            self.detail,
+            self.region,
+        )
+
+
+def make_request(ask: Ask, large: bool = False) -> Request:
+    """Turn what is asked to a request, still without a run and pixels.
+
+    Parameters
+    ----------
+    ask
+        What the user asks for.
+    large
+        Whether results are written to disk, so that they may have any size.
+
+    Raises
+    ------
+    GemError
+        If there is no class, none is on, or their maps would be too large.
+    """
+    if ask.prompts and not any(prompt.on for prompt in ask.prompts):
+        raise GemError("Every class is switched off. Switch one on.")
+    prompts = parse_prompts(prompt for prompt in ask.prompts if prompt.on)
+    if not large:
+        check_maps(len(prompts), ask.image.shape)
+    size, unit = ask.image.pixel_size
+    return Request(
+        run=0,
+        pixels="",
+        appearance=ask.image.appearance,
+        prompts=prompts,
+        model=ask.model,
+        device=ask.device,
+        precision=ask.precision,
+        encode=ask.encode,
+        score=ask.score,
+        architecture=ask.architecture,
+        detail=ask.detail,
+        label=ask.label,
+        region=ask.region,
+        pixel_size=size,
+        unit=unit,
+    )
+
+
+def next_slice(ask: Ask, told: tuple[Prompt, ...]) -> Ask:
+    """Ask for the next slice of a stack.
+
+    Examples that are places on one slice go on as vectors, which hold on others.
+
+    Parameters
+    ----------
+    ask
+        With at least one slice in ``more``.
+    told
+        Prompts with vectors, from the recipe of the slice that is done.
+    """
+    prompts = tuple(replace(prompt, examples=()) for prompt in ask.prompts)
+    prompts = add_vectors(prompts, vectors_of(told))
+    return replace(ask, image=ask.more[0], more=ask.more[1:], prompts=prompts)
+
+
+def vectors_of(told: tuple[Prompt, ...]) -> Vectors:
+    """Examples as vectors without a place, by label id."""
+    return {
+        label: tuple(replace(e, point=None) for e in prompt.examples if e.vector)
+        for label, prompt in zip(label_ids(told), told, strict=True)
+    }
+
+
+def add_vectors(prompts: tuple[Prompt, ...], vectors: Vectors) -> tuple[Prompt, ...]:
+    """Put vectors in the place of those that the prompts have; places stay."""
+    return tuple(
+        replace(
+            prompt,
+            examples=(
+                *vectors[prompt.label],
+                *(e for e in prompt.examples if e.point is not None),
+            ),
+        )
+        if vectors.get(prompt.label)
+        else prompt
+        for prompt in prompts
+    )

@@ -1,0 +1,194 @@
+"""The worker process: its start, its end and why it ended."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing.spawn
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown_lines
+from napari_gem.core.json_records import to_json
+from napari_gem.core.memory import shortage
+from napari_gem.worker.messages import (
+    Cancel,
+    Event,
+    Message,
+    Request,
+    Storage,
+    from_line,
+    to_line,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from napari_gem.core.arrays import LazyArray
+
+    Pixels = ArrayLike | LazyArray
+
+
+CLOSE_SECONDS = 2.0
+"""How long the end of the interpreter waits for the worker's end."""
+
+
+IDLE_THREADS = {
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "KMP_BLOCKTIME": "0",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Threads of torch that wait sleep: spinning ones starve the viewer and each other.
+Those of numpy always spin, so there is one: on two cores that halves the time."""
+
+
+_log = logging.getLogger(__name__)
+
+
+class _Process:
+    """A running worker with a thread for each direction, so that no pipe blocks."""
+
+    def __init__(
+        self,
+        folder: Path,
+        storage: Storage,
+        on_event: Callable[[_Process, Event], None],
+        on_end: Callable[[_Process, str], None],
+    ) -> None:
+        self._on_event = on_event
+        self._on_end = on_end
+        self._log = folder / "log.txt"
+        self._outbox: SimpleQueue[Message | None] = SimpleQueue()
+        with self._log.open("wb") as log:
+            self.popen = subprocess.Popen(
+                _command(folder, storage),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**IDLE_THREADS, **os.environ},
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+        names = {self._read: "events", self._write: "requests"}
+        self._threads = [
+            Thread(target=target, name=f"napari-gem {name}", daemon=True)
+            for target, name in names.items()
+        ]
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError:  # no more threads
+            self.popen.kill()
+            self.popen.wait()
+            raise
+
+    def send(self, message: Message) -> None:
+        self._outbox.put(message)
+
+    def kill(self) -> None:
+        self.popen.kill()
+
+    def join(self) -> None:
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(CLOSE_SECONDS)
+
+    def _read(self) -> None:
+        assert self.popen.stdout  # noqa: S101 (it is a pipe)
+        with self.popen.stdout as lines:
+            try:
+                for line in lines:
+                    event = from_line(line)
+                    if not isinstance(event, Request | Cancel):
+                        self._on_event(self, event)
+            except Exception as error:  # noqa: BLE001 (the end must be told)
+                _log.error("The worker process spoke no protocol.\n%s", _trace(error))
+                self.kill()
+        self.popen.wait()
+        self._outbox.put(None)
+        self._on_end(self, self._end_of_log())
+
+    def _write(self) -> None:
+        assert self.popen.stdin  # noqa: S101 (it is a pipe)
+        # a broken pipe: the reading thread tells that the process is gone
+        with suppress(OSError), self.popen.stdin as pipe:
+            while message := self._outbox.get():
+                try:
+                    line = to_line(message)
+                except Exception as error:  # noqa: BLE001 (as above)
+                    said = "A message to the worker could not be written.\n%s"
+                    _log.error(said, _trace(error))
+                    self.kill()  # which is told, and the run with it
+                    return
+                pipe.write(line)
+                pipe.flush()
+
+    def _end_of_log(self) -> str:
+        with suppress(OSError):
+            return self._log.read_bytes()[-4000:].decode(errors="replace")
+        return ""
+
+
+def _command(folder: Path, storage: Storage) -> list[str]:
+    # what an application that embeds Python gave to multiprocessing.set_executable
+    python = Path(os.fsdecode(multiprocessing.spawn.get_executable()))
+    if getattr(sys, "frozen", False) and str(python) == sys.executable:
+        raise GemError(
+            "This application brings no Python interpreter that a worker process could "
+            "run in. Install napari and napari-gem with pip or conda."
+        )
+    console = python.with_name("python.exe")
+    if python.name.lower() == "pythonw.exe" and console.exists():
+        python = console
+    # -P: files in the folder where the viewer was started are no modules
+    module = ("-P", "-m", "napari_gem.worker.serve")
+    return [str(python), *module, str(folder), to_json(storage)]
+
+
+def _not_started(error: Exception) -> str:
+    told = str(error) if isinstance(error, GemError) else shortage(error)
+    if told:
+        return told
+    if not isinstance(error, OSError):
+        return _unexpected(error)
+    try:
+        folder = f"the folder '{tempfile.gettempdir()}'"
+    except OSError:  # there is none
+        folder = "a folder for temporary files, which TMPDIR names,"
+    return (
+        f"The worker process could not be started ({error}). Look whether {folder} "
+        "can be written to and is not full, and press Run again."
+    )
+
+
+def _unexpected(error: Exception) -> str:
+    return shortage(error) or (
+        f"Something unexpected went wrong ({type(error).__name__}: {error}). "
+        "The details say where; please report them. Press Run to try again."
+    )
+
+
+def _gone(code: int | None) -> str:
+    how = f"exit code {code}"
+    if code is not None and code < 0:
+        with suppress(ValueError):
+            how = f"signal {signal.Signals(-code).name}"
+    why = " The system may have been short of memory." if how.endswith("KILL") else ""
+    return (
+        f"The worker process ended unexpectedly ({how}).{why} "
+        "Press Run again: it starts a new one."
+    )
+
+
+def _trace(error: Exception) -> str:
+    """Tell where an error arose; what others wrote into it commands no terminal."""
+    return shown_lines("".join(traceback.format_exception(error)), 20_000)

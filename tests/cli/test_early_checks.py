@@ -1,0 +1,96 @@
+"""What is wrong on the command line is told before torch is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.contact("early checks")
+
+# many refusals by one program of its own, in which nobody imported torch before
+CHILD = """
+import contextlib, io, json, sys
+from napari_gem.cli import app as cli
+told = []
+for words in json.load(sys.stdin):
+    sys.argv = ["napari-gem", *words]
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
+        cli.main()
+    told.append((said.getvalue(), sorted({"torch", "open_clip"} & set(sys.modules))))
+print(json.dumps(told))
+"""
+
+SEGMENT = ["segment", "image.png", "-p", "cat", "-o", "out"]
+EVALUATE = ["evaluate", "folder", "images", "-o", "out"]
+REPLAY = ["replay", "recipe.json", "image.png", "-o", "out"]
+CASES = {
+    "level": ([*SEGMENT, "--level", "7"], "Level 7 came; 'image.png' has levels 0"),
+    "device": ([*SEGMENT, "--device", "gpu"], "The device 'gpu' came; expected auto"),
+    "precision": ([*SEGMENT, "--precision", "half"], "The precision 'half' came"),
+    "file for a folder": ([*SEGMENT[:-1], "image.png"], "cannot be written"),
+    "file for a parent": ([*SEGMENT[:-1], "image.png/out"], "cannot be written"),
+    "preset": ([*SEGMENT, "--preset", "nice"], "nice"),
+    "region": ([*SEGMENT, "--region", "0", "99", "0", "9"], "do not fit an image of"),
+    "percentiles": ([*SEGMENT, "--percentiles", "9", "5"], "smaller one first"),
+    "limits": ([*SEGMENT, "--limits", "9", "5"], "smaller one first"),
+    "zoom": ([*SEGMENT, "--zoom", "1e9"], "A zoom of"),
+    "smoothing": ([*SEGMENT, "--smoothing", "1e9"], "smoothing"),
+    "refinement": ([*SEGMENT, "--refinement", "1000000"], "refinement"),
+    "template": ([*SEGMENT, "--template", "none"], "The template 'none' came"),
+    "scheduler": ([*SEGMENT, "--scheduler", "http://host:8787"], "of a web page"),
+    "model": ([*SEGMENT, "-m", "nonsense"], "There is no model 'nonsense'"),
+    "index": ([*SEGMENT, "--index", "x"], "expected whole numbers"),
+    "image": ([*SEGMENT[:1], "none.png", *SEGMENT[2:]], "none.png"),
+    "replay device": ([*REPLAY, "--device", "cuda:x"], "The device 'cuda:x' came"),
+    "replay recipe": (REPLAY, "recipe.json"),
+    "evaluate device": ([*EVALUATE, "--device", "gpu"], "The device 'gpu' came"),
+    "evaluate precision": ([*EVALUATE, "--precision", "x"], "The precision 'x' came"),
+    "evaluate method": ([*EVALUATE, "--method", "x"], "The method 'x' came"),
+    "evaluate protocol": ([*EVALUATE, "--protocol", "x"], "x"),
+}
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list]]:
+    folder = tmp_path_factory.mktemp("early")
+    Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(folder / "image.png")
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD],
+        input=json.dumps([words for words, _ in CASES.values()]),
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [path.name for path in folder.iterdir()] == ["image.png"]
+    yield dict(zip(CASES, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_told_before_torch_is_loaded(case: str, told: dict[str, list]) -> None:
+    said, loaded = told[case]
+    assert CASES[case][1] in said
+    assert "Traceback" not in said
+    assert loaded == []
+
+
+def test_a_folder_is_made_on_trial_only(tmp_path: Path) -> None:
+    from napari_gem.results.save import check_folder
+
+    check_folder(tmp_path / "new" / "newer" / "out")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,146 @@
+"""The command line with images that are read in parts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_gem.cli import image as cli_image
+from napari_gem.encoding import feature_cache
+from tests.tiny import write_tiny_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Call = Callable[..., tuple[int, str, str]]
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (200, 120, 3)).astype(np.uint8)
+WORDS = ("-p", "cat, kitten", "-p", "dog")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture
+def call(
+    call: Call, monkeypatch: pytest.MonkeyPatch, tiny: Path, tmp_path: Path
+) -> Call:
+    """Run the command line, with the small model: (status, output, errors)."""
+    monkeypatch.setenv("NAPARI_GEM_CACHE", str(tmp_path / "cache"))
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        more = ("-m", tiny) if arguments[0] == "segment" else ()
+        return call(*arguments, *more)
+
+    return run
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """Two levels."""
+    group = zarr.create_group(str(tmp_path / "scene.zarr"))
+    group["0"], group["1"] = PIXELS, PIXELS[::2, ::2]
+    return tmp_path / "scene.zarr"
+
+
+def test_a_large_scene_becomes_zarr(
+    call: Call, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    status, said, _ = call("segment", image, *WORDS, "-o", tmp_path / "plain")
+    assert status == 0
+    assert "Level 0 of 0 to 1 is used: 200 x 120" in said
+    plain = tifffile.imread(tmp_path / "plain/labels.tif")
+    monkeypatch.setattr(cli_image, "LARGE", 1000)
+    status, said, _ = call("segment", image, *WORDS, "-o", tmp_path / "out")
+    assert status == 0
+    assert "cat: " in said
+    assert "labels.zarr" in said
+    labels = zarr.open_group(tmp_path / "out/labels.zarr", mode="r")
+    assert (labels["0"][:] == plain).all()
+    recipe = json.loads((tmp_path / "out/recipe.json").read_text())
+    assert recipe["prompts"][0]["words"] == ["cat", "kitten"]
+
+
+def test_levels_regions_and_details(call: Call, image: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    region = ("--region", 40, 120, 20, 100)
+    found = call("segment", image, *WORDS, "-o", out, "--detail", 16, *region)
+    assert found[0] == 0
+    assert "Level 1 of 0 to 1" in found[1]
+    recipe = json.loads((out / "recipe.json").read_text())
+    assert recipe["encode"]["zoom"] == 1
+    assert recipe["region"]["rows"] == [20, 60]
+    assert tifffile.imread(out / "labels.tif").shape == (100, 60)
+    status, _, said = call("segment", image, *WORDS, "-o", out, "--level", 2)
+    assert status == 2
+    assert "levels 0 to 1" in said
+
+
+def test_a_second_run_encodes_nothing(
+    call: Call, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    begin = feature_cache._Writing.begin
+
+    def count(*arguments: object) -> object:
+        made.append(arguments)
+        return begin(*arguments)
+
+    monkeypatch.setattr(feature_cache._Writing, "begin", count)
+    for words in (WORDS, ("-p", "tree")):
+        assert call("segment", image, *words, "-o", tmp_path / "out")[0] == 0
+    assert len(made) == 1
+    assert call("segment", image, *WORDS, "-o", tmp_path / "out", "--no-cache")[0] == 0
+    assert len(made) == 1
+    status, said, _ = call("cache")
+    assert status == 0
+    assert "of at most 20.0 GiB" in said
+    assert len(said.splitlines()) == 2
+    assert "removed." in call("cache", "clear")[1]
+    assert len(call("cache")[1].splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGINT to send")
+def test_ctrl_c_leaves_no_results_and_can_go_on(tiny: Path, tmp_path: Path) -> None:
+    large = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3)).astype(np.uint8)
+    zarr.save_array(str(tmp_path / "a.zarr"), large)
+    command = [
+        sys.executable,
+        "-m",
+        "napari_gem.cli.app",
+        "segment",
+        tmp_path / "a.zarr",
+    ]
+    command += ["-p", "cat", "-o", tmp_path / "out", "-m", tiny]
+    cache = tmp_path / "cache"
+    running = subprocess.Popen(
+        command,
+        env=os.environ | {"NAPARI_GEM_CACHE": str(cache)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    until = time.monotonic() + 120
+    while not list(cache.glob("*.part/features")) and time.monotonic() < until:
+        time.sleep(0.1)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode not in (0, 2)
+    assert "Traceback" not in said
+    assert not (tmp_path / "out").exists()
+    assert [path.suffix for path in cache.iterdir() if path.name != "locks"] == [
+        ".part"
+    ]

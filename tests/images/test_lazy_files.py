@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.region import Region
+from napari_gem.images import lazy_files as sources
+from napari_gem.images.lazy_files import Source, open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 255, (60, 44, 3)).astype(np.uint8)
+GREY = RNG.integers(0, 9999, (60, 44)).astype(np.uint16)
+
+
+def opened(path: Path, index: tuple[int, ...] = ()) -> Source:
+    found = open_source(path, index)
+    assert found is not None
+    return found
+
+
+def same(found: Any, expected: np.ndarray) -> bool:
+    """Whether all and parts of an image are as expected."""
+    keys = [np.s_[:], np.s_[3:9, 7:20], np.s_[::3, ::5], np.s_[2:40]]
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype
+    assert found.ndim == expected.ndim
+    return all((np.asarray(found[key]) == expected[key]).all() for key in keys)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("pixels", [RGB, GREY], ids=["rgb", "grey"])
+def test_a_zarr_array(tmp_path: Path, version: int, pixels: np.ndarray) -> None:
+    path = tmp_path / "a.zarr"
+    zarr.save_array(str(path), pixels, zarr_format=version)
+    found = opened(path)
+    assert same(found.levels[0], pixels)
+    assert found.pixel_size is None
+
+
+def test_an_npy_file(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", RGB)
+    assert same(opened(tmp_path / "a.npy").levels[0], RGB)
+    stack = np.stack([GREY, GREY + 1])
+    np.save(tmp_path / "s.npy", stack)
+    assert same(opened(tmp_path / "s.npy", (1,)).levels[0], GREY + 1)
+    with pytest.raises(GemError, match=r"planes of shape \(2,\).*--index, such as 0"):
+        open_source(tmp_path / "s.npy")
+
+
+def write_ngff(path: Path, data: np.ndarray, axes: str, version: str) -> None:
+    """Write two levels as OME-NGFF."""
+    group = zarr.create_group(str(path), zarr_format=2 if version == "0.4" else 3)
+    sets = []
+    for level in (0, 1):
+        step = tuple(slice(None, None, 2**level if a in "yx" else 1) for a in axes)
+        name = f"s{level}"
+        array = group.create_array(name, shape=data[step].shape, dtype=data.dtype)
+        array[:] = data[step]
+        scale = [0.5 * 2**level if a in "yx" else 1.0 for a in axes]
+        transforms = [{"type": "scale", "scale": scale}]
+        sets.append({"path": name, "coordinateTransformations": transforms})
+    named = [
+        {"name": a, "type": "space", "unit": "micrometer"}
+        if a in "zyx"
+        else {"name": a, "type": "channel" if a == "c" else "time"}
+        for a in axes
+    ]
+    scales = [{"axes": named, "datasets": sets, "version": version}]
+    told = {"multiscales": scales}
+    group.attrs.update(told if version == "0.4" else {"ome": told})
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_ome_ngff_with_levels(tmp_path: Path, version: str) -> None:
+    data = np.moveaxis(RGB, -1, 0)[None, :, None]
+    write_ngff(tmp_path / "rgb.zarr", data, "tczyx", version)
+    found = opened(tmp_path / "rgb.zarr", (0, 0))
+    assert same(found.levels[0], RGB)
+    assert same(found.levels[1], RGB[::2, ::2])
+    assert same(opened(tmp_path / "rgb.zarr").levels[0], RGB)
+    assert (found.pixel_size, found.unit) == ((0.5, 0.5), "µm")
+    stack = np.stack([GREY, GREY // 2, GREY // 3])
+    write_ngff(tmp_path / "grey.zarr", stack, "cyx", version)
+    assert same(opened(tmp_path / "grey.zarr", (2,)).levels[0], GREY // 3)
+    with pytest.raises(GemError, match="along c"):
+        open_source(tmp_path / "grey.zarr")
+
+
+def test_a_zarr_group_without_metadata(tmp_path: Path) -> None:
+    group = zarr.create_group(str(tmp_path / "g.zarr"))
+    with pytest.raises(GemError, match="group without arrays"):
+        open_source(tmp_path / "g.zarr")
+    for name, step in (("a", 2), ("b", 1)):
+        group[name] = GREY[::step, ::step]
+    assert [level.shape for level in opened(tmp_path / "g.zarr").levels] == [
+        (60, 44),
+        (30, 22),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["rgb", "grey", "stack", "extra"])
+def test_a_large_tiff_with_levels(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.ome.tif"
+    stack = np.stack([GREY, GREY + 1])
+    data = {"rgb": RGB, "grey": GREY, "stack": stack, "extra": RGB}[kind]
+    if kind == "extra":
+        data = np.dstack([RGB, RGB[..., :1]])
+    color = kind in ("rgb", "extra")
+    options: dict[str, Any] = {
+        "tile": (16, 16),
+        "photometric": "rgb" if color else "minisblack",
+    }
+    if kind == "extra":
+        options["extrasamples"] = ["unspecified"]
+    axes = "YXS" if color else "ZYX" if kind == "stack" else "YX"
+    told = {"axes": axes, "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
+    with tifffile.TiffWriter(path, ome=True) as tiff:
+        tiff.write(data, subifds=1, metadata=told, **options)
+        half = data[..., ::2, ::2, :] if color else data[..., ::2, ::2]
+        tiff.write(half, subfiletype=1, **options)
+    assert open_source(path) is None
+    monkeypatch.setattr(sources, "LARGE", 100)
+    found = opened(path, (1,) if kind == "stack" else ())
+    plane = RGB if color else GREY + 1 if kind == "stack" else GREY
+    assert same(found.levels[0], plane)
+    assert same(found.levels[1], plane[::2, ::2])
+    assert (found.pixel_size, found.unit) == ((0.5, 0.25), "µm")
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "empty.zarr").mkdir()
+    (tmp_path / "a.npy").write_bytes(b"nothing")
+    (tmp_path / "a.txt").write_text("text")
+    why = "holds no zarr image|cannot be read"
+    for name in ("empty.zarr", "a.npy"):
+        with pytest.raises(GemError, match=why):
+            open_source(tmp_path / name)
+    with pytest.raises(GemError, match="expected a zarr folder or a file"):
+        open_source(tmp_path / "a.txt")
+    assert open_source(tmp_path / "missing.png") is None
+
+
+def test_the_level_is_chosen_by_the_detail() -> None:
+    shapes = [(4000, 3000), (2000, 1500), (1000, 750), (250, 188)]
+    source = Source(tuple(np.zeros(shape, np.uint8) for shape in shapes))
+    wanted = [None, 0.5, 1, 1.9, 2.1, 4.1, 15, 17]
+    assert [source.choose(one) for one in wanted] == [0, 0, 0, 0, 1, 2, 2, 3]
+    region = source.place(Region((3, 4000), (100, 103)), 1)
+    assert (region.rows, region.columns) == ((1, 2000), (50, 52))

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import numpy as np
+
+from napari_gem.core.arrays import unit
+from napari_gem.scoring.cache import ScoreCache
+from napari_gem.scoring.cosines import (
+    group_scores,
+    image_offsets,
+    in_image,
+    min_max,
+    near_duplicates,
+    shortfalls,
+)
+
+
+def vectors(*shape: int, seed: int = 0) -> np.ndarray:
+    return unit(np.random.default_rng(seed).normal(size=shape))
+
+
+def test_a_class_scores_as_its_best_synonym() -> None:
+    features = vectors(4, 5, 8)
+    first, second = vectors(2, 8, seed=1), vectors(3, 8, seed=2)
+    scores = group_scores(features, [first, second])
+    assert scores.shape == (2, 4, 5)
+    expected = np.einsum("ijc,wc->ijw", features, second).max(axis=-1)
+    assert np.allclose(scores[1], expected, atol=1e-6)
+
+
+def test_or_as_the_mean_of_its_synonyms() -> None:
+    features = vectors(4, 5, 8)
+    words, none = vectors(3, 8, seed=2), np.empty((0, 8), np.float32)
+    cache = ScoreCache()
+    group_scores(features, [words], cache)  # not to be taken for the mean
+    scores = group_scores(features, [words, none], cache, "mean")
+    expected = np.einsum("ijc,wc->ijw", features, words).mean(axis=-1)
+    assert np.allclose(scores[0], expected, atol=1e-6)
+    assert (scores[1] == -1).all()
+
+
+def test_what_the_whole_image_adds() -> None:
+    image, words = vectors(8), vectors(3, 8, seed=1)
+    none = np.empty((0, 8), np.float32)
+    found = image_offsets([words, words[:1], none], image, -0.3)
+    cosines = [float(word @ image) for word in words]
+    expected = [-0.3 * max(cosines), -0.3 * cosines[0], 0]
+    assert np.allclose(found, expected, atol=1e-6)
+
+
+def test_what_classes_lack_to_be_in_the_image() -> None:
+    image, words = vectors(8), vectors(3, 8, seed=1)
+    none = np.empty((0, 8), np.float32)
+    best = max(float(word @ image) for word in words)
+    for limit in (best - 0.1, best + 0.1):
+        found = shortfalls([words, none], none, image[None], limit)
+        assert np.allclose(found, [max(0, limit - best), 0], atol=1e-6)
+    others = vectors(5, 8, seed=2)
+    middle = float(np.median(others @ image))
+    assert shortfalls([words], others, image[None], -1)[0] == np.float32(
+        max(0, middle - best)
+    )
+    assert not shortfalls([words], none, image[None], -1).any()
+
+
+def test_a_word_is_in_an_image_if_it_is_in_a_part_of_it() -> None:
+    views, words = vectors(4, 8), vectors(3, 8, seed=1)
+    none = np.empty((0, 8), np.float32)
+    best = (words @ views.T).max(axis=1)
+    found = shortfalls([words[:1], words[1:]], none, views, 0.9)
+    expected = [0.9 - best[0], 0.9 - best[1:].max()]
+    assert np.allclose(found, expected, atol=1e-6)
+    limit = float(np.median(best))
+    assert (in_image(words, views, limit) == (best >= limit)).all()
+
+
+def test_half_precision_features_score_the_same() -> None:
+    features, words = vectors(4, 5, 64), [vectors(2, 64, seed=1)]
+    half = group_scores(features.astype(np.float16), words)
+    assert np.allclose(half, group_scores(features, words), atol=2e-3)
+
+
+def test_near_background_words_are_found() -> None:
+    prompts = vectors(2, 16)
+    background = np.concatenate([prompts[:1], vectors(3, 16, seed=5)])
+    found = near_duplicates(background, prompts, 0.95)
+    assert found.tolist() == [True, False, False, False]
+
+
+def test_words_of_other_images_are_left_out_but_the_likeliest_stays() -> None:
+    background, image = vectors(5, 16), vectors(16, seed=3)
+    cosines = background @ image
+    assert (in_image(background, image[None], 0.1) == (cosines >= 0.1)).all()
+    assert in_image(background, image[None], -1).all()
+    likeliest = in_image(background, image[None], 2)
+    assert (likeliest == (cosines == cosines.max())).all()
+
+
+def test_min_max_of_a_constant_map_is_zero() -> None:
+    maps = np.stack([np.full((3, 3), 0.2), np.arange(9.0).reshape(3, 3)])
+    shown = min_max(maps.astype(np.float32))
+    assert (shown[0] == 0).all()
+    assert (shown[1].min(), shown[1].max()) == (0, 1)

@@ -1,0 +1,94 @@
+"""A client that is driven by hand."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+
+from napari_gem.core.parameters import EncodeParameters, ScoreParameters
+from napari_gem.core.results import Recipe
+from napari_gem.worker.messages import Finished
+
+PATCH = 4.0
+
+
+class HandClient:
+    """Notes what it is told and sends events when the test says so."""
+
+    def __init__(self, on_event):
+        self.on_event = on_event
+        self.requests = []
+        self.pixels = []
+        self.large = []
+        self.cancels = 0
+        self.closed = 0
+        self.loading, self.loaded = threading.Event(), threading.Event()
+        self.loaded.set()
+        self.error = None
+        self.label = 1  # of every pixel
+
+    process_id = None
+
+    def start(self):
+        pass
+
+    def submit(self, pixels, request, *, large=False):
+        self.large.append(large)
+        read = None if pixels is None else np.asarray(pixels()[:])
+        self.pixels.append(self.pixels[-1] if read is None else read)
+        self.requests.append(request)
+        return len(self.requests)
+
+    def cancel(self):
+        self.cancels += 1
+
+    def close(self):
+        self.closed += 1
+
+    def load_maps(self, finished):
+        assert threading.current_thread() is not threading.main_thread()
+        self.loading.set()
+        assert self.loaded.wait(10)
+        if self.error is not None:
+            raise self.error
+        count = len(finished.recipe.prompts)
+        shape = self.pixels[finished.run - 1].shape[:2]
+        shape = tuple(-(-length // finished.step) for length in shape)
+        maps = np.full((count, *shape), 0.5, np.float32)
+        return maps, np.full(shape, self.label, np.uint8)
+
+    def send(self, event, wait=True):
+        """From a thread of its own, as the real one does."""
+        thread = threading.Thread(target=self.on_event, args=(event,))
+        thread.start()
+        if wait:
+            thread.join()
+
+    def finished(self, run, notices=(), step=1, folder=""):
+        request = self.requests[run - 1]
+        recipe = Recipe(
+            version="0",
+            model=request.model,
+            revision="abc",
+            prompts=request.prompts,
+            encode=EncodeParameters(),
+            score=ScoreParameters(),
+            appearance=request.appearance,
+            device="cpu",
+            precision="float32",
+            patch=PATCH,
+            region=request.region,
+        )
+        return Finished(
+            run,
+            "p.npy",
+            "l.npy",
+            recipe,
+            notices,
+            encoded=not request.image,
+            image=request.image or f"image {run}",
+            step=step,
+            folder=str(folder),
+            shares=(1.0, *[0.0] * (len(request.prompts) - 1)),
+        )

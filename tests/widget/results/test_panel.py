@@ -1,0 +1,422 @@
+"""The panel, and what its buttons make in a viewer."""
+
+from __future__ import annotations
+
+import csv
+from threading import Event
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.utils._proxies import PublicOnlyProxy
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QFileDialog
+
+from napari_gem import layers
+from napari_gem.layers.derived import EXTRA_KINDS, ExtraOptions, make_extra, maps_of
+from napari_gem.widget.dock import TABLE
+from napari_gem.widget.image.image_choice import ImageChoice
+from napari_gem.widget.results import derived as extras_module
+from napari_gem.widget.results.derived import (
+    BUSY,
+    NO_RESULT,
+    Extras,
+    choose_labels,
+    merge_targets,
+)
+from napari_gem.widget.results.panel import ResultsPanel
+from tests.layers.test_derived import show
+
+NARROW = 320
+PATIENCE = 60_000
+
+
+@pytest.fixture
+def panel(qtbot):
+    made = ResultsPanel()
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def labels(viewer):
+    return show(viewer, viewer.add_image(np.zeros((20, 30)), scale=(2, 2)))
+
+
+@pytest.fixture
+def extras(viewer):
+    made = Extras(PublicOnlyProxy(viewer))  # as napari gives it to a plugin
+    made.heard = []
+    made.told.connect(lambda kind, sentence: made.heard.append((kind, sentence)))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def wait(qtbot, extras):
+    return lambda: qtbot.waitUntil(lambda: not extras.busy, timeout=PATIENCE)
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Holds what is being made until it is opened; says then when it was made."""
+    opened, made = Event(), Event()
+
+    def hold(*arguments):
+        opened.wait(PATIENCE / 1000)
+        result = make_extra(*arguments)
+        made.set()
+        return result
+
+    monkeypatch.setattr(extras_module, "make_extra", hold)
+    yield opened, made
+    opened.set()
+
+
+# --- panel
+
+
+@pytest.mark.parametrize("kind", EXTRA_KINDS)
+def test_buttons_ask_with_options(panel, qtbot, kind):
+    panel.method.setCurrentText("Watershed")
+    panel.minimum_size.setValue(12)
+    panel.seed_distance.setValue(7)
+    panel.peak_distance.setValue(3)
+    panel.peak_threshold.setValue(0.8)
+    with qtbot.waitSignal(getattr(panel, f"{kind}_requested")) as asked:
+        qtbot.mouseClick(getattr(panel, f"{kind}_button"), Qt.MouseButton.LeftButton)
+    assert asked.args == [ExtraOptions("watershed", 12, 7, 3, 0.8)]
+
+
+def test_the_table_asks_for_a_file(panel, qtbot, monkeypatch):
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("t.csv", ""))
+    with qtbot.waitSignal(panel.table_requested) as asked:
+        qtbot.mouseClick(panel.table_button, Qt.MouseButton.LeftButton)
+    assert asked.args == [ExtraOptions(), "t.csv"]
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
+    with qtbot.assertNotEmitted(panel.table_requested):
+        qtbot.mouseClick(panel.table_button, Qt.MouseButton.LeftButton)
+
+
+def test_busy_and_method_disable(panel):
+    panel.set_busy(True)
+    assert not panel.instances_button.isEnabled()
+    assert not panel.table_button.isEnabled()
+    panel.set_busy(False)
+    assert panel.instances_button.isEnabled()
+    assert not panel.seed_distance.isEnabled()
+    panel.method.setCurrentText("Watershed")
+    assert panel.seed_distance.isEnabled()
+
+
+def test_it_fits_a_narrow_dock_and_is_folded_at_first(panel):
+    assert not panel.fold.isExpanded()
+    panel.fold.expand()
+    assert panel.minimumSizeHint().width() <= NARROW
+
+
+def test_it_grows_with_what_it_says(panel, qtbot):
+    panel.resize(NARROW, 700)
+    panel.show()
+    panel.fold.expand()
+    panel.show_stale(["instances · labels · GEM", "uncertainty · labels · GEM"])
+    inside = panel.fold.content()
+    qtbot.waitUntil(lambda: inside.height() >= inside.heightForWidth(inside.width()))
+    assert panel.stale.isVisible()
+    panel.fold.collapse()
+    qtbot.waitUntil(lambda: inside.maximumHeight() == 0)
+
+
+def test_merging_asks_which_layer_and_how(qtbot):
+    targets = []
+    panel = ResultsPanel(merge_targets=lambda: targets)
+    qtbot.addWidget(panel)
+    menu = panel.merge_button.menu()
+    menu.aboutToShow.emit()
+    (none,) = menu.actions()
+    assert not none.isEnabled()
+    targets.append(ViewerModel().add_labels(np.eye(4, dtype=int), name="mine"))
+    menu.aboutToShow.emit()
+    (into,) = menu.actions()
+    assert into.text() == "Copy of 'mine'"
+    for action, policy in zip(into.menu().actions(), ("fill", "replace"), strict=True):
+        with qtbot.waitSignal(panel.merge_button.requested) as asked:
+            action.trigger()
+        assert asked.args == [targets[0], policy]
+
+
+# --- into the viewer
+
+
+@pytest.mark.parametrize("kind", EXTRA_KINDS)
+def test_a_second_time_updates_and_what_was_changed_stays(
+    viewer, labels, extras, wait, kind
+):
+    extras.make(labels, kind)
+    assert extras.busy
+    wait()
+    (first,) = [x for x in viewer.layers if role(x) == kind]
+    assert layers.is_result(first)
+    first.name, first.opacity, first.visible = "mine", 0.3, False
+    labels.scale = (3, 3)
+    if kind != "peaks" and kind != "uncertainty":
+        labels.data = np.where(labels.data == 2, 0, labels.data)
+    extras.make(labels, kind)
+    wait()
+    assert [x for x in viewer.layers if role(x) == kind] == [first]
+    assert (first.name, first.opacity, first.visible) == ("mine", 0.3, False)
+    assert first.scale.tolist() == [3, 3]
+    if kind in ("instances", "boxes"):
+        assert set(first.features["class"]) <= {"background", "nuclei"}
+    if kind == "instances":
+        assert first.data.max() == 2
+    elif kind == "boxes":
+        assert len(first.data) == 2
+    change(first, kind)
+    before = [np.array(part) for part in first.data]
+    extras.make(labels, kind)
+    wait()
+    assert len([x for x in viewer.layers if role(x) == kind]) == 2
+    assert all(map(np.array_equal, before, first.data))
+    assert extras.heard[-1][0] == "info"
+    assert extras.heard[-1][1].startswith("Added")
+
+
+def change(layer, kind):
+    if kind == "instances":
+        layer.paint((18, 25), 3)
+    elif kind == "uncertainty":
+        layer.data = layer.data * 0.5
+    elif kind == "peaks":
+        layer.add((1, 1))
+    else:
+        layer.features = {**layer.features, "class": ["mine"] * len(layer.data)}
+
+
+def role(layer):
+    return layer.metadata.get(layers.KEY, {}).get("role")
+
+
+def test_from_something_to_nothing_and_back(viewer, labels, extras, wait):
+    data = labels.data.copy()
+    for kind in ("instances", "boxes", "peaks"):
+        labels.data = data
+        for options, some in ((0.5, True), (0.99, False), (0.5, True)):
+            labels.data = data if some else np.zeros_like(data)
+            extras.make(labels, kind, ExtraOptions(peak_threshold=options))
+            wait()
+            assert extras.heard[-1][0] == "info", extras.heard
+            (layer,) = [x for x in viewer.layers if role(x) == kind]
+            found = layer.data.max() > 0 if kind == "instances" else len(layer.data)
+            assert bool(found) == some
+            assert ("none found" in extras.heard[-1][1]) != some
+
+
+def test_only_one_thing_at_a_time(viewer, labels, extras, wait):
+    extras.make(labels, "instances")
+    extras.make(labels, "boxes")
+    assert extras.heard == [("error", BUSY)]
+    wait()
+    assert role(viewer.layers[-1]) == "instances"
+    assert len(viewer.layers) == 5
+
+
+@pytest.mark.parametrize("kind", EXTRA_KINDS)
+def test_labels_moved_meanwhile(viewer, labels, extras, wait, kind, gate):
+    opened, _ = gate
+    extras.make(labels, kind)
+    labels.translate, labels.rotate = (5, 6), 10
+    opened.set()
+    wait()
+    made = viewer.layers[-1]
+    assert role(made) == kind
+    assert np.allclose(made.data_to_world((3, 4)), labels.data_to_world((3, 4)))
+
+
+def test_labels_removed_meanwhile(viewer, labels, extras, wait):
+    extras.make(labels, "instances")
+    viewer.layers.remove(labels)
+    wait()
+    assert extras.heard == [("info", "The labels were removed, so nothing was made.")]
+    assert len(viewer.layers) == 3
+
+
+def test_closed_meanwhile(viewer, labels, extras, qtbot, gate):
+    opened, made = gate
+    extras.make(labels, "instances")
+    extras.close()
+    opened.set()
+    assert made.wait(PATIENCE / 1000)
+    qtbot.wait(100)
+    assert len(viewer.layers) == 4
+    extras.make(labels, "instances")
+    assert not extras.busy
+
+
+def test_viewer_closed_meanwhile(make_napari_viewer, qtbot, gate):
+    opened, made = gate
+    viewer = make_napari_viewer()
+    labels = show(viewer, viewer.add_image(np.zeros((20, 30))))
+    panel = ResultsPanel()
+    viewer.window.add_dock_widget(panel)
+    extras = Extras(viewer, parent=panel)
+    extras.make(labels, "instances")
+    # napari waits for its workers when it closes
+    QTimer.singleShot(100, opened.set)
+    viewer.close()
+    opened.set()
+    assert made.wait(PATIENCE / 1000)
+    qtbot.wait(100)
+
+
+def test_errors_are_told(viewer, labels, extras, wait):
+    own = viewer.add_labels(np.eye(4, dtype=int))
+    extras.make(own, "uncertainty")
+    wait()
+    assert extras.heard[-1][0] == "error"
+    assert "no probability maps" in extras.heard[-1][1]
+    extras.make(viewer.layers[0], "instances")
+    assert extras.heard[-1][0] == "error"
+    viewer.layers.clear()
+    extras.make(None, "instances")
+    assert "There are no labels" in extras.heard[-1][1]
+    assert len(extras.heard) == 3
+
+
+def test_table_to_a_file(viewer, labels, extras, wait, tmp_path):
+    tables = []
+    extras.table_made.connect(tables.append)
+    extras.make_table(None, path=tmp_path / "t.csv")
+    wait()
+    with (tmp_path / "t.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][:4] == ["instance", "class", "label", "area (px)"]
+    assert len(rows) == 4
+    assert tables[0]["label"].tolist() == [1, 2, 1]
+    assert extras.heard == [
+        ("info", f"3 instances were written to '{tmp_path / 't.csv'}'.")
+    ]
+    extras.make_table(labels, path=tmp_path / "missing" / "t.csv")
+    wait()
+    assert extras.heard[-1][0] == "error"
+    assert "cannot be written" in extras.heard[-1][1]
+
+
+def test_what_is_made_of_earlier_labels_is_marked(
+    viewer, labels, extras, wait, qtbot, panel
+):
+    told = []
+    extras.stale_changed.connect(told.append)
+    extras.stale_changed.connect(panel.show_stale)
+    for kind in ("instances", "uncertainty"):
+        viewer.layers.selection.active = labels
+        extras.make(None, kind)
+        wait()
+    instances, uncertainty = list(viewer.layers)[-2:]
+    before = labels.data.copy()
+    labels.paint((0, 0), 2)
+    names = [instances.name, uncertainty.name]
+    qtbot.waitUntil(lambda: bool(told))
+    assert sorted(told[-1]) == sorted(names)
+    assert instances.metadata[layers.KEY]["stale"]
+    assert instances.name in panel.stale.text()
+    labels.data = before
+    qtbot.waitUntil(lambda: told[-1] == [])
+    assert not panel.stale.text()
+    # maps count as well
+    found = maps_of(labels, viewer.layers)[0]
+    entry = {**found.metadata[layers.KEY], "recipe": {"another": 1}}
+    found.metadata = {layers.KEY: entry}
+    extras.find_stale()
+    assert sorted(told[-1]) == sorted(names)
+    extras.make(labels, "instances")
+    wait()
+    assert told[-1] == [uncertainty.name]
+    assert not instances.metadata[layers.KEY].get("stale")
+
+
+def test_the_table_of_instances_is_napari_s_own(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    labels = show(viewer, viewer.add_image(np.zeros((20, 30)), scale=(2, 2)))
+    qtbot.mouseClick(widget.results_panel.show_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
+    instances = viewer.layers.selection.active
+    assert instances is not labels
+    docked = viewer.window.dock_widgets
+    (table,) = (docked[name] for name in docked if TABLE in name)
+    model = table.table.model()
+    assert model.rowCount() == 4
+    shown = [
+        model.headerData(i, Qt.Orientation.Horizontal)
+        for i in range(model.columnCount())
+    ]
+    for column in ("class", "area (px)", "area (pixel²)", "mean probability"):
+        assert column in shown
+    table.table.selectRow(2)
+    assert instances.selected_label == 2
+    qtbot.mouseClick(widget.results_panel.show_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
+    assert len([name for name in viewer.window.dock_widgets if TABLE in name]) == 1
+    widget.controller.close()
+
+
+def test_a_result_is_merged_into_a_copy(viewer, labels, extras, wait):
+    own = np.zeros((20, 30), np.uint8)
+    own[:4] = 9
+    mine = viewer.add_labels(own.copy(), name="mine", scale=(2, 2))
+    viewer.add_labels(np.eye(4, dtype=int), name="another shape")
+    before = labels.data.copy()
+    assert merge_targets(viewer) == [mine]
+    extras.merge(mine)
+    wait()
+    copy = viewer.layers[-1]
+    assert copy.name == "mine · merged"
+    assert (copy.data[:4] == 9).all()
+    assert np.array_equal(copy.data[4:], before[4:])
+    assert np.array_equal(mine.data, own)
+    assert np.array_equal(labels.data, before)
+    assert not layers.is_result(copy)
+    assert extras.heard[-1] == (
+        "info",
+        "Added 'mine · merged'; 'mine' stays as it was.",
+    )
+    viewer.layers.selection.active = copy
+    assert choose_labels(viewer) is copy
+    viewer.layers.remove(labels)
+    extras.merge(mine)
+    assert extras.heard[-1] == ("error", NO_RESULT)
+    assert merge_targets(viewer) == []
+
+
+def test_labels_that_are_chosen(viewer, labels, extras, wait):
+    extras.make(None, "instances")
+    wait()
+    viewer.layers.selection.active = viewer.layers[-1]
+    assert role(viewer.layers[-1]) == "instances"
+    assert choose_labels(viewer) is labels
+    own = viewer.add_labels(np.eye(4, dtype=int))
+    assert choose_labels(viewer) is own
+    viewer.layers.selection.active = viewer.layers[0]
+    assert choose_labels(viewer) is labels
+
+
+def test_what_is_made_is_not_taken_for_an_image_to_segment(
+    viewer, labels, extras, wait, qtbot
+):
+    choice = ImageChoice(viewer)
+    qtbot.addWidget(choice)
+    image = choice.layer()
+    chosen = []
+    choice.layer_chosen.connect(chosen.append)
+    extras.make(labels, "uncertainty")
+    wait()
+    made = viewer.layers.selection.active
+    assert role(made) == "uncertainty"
+    assert choice.layer() == image
+    assert not chosen
