@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_gem.core.appearance import Appearance
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Features
@@ -93,8 +93,8 @@ def word_times(model: Model, side: int) -> None:
     count = int(side / patch)
     vectors = random.normal(size=(count + 1, count, model.backbone.channels))
     features = Features(
-        array=unit(vectors[:-1]).astype(np.float16),
-        image_embedding=unit(vectors[-1, 0]),
+        array=unit_vectors(vectors[:-1]).astype(np.float16),
+        image_embedding=unit_vectors(vectors[-1, 0]),
         image_shape=(side, side),
         patch=patch,
         model=model.card.id,

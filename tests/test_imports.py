@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
+
+SOURCE = Path(__file__).parent.parent / "src"
 
 
 def imported(statement: str) -> set[str]:
@@ -57,3 +63,32 @@ def test_the_dock_loads_no_torch_and_no_part_that_computes() -> None:
         "napari_gem.encoding.encode",
         "napari_gem.segmentation.segment",
     }
+
+
+def names_of_modules() -> dict[str, Path]:
+    paths = sorted(SOURCE.glob("napari_gem/**/*.py"))
+    inside = {path: path.relative_to(SOURCE).with_suffix("").parts for path in paths}
+    return {
+        ".".join(parts[:-1] if parts[-1] == "__init__" else parts): path
+        for path, parts in inside.items()
+    }
+
+
+def imports_of(path: Path) -> Iterator[str]:
+    """Everything that a module imports, also in functions and for types only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = names_of_modules()
+    needed = {
+        name: {other for other in imports_of(path) if other in modules} - {name}
+        for name, path in modules.items()
+    }
+    order = list(TopologicalSorter(needed).static_order())  # or raises CycleError
+    assert len(order) == len(modules)

@@ -23,7 +23,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.results import Features
 from napari_gem.encoding.blending import blend
@@ -106,7 +106,7 @@ def _together(
         images.append(np.asarray(small, np.float32) / 255)
     found = _encode_together(model, images, how, own=own)
     array = blend(work.grid, how.overlap, zip(work.tiles, found, strict=False))
-    return replace(features, array=unit(array).astype(np.float16))
+    return replace(features, array=unit_vectors(array).astype(np.float16))
 
 
 def _coarse_too(
@@ -118,8 +118,8 @@ def _coarse_too(
     maps = np.moveaxis(coarse.array.astype(np.float32), -1, 0)
     rows, columns = fine.array.shape[:2]
     spread = upsample(maps, coarse.patch / fine.patch, columns, slice(0, rows))
-    spread = unit(np.moveaxis(spread, 0, -1))
-    array = unit((1 - weight) * fine.array.astype(np.float32) + weight * spread)
+    spread = unit_vectors(np.moveaxis(spread, 0, -1))
+    array = unit_vectors((1 - weight) * fine.array.astype(np.float32) + weight * spread)
     return replace(fine, array=array.astype(np.float16))
 
 

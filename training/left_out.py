@@ -16,7 +16,7 @@ from scipy.sparse import csr_matrix, diags, identity
 from scipy.sparse.linalg import splu
 from skimage.segmentation import random_walker, slic
 
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.results import Features, Segmentation
 from napari_gem.encoding.blending import blend
@@ -80,7 +80,7 @@ def _corrected(
             for t, v in zip(tiles, features.views, strict=True)
         )
         what = blend(array.shape[:2], how.overlap, zip(tiles, even, strict=True))
-    return replace(features, array=unit(array + weight * what))
+    return replace(features, array=unit_vectors(array + weight * what))
 
 
 def _with_mirror(model: Model, scene: Scene, how: EncodeParameters) -> Features:
@@ -103,7 +103,9 @@ def _with_zoom(
     maps = np.moveaxis(coarse.array.astype(np.float32), -1, 0)
     rows, columns = fine.array.shape[:2]
     spread = upsample(maps, coarse.patch / fine.patch, columns, slice(0, rows))
-    return replace(fine, array=_mean(fine.array, unit(np.moveaxis(spread, 0, -1))))
+    return replace(
+        fine, array=_mean(fine.array, unit_vectors(np.moveaxis(spread, 0, -1)))
+    )
 
 
 def _propagated(
@@ -119,7 +121,7 @@ def _propagated(
     rows, columns, channels = array.shape
     flat = array.reshape(-1, channels)
     places = np.arange(len(flat)).reshape(rows, columns)
-    centred = unit(flat - flat.mean(axis=0))
+    centred = unit_vectors(flat - flat.mean(axis=0))
     pairs = np.concatenate(
         [
             np.stack([places[:-1].ravel(), places[1:].ravel()]),
@@ -134,7 +136,9 @@ def _propagated(
     graph = one_way + one_way.T
     laplacian = diags(np.asarray(graph.sum(axis=1)).ravel()) - graph
     solved = splu((identity(len(flat)) + strength * laplacian).tocsc()).solve(flat)
-    return replace(features, array=unit(solved.astype("f4")).reshape(array.shape))
+    return replace(
+        features, array=unit_vectors(solved.astype("f4")).reshape(array.shape)
+    )
 
 
 def _stretched(model: Model, scene: Scene, how: EncodeParameters) -> Features:
@@ -146,7 +150,7 @@ def _stretched(model: Model, scene: Scene, how: EncodeParameters) -> Features:
 
 
 def _mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return unit(one.astype(np.float32) + other.astype(np.float32))
+    return unit_vectors(one.astype(np.float32) + other.astype(np.float32))
 
 
 # Other ways to pixels --------------------------------------------------------------

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.errors import GemError
 from napari_gem.encoding.blending import blend
-from napari_gem.encoding.tiles import grid_shape, pad_to_grid, plan_tiles
+from napari_gem.encoding.tiles import plan_tiles
 from napari_gem.scoring.upsampling import sample, upsample
 
 grids = st.integers(1, 40)
@@ -51,27 +51,12 @@ def test_blending_tiles_of_one_field_returns_the_field(
     rows: int, columns: int, side: tuple[int, int]
 ) -> None:
     tile, overlap = side
-    field = unit(np.random.default_rng(0).normal(size=(rows, columns, 3)))
+    field = unit_vectors(np.random.default_rng(0).normal(size=(rows, columns, 3)))
     parts = plan_tiles(rows, columns, tile, overlap)
     joined = blend(
         (rows, columns), overlap, ((part, field[part.where] * 5) for part in parts)
     )
     assert np.allclose(joined, field, atol=1e-5)
-
-
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 16))
-def test_padding_keeps_the_image_in_place(height: int, width: int, patch: int) -> None:
-    image = np.random.default_rng(0).random((height, width, 3)).astype(np.float32)
-    padded = pad_to_grid(image, patch)
-    rows, columns = grid_shape(height, width, patch)
-    assert padded.shape == (rows * patch, columns * patch, 3)
-    assert (padded[:height, :width] == image).all()
-
-
-def test_padding_mirrors_or_repeats_the_edge() -> None:
-    image = np.arange(3.0)[:, None, None]
-    assert pad_to_grid(image, 5)[:, 0, 0].tolist() == [0, 1, 2, 1, 0]
-    assert pad_to_grid(image, 7)[:, 0, 0].tolist() == [0, 1, 2, 2, 2, 2, 2]
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.sampled_from([1.0, 4.0, 16.0, 7.5]))

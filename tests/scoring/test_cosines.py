@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.cosines import (
     group_scores,
@@ -15,7 +15,7 @@ from napari_gem.scoring.cosines import (
 
 
 def vectors(*shape: int, seed: int = 0) -> np.ndarray:
-    return unit(np.random.default_rng(seed).normal(size=shape))
+    return unit_vectors(np.random.default_rng(seed).normal(size=shape))
 
 
 def test_a_class_scores_as_its_best_synonym() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_gem.core.appearance import Appearance
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.prompts import Example, Prompt
@@ -17,8 +17,9 @@ from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.examples import (
     MOST,
     centre,
+    directions,
+    join,
     keep,
-    prototype_scores,
     spread_out,
     usable,
 )
@@ -34,7 +35,7 @@ def encoded(kinds=KINDS, seed=0, noise=0.3, channels=24, **changes) -> Features:
     rng = np.random.default_rng(5)
     common, looks = 3 * rng.normal(size=channels), rng.normal(size=(3, channels))
     noisy = noise * np.random.default_rng(seed).normal(size=(*kinds.shape, channels))
-    array = unit(common + looks[kinds] + noisy)
+    array = unit_vectors(common + looks[kinds] + noisy)
     features = Features(
         array=array.astype(np.float16),
         image_embedding=array[0, 0],
@@ -70,6 +71,17 @@ def no(*patches):
 def gap(scores, kind, kinds=KINDS):
     """How much higher a class scores on its patches than elsewhere, on average."""
     return scores[kinds == kind].mean() - scores[kinds != kind].mean()
+
+
+def prototype_scores(features, prompts, text_scores, centred=None) -> np.ndarray:
+    """Join the scores of words with those of examples, all at once."""
+    joined = text_scores.copy()
+    if not any(usable(features, prompt)[0] for prompt in prompts):
+        return joined
+    centred = centre(features) if centred is None else centred
+    at_places = text_scores.reshape(len(text_scores), -1)[:, centred.places]
+    join(joined, centred.array, directions(features, prompts, at_places, centred))
+    return joined
 
 
 def test_an_example_finds_what_looks_alike() -> None:

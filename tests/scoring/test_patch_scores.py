@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
 from napari_gem.core.appearance import Appearance
-from napari_gem.core.arrays import bands, unit
+from napari_gem.core.arrays import bands, unit_vectors
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.results import Features
@@ -113,9 +113,9 @@ def test_scores_of_features_on_disk_are_those_of_features_in_memory(
     smoothing: float, background: tuple[str, ...], prototype_weight: float
 ) -> None:
     rng = np.random.default_rng(0)
-    array = unit(rng.normal(size=(41, 23, 16)) + 1).astype(np.float16)
+    array = unit_vectors(rng.normal(size=(41, 23, 16)) + 1).astype(np.float16)
     lazy = zarr.array(array, chunks=(8, 8, 16))
-    words = unit(rng.normal(size=(6, 16)))
+    words = unit_vectors(rng.normal(size=(6, 16)))
     groups = [words[:1], words[1:3], words[3:]]
     kept = tuple(float(x) for x in words[4])
     prompts = (

@@ -8,7 +8,7 @@ import pytest
 
 import napari_gem
 from napari_gem.core import validation as checks
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import (
     EncodeParameters,
@@ -423,7 +423,7 @@ def test_a_small_thing_is_in_the_image_if_it_is_in_a_tile(model: Model) -> None:
     features = encode(picture(40, 40), model, parameters=four)
     words = ["cat", "dog"]
     vectors = embed_words(model.backbone, words, SCORE.templates, model.texts)
-    of_a_dog = unit(vectors[1] - vectors[0])
+    of_a_dog = unit_vectors(vectors[1] - vectors[0])
     views = np.stack([features.image_embedding] * 3 + [of_a_dog])
     features = replace(features, views=views)
     limit = float((vectors @ features.image_embedding).max()) + 0.01

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-from typing import TYPE_CHECKING
-
 import numpy as np
 
 if TYPE_CHECKING:
@@ -50,7 +45,7 @@ def bands(array: LazyArray, *, at_once: bool = True) -> list[slice]:
     return [slice(at, min(at + step, rows)) for at in range(0, rows, step)]
 
 
-def unit(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+def unit_vectors(vectors: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Bring vectors along the last axis to unit length; zero stays zero."""
     vectors = vectors.astype(np.float32)
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)

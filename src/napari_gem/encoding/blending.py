@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -54,7 +54,9 @@ class Blending:
         weight = np.outer(
             _ramp(tile.rows, self._overlap), _ramp(tile.columns, self._overlap)
         )
-        self._sums[: tile.rows, tile.where[1]] += weight[..., None] * unit(features)
+        self._sums[: tile.rows, tile.where[1]] += weight[..., None] * unit_vectors(
+            features
+        )
 
     def close(self) -> None:
         """Hand on what is left."""
@@ -67,7 +69,7 @@ class Blending:
         if sums is None:
             return
         count = min(count, len(sums))
-        self._write(slice(self._first, self._first + count), unit(sums[:count]))
+        self._write(slice(self._first, self._first + count), unit_vectors(sums[:count]))
         kept = len(sums) - count
         sums[:kept] = sums[count:].copy()
         sums[kept:] = 0

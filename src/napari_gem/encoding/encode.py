@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_gem.core.appearance import Appearance
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import (
     ERRORS,
@@ -235,7 +235,7 @@ class _Encoding:
                     yield clock.progress(found, done, waits=waits)
                     found = next(encoded)
                 blending.add(tiles[number], found[0])
-                sink.views[number] = unit(found[1])
+                sink.views[number] = unit_vectors(found[1])
                 if known is None:
                     done += 1
                     if partial is not None and len(partial) < most:
@@ -250,7 +250,7 @@ class _Encoding:
         views = sink.views
         return Features(
             array=np.zeros((0, 0, views.shape[-1]), np.float16),
-            image_embedding=unit(views[self._wanted].mean(axis=0)),
+            image_embedding=unit_vectors(views[self._wanted].mean(axis=0)),
             image_shape=(int(work.pixels.shape[0]), int(work.pixels.shape[1])),
             patch=work.patch / parameters.zoom,
             model=model.card.id,
@@ -269,7 +269,7 @@ def _told_too(sink: Sink, watch: Watch) -> Callable[[slice, Rows], None]:
     def write(rows: slice, features: Rows) -> None:
         sink.write(rows, features)
         seen = sink.views[np.any(sink.views, axis=1)]
-        watch.take(rows, features, unit(seen.mean(axis=0)))
+        watch.take(rows, features, unit_vectors(seen.mean(axis=0)))
 
     return write
 
@@ -286,5 +286,5 @@ def restrict(features: Features, region: Region | None) -> Features:
         return features
     grid, used = features.array.shape[:2], features.parameters
     wanted = tiles_seen(grid, used, region, features.image_shape, features.patch)
-    embedding = unit(features.views[wanted].mean(axis=0))
+    embedding = unit_vectors(features.views[wanted].mean(axis=0))
     return replace(features, region=region, image_embedding=embedding)

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
-
-import numpy as np
+from typing import TYPE_CHECKING, overload
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.validation import check_within
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from napari_gem.core.parameters import EncodeParameters
     from napari_gem.core.region import Region
 
@@ -197,29 +193,3 @@ def _starts(length: int, tile: int, overlap: int) -> list[int]:
         return [0]
     steps = -(-(length - tile) // (tile - overlap))
     return [round(i * (length - tile) / steps) for i in range(steps + 1)]
-
-
-def pad_to_grid(image: NDArray[Any], patch: int) -> NDArray[Any]:
-    """Enlarge an image at its bottom and right edge to whole patches.
-
-    Parameters
-    ----------
-    image
-        (height, width, channels).
-    patch
-        Side of a patch in pixels.
-
-    Returns
-    -------
-    NDArray[Any]
-        (rows * patch, columns * patch, channels): mirrored at the edge, or the edge
-        repeated along an axis that is smaller than the padding.
-    """
-    for axis in (0, 1):
-        size = image.shape[axis]
-        missing = -size % patch
-        if missing:
-            width = [(0, 0)] * image.ndim
-            width[axis] = (0, missing)
-            image = np.pad(image, width, "reflect" if missing < size else "edge")
-    return image

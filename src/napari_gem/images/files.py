@@ -34,17 +34,6 @@ RESOLUTION_UNITS = {2: 25.4, 3: 10.0}
 MINISWHITE, RGB, PALETTE, SEPARATED, YCBCR = 0, 2, 3, 5, 6
 """TIFF 6.0 PhotometricInterpretation."""
 
-CENTIMETRES = {
-    "m": 100.0,
-    "cm": 1.0,
-    "mm": 0.1,
-    "µm": 1e-4,
-    "μm": 1e-4,
-    "um": 1e-4,
-    "nm": 1e-7,
-}
-"""Units of length, by the names that files and napari give them."""
-
 SMALLEST = 1e-9
 """Of sides of a pixel, in the units of files; the largest is as many times one."""
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_gem.core.bounds import MOST_LEVELS
 from napari_gem.core.errors import GemError
+from napari_gem.core.units import symbol_of
 from napari_gem.images.border import Readable, check_size, reading
 from napari_gem.images.files import (
     ALPHA,
@@ -44,15 +45,6 @@ MOST_VALUES = 1 << 42
 
 _ZARR = ("zarr.json", ".zarray", ".zgroup")
 """One of these is in each zarr folder."""
-
-UNITS = {
-    "meter": "m",
-    "centimeter": "cm",
-    "millimeter": "mm",
-    "micrometer": "µm",
-    "nanometer": "nm",
-}
-"""Names that OME-NGFF has for units of length, as we write them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -297,9 +289,10 @@ def _open_ngff(
     known = None
     if isinstance(size, list) and len(size) == len(names):
         known = usable_size(size[down], size[right])
-    if known is None or unit not in UNITS:
+    symbol = symbol_of(unit)
+    if known is None or symbol is None:
         return Source(levels)
-    return Source(levels, known, UNITS[unit])
+    return Source(levels, known, symbol)
 
 
 def _is_rgb(array: LazyArray, axis: int, axes: int, index: Sequence[int]) -> bool:

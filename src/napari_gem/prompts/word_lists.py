@@ -21,11 +21,6 @@ def list_templates() -> tuple[str, ...]:
     return _names("templates")
 
 
-def list_backgrounds() -> tuple[str, ...]:
-    """Names of the background lists."""
-    return _names("background")
-
-
 def read_templates(name: str) -> tuple[str, ...]:
     """Sentences of a template list, each with ``{}`` for the word."""
     return _read("templates", name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import TYPE_CHECKING
 
-from napari_gem.images.files import CENTIMETRES
+from napari_gem.core.units import UNITS
 
 if TYPE_CHECKING:
     from napari_gem.core.results import Recipe
@@ -46,6 +46,6 @@ def enlargement(
 
 def _centimetres(size: tuple[float, float] | None, unit: str) -> float:
     """Side of a square as large as a pixel; 0 if it is not known."""
-    if size is None or unit not in CENTIMETRES or min(size) <= 0:
+    if size is None or unit not in UNITS or min(size) <= 0:
         return 0.0
-    return sqrt(size[0] * size[1]) * CENTIMETRES[unit]
+    return sqrt(size[0] * size[1]) * UNITS[unit].centimetres

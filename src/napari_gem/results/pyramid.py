@@ -13,6 +13,7 @@ import numpy as np
 from napari_gem.core.colors import class_color
 from napari_gem.core.json_records import to_dict
 from napari_gem.core.prompts import label_ids
+from napari_gem.core.units import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,17 +29,6 @@ CHUNK = 1024
 
 COARSEST = 1024
 """Levels are added until none is longer."""
-
-UNITS = {
-    "m": "meter",
-    "cm": "centimeter",
-    "mm": "millimeter",
-    "µm": "micrometer",
-    "μm": "micrometer",
-    "um": "micrometer",
-    "nm": "nanometer",
-}
-"""Names that OME-NGFF has for units of length."""
 
 
 def level_shapes(finest: tuple[int, int]) -> list[tuple[int, int]]:
@@ -206,5 +196,5 @@ def describe_probabilities(
 
 
 def _space(unit: str) -> list[dict[str, str]]:
-    known = {"unit": UNITS[unit]} if unit in UNITS else {}
+    known = {"unit": UNITS[unit].ngff_name} if unit in UNITS else {}
     return [{"name": name, "type": "space"} | known for name in "yx"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.images.files import CENTIMETRES
+from napari_gem.core.units import UNITS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,8 @@ def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
 
 
 def _resolution(image: ImageFile) -> dict[str, Any]:
-    if image.pixel_size is None or image.unit not in CENTIMETRES:
+    if image.pixel_size is None or image.unit not in UNITS:
         return {}
-    rows, columns = (1 / (size * CENTIMETRES[image.unit]) for size in image.pixel_size)
+    unit = UNITS[image.unit].centimetres
+    rows, columns = (1 / (size * unit) for size in image.pixel_size)
     return {"resolution": (columns, rows), "resolutionunit": "CENTIMETER"}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.core.arrays import bands
+from napari_gem.core.arrays import bands, unit_vectors
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import IfItFits
 from napari_gem.core.prompts import Example
@@ -196,7 +196,7 @@ def keep(
             "the encoded image or region. Delete it or set it elsewhere."
         )
     mean = (centre(features) if centred is None else centred).mean
-    away = _unit(_feature_at(features, example.point) - mean)
+    away = unit_vectors(_feature_at(features, example.point) - mean)
     vector = tuple(round(float(value), DIGITS) for value in away)
     return Example(vector=vector, model=features.model, positive=example.positive)
 
@@ -235,43 +235,6 @@ def spread_out(mask: NDArray[np.bool_], most: int = 50) -> NDArray[np.intp]:
     first = np.searchsorted(cell[order], np.arange(count))
     result: NDArray[np.intp] = places[order[first]]
     return result
-
-
-def prototype_scores(
-    features: Features,
-    prompts: Sequence[Prompt],
-    text_scores: NDArray[np.float32],
-    centred: Centred | None = None,
-) -> NDArray[np.float32]:
-    """Join the scores of words with those of examples.
-
-    Parameters
-    ----------
-    features
-        The encoded image.
-    prompts
-        The classes; examples that `usable` leaves out do nothing.
-    text_scores
-        (classes, rows, columns) or (classes + 1, rows, columns) with the background
-        last: cosines on the patch grid. What a class without words has there does not
-        matter if it has a positive example.
-    centred
-        From `centre` for these features and their region; None makes it.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        Same shape, a new array. Classes without usable examples and the background
-        are as they came.
-    """
-    joined = text_scores.copy()
-    if not any(usable(features, prompt)[0] for prompt in prompts):
-        return joined
-    centred = centre(features) if centred is None else centred
-    text = text_scores.reshape(len(text_scores), -1)[:, centred.places]
-    array = centred.array
-    join(joined, array, directions(features, prompts, text, centred))
-    return joined
 
 
 @dataclass(frozen=True, eq=False)
@@ -414,7 +377,7 @@ def _by_words(
     lead = text[row] - others.max(axis=0) if len(others) else text[row]
     count = max(1, round(BY_WORDS * len(lead)))
     best = np.argpartition(lead, -count)[-count:]
-    return _unit(centred.sample[best].mean(axis=0))
+    return unit_vectors(centred.sample[best].mean(axis=0))
 
 
 def _prototype(
@@ -429,7 +392,9 @@ def _prototype(
         else _feature_at(features, example.point) - centred.mean
         for example in examples
     ]
-    return _unit(_unit(np.stack(vectors) @ centred.whitening).mean(axis=0))
+    return unit_vectors(
+        unit_vectors(np.stack(vectors) @ centred.whitening).mean(axis=0)
+    )
 
 
 def _whitening(centred: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -499,9 +464,3 @@ def _spans(pixels: tuple[int, int], patch: float, count: int) -> NDArray[np.bool
     start = np.arange(count) * patch
     found: NDArray[np.bool_] = (start + patch > pixels[0]) & (start < pixels[1])
     return found
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: NDArray[np.float32] = vectors / np.maximum(length, np.float32(1e-12))
-    return scaled

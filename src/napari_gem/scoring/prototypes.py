@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_gem.core.arrays import unit_vectors
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -74,16 +76,10 @@ def prototypes(
             continue
         if p.max() < LIKELY:
             continue
-        direction = _unit(p[sure] @ _unit(vectors[sure] - middle))
+        direction = unit_vectors(p[sure] @ unit_vectors(vectors[sure] - middle))
         along = vectors @ direction
         if along.std() > FLAT:
             factor = spread / float(along.std())
             shift = mean - factor * float(along.mean())
             found[number] = direction * np.float32(factor), shift
     return found
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    scaled: NDArray[np.float32] = vectors / np.maximum(length, np.float32(1e-12))
-    return scaled

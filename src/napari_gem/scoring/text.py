@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.core.arrays import unit
+from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.errors import GemError, no_numbers
 from napari_gem.core.memory import Portion
 from napari_gem.core.progress import Clock, Progress
@@ -102,7 +102,7 @@ def embed_steps(
         if not np.isfinite(read).all():
             name = str(backbone.dtype).removeprefix("torch.")
             raise GemError(no_numbers("The text tower of the model", name))
-        return unit(read)
+        return unit_vectors(read)
 
     waiting: list[NDArray[np.float32]] = []  # for the other templates of their word
     if missing:
@@ -113,7 +113,7 @@ def embed_steps(
         if whole:
             read = np.concatenate(waiting)
             of_whole, waiting = read[: len(whole) * count], [read[len(whole) * count :]]
-            means = unit(of_whole.reshape(len(whole), count, -1).mean(axis=1))
+            means = unit_vectors(of_whole.reshape(len(whole), count, -1).mean(axis=1))
             cache.update({(w, templates): m for w, m in zip(whole, means, strict=True)})
             done += len(whole)
         yield clock.progress("Reading words", done)
