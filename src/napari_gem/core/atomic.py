@@ -12,13 +12,14 @@ import secrets
 import shutil
 import time
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 PREFIX = ".unfinished-"
 LOCK = ".lock"
@@ -142,14 +143,33 @@ def move(source: Path, target: Path) -> None:
     OSError
         If it cannot be moved.
     """
+    _retry(lambda: source.replace(target), f"'{target.name}'", "moved")
+
+
+def delete(path: Path) -> None:
+    """Remove a file or a folder if it is there, trying for a second as `move` does.
+
+    Raises
+    ------
+    OSError
+        If it cannot be removed; `remove` raises nothing instead.
+    """
+    is_folder = path.is_dir() and not path.is_symlink()
+    change = partial(shutil.rmtree, path) if is_folder else path.unlink
+    with suppress(FileNotFoundError):
+        _retry(change, f"'{path.name}'", "removed")
+
+
+def _retry(change: Callable[[], object], name: str, done: str) -> None:
+    """Make a change that Windows refuses while any program has the file open."""
     for pause in (*PAUSES, None):
         try:
-            source.replace(target)
+            change()
         except OSError as error:
             if not is_in_use(error):
                 raise
             if pause is None:
-                why = f"'{target.name}' is used by another program, or may not be moved"
+                why = f"{name} is used by another program, or may not be {done}"
                 raise PermissionError(error.errno, why) from error
             time.sleep(pause)
         else:

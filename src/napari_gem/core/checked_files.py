@@ -6,6 +6,7 @@ import hashlib
 from stat import S_ISREG
 from typing import TYPE_CHECKING
 
+from napari_gem.core.atomic import move
 from napari_gem.core.errors import GemError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def write_checked(path: Path, content: bytes) -> None:
     """
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.write_bytes(hashlib.blake2b(content).digest() + content)
-    unfinished.replace(path)
+    move(unfinished, path)
 
 
 def read_checked(path: Path) -> bytes:

@@ -89,6 +89,8 @@ def aside_steps(
     call: Callable[[], Returned],
     seconds: float | None = None,
     leave: Callable[[Returned], object] | None = None,
+    report: Callable[[], Progress] | None = None,
+    news: threading.Event | None = None,
 ) -> Generator[Progress, None, Returned]:
     """Wait for a call that cannot be stopped, such as a question to a server.
 
@@ -100,6 +102,10 @@ def aside_steps(
         How long it is waited for; None for as long as it takes.
     leave
         Is given the result if it comes when nobody waits for it any more.
+    report
+        Tells how far the call is; without it only the stage is shown.
+    news
+        The call sets it when ``report`` has something new to tell.
 
     Yields
     ------
@@ -118,13 +124,16 @@ def aside_steps(
     """
     until = None if seconds is None else time.monotonic() + seconds
     ended = aside(stage, call)
+    news = threading.Event() if news is None else news
+    ended.add_done_callback(lambda _: news.set())
     try:
         while not ended.done():
-            yield Progress(stage)
+            yield report() if report else Progress(stage)
             left = 0.25 if until is None else min(0.25, until - time.monotonic())
             if left <= 0:
                 raise TimeoutError(f"nothing came in {seconds:g} seconds")
-            wait([ended], left)
+            news.wait(left)
+            news.clear()
     except BaseException:
         if leave is not None:
             ended.add_done_callback(partial(_leave, leave))

@@ -8,12 +8,12 @@ repository, with ``snapshots/COMMIT/FILE`` that mostly point to ``blobs``.
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_gem.core.atomic import delete
 from napari_gem.core.errors import GemError
 from napari_gem.models.catalogue import remote_files
 from napari_gem.models.download.hub import find_cached
@@ -107,11 +107,11 @@ def _remove(folder: Path, names: set[str]) -> int:
     unused = sizes.keys() - {_blob(path) for path in left}
     # weights first: what a program uses is not removed on Windows, and all stays then
     for blob in sorted(unused, key=lambda blob: -sizes[blob]):
-        blob.unlink(missing_ok=True)
+        delete(blob)
     for path in ours:
-        path.unlink(missing_ok=True)
-    if not left and folder.is_dir():
-        shutil.rmtree(folder)  # begun downloads too
+        delete(path)
+    if not left:
+        delete(folder)  # begun downloads too
     return sum(size for blob, size in sizes.items() if not os.path.lexists(blob))
 
 

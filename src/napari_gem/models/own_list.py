@@ -15,6 +15,7 @@ from platformdirs import user_config_path
 
 from napari_gem.core.atomic import write_whole
 from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import read_text
 from napari_gem.models.first_bytes import LOOKED_AT, what_instead
 
 FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
@@ -152,11 +153,11 @@ def _entries() -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=8)
-def _read(path: Path, _mtime: int, size: int) -> tuple[Any, ...]:
-    if not path.is_file() or size > LARGEST_FILE:
-        raise GemError(_unreadable(path, "it is no file, or too large for a list"))
+def _read(path: Path, _mtime: int, _size: int) -> tuple[Any, ...]:
+    if not path.is_file():
+        raise GemError(_unreadable(path, "it is no file"))
     try:
-        entries = tomllib.loads(path.read_text(encoding="utf-8-sig"))["model"]
+        entries = tomllib.loads(read_text(path, LARGEST_FILE))["model"]
     # tomllib raises RecursionError too, and more of what is damaged
     except Exception as error:
         raise GemError(_unreadable(path, error)) from error

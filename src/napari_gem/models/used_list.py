@@ -9,9 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import tempfile
-from pathlib import Path
 
+from napari_gem.core.atomic import write_whole
 from napari_gem.core.json_records import parse_json, read_text
 from napari_gem.models.card import ModelCard
 from napari_gem.models.catalogue import list_models
@@ -41,14 +40,7 @@ def note_used(card: ModelCard) -> None:
     folder = config_folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=".unfinished-", dir=folder)
-        unfinished = Path(name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            unfinished.replace(folder / FILE_NAME)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_whole(folder / FILE_NAME, text)
     except (OSError, ValueError) as error:
         logger.warning("That '%s' was used cannot be kept (%s)", card.id, error)
 

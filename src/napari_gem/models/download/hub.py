@@ -319,7 +319,7 @@ def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ..
             transfer.fetch_steps(files.repository, name, files.revision)
         ) as steps:
             for come in steps:
-                count = size if come.stage == "Checking" else min(come.received, size)
+                count = size if come.stage == "Checking" else min(come.done, size)
                 if come.stage != "Downloading":
                     yield Progress(come.stage, done + count, total)
                     continue
@@ -339,7 +339,7 @@ def _download_web_steps(file: WebFile) -> Generator[Progress, None, tuple[Path, 
         clock = None
         with closing(file.fetch_steps()) as steps:
             for come in steps:
-                count = size if size and come.stage == "Checking" else come.received
+                count = size if size and come.stage == "Checking" else come.done
                 if come.stage == "Downloading" and size:
                     clock = clock or Clock(size, skipped=count)
                     yield clock.progress(come.stage, count)

@@ -15,14 +15,16 @@ import re
 import shutil
 import threading
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
 from napari_gem.core.atomic import move, remove
 from napari_gem.core.errors import GemError
+from napari_gem.core.progress import Progress, aside_steps
 from napari_gem.models.download.certificates import hub_http
 from napari_gem.models.first_bytes import LOOKED_AT, what_instead
 
@@ -51,13 +53,6 @@ _INCOMPLETE = ".napari-gem.incomplete"
 _SHA256, _SHA1 = re.compile("[0-9a-f]{64}"), re.compile("[0-9a-f]{40}")
 
 
-class Come(NamedTuple):
-    """How far a transfer is: what is being done, and the bytes that are here."""
-
-    stage: str
-    received: int
-
-
 class _Stopped(Exception):  # noqa: N818 (no error: the user wants it)
     """Ends the transfer's thread."""
 
@@ -68,18 +63,18 @@ class _Transfer:
 
     stage: str = "Asking the hub"
     received: int = 0
-    error: Exception | None = None
-
-    def __post_init__(self) -> None:
-        self.changed = threading.Event()
-        self.stopped = threading.Event()
+    news: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
 
     def tell(self, stage: str, received: int) -> None:
         """Note how far it is; raise if nobody wants it any more."""
         if self.stopped.is_set():
             raise _Stopped
         self.stage, self.received = stage, received
-        self.changed.set()
+        self.news.set()
+
+    def progress(self) -> Progress:
+        return Progress(self.stage, self.received)
 
 
 @dataclass(frozen=True)
@@ -119,7 +114,7 @@ class _File:
 
 def fetch_steps(
     repository: str, name: str, revision: str | None = None
-) -> Generator[Come, None, None]:
+) -> Generator[Progress, None, None]:
     """Bring one file of a repository into the hub's cache.
 
     Parameters
@@ -129,7 +124,7 @@ def fetch_steps(
 
     Yields
     ------
-    Come
+    Progress
         At least four times a second. Closing the generator stops the transfer at once;
         what came is used the next time.
 
@@ -146,7 +141,9 @@ def fetch_steps(
     )
 
 
-def fetch_url_steps(url: str, sha256: str, target: Path) -> Generator[Come, None, None]:
+def fetch_url_steps(
+    url: str, sha256: str, target: Path
+) -> Generator[Progress, None, None]:
     """Bring a file of the web to a place of its own.
 
     Parameters
@@ -160,7 +157,7 @@ def fetch_url_steps(url: str, sha256: str, target: Path) -> Generator[Come, None
 
     Yields
     ------
-    Come
+    Progress
         As `fetch_steps`.
 
     Raises
@@ -176,28 +173,16 @@ def fetch_url_steps(url: str, sha256: str, target: Path) -> Generator[Come, None
 
 def _run_steps(
     name: str, bring: Callable[[_Transfer], None]
-) -> Generator[Come, None, None]:
+) -> Generator[Progress, None, None]:
     """Bring a file in a thread, and tell how far that is."""
     transfer = _Transfer()
-
-    def work() -> None:
-        try:
-            bring(transfer)
-        except Exception as error:  # noqa: BLE001 (raised by the thread that waits)
-            transfer.error = error
-
-    # a daemon: what waits for a silent server must not hold up the end of the program
-    thread = threading.Thread(target=work, name=f"download {name}", daemon=True)
-    thread.start()
+    call = partial(bring, transfer)
     try:
-        while thread.is_alive():
-            yield Come(transfer.stage, transfer.received)
-            transfer.changed.wait(0.25)
-            transfer.changed.clear()
+        yield from aside_steps(
+            f"download {name}", call, report=transfer.progress, news=transfer.news
+        )
     finally:
         transfer.stopped.set()
-    if transfer.error is not None:
-        raise transfer.error
 
 
 def repository_folder(repository: str) -> Path:

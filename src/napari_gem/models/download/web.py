@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_cache_path
 
+from napari_gem.core.atomic import delete
 from napari_gem.core.errors import GemError
 from napari_gem.models.download import transfer
 from napari_gem.models.download.certificates import explain_certificate
@@ -20,7 +20,7 @@ from napari_gem.models.download.errors import explain_disk, failures
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from napari_gem.models.download.transfer import Come
+    from napari_gem.core.progress import Progress
 
 FOLDER_VARIABLE = "NAPARI_GEM_WEIGHTS"
 """Environment variable: folder for weights from the web."""
@@ -122,7 +122,7 @@ class WebFile:
         except failures() as error:
             raise GemError(_explain(error, self)) from error
 
-    def fetch_steps(self) -> Generator[Come, None, None]:
+    def fetch_steps(self) -> Generator[Progress, None, None]:
         """Download the file: see `napari_gem.models.download.transfer.fetch_url_steps`.
 
         Raises
@@ -138,8 +138,7 @@ class WebFile:
     def remove(self) -> int:
         """Delete the file and what is left of downloads; tell the bytes freed."""
         size = self.path.stat().st_size if self.find() else 0
-        if self.path.parent.is_dir():
-            shutil.rmtree(self.path.parent)
+        delete(self.path.parent)
         return size
 
     def _names(self) -> list[str]:
