@@ -31,7 +31,7 @@ from napari_gem.widget.models.model_list import (
     SEARCH,
     ModelList,
 )
-from napari_gem.widget.parts.job import ModelJob
+from napari_gem.widget.parts.job import BackgroundJob
 from tests.hub import serve
 from tests.models.test_archive import fill
 
@@ -440,7 +440,7 @@ def test_the_dialog_refuses_what_can_never_load(qtbot, typed, message):
 
 
 def test_a_cancelled_job_closes_its_steps_and_says_nothing(qtbot):
-    job, closed, done = ModelJob(), [], []
+    job, closed, done = BackgroundJob(), [], []
 
     def steps():
         try:
@@ -458,7 +458,7 @@ def test_a_cancelled_job_closes_its_steps_and_says_nothing(qtbot):
 
 
 def test_a_failed_job_tells_its_sentence(qtbot):
-    job, done = ModelJob(), []
+    job, done = BackgroundJob(), []
 
     def steps():
         yield Progress("Downloading")
@@ -497,7 +497,7 @@ def test_a_job_that_fails_is_told_and_the_next_one_runs(qtbot):
     def odd(_):
         raise ZeroDivisionError
 
-    job, told, done = ModelJob(), [], []
+    job, told, done = BackgroundJob(), [], []
     job.failed.connect(told.append)
     for steps, then in ((broken, done.append), (whole, odd), (whole, done.append)):
         job.run(steps, then)

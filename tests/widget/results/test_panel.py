@@ -64,17 +64,18 @@ def wait(qtbot, extras):
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Holds what is being made until it is opened; says then when it was made."""
-    opened, made = Event(), Event()
+    """Holds what is being made until it is opened; says when that begins and ends."""
+    begun, opened, made = Event(), Event(), Event()
 
     def hold(*arguments):
+        begun.set()
         opened.wait(PATIENCE / 1000)
         result = make_extra(*arguments)
         made.set()
         return result
 
     monkeypatch.setattr(extras_module, "make_extra", hold)
-    yield opened, made
+    yield begun, opened, made
     opened.set()
 
 
@@ -228,7 +229,7 @@ def test_only_one_thing_at_a_time(viewer, labels, extras, wait):
 
 @pytest.mark.parametrize("kind", EXTRA_KINDS)
 def test_labels_moved_meanwhile(viewer, labels, extras, wait, kind, gate):
-    opened, _ = gate
+    _, opened, _ = gate
     extras.make(labels, kind)
     labels.translate, labels.rotate = (5, 6), 10
     opened.set()
@@ -247,8 +248,9 @@ def test_labels_removed_meanwhile(viewer, labels, extras, wait):
 
 
 def test_closed_meanwhile(viewer, labels, extras, qtbot, gate):
-    opened, made = gate
+    begun, opened, made = gate
     extras.make(labels, "instances")
+    assert begun.wait(PATIENCE / 1000)
     extras.close()
     opened.set()
     assert made.wait(PATIENCE / 1000)
@@ -259,7 +261,7 @@ def test_closed_meanwhile(viewer, labels, extras, qtbot, gate):
 
 
 def test_viewer_closed_meanwhile(make_napari_viewer, qtbot, gate):
-    opened, made = gate
+    _, opened, made = gate
     viewer = make_napari_viewer()
     labels = show(viewer, viewer.add_image(np.zeros((20, 30))))
     panel = ResultsPanel()

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_gem.cluster.connection import ASKING, connect_steps
 from napari_gem.core.errors import GemError
-from napari_gem.widget.parts.job import ModelJob
+from napari_gem.widget.parts.job import BackgroundJob
 from napari_gem.widget.parts.plain import Label
 from napari_gem.widget.parts.progress_text import progress_text
 
@@ -56,7 +56,7 @@ class ClusterView(QWidget):
         self.said.setWordWrap(True)
         self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.said.hide()
-        self.job = ModelJob(self)
+        self.job = BackgroundJob(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         for widget in (self.edit, self.button, self.said):

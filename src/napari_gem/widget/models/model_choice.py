@@ -40,7 +40,7 @@ from napari_gem.widget.models.model_dialog import (
     download_box,
 )
 from napari_gem.widget.models.model_list import ModelList
-from napari_gem.widget.parts.job import ModelJob
+from napari_gem.widget.parts.job import BackgroundJob
 from napari_gem.widget.parts.plain import Label, MessageBox, ask, menu_text, tip
 from napari_gem.widget.parts.progress_text import progress_text
 from napari_gem.widget.parts.style import BUTTON
@@ -111,12 +111,12 @@ class ModelChoice(QWidget):
         self.bar = QProgressBar()
         self.cancel = QPushButton("Cancel")
         self.cancel.setToolTip("Stop; a download goes on from here next time")
-        self.job = ModelJob(self)
+        self.job = BackgroundJob(self)
         self.job.progressed.connect(self._on_progress)
         self.job.ended.connect(self._on_ended)
         self.job.failed.connect(lambda sentence: self.told.emit("error", sentence))
         self.cancel.clicked.connect(self.job.cancel)
-        self._marks = ModelJob(self)
+        self._marks = BackgroundJob(self)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

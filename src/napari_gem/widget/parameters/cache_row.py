@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QPushButton, QWidget
 
 from napari_gem.core.errors import GemError
-from napari_gem.widget.parts.job import ModelJob
+from napari_gem.widget.parts.job import BackgroundJob
 from napari_gem.widget.parts.plain import Label
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class CacheRow(QWidget):
             "<p>Encoded images are kept, so that a later session need not encode them "
             "again. Preferences, GEM, say how much they may take, and where.</p>"
         )
-        self._job = ModelJob(self)
+        self._job = BackgroundJob(self)
         self._job.failed.connect(self._on_failed)
         self.button.clicked.connect(self.clear)
 

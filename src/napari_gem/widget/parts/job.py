@@ -1,9 +1,10 @@
-"""What takes a while beside the viewer's thread: models, clusters, the cache."""
+"""Work that takes a while, done beside the viewer's thread."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import closing
+from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
@@ -12,32 +13,30 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import shortage
+from napari_gem.core.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from napari_gem.core.progress import Progress
-
     Steps = Callable[[], Generator[Progress, None, Any]]
-
 
 logger = logging.getLogger(__name__)
 
 
-class ModelJob(QObject):
-    """Runs one thing at a time, step by step."""
+class BackgroundJob(QObject):
+    """Runs one piece of work at a time in a thread of its own."""
 
     progressed = Signal(object)
     """`Progress`."""
     ended = Signal()
-    """Also after a cancel."""
+    """The work ended or was cancelled; its outcome is told after this."""
     failed = Signal(str)
     """A sentence for the user."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._worker: Any = None
-        self._then: Callable[[Any], object] | None = None
+        self._use_result: Callable[[Any], object] | None = None
         self._stopped = Event()
 
     @property
@@ -45,21 +44,26 @@ class ModelJob(QObject):
         """Whether something runs."""
         return self._worker is not None
 
-    def run(self, steps: Steps, then: Callable[[Any], object]) -> None:
-        """Begin, unless something runs; ``then`` gets the result in this thread."""
+    def run(self, steps: Steps, use_result: Callable[[Any], object]) -> None:
+        """Begin, unless something runs; hand the result over in the viewer's thread."""
         if self.busy:
             return
-        self._then, self._stopped = then, Event()
+        self._use_result, self._stopped = use_result, Event()
         worker = create_worker(_guarded, steps, self._stopped, _start_thread=False)
         worker.yielded.connect(self._on_progress)
         worker.returned.connect(self._on_returned)
-        worker.finished.connect(self._on_finished)
         self._worker = worker
         worker.start()
 
+    def call(
+        self, work: Callable[[], Any], use_result: Callable[[Any], object]
+    ) -> None:
+        """Run one function, which cannot be stopped on its way."""
+        self.run(partial(_single_step, work), use_result)
+
     def cancel(self) -> None:
-        """Stop at the next step."""
-        self._then = None
+        """Stop at the next step; a result is dropped."""
+        self._use_result = None
         self._stopped.set()
 
     def _on_progress(self, progress: Progress) -> None:
@@ -67,23 +71,25 @@ class ModelJob(QObject):
         if not self._stopped.is_set():
             self.progressed.emit(progress)
 
-    def _on_returned(self, result: Any) -> None:
-        then, self._then = self._then, None
-        error, value = result or ("", None)
-        if error:
-            self.failed.emit(error)
-        elif then is not None:
-            self._worker = None  # what comes next may begin another
-            self.ended.emit()
+    def _on_returned(self, outcome: tuple[str, Any] | None) -> None:
+        use_result, self._use_result = self._use_result, None
+        self._worker = None  # whoever gets the result may begin something else
+        self.ended.emit()
+        if outcome is None or use_result is None:
+            return
+        sentence, result = outcome
+        if not sentence:
             try:
-                then(value)
-            except Exception as caught:  # noqa: BLE001 (the next one can begin)
-                self.failed.emit(_unforeseen(caught))
+                use_result(result)
+            except Exception as error:  # noqa: BLE001 (the next work can begin)
+                sentence = _unforeseen(error)
+        if sentence:
+            self.failed.emit(sentence)
 
-    def _on_finished(self) -> None:
-        if self._worker is not None:
-            self._worker = None
-            self.ended.emit()
+
+def _single_step(work: Callable[[], Any]) -> Generator[Progress, None, Any]:
+    yield Progress("Working")
+    return work()
 
 
 def _guarded(
@@ -108,7 +114,7 @@ def _guarded(
 
 
 def _unforeseen(error: Exception) -> str:
-    logger.error("What was begun failed unexpectedly", exc_info=error)
+    logger.error("Work beside the viewer's thread failed", exc_info=error)
     return (
         f"This failed unexpectedly ({type(error).__name__}: {error}). Try again; the "
         "log of napari has the details."

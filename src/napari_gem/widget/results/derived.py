@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import zlib
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from napari.layers import Layer
-from napari.qt.threading import create_worker
 from napari.utils.colormaps import label_colormap
 from qtpy.QtCore import QObject, QTimer, Signal
 
@@ -30,6 +29,7 @@ from napari_gem.layers.writing.large import paint_copy
 from napari_gem.layers.writing.merge import MERGED, merged_layer
 from napari_gem.results.table import write_table
 from napari_gem.results.temporary import ResultFolder, ResultFolders
+from napari_gem.widget.parts.job import BackgroundJob
 from napari_gem.widget.parts.links import Links
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
     from napari_gem.layers.derived import ExtraKind, ExtraLayer
     from napari_gem.layers.writing.merge import MergePolicy
-
-logger = logging.getLogger(__name__)
 
 LOOK = 400
 """Milliseconds without a change of labels until what is made of them is checked."""
@@ -107,14 +105,6 @@ class _Basis:
         return (now.digest, now.recipes) == (self.digest, self.recipes)
 
 
-@dataclass(frozen=True, eq=False)
-class _Outcome:
-    """What comes back from the thread: a value, or a sentence for the user."""
-
-    value: Any = None
-    error: str = ""
-
-
 class Extras(QObject):
     """Makes something of the labels and maps of a result, one thing at a time.
 
@@ -149,8 +139,9 @@ class Extras(QObject):
         self._basis: WeakKeyDictionary[Any, _Basis] = WeakKeyDictionary()
         self._links = Links(self.look, self)
         self._stale: list[str] = []
-        self._then: Callable[[Any], None] | None = None
-        self._worker: Any = None
+        self._job = BackgroundJob(self)
+        self._job.ended.connect(self._on_ended)
+        self._job.failed.connect(partial(self.told.emit, "error"))
         self._closed = False
         self._look = QTimer(self)  # not after each stroke of a brush
         self._look.setSingleShot(True)
@@ -160,7 +151,7 @@ class Extras(QObject):
     @property
     def busy(self) -> bool:
         """Whether something is being made."""
-        return self._worker is not None
+        return self._job.busy
 
     def make(
         self,
@@ -313,7 +304,7 @@ class Extras(QObject):
         self._closed = True
         self._links.clear()
         self._look.stop()
-        self._worker = self._then = None
+        self._job.cancel()
 
     def _start(
         self,
@@ -329,29 +320,16 @@ class Extras(QObject):
         try:
             if labels is None or labels not in self._viewer.layers:
                 raise GemError(NO_LABELS)
-            work, self._then = start(labels)
+            work, use_result = start(labels)
         except GemError as error:
             self.told.emit("error", str(error))
             return
-        self._worker = create_worker(_outcome, work, _start_thread=False)
-        self._worker.returned.connect(self._on_returned)
         self.busy_changed.emit(True)
-        self._worker.start()
+        self._job.call(work, use_result)
 
-    def _on_returned(self, outcome: _Outcome) -> None:
-        then, self._then = self._then, None
-        self._worker = None
-        if self._closed or then is None:
-            return
-        self.busy_changed.emit(False)
-        if outcome.error:
-            self.told.emit("error", outcome.error)
-            return
-        try:
-            then(outcome.value)
-        except Exception as error:
-            logger.exception("The layer could not be shown")
-            self.told.emit("error", f"The layer could not be shown ({error}).")
+    def _on_ended(self) -> None:
+        if not self._closed:
+            self.busy_changed.emit(False)
 
     def _note(self, layer: Any, labels: Any, basis: _Basis) -> None:
         """Note what a layer was made from, and listen for changes of that."""
@@ -450,18 +428,6 @@ def _role(layer: Any) -> Any:
 
 def _is_labels(layer: Any) -> bool:
     return hasattr(layer, "selected_label")
-
-
-def _outcome(work: Callable[[], Any]) -> _Outcome:
-    try:
-        return _Outcome(work())
-    except GemError as error:
-        return _Outcome(error=str(error))
-    except MemoryError:
-        return _Outcome(error="The memory does not suffice. Close other images.")
-    except Exception as error:
-        logger.exception("An extra of a result failed")
-        return _Outcome(error=f"This failed unexpectedly ({error}); see the log.")
 
 
 def _count(extra: ExtraLayer) -> str:
