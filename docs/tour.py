@@ -78,7 +78,9 @@ class Tour:
         controller = self.widget.controller
         controller.scored.connect(self._on_scored)
         controller.progressed.connect(self._on_progressed)
-        controller.told.connect(lambda kind, text, _: self.told.append((kind, text)))
+        controller.message_sent.connect(
+            lambda kind, text, _: self.told.append((kind, text))
+        )
 
     def _on_progressed(self, step: Any) -> None:
         self.stages.append(step.stage)

@@ -201,7 +201,7 @@ def run(widget: GemWidget) -> float:
     """Press Run and wait; the seconds it took."""
     told: list[tuple[str, str, str]] = []
     controller = widget.controller
-    with heard(controller.told, lambda *what: told.append(what)):
+    with heard(controller.message_sent, lambda *what: told.append(what)):
         started = time.perf_counter()
         widget.run()
         wait_until(lambda: not controller.busy)
@@ -499,7 +499,7 @@ def measure_memory(runs: int) -> None:
     with docked() as (viewer, widget):
         # connected once, since Qt's Python side keeps each function it ever called
         controller = widget.controller
-        controller.told.connect(lambda *what: told.append(what))
+        controller.message_sent.connect(lambda *what: told.append(what))
         controller.scored.connect(lambda event: scored.append(event.step))
         viewer.add_image(drawn_image(256, False), name="image")
         type_classes(widget, "\n".join(CLASSES.splitlines()[:3]))

@@ -55,7 +55,7 @@ def use_dock(folder: Path) -> None:
         QTest.keyClick(table.edit, Qt.Key.Key_Return)
     assert tuple(prompt.name for prompt in table.prompts()) == CLASSES
     told: list[tuple[str, str]] = []
-    controller.told.connect(lambda kind, text, _: told.append((kind, text)))
+    controller.message_sent.connect(lambda kind, text, _: told.append((kind, text)))
     run = widget.run_bar.run_button
     wait(run.isEnabled, "Run can be pressed")
     QTest.mouseClick(run, Qt.MouseButton.LeftButton)

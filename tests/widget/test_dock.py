@@ -96,7 +96,7 @@ def test_words_to_layers_with_the_real_worker(dock, qtbot):
     assert widget.prompt_table.prompts()[0].name == "nuclei"
     type_classes(widget, "nuclei, nucleus\nfilaments, filament")
     told = []
-    widget.controller.told.connect(lambda *what: told.append(what))
+    widget.controller.message_sent.connect(lambda *what: told.append(what))
     seen, timer = watch_turns(widget.controller)
     qtbot.mouseClick(widget.run_bar.run_button, Qt.MouseButton.LeftButton)
     assert widget.controller.busy
@@ -219,7 +219,9 @@ def test_samples_open_from_the_menu(make_napari_viewer):
 def test_the_widget_fits_a_narrow_dock(dock, qtbot):
     viewer, widget = dock
     layer = viewer.add_image(np.zeros((4, 4)), name="a name that is far too long " * 4)
-    widget.run_bar.tell("error", "A long sentence that says what went wrong. " * 5, "x")
+    widget.run_bar.show_message(
+        "error", "A long sentence that says what went wrong. " * 5, "x"
+    )
     widget.run_bar.set_busy(True)
     widget.run_bar.show_progress(Progress("Downloading", 1234, 6_050_000_000, 4000.0))
     assert layer is widget.image_panel.layer()
@@ -474,11 +476,11 @@ def test_details_of_an_error_can_be_copied(qtbot):
     bar = RunBar()
     qtbot.addWidget(bar)
     bar.show()
-    bar.tell("error", "It failed.", "Traceback ...")
+    bar.show_message("error", "It failed.", "Traceback ...")
     assert bar.copy_button.isVisible()
     qtbot.mouseClick(bar.copy_button, Qt.MouseButton.LeftButton)
     assert QApplication.clipboard().text() == "It failed.\n\nTraceback ..."
-    bar.tell("info", "Done.")
+    bar.show_message("info", "Done.")
     assert not bar.copy_button.isVisible()
 
 
@@ -554,7 +556,7 @@ def test_what_the_table_refused_is_said_until_it_changes(dock):
     table.model.remove([table.prompts()[0].label])
     assert status.text() == ""
     table.add_text("nucleus")
-    widget.run_bar.tell("info", "Something else.")
+    widget.run_bar.show_message("info", "Something else.")
     table.add_text("gland")
     assert status.text() == "Something else."
 

@@ -210,7 +210,7 @@ def test_no_name_is_read_as_html_anywhere_in_the_dock(dock, tmp_path):
     bar.set_kept(HOSTILE)
     bar.set_undo(HOSTILE)
     bar.show_progress(Progress(HOSTILE, 1, 2))
-    bar.tell("error", str(GemError(HOSTILE)) * 40, HOSTILE)
+    bar.show_message("error", str(GemError(HOSTILE)) * 40, HOSTILE)
     widget.model_choice._on_progress(Progress(HOSTILE, 1, 2))
     for menu in widget.findChildren(QMenu):
         menu.aboutToShow.emit()

@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         QTimer.singleShot(SETTLE, save)
 
     if asked.screenshot is not None:
-        widget.controller.told.connect(end)
+        widget.controller.message_sent.connect(end)
     widget.run()
     napari.run()
     return status

@@ -262,15 +262,15 @@ class GemWidget(QWidget):
         table, bar, controller = self.prompt_table, self.run_bar, self.controller
         self.image_panel.layer_chosen.connect(table.suggest)
         self.image_panel.changed.connect(self._on_image)
-        self.image_panel.told.connect(self._on_image_told)
+        self.image_panel.message_sent.connect(self._on_image_told)
         table.changed.connect(self._on_table)
-        table.told.connect(self._on_table_told)
+        table.message_sent.connect(self._on_table_told)
         table.run_requested.connect(self.run)
         table.current_changed.connect(self.example_bar.set_prompt)
         self.example_bar.points.changed.connect(self._examples.follow_points)
-        self.example_bar.told.connect(bar.tell)
+        self.example_bar.message_sent.connect(bar.show_message)
         self.model_choice.combo.currentIndexChanged.connect(self._on_model)
-        self.model_choice.told.connect(self._on_model_told)
+        self.model_choice.message_sent.connect(self._on_model_told)
         self.device_choice.changed.connect(self.refresh)
         self.advanced_panel.preset_changed.connect(self._on_preset)
         self.advanced_panel.score_changed.connect(self.refresh)
@@ -281,7 +281,7 @@ class GemWidget(QWidget):
         bar.update_requested.connect(self.run)
         controller.busy_changed.connect(self._on_busy)
         controller.progressed.connect(bar.show_progress)
-        controller.told.connect(bar.tell)
+        controller.message_sent.connect(bar.show_message)
         controller.failed.connect(lambda said: show_error(without_tags(said)))
         controller.undo_changed.connect(bar.set_undo)
         controller.labels_kept.connect(
@@ -306,10 +306,10 @@ class GemWidget(QWidget):
         self.extras.stale_changed.connect(self.results_panel.show_stale)
         controller.scored.connect(self.extras.look)
         controller.undo_changed.connect(self.extras.look)
-        self.extras.told.connect(bar.tell)
-        self.cache_row.told.connect(bar.tell)
+        self.extras.message_sent.connect(bar.show_message)
+        self.cache_row.message_sent.connect(bar.show_message)
         self.extras.busy_changed.connect(self.results_panel.set_busy)
-        self.recipe_menu.told.connect(bar.tell)
+        self.recipe_menu.message_sent.connect(bar.show_message)
         self.recipe_menu.opened.connect(self._on_recipe)
         # the window deletes its docks without closing them
         self.destroyed.connect(controller.close)
@@ -352,18 +352,18 @@ class GemWidget(QWidget):
 
     def _on_image_told(self, kind: str, sentence: str) -> None:
         if sentence:
-            self.run_bar.tell(kind, sentence)
+            self.run_bar.show_message(kind, sentence)
         else:
-            self.run_bar.take_back(self._image_told)
+            self.run_bar.remove_message(self._image_told)
         self._image_told = sentence
 
     def _on_model_told(self, kind: str, sentence: str) -> None:
         # what is wrong with the list is told when it is first seen, as is the other
         left_out, self._left_out = self._left_out, ""
-        self.run_bar.tell(kind, f"{left_out} {sentence}".strip())
+        self.run_bar.show_message(kind, f"{left_out} {sentence}".strip())
 
     def _on_table_told(self, kind: str, sentence: str) -> None:
-        self.run_bar.tell(kind, sentence)
+        self.run_bar.show_message(kind, sentence)
         # of what was refused: true until the table is another one
         self._table_told = sentence if kind == "warning" else ""
 
@@ -373,7 +373,7 @@ class GemWidget(QWidget):
         self.example_bar.set_prompt(self.prompt_table.current())
 
     def _on_table(self, moving: bool) -> None:
-        self.run_bar.take_back(self._table_told)
+        self.run_bar.remove_message(self._table_told)
         self._table_told = ""
         if not moving:
             self._tell_examples()
@@ -397,7 +397,7 @@ class GemWidget(QWidget):
         try:
             card = self.card()
         except GemError as error:
-            self.run_bar.tell("error", str(error))
+            self.run_bar.show_message("error", str(error))
             return
         self._show_card(card)
         self.refresh()
@@ -447,12 +447,12 @@ class GemWidget(QWidget):
             return None
 
     def _on_download_requested(self, card: ModelCard, ask: Ask) -> None:
-        self.run_bar.tell("info", "")
+        self.run_bar.show_message("info", "")
         answer = ask_user(self, download_box(card, self).exec)
         if answer == MessageBox.StandardButton.Ok:
             self.controller.run(replace(ask, download=True))
         elif answer is not None:
-            self.run_bar.tell("info", "Nothing was downloaded.")
+            self.run_bar.show_message("info", "Nothing was downloaded.")
 
     def _on_policy_requested(self, layer: Any, ask: Ask) -> None:
         answer = ask_user(self, lambda: choose_policy(layer.name, self))
@@ -460,7 +460,7 @@ class GemWidget(QWidget):
             return
         policy, always = answer
         if policy is None:
-            self.run_bar.tell("info", "Nothing was run.")
+            self.run_bar.show_message("info", "Nothing was run.")
             return
         if always:
             self._policy = policy
@@ -476,14 +476,16 @@ class GemWidget(QWidget):
             misfits = self._show_recipe(recipe, card)
             missing = not_shown(self.ask(), recipe)
         except GemError as error:
-            self.run_bar.tell("error", str(error))
+            self.run_bar.show_message("error", str(error))
             return
         told = " ".join(filter(None, (*misfits, missing)))
         if not was_used(card):
             asks = NOT_USED.format(name=card.name, place=place_of(card))
-            self.run_bar.tell("warning", f"{asks} {told}".strip())
+            self.run_bar.show_message("warning", f"{asks} {told}".strip())
         elif told:
-            self.run_bar.tell("warning", f"{told} Run does the rest of the recipe.")
+            self.run_bar.show_message(
+                "warning", f"{told} Run does the rest of the recipe."
+            )
         else:
             self.run()
 
@@ -563,7 +565,7 @@ class GemWidget(QWidget):
         attempt("The background", lambda: self._show_background(self.card()))
         self._left_out = " ".join(filter(None, told))
         if self._left_out:
-            self.run_bar.tell("warning", self._left_out)
+            self.run_bar.show_message("warning", self._left_out)
 
     def _last_used(self) -> LastUsed:
         named = self.model_choice.named()

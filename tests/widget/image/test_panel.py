@@ -49,7 +49,7 @@ def make_panel(qtbot):
         qtbot.addWidget(panel, before_close_func=lambda panel: panel.detach())
         panel.changes, panel.sentences = [], []
         panel.changed.connect(lambda: panel.changes.append(1))
-        panel.told.connect(lambda *told: panel.sentences.append(told))
+        panel.message_sent.connect(lambda *told: panel.sentences.append(told))
         panels.append(panel)
         rest(panel, qtbot)
         panel.changes.clear()

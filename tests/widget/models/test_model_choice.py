@@ -222,7 +222,7 @@ def test_an_own_file_that_is_gone_is_no_download(choice, tmp_path):
 def test_a_damaged_list_of_own_models_is_told_and_the_rest_works(qtbot, choice):
     own_path().parent.mkdir(exist_ok=True)
     own_path().write_text("[[model]]\nid = 1")
-    with qtbot.waitSignal(choice.told) as told:
+    with qtbot.waitSignal(choice.message_sent) as told:
         choice.show()
     assert told.args[0] == "error"
     assert str(own_path()) in told.args[1]
@@ -256,7 +256,7 @@ def test_remove_asks_and_removes(qtbot, choice, cache):
     choice.remove.trigger()
     assert is_available(choice.card())
     press(BUTTONS.Ok)
-    with qtbot.waitSignal(choice.told) as told:
+    with qtbot.waitSignal(choice.message_sent) as told:
         choice.remove.trigger()
     assert told.args == ["info", "RemoteCLIP B/32 is removed."]
     assert not is_available(choice.card())
@@ -267,7 +267,7 @@ def test_remove_asks_and_removes(qtbot, choice, cache):
 def test_download_asks_and_tells_what_fails(qtbot, choice, agreed):
     choose(choice, REMOTE)
     seen, told = [], []
-    choice.told.connect(lambda *args: told.append(args))
+    choice.message_sent.connect(lambda *args: told.append(args))
     press(BUTTONS.Ok if agreed else BUTTONS.Cancel, seen)
     choice.download.trigger()
     assert "Licence: Apache-2.0" in seen[0]
@@ -292,7 +292,7 @@ def test_a_model_is_exported_imported_and_chosen(
     choice.export_file.trigger()
     assert not choice.job.busy
     path[0] = str(tmp_path / "a.zip")
-    with qtbot.waitSignal(choice.told) as told:
+    with qtbot.waitSignal(choice.message_sent) as told:
         choice.export_file.trigger()
     assert told.args[0] == "info"
     assert told.args[1].startswith(f"RemoteCLIP B/32 is in {path[0]}. Its licence")
@@ -304,7 +304,7 @@ def test_a_model_is_exported_imported_and_chosen(
     choice.import_file.trigger()
     assert not choice.job.busy
     path[0] = str(tmp_path / "a.zip")
-    with qtbot.waitSignal(choice.told) as told:
+    with qtbot.waitSignal(choice.message_sent) as told:
         choice.import_file.trigger()
     assert told.args == ["info", "The model is imported."]
     assert choice.named() == NamedModel(REMOTE)
@@ -312,7 +312,7 @@ def test_a_model_is_exported_imported_and_chosen(
     qtbot.waitUntil(lambda: not choice.job.busy)
     path[0] = str(tmp_path / "nowhere" / "a.zip")
     for action in (choice.import_file, choice.export_file):
-        with qtbot.waitSignal(choice.told) as told:
+        with qtbot.waitSignal(choice.message_sent) as told:
             action.trigger()
         assert told.args[0] == "error"
         qtbot.waitUntil(lambda: not choice.job.busy)
@@ -361,7 +361,7 @@ def test_an_address_is_asked_about_added_downloaded_and_taken_off(
     monkeypatch.setenv("NAPARI_GEM_WEIGHTS", str(tmp_path / "weights"))
     digest = hashlib.sha256(WEIGHTS).hexdigest()
     told, seen, errors = [], [], []
-    choice.told.connect(lambda *what: told.append(what))
+    choice.message_sent.connect(lambda *what: told.append(what))
     with serve({"my weights.pt": WEIGHTS}) as server:
 
         def fill_in():

@@ -57,7 +57,7 @@ def test_a_model_is_chosen_downloaded_stopped_gone_on_with_and_run(hub, dock, qt
     viewer.add_image(pixels, **kwargs)
     type_classes(widget, "nuclei, nucleus\nfilaments, filament")
     told = []
-    choice.told.connect(lambda *what: told.append(what))
+    choice.message_sent.connect(lambda *what: told.append(what))
     choice.add(NamedModel(NAME), "tiny")
     whole = sum(map(len, hub.files.values()))
 
@@ -102,7 +102,7 @@ def test_a_model_is_chosen_downloaded_stopped_gone_on_with_and_run(hub, dock, qt
 
     hub.asked.clear()
     ended = []
-    widget.controller.told.connect(lambda *what: ended.append(what))
+    widget.controller.message_sent.connect(lambda *what: ended.append(what))
     widget.run_bar.run_button.click()
     qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)
     assert ended[-1][1].startswith("Done: labels and 2 maps."), ended

@@ -14,7 +14,7 @@ def test_it_tells_the_size_and_clears(qtbot, tmp_path):
     qtbot.addWidget(row)
     row.show()
     qtbot.waitUntil(lambda: row.label.text().endswith(": 3 MB"))
-    with qtbot.waitSignal(row.told) as told:
+    with qtbot.waitSignal(row.message_sent) as told:
         row.button.click()
     assert told.args == ["info", "3 MB of encoded images removed."]
     qtbot.waitUntil(lambda: row.label.text().endswith(": 0 MB"))

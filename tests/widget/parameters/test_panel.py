@@ -247,7 +247,7 @@ def test_without_a_result_recipes_can_only_be_opened(menu):
 
 def test_recipes_are_copied(menu):
     told = []
-    menu.told.connect(lambda *what: told.append(what))
+    menu.message_sent.connect(lambda *what: told.append(what))
     menu.set_recipe(RECIPE, "/a/cells.tif")
     menu.copy_python.trigger()
     assert "read_image('/a/cells.tif')" in QGuiApplication.clipboard().text()
@@ -268,7 +268,7 @@ def test_recipes_are_copied(menu):
 
 def test_recipes_are_saved_and_opened(menu, tmp_path, monkeypatch):
     told, opened = [], []
-    menu.told.connect(lambda *what: told.append(what))
+    menu.message_sent.connect(lambda *what: told.append(what))
     menu.opened.connect(opened.append)
     menu.set_recipe(RECIPE)
 

@@ -89,7 +89,7 @@ def test_typed_lines_become_classes_with_ids_and_colours(model):
 
 def test_what_is_there_already_is_refused_with_one_sentence(model):
     model.add(["cell, cells"])
-    told = record(model.told)
+    told = record(model.message_sent)
     added, refused = model.add(["nucleus", "Cells, body", "nucleus, core", "gland"])
     assert [p.name for p in added] == ["nucleus", "gland"]
     assert refused == ("Cells, body", "nucleus, core")
@@ -103,7 +103,7 @@ def test_what_is_there_already_is_refused_with_one_sentence(model):
 
 
 def test_more_classes_than_a_run_takes_are_refused(model):
-    told = record(model.told)
+    told = record(model.message_sent)
     _, refused = model.add([f"class {n}" for n in range(MOST_CLASSES + 3)])
     assert len(refused) == 3
     assert model.rowCount() == MOST_CLASSES
@@ -113,7 +113,7 @@ def test_more_classes_than_a_run_takes_are_refused(model):
 
 def test_a_word_of_another_class_is_refused_in_a_cell(model):
     model.add(["cell, cells", "nucleus"])
-    told, changed = record(model.told), record(model.changed)
+    told, changed = record(model.message_sent), record(model.changed)
     assert not model.setData(model.index(1, Column.WORDS), "nucleus, CELLS")
     assert len(told) == 1
     assert "CELLS" in told[0][1]
@@ -159,7 +159,7 @@ def test_a_class_of_examples_keeps_its_name_without_words(model):
     assert model.setData(model.index(0, Column.WORDS), "")
     assert model.state.prompts[0].words == ()
     assert model.state.prompts[0].name == "blob"
-    told = record(model.told)
+    told = record(model.message_sent)
     assert not model.change(1, examples=())
     assert "neither words nor examples" in told[0][1]
 
@@ -235,7 +235,7 @@ def test_a_set_gives_no_class_the_id_of_another(model):
     assert labels(model) == [3, 2, 10, 9]
     model.undo()
     assert labels(model) == [1, 2]
-    told = record(model.told)
+    told = record(model.message_sent)
     assert not model.load(PromptSet("x", prompts=(came[0], came[0])))
     assert told[0][0] == "warning"
     assert labels(model) == [1, 2]
@@ -258,7 +258,7 @@ def test_the_last_ids(model):
     model.remove([1])
     model.add(["c"])
     assert labels(model) == [LARGEST_LABEL, 2]
-    told = record(model.told)
+    told = record(model.message_sent)
     assert not model.set_prompts([Prompt(("a",), 3), Prompt(("b",), 3)])
     assert "label ids" in told[0][1]
 
@@ -504,7 +504,7 @@ def test_enter_adds_a_class_and_empties_the_line(table, qtbot):
 
 def test_refused_text_stays_to_be_mended(table, qtbot):
     table.add_text("cell")
-    told = record(table.told)
+    told = record(table.message_sent)
     qtbot.keyClicks(table.edit, "gland, cell")
     qtbot.keyClick(table.edit, Qt.Key.Key_Return)
     assert len(told) == 1
@@ -853,7 +853,7 @@ def test_the_menu_has_the_sets_and_tooltips(table):
         "Clear",
     ]
     assert all(action.toolTip() for action in actions)
-    told = record(table.told)
+    told = record(table.message_sent)
     actions[3].trigger()
     assert table.prompts() == read_set("histology").prompts
     assert "Untested" in told[0][1]
@@ -875,7 +875,7 @@ def test_a_set_is_saved_and_loaded(table, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     actions = {a.text(): a for a in table.menu_button.menu().actions()}
-    told = record(table.told)
+    told = record(table.message_sent)
     actions["Save set…"].trigger()
     assert told[-1][0] == "info"
     assert "1 examples" in told[-1][1]
@@ -892,7 +892,7 @@ def test_a_set_is_saved_and_loaded(table, tmp_path, monkeypatch):
 
 
 def test_a_set_that_cannot_be_is_told(table, tmp_path):
-    told = record(table.told)
+    told = record(table.message_sent)
     table.set_prompt_set(PromptSet("x", prompts=(Prompt(("a",), 1), Prompt(("A",), 2))))
     assert told[0][0] == "warning"
     assert table.prompts() == ()

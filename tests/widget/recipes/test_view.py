@@ -476,7 +476,7 @@ def test_command_and_opened_recipe_give_the_same_labels(
 def run(viewer, widget, qtbot, start=None):
     """Segment and return the labels layer and its data in the axes of the stack."""
     told = []
-    widget.controller.told.connect(lambda *what: told.append(what))
+    widget.controller.message_sent.connect(lambda *what: told.append(what))
     (start or widget.run)()
     assert widget.controller.busy, widget.run_bar.status.text()
     qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)

@@ -258,8 +258,8 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     layer = viewer.add_image(strip, **kwargs)
     type_classes(widget, "building, buildings\nroad, roads")
     told = []
-    widget.controller.told.connect(lambda *what: told.append(what))
-    widget.extras.told.connect(lambda *what: told.append(what))
+    widget.controller.message_sent.connect(lambda *what: told.append(what))
+    widget.extras.message_sent.connect(lambda *what: told.append(what))
 
     def run():
         widget.run()

@@ -52,7 +52,9 @@ def labels(viewer):
 def extras(viewer):
     made = Extras(PublicOnlyProxy(viewer))  # as napari gives it to a plugin
     made.heard = []
-    made.told.connect(lambda kind, sentence: made.heard.append((kind, sentence)))
+    made.message_sent.connect(
+        lambda kind, sentence: made.heard.append((kind, sentence))
+    )
     yield made
     made.close()
 

@@ -37,7 +37,7 @@ class Stage:
         self.viewer = ViewerModel()
         self.controller = Controller(self.viewer, self.make_client)
         self.told, self.progress, self.busy, self.downloads = [], [], [], []
-        self.controller.told.connect(lambda *told: self.told.append(told[:2]))
+        self.controller.message_sent.connect(lambda *told: self.told.append(told[:2]))
         self.controller.progressed.connect(self.progress.append)
         self.controller.busy_changed.connect(self.busy.append)
         self.controller.download_requested.connect(

@@ -133,9 +133,9 @@ def test_a_very_long_sentence_leaves_room_for_the_rest(qtbot):
     bar = RunBar()
     qtbot.addWidget(bar)
     sentence = "This model was not trained on " + ", ".join(["'word'"] * 400)
-    bar.tell("warning", sentence)
+    bar.show_message("warning", sentence)
     assert len(bar.status.text()) < 700
     assert bar.status.toolTip() == sentence
-    bar.tell("info", "Done.")
+    bar.show_message("info", "Done.")
     assert bar.status.text() == "Done."
     assert not bar.status.toolTip()

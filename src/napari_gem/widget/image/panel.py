@@ -79,7 +79,7 @@ class ImagePanel(QWidget):
     """Pixels of the chosen layers were replaced: nothing encoded of them holds."""
     layer_chosen = Signal(object)
     """The layer now chosen, or None."""
-    told = Signal(str, str)
+    message_sent = Signal(str, str)
     """``info``, ``warning`` or ``error``, and a sentence for the user."""
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
@@ -467,7 +467,7 @@ class ImagePanel(QWidget):
     def _tell(self, kind: str, sentence: str) -> None:
         if sentence != self._told:
             self._told = sentence
-            self.told.emit(kind, sentence)
+            self.message_sent.emit(kind, sentence)
 
     def _watch(self) -> None:
         """Listen to the layers that are shown together, and to no others."""

@@ -59,7 +59,7 @@ OFFLINE = "Model for a computer without network"
 class ModelChoice(QWidget):
     """Offers the catalogue, the user's own models and whatever else they name."""
 
-    told = Signal(str, str)
+    message_sent = Signal(str, str)
     """``info`` or ``error``, and a sentence for the user."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -114,7 +114,9 @@ class ModelChoice(QWidget):
         self.job = BackgroundJob(self)
         self.job.progressed.connect(self._on_progress)
         self.job.ended.connect(self._on_ended)
-        self.job.failed.connect(lambda sentence: self.told.emit("error", sentence))
+        self.job.failed.connect(
+            lambda sentence: self.message_sent.emit("error", sentence)
+        )
         self.cancel.clicked.connect(self.job.cancel)
         self._marks = BackgroundJob(self)
         layout = QVBoxLayout(self)
@@ -172,7 +174,7 @@ class ModelChoice(QWidget):
         self.look()
         wrong = own_errors()
         if wrong:
-            self.told.emit("error", " ".join(wrong))
+            self.message_sent.emit("error", " ".join(wrong))
 
     def _action(self, name: str, slot: object, tip: str) -> QAction:
         action = self.menu.addAction(name)
@@ -240,13 +242,13 @@ class ModelChoice(QWidget):
         try:
             forget_own(card.id)
         except GemError as error:
-            self.told.emit("error", str(error))
+            self.message_sent.emit("error", str(error))
             return
         self.combo.reload()
         self.combo.currentIndexChanged.emit(self.combo.currentIndex())
         kind, _, place = card.weights.partition(":")
         stays = f" '{place}' stays." if kind == "file" else ""
-        self.told.emit("info", f"{card.name} is off the list.{stays}")
+        self.message_sent.emit("info", f"{card.name} is off the list.{stays}")
 
     def _on_add_file(self) -> None:
         path, _ = ask(
@@ -295,7 +297,7 @@ class ModelChoice(QWidget):
         def done(card: ModelCard | None) -> None:
             if card is not None:
                 self.add(NamedModel(card.id), card.name)
-            self.told.emit("info", sentence)
+            self.message_sent.emit("info", sentence)
             self.look()
 
         self._show_job(True)

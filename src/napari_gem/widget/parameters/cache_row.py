@@ -29,7 +29,7 @@ class CacheRow(QWidget):
         Gives what napari's Preferences say.
     """
 
-    told = Signal(str, str)
+    message_sent = Signal(str, str)
     """``info``, and a sentence for the user."""
 
     def __init__(
@@ -95,7 +95,7 @@ class CacheRow(QWidget):
         self.button.setEnabled(size > 0)
 
     def _on_cleared(self, size: int) -> None:
-        self.told.emit("info", f"{_size(size)} of encoded images removed.")
+        self.message_sent.emit("info", f"{_size(size)} of encoded images removed.")
         self.refresh()
 
 

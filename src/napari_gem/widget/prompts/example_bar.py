@@ -44,7 +44,7 @@ class ExampleBar(QWidget):
         Widget that it is part of.
     """
 
-    told = Signal(str, str)
+    message_sent = Signal(str, str)
     """``info``, ``warning`` or ``error``, and a sentence for the user."""
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
@@ -115,7 +115,7 @@ class ExampleBar(QWidget):
     def _on_painted(self) -> None:
         selected = self._viewer.layers.selection.active
         if not isinstance(selected, Labels):
-            self.told.emit("warning", NO_LABELS)
+            self.message_sent.emit("warning", NO_LABELS)
             return
         value = int(selected.selected_label)
         self._tried(
@@ -128,7 +128,7 @@ class ExampleBar(QWidget):
                 raise GemError(NO_CLASS)
             work(self._prompt)
         except GemError as error:
-            self.told.emit("warning", str(error))
+            self.message_sent.emit("warning", str(error))
             self._on_adding(self.points.adding)
             return False
         return True

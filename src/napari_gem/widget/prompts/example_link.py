@@ -30,7 +30,7 @@ class ExampleLink:
         self._model = table.model
         self._points = points
         self._shown: tuple[Points, frozenset[int]] = {}, frozenset()
-        self._model.changing.connect(points.tell)
+        self._model.changing.connect(points.report_changes)
         self.follow_view()
 
     def follow_points(self, label: int) -> None:

@@ -79,7 +79,7 @@ class ExamplePoints(QObject):
             QSignalThrottler.EmissionPolicy.Trailing, self
         )
         self._throttler.setTimeout(WAIT)
-        self._throttler.triggered.connect(self.tell)
+        self._throttler.triggered.connect(self.report_changes)
         events = viewer.layers.events
         self._viewer_links = [
             self._link(self._on_inserted, events.inserted),
@@ -536,7 +536,7 @@ class ExamplePoints(QObject):
                         setattr(layer, name, colors)
                         setattr(layer, f"current_{name}", chosen)
 
-    def tell(self) -> None:
+    def report_changes(self) -> None:
         """Tell which classes have other examples than they were last told to have."""
         now = self.places()
         before, self._states = self._states, now

@@ -98,7 +98,7 @@ class PromptTable(QWidget):
     -------
     changed
         Prompts, background words or templates; True while a control moves.
-    told
+    message_sent
         Kind (``info``, ``warning``) and a sentence for the user.
     current_changed
         `Prompt` of the current row, or None; told when another class is current,
@@ -108,7 +108,7 @@ class PromptTable(QWidget):
     """
 
     changed = Signal(bool)
-    told = Signal(str, str)
+    message_sent = Signal(str, str)
     current_changed = Signal(object)
     run_requested = Signal()
 
@@ -292,12 +292,12 @@ class PromptTable(QWidget):
         try:
             prompt_set = read_set(name_or_path)
         except GemError as error:
-            self.told.emit("warning", str(error))
+            self.message_sent.emit("warning", str(error))
             return
         if self.model.load(prompt_set):
             moved = moved_ids(prompt_set.prompts, self.prompts())
             told = (f"Loaded '{prompt_set.name}'.", moved, prompt_set.tested)
-            self.told.emit("info", " ".join(part for part in told if part))
+            self.message_sent.emit("info", " ".join(part for part in told if part))
 
     def save_set(self, path: str | Path) -> None:
         """Write all of it as a set; what is wrong is told.
@@ -314,11 +314,11 @@ class PromptTable(QWidget):
             kept = portable(replace(whole, name=name))
             write_set(path, kept)
         except GemError as error:
-            self.told.emit("warning", str(error))
+            self.message_sent.emit("warning", str(error))
             return
         lost = _examples(whole) - _examples(kept)
         more = f" Left out: {lost} examples of this image only." if lost else ""
-        self.told.emit("info", f"Saved '{path}'.{more}")
+        self.message_sent.emit("info", f"Saved '{path}'.{more}")
 
     # --- Qt
 
@@ -395,7 +395,7 @@ class PromptTable(QWidget):
 
     def _connect(self) -> None:
         self.model.changed.connect(self._on_changed)
-        self.model.told.connect(self.told)
+        self.model.message_sent.connect(self.message_sent)
         self.edit.returnPressed.connect(self.take_typed)
         self.edit.lines_pasted.connect(self.take_typed)
         self.background_words.edited.connect(self.model.set_background)

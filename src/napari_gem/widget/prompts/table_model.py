@@ -106,7 +106,7 @@ class PromptModel(QAbstractTableModel):
         Comes before a change, for what is to be taken in first.
     changed
         Prompts, background words or templates; True while a control moves.
-    told
+    message_sent
         Kind and sentence.
 
     Attributes
@@ -117,7 +117,7 @@ class PromptModel(QAbstractTableModel):
 
     changing = Signal()
     changed = Signal(bool)
-    told = Signal(str, str)
+    message_sent = Signal(str, str)
 
     def __init__(
         self,
@@ -191,7 +191,7 @@ class PromptModel(QAbstractTableModel):
         if refused:
             more = len(refused) - 1
             others = f" {more} more left out, too." if more else ""
-            self.told.emit("warning", reason + others)
+            self.message_sent.emit("warning", reason + others)
         return self._state.prompts[before:], tuple(refused)
 
     def change(self, label: int, *, moving: bool = False, **fields: Any) -> bool:
@@ -345,7 +345,7 @@ class PromptModel(QAbstractTableModel):
         try:
             state = self._checked(replace(self._state, **fields))
         except GemError as error:
-            self.told.emit("warning", str(error))
+            self.message_sent.emit("warning", str(error))
             return False
         if state == self._state and not moving and self._before is None and undoable:
             return True
@@ -402,7 +402,7 @@ class PromptModel(QAbstractTableModel):
         try:
             return keep_ids(prompts, self._stands_for())
         except GemError as error:
-            self.told.emit("warning", str(error))
+            self.message_sent.emit("warning", str(error))
             return None
 
     def _with_examples(

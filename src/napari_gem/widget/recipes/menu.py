@@ -39,7 +39,7 @@ NO_FILE = "image.tif"
 class RecipeMenu(QPushButton):
     """Copies, saves and opens recipes."""
 
-    told = Signal(str, str)
+    message_sent = Signal(str, str)
     """``info`` or ``error``, and a sentence for the user."""
     opened = Signal(object)
     """`Recipe` that the user opened, to be done with the chosen image."""
@@ -98,20 +98,20 @@ class RecipeMenu(QPushButton):
         told = "Copied as Python."
         if self._recipe.appearance.channels or self._index is None:
             told += " Fill in how the pixels are read: they are no plane of a file."
-        self.told.emit("info", told + self._about_file())
+        self.message_sent.emit("info", told + self._about_file())
 
     def _on_command(self) -> None:
         if self._recipe is None:
             return
         if self._recipe.appearance.channels or self._index is None:
             why = CHANNELS if self._recipe.appearance.channels else NO_PLANE
-            self.told.emit("warning", why)
+            self.message_sent.emit("warning", why)
             return
         _copy(as_command(self._recipe, self._image, index=self._index))
         told = "Copied as a command."
         if needs_file(self._recipe):
             told = "Copied as a command that reads recipe.json: save the recipe too."
-        self.told.emit("info", told + self._about_file())
+        self.message_sent.emit("info", told + self._about_file())
 
     def _about_file(self) -> str:
         if self._image != NO_FILE:
@@ -131,9 +131,9 @@ class RecipeMenu(QPushButton):
         try:
             write_recipe(self._recipe, path)
         except GemError as error:
-            self.told.emit("error", str(error))
+            self.message_sent.emit("error", str(error))
         else:
-            self.told.emit("info", f"Saved {path.name}.")
+            self.message_sent.emit("info", f"Saved {path.name}.")
 
     def _on_open(self) -> None:
         name, _ = ask(
@@ -145,7 +145,7 @@ class RecipeMenu(QPushButton):
         try:
             recipe = read_recipe(name)
         except GemError as error:
-            self.told.emit("error", str(error))
+            self.message_sent.emit("error", str(error))
         else:
             self.opened.emit(recipe)
 

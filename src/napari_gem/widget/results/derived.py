@@ -119,7 +119,7 @@ class Extras(QObject):
         As of `ResultFolders`.
     """
 
-    told = Signal(str, str)
+    message_sent = Signal(str, str)
     """``info`` or ``error``, and a sentence for the user."""
     busy_changed = Signal(bool)
     table_made = Signal(object)
@@ -141,7 +141,7 @@ class Extras(QObject):
         self._stale: list[str] = []
         self._job = BackgroundJob(self)
         self._job.ended.connect(self._on_ended)
-        self._job.failed.connect(partial(self.told.emit, "error"))
+        self._job.failed.connect(partial(self.message_sent.emit, "error"))
         self._closed = False
         self._look = QTimer(self)  # not after each stroke of a brush
         self._look.setSingleShot(True)
@@ -246,13 +246,13 @@ class Extras(QObject):
             def show(layer: Layer) -> None:
                 self._viewer.add_layer(layer)
                 told = f"Added '{layer.name}'; '{target.name}' stays as it was."
-                self.told.emit("info", told)
+                self.message_sent.emit("info", told)
 
             return work, show
 
         labels = result_labels(self._viewer)
         if labels is None:
-            self.told.emit("error", NO_RESULT)
+            self.message_sent.emit("error", NO_RESULT)
         else:
             self._start(labels, start)
 
@@ -271,7 +271,7 @@ class Extras(QObject):
                     f"Added '{layer.name}'. It lies on disk until napari is closed: "
                     "save it (File, Save Selected Layers) to keep it."
                 )
-                self.told.emit("info", told)
+                self.message_sent.emit("info", told)
 
             return work, show
 
@@ -314,7 +314,7 @@ class Extras(QObject):
         if self._closed:
             return
         if self.busy:
-            self.told.emit("error", BUSY)
+            self.message_sent.emit("error", BUSY)
             return
         labels = choose_labels(self._viewer) if labels is None else labels
         try:
@@ -322,7 +322,7 @@ class Extras(QObject):
                 raise GemError(NO_LABELS)
             work, use_result = start(labels)
         except GemError as error:
-            self.told.emit("error", str(error))
+            self.message_sent.emit("error", str(error))
             return
         self.busy_changed.emit(True)
         self._job.call(work, use_result)
@@ -339,7 +339,9 @@ class Extras(QObject):
 
     def _show(self, extra: ExtraLayer, new: Any, labels: Any) -> Any | None:
         if labels not in self._viewer.layers:
-            self.told.emit("info", "The labels were removed, so nothing was made.")
+            self.message_sent.emit(
+                "info", "The labels were removed, so nothing was made."
+            )
             return None
         # where the labels are now, if they were moved meanwhile
         placed = extra._replace(kwargs={**extra.kwargs, **transform_of(labels)})
@@ -355,7 +357,7 @@ class Extras(QObject):
             _sign(layer)
             done = "Updated"
         self._written[layer] = _Written.of(layer)
-        self.told.emit("info", f"{done} '{layer.name}'{_count(placed)}.")
+        self.message_sent.emit("info", f"{done} '{layer.name}'{_count(placed)}.")
         return layer
 
     def _find(self, extra: ExtraLayer) -> Any:
@@ -373,7 +375,9 @@ class Extras(QObject):
         self.table_made.emit(table)
         if path is not None:
             count = len(table["instance"])
-            self.told.emit("info", f"{count} instances were written to '{path}'.")
+            self.message_sent.emit(
+                "info", f"{count} instances were written to '{path}'."
+            )
 
 
 def choose_labels(viewer: ViewerModel) -> Any:

@@ -144,7 +144,7 @@ class Controller(QObject):
     busy_changed = Signal(bool)
     progressed = Signal(object)
     """`Progress`."""
-    told = Signal(str, str, str)
+    message_sent = Signal(str, str, str)
     """``info``, ``warning`` or ``error``; a sentence for the user; details of it."""
     failed = Signal(str)
     """A sentence: the worker, or what shows its results, failed. It is also told."""
@@ -595,7 +595,7 @@ class Controller(QObject):
 
     def _tell(self, kind: str, sentence: str, details: str = "") -> None:
         self._complained = False  # something else is read now
-        self.told.emit(kind, sentence, details)
+        self.message_sent.emit(kind, sentence, details)
 
     # ---------------------------------------------------------------- the viewer
 

@@ -99,7 +99,7 @@ class RunBar(QWidget):
         self.set_undo("")
         self.set_busy(False)
         self.set_kept("")
-        self.tell("info", "")
+        self.show_message("info", "")
 
     def set_busy(self, busy: bool) -> None:
         """Show whether a run is going on."""
@@ -143,7 +143,7 @@ class RunBar(QWidget):
             self.bar.setValue(100 * progress.done // progress.total)
         self.stage.setText(progress_text(progress))
 
-    def tell(self, kind: str, sentence: str, details: str = "") -> None:
+    def show_message(self, kind: str, sentence: str, details: str = "") -> None:
         """Say something; an empty sentence takes back what was said."""
         short = sentence
         if len(sentence) > LONGEST:
@@ -154,10 +154,10 @@ class RunBar(QWidget):
         self._details = f"{sentence}\n\n{details}"
         self.copy_button.setVisible(bool(details))
 
-    def take_back(self, sentence: str) -> None:
+    def remove_message(self, sentence: str) -> None:
         """Take a sentence back, unless something else was said since."""
         if sentence and sentence == self._sentence:
-            self.tell("info", "")
+            self.show_message("info", "")
 
     def _on_help(self) -> None:
         box = MessageBox("Keys of GEM", self)
