@@ -44,17 +44,17 @@ def test_defaults_and_numpy_numbers_pass() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"zoom": inf}, "zoom of inf came"),
-        ({"zoom": nan}, "zoom of nan came"),
-        ({"zoom": 1e-9}, "zoom of 1e-09 came; expected a number from 1/64 to 64"),
-        ({"zoom": 0}, "zoom of 0 came"),
-        ({"zoom": -1}, "zoom of -1 came"),
-        ({"zoom": "2"}, "zoom of 2 came"),
-        ({"tile": 0, "overlap": 0}, "tile of 0 patches"),
-        ({"tile": 7, "overlap": 7}, "overlap of 7"),
-        ({"overlap": -1}, "overlap of -1"),
-        ({"tile": 8.5}, "tile of 8.5 patches .* whole numbers"),
-        ({"tile": inf}, "tile of inf"),
+        ({"zoom": inf}, "Zoom is inf; give"),
+        ({"zoom": nan}, "Zoom is nan; give"),
+        ({"zoom": 1e-9}, "Zoom is 1e-09; give a number from 0.015625 to 64"),
+        ({"zoom": 0}, "Zoom is 0; give"),
+        ({"zoom": -1}, "Zoom is -1; give"),
+        ({"zoom": "2"}, "Zoom is 2; give"),
+        ({"tile": 0, "overlap": 0}, "Tile is 0; give"),
+        ({"tile": 7, "overlap": 7}, "overlap by 7"),
+        ({"overlap": -1}, "Overlap is -1"),
+        ({"tile": 8.5}, "Tile is 8.5; give a whole number"),
+        ({"tile": inf}, "Tile is inf"),
     ],
 )
 def test_encode_parameters_out_of_range(change: dict, message: str) -> None:
@@ -65,28 +65,28 @@ def test_encode_parameters_out_of_range(change: dict, message: str) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scale": nan}, "scale of nan"),
-        ({"scale": 0}, "scale of 0 came; expected a finite number above 0"),
-        ({"scale": -3}, "scale of -3"),
-        ({"scale": inf}, "scale of inf"),
-        ({"background_weight": 0}, "background weight of 0"),
-        ({"background_weight": nan}, "background weight of nan"),
-        ({"smoothing": -1}, "smoothing of -1"),
-        ({"smoothing": 1e9}, "smoothing of .* from 0 to 10,000"),
-        ({"synonyms": "best"}, "'best' came for synonyms; expected max or mean"),
-        ({"image_weight": nan}, "image weight of nan"),
-        ({"image_weight": -11}, "image weight of -11"),
-        ({"absent_weight": -1}, "absent weight of -1"),
-        ({"presence": "patch"}, "'patch' came for presence; expected image or tile"),
-        ({"prototype_weight": 1.1}, "prototype weight of 1.1"),
-        ({"near": nan}, "near"),
-        ({"present": 2}, "present"),
+        ({"scale": nan}, "Scale is nan"),
+        ({"scale": 0}, "Scale is 0; give a number from 1e-06 to"),
+        ({"scale": -3}, "Scale is -3"),
+        ({"scale": inf}, "Scale is inf"),
+        ({"background_weight": 0}, "Background weight is 0"),
+        ({"background_weight": nan}, "Background weight is nan"),
+        ({"smoothing": -1}, "Smoothing is -1"),
+        ({"smoothing": 1e9}, "Smoothing is .* from 0 to 10,000"),
+        ({"synonyms": "best"}, "Synonyms is best; choose max or mean"),
+        ({"image_weight": nan}, "Image weight is nan"),
+        ({"image_weight": -11}, "Image weight is -11"),
+        ({"absent_weight": -1}, "Absent weight is -1"),
+        ({"presence": "patch"}, "Presence is patch; choose image or tile"),
+        ({"prototype_weight": 1.1}, "Prototype weight is 1.1"),
+        ({"near": nan}, "Near is nan"),
+        ({"present": 2}, "Present is 2"),
         ({"templates": ()}, "There is no template"),
-        ({"templates": ("a photo",)}, "'a photo' came; expected a sentence with {}"),
-        ({"templates": "a {}"}, "came as templates; expected texts in a tuple"),
-        ({"background": "sky"}, "'sky' came as background words"),
+        ({"templates": ("a photo",)}, "is 'a photo'; give a sentence with {}"),
+        ({"templates": "a {}"}, "was given as templates; give texts in a tuple"),
+        ({"background": "sky"}, "'sky' was given as background words"),
         ({"background": ("sky", " ")}, "background words is empty"),
-        ({"background": (3,)}, "came as background words"),
+        ({"background": (3,)}, "was given as background words"),
     ],
 )
 def test_score_parameters_out_of_range(change: dict, message: str) -> None:
@@ -96,20 +96,20 @@ def test_score_parameters_out_of_range(change: dict, message: str) -> None:
 
 @pytest.mark.parametrize("size", [-1, nan, inf])
 def test_a_minimum_size_out_of_range(size: float) -> None:
-    with pytest.raises(GemError, match=f"minimum size of {size} came; .* from 0 to"):
+    with pytest.raises(GemError, match=f"Minimum size is {size}; .* from 0 to"):
         check_label(LabelParameters(size))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"gamma": 0}, "gamma of 0 came"),
-        ({"gamma": nan}, "gamma of nan came"),
+        ({"gamma": 0}, "Gamma is 0; give"),
+        ({"gamma": nan}, "Gamma is nan; give"),
         ({"limits": (1, 1)}, "limits are 1 and 1"),
         ({"limits": (0, inf)}, "limits are 0 and inf"),
-        ({"lut": ((0.0, 0.0, 0.0),)}, "colormap of 1 colours"),
-        ({"lut": ((0, 0, 0), (0, 2, 0))}, r"colour \(0, 2, 0\) came"),
-        ({"channels": (Appearance(), Appearance(gamma=-1))}, "gamma of -1 came"),
+        ({"lut": ((0.0, 0.0, 0.0),)}, "colormap has 1 colours"),
+        ({"lut": ((0, 0, 0), (0, 2, 0))}, r"colour is \(0, 2, 0\)"),
+        ({"channels": (Appearance(), Appearance(gamma=-1))}, "Gamma is -1; give"),
     ],
 )
 def test_appearances_out_of_range(change: dict, message: str) -> None:
@@ -132,16 +132,16 @@ def test_prompts_within_range_pass() -> None:
 @pytest.mark.parametrize(
     ("prompt", "message"),
     [
-        (Prompt(("a",), threshold=1.01), "threshold of 'a' of 1.01 came"),
-        (Prompt(("a",), threshold=-0.1), "expected a finite number from 0 to 1"),
-        (Prompt(("a",), threshold=nan), "threshold of 'a' of nan"),
+        (Prompt(("a",), threshold=1.01), "threshold of 'a' is 1.01; give"),
+        (Prompt(("a",), threshold=-0.1), "give a number from 0 to 1"),
+        (Prompt(("a",), threshold=nan), "threshold of 'a' is nan"),
         (Prompt(("a",), color=(0, 0, 256)), "colour"),
         (Prompt(("a",), color=(0, 0)), "colour"),
         (Prompt(("a", " ")), "words of a class is empty"),
-        (Prompt("cell"), "'cell' came as words of a class"),
-        (Prompt((3,)), "came as words"),
-        (Prompt(()), "without words and without a title"),
-        (Prompt((), examples=(Example((1, 1)),)), "without a title"),
+        (Prompt("cell"), "'cell' was given as words of a class"),
+        (Prompt((3,)), "was given as words"),
+        (Prompt(()), "neither words nor a title"),
+        (Prompt((), examples=(Example((1, 1)),)), "neither words nor a title"),
         (Prompt((), title="cell"), "'cell' has neither words nor examples"),
         (Prompt(("a",), examples=(Example(),)), "is nowhere"),
         (Prompt(("a",), examples=(Example((nan, 1)),)), "no finite number"),

@@ -176,7 +176,7 @@ def test_what_is_left_out_takes_its_default(tmp_path):
         ),
         ('{"name": "x", "templates": ["no place"]}', "no place"),
         ('{"name": "x", "background": [" "]}', "background"),
-        ('{"name": "x", "prompts": [{"words": []}]}', "without words"),
+        ('{"name": "x", "prompts": [{"words": []}]}', "neither words"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told(tmp_path, text, said):

@@ -141,12 +141,12 @@ def test_the_recipe_of_saved_results_is_read(fancy, image, tmp_path):
         ({"napari_gem_recipe": "x"}, "It is no recipe"),
         ({"prompts": [{"words": ["a"], "threshold": "much"}]}, "prompts.0.threshold"),
         ({"prompts": []}, "no prompts"),
-        ({"prompts": [{"words": []}]}, "without words"),
+        ({"prompts": [{"words": []}]}, "neither words"),
         ({"prompts": [{"words": ["a"], "label": 1}] * 2}, "label ids"),
         ({"encode": {"gem": {"method": "magic"}}}, "encode.gem.method"),
         ({"model": None}, "model"),
-        ({"score": {"background_weight": 0}}, "background weight"),
-        ({"label": {"minimum_size": -1}}, "minimum size"),
+        ({"score": {"background_weight": 0}}, "Background weight"),
+        ({"label": {"minimum_size": -1}}, "Minimum size"),
         ({"appearance": {"limits": [1, 0]}}, "contrast limits"),
     ],
 )
@@ -497,6 +497,6 @@ def test_a_recipe_whose_words_command_something_is_refused(
         score = replace(recipe.score, **{field: (text + "{}",)})
         recipe = replace(recipe, score=score)
     path = recipes.write_recipe(recipe, tmp_path / "recipe.json")
-    with pytest.raises(GemError, match="not to be seen") as refused:
+    with pytest.raises(GemError, match="cannot be seen") as refused:
         recipes.read_recipe(path)
     assert not any(map(is_command, str(refused.value)))

@@ -42,7 +42,7 @@ def test_words_of_a_prompt_are_cleaned_and_all_else_is_kept() -> None:
 def test_a_class_of_examples_needs_no_words_but_a_title() -> None:
     shown = Prompt((), title="shown", examples=(Example((1.0, 2.0)),))
     assert parse_prompts([shown, "cell", Prompt((" ",), threshold=0.2)])[0] == shown
-    with pytest.raises(GemError, match="without a title"):
+    with pytest.raises(GemError, match="nor a title"):
         parse_prompts([replace(shown, title="")])
     with pytest.raises(GemError, match="'shown' has neither words nor examples"):
         parse_prompts([replace(shown, examples=())])
@@ -56,9 +56,9 @@ def test_a_class_of_examples_needs_no_words_but_a_title() -> None:
         (b"cell", "The prompt b'cell' came"),
         (["cell", 3], "The prompt 3 came"),
         ([["cell", "nucleus"]], "The prompt .* came"),
-        (Prompt("cell"), "'cell' came as words of a class"),
-        (Prompt(("cell", 3)), "came as words of a class"),
-        (Prompt(("cell",), threshold=2), "threshold of 'cell' of 2 came"),
+        (Prompt("cell"), "'cell' was given as words of a class"),
+        (Prompt(("cell", 3)), "was given as words of a class"),
+        (Prompt(("cell",), threshold=2), "threshold of 'cell' is 2"),
     ],
 )
 def test_what_is_no_prompt_is_told(came: object, message: str) -> None:

@@ -2,35 +2,15 @@
 
 Recipes, prompt sets, settings and requests may come from anybody. These bounds are so
 wide that nobody who looks at images meets them, and so narrow that no number or text
-alone takes the memory or hours.
+alone takes the memory or hours. The range of a parameter stands on its field, see
+`napari_gem.core.fields`.
 """
-
-ZOOMS = (1 / 64, 64.0)
-"""Smallest and largest factor by which an image is enlarged."""
 
 LARGEST_MAPS = 8 << 30
 """Bytes that the probability maps of one run may take at most."""
 
-LARGEST_SMOOTHING = 10_000.0
-"""Image pixels."""
-
-LARGEST_WEIGHT = 10.0
-"""Of the image embedding, either way."""
-
-MOST_ROUNDS = 100
-"""Of refinement, and of self-self attention, of which the paper takes one."""
-
-MOST_BLOCKS = 1000
-"""That a depth may name; the largest models have about 60."""
-
-LARGEST_TILE = 1024
-"""Patches along a side: the attention within such a tile fits no computer of today."""
-
 LARGEST_SQUASH = 4096
 """Side in pixels of the square that an image is squashed to; models read up to 1024."""
-
-LARGEST_FACTOR = 1e6
-"""Of scales, weights and temperatures; CLIP's own scale is 100."""
 
 LARGEST_LENGTH = 2**53
 """Pixels and positions, as far as a number of 64 bits counts them one by one."""

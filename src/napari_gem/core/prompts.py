@@ -84,12 +84,13 @@ def label_ids(prompts: Sequence[Prompt]) -> tuple[int, ...]:
     own = [prompt.label for prompt in prompts if prompt.label]
     if len(set(own)) < len(own) or any(not 0 < label < 2**16 for label in own):
         raise GemError(
-            f"The label ids {str(own)[:200]} came; expected different numbers from 1 "
-            "to 65535."
+            f"The label ids are {str(own)[:200]}; give different numbers from 1 to "
+            "65535."
         )
     if len(prompts) >= 2**16:
         raise GemError(
-            f"{len(prompts)} classes came; expected at most 65535. Leave some out."
+            f"There are {len(prompts)} classes, and labels have room for 65535. Leave "
+            "some out."
         )
     taken = set(own)
     free = (label for label in range(1, 2**16) if label not in taken)

@@ -1,28 +1,23 @@
-"""Parameters out of their range, told in a sentence before any work is done.
+"""Checks of what comes from outside, told in a sentence before any work is done.
 
-The ranges of all that may come from elsewhere are in `napari_gem.core.bounds`.
+The range of a parameter stands on its field (`napari_gem.core.fields`); how long lists
+and texts may be, in `napari_gem.core.bounds`.
 """
 
 from __future__ import annotations
 
 import re
-from math import inf, isfinite
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, TypeGuard
+from math import inf
+from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.bounds import (
-    LARGEST_FACTOR,
     LARGEST_LENGTH,
     LARGEST_MAPS,
-    LARGEST_SMOOTHING,
     LARGEST_SQUASH,
-    LARGEST_TILE,
-    LARGEST_WEIGHT,
     LONGEST_NAME,
     LONGEST_TEXT,
     LONGEST_VECTOR,
     MOST_AXES,
-    MOST_BLOCKS,
     MOST_CHANNELS,
     MOST_CHARACTERS,
     MOST_CLASSES,
@@ -30,16 +25,15 @@ from napari_gem.core.bounds import (
     MOST_CORNERS,
     MOST_EXAMPLES,
     MOST_GAPS,
-    MOST_ROUNDS,
     MOST_SYNONYMS,
     MOST_TEMPLATES,
     MOST_WORDS,
     SENTENCE,
-    ZOOMS,
 )
 from napari_gem.core.errors import GemError
-from napari_gem.core.foreign_text import commands_in, shown
-from napari_gem.core.parameters import METHODS, PRESENCES, SYNONYMS
+from napari_gem.core.fields import brief, check_fields, check_number, is_within
+from napari_gem.core.foreign_text import commands_in
+from napari_gem.core.parameters import LARGEST, PRECISIONS, SMALLEST
 from napari_gem.core.prompts import label_ids
 
 if TYPE_CHECKING:
@@ -52,14 +46,11 @@ if TYPE_CHECKING:
         LabelParameters,
         ScoreParameters,
     )
-    from napari_gem.core.prompts import Prompt
+    from napari_gem.core.prompts import Example, Prompt
     from napari_gem.core.region import Region
     from napari_gem.core.results import Recipe
     from napari_gem.worker.messages import Request
 
-
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-"""Names of what models compute with."""
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?|mps(:0)?")
 
@@ -67,29 +58,16 @@ _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?|mps(:0)?")
 def check_encode(parameters: EncodeParameters) -> None:
     """Refuse parameters with which an image cannot be encoded.
 
-    Parameters
-    ----------
-    parameters
-        What is asked for.
-
     Raises
     ------
     GemError
         For the first that is out of its range.
     """
-    zoom, (smallest, largest) = parameters.zoom, ZOOMS
-    if not _within(zoom, smallest, largest):
+    check_fields(parameters)
+    if parameters.overlap >= parameters.tile:
         raise GemError(
-            f"A zoom of {_brief(zoom)} came; expected a number from "
-            f"1/{1 / smallest:.0f} to {largest:.0f}."
-        )
-    tile, overlap = parameters.tile, parameters.overlap
-    whole = _is_whole(tile) and _is_whole(overlap)
-    if not (whole and 0 <= overlap < tile <= LARGEST_TILE):
-        raise GemError(
-            f"A tile of {_brief(tile)} patches with an overlap of {_brief(overlap)} "
-            f"came; expected whole numbers, from 1 to {LARGEST_TILE} patches and an "
-            "overlap smaller than the tile."
+            f"Tiles of {parameters.tile} patches overlap by {parameters.overlap}; give "
+            "an overlap that is smaller than the tile."
         )
     check_gem(parameters.gem)
 
@@ -102,51 +80,16 @@ def check_gem(parameters: GemParameters) -> None:
     GemError
         For the first, with its range.
     """
-    p = parameters
-    if p.method not in METHODS:
+    check_fields(parameters)
+    if parameters.method in ("gem", "vv") and parameters.depth < 2:
         raise GemError(
-            f"Method '{_brief(p.method)}' is unknown; choose {', '.join(METHODS)}."
+            f"Depth is {parameters.depth}, but the last depth - 1 blocks take part: "
+            "give 2 or more, or choose the method 'plain'."
         )
-    attends = p.method in ("gem", "vv")
-    if not (_is_whole(p.depth) and (2 if attends else 0) <= p.depth <= MOST_BLOCKS):
+    if 0 < parameters.repair < 1:
         raise GemError(
-            f"Depth is {_brief(p.depth)}, but the last depth - 1 blocks take part: "
-            f"give a whole number from 2 to {MOST_BLOCKS}, or choose the method "
-            "'plain'."
-        )
-    if not (_is_whole(p.iterations) and 0 <= p.iterations <= MOST_ROUNDS):
-        raise GemError(
-            f"Iterations is {_brief(p.iterations)}; give a whole number from 0 to "
-            f"{MOST_ROUNDS}."
-        )
-    top = f"up to {LARGEST_FACTOR:,.0f}"
-    fixed = p.inverse_temperature
-    if fixed is not None and not _is_factor(fixed):
-        raise GemError(
-            f"Inverse temperature is {_brief(fixed)}; give a number above 0, {top}, "
-            "or none to compute it from each image."
-        )
-    if not _is_factor(p.temperature_scale):
-        raise GemError(
-            f"Temperature scale is {_brief(p.temperature_scale)}; give a number above "
-            f"0, {top}."
-        )
-    if not _within(p.neighbours, -LARGEST_FACTOR, LARGEST_FACTOR):
-        raise GemError(
-            f"Neighbours is {_brief(p.neighbours)}; give a finite number, {top}, 0 for "
-            "no bias."
-        )
-    if not _is_factor(p.neighbour_width):
-        raise GemError(
-            f"Neighbour width is {_brief(p.neighbour_width)}; give patches above 0, "
-            f"{top}."
-        )
-    if not _within(p.middle, 0, 1):
-        raise GemError(f"Middle is {_brief(p.middle)}; give a share from 0 to 1.")
-    if p.repair != 0 and not _within(p.repair, 1, LARGEST_FACTOR):
-        raise GemError(
-            f"Repair is {_brief(p.repair)}; give how many times longer than the median "
-            f"an outlier is, from 1 {top}, or 0 to leave all tokens as they are."
+            f"Repair is {brief(parameters.repair)}; give how many times longer than "
+            "the median an outlier is, 1 or more, or 0 to leave all tokens as they are."
         )
 
 
@@ -158,40 +101,17 @@ def check_score(parameters: ScoreParameters) -> None:
     GemError
         For the first that is out of its range.
     """
-    p = parameters
-    _check_above_zero("scale", p.scale)
-    _check_above_zero("background weight", p.background_weight)
-    _check_between("smoothing", p.smoothing, 0, LARGEST_SMOOTHING)
-    if not (_is_whole(p.refinement) and 0 <= p.refinement <= MOST_ROUNDS):
-        raise GemError(
-            f"A refinement of {_brief(p.refinement)} came; expected a whole number of "
-            f"rounds from 0 to {MOST_ROUNDS}."
-        )
-    if p.synonyms not in SYNONYMS:
-        raise GemError(
-            f"'{_brief(p.synonyms)}' came for synonyms; expected "
-            f"{' or '.join(SYNONYMS)}."
-        )
-    if p.presence not in PRESENCES:
-        raise GemError(
-            f"'{_brief(p.presence)}' came for presence; expected "
-            f"{' or '.join(PRESENCES)}."
-        )
-    _check_between("image weight", p.image_weight, -LARGEST_WEIGHT, LARGEST_WEIGHT)
-    _check_between("absent weight", p.absent_weight, 0, LARGEST_WEIGHT)
-    _check_between("prototype weight", p.prototype_weight, 0, 1)
-    _check_between("cosine 'near'", p.near, -1, LARGEST_FACTOR)
-    _check_between("cosine 'present'", p.present, -1, 1)
-    _check_filled("templates", p.templates, MOST_TEMPLATES)
-    if not p.templates:
-        raise GemError("There is no template; expected at least one, such as '{}'.")
-    for template in p.templates:
+    check_fields(parameters)
+    _check_filled("templates", parameters.templates, MOST_TEMPLATES)
+    if not parameters.templates:
+        raise GemError("There is no template; give at least one, such as '{}'.")
+    for template in parameters.templates:
         if not 1 <= template.count("{}") <= MOST_GAPS:
             raise GemError(
-                f"The template '{_brief(template)}' came; expected a sentence with "
-                "{} where the word goes."
+                f"The template is '{brief(template)}'; give a sentence with {{}} where "
+                "the word goes."
             )
-    _check_filled("background words", p.background, MOST_WORDS)
+    _check_filled("background words", parameters.background, MOST_WORDS)
 
 
 def check_label(parameters: LabelParameters) -> None:
@@ -200,9 +120,9 @@ def check_label(parameters: LabelParameters) -> None:
     Raises
     ------
     GemError
-        If the minimum size is below 0, no number, or too large for one.
+        For the first that is out of its range.
     """
-    _check_between("minimum size", parameters.minimum_size, 0, LARGEST_LENGTH)
+    check_fields(parameters)
 
 
 def check_appearance(appearance: Appearance) -> None:
@@ -213,30 +133,26 @@ def check_appearance(appearance: Appearance) -> None:
     GemError
         If limits, gamma or colours of the image, or of a channel, are out of range.
     """
-    if len(appearance.channels) > MOST_CHANNELS:
-        raise GemError(
-            f"{len(appearance.channels)} channels came; at most {MOST_CHANNELS} can be "
-            "shown together. Leave some out."
-        )
+    _check_count("channels", len(appearance.channels), MOST_CHANNELS)
     for channel in appearance.channels:
         if channel.channels:
             raise GemError(
-                "A channel has channels of its own; expected one picture of several "
-                "channels at most. Choose another recipe."
+                "A channel has channels of its own, but at most several channels are "
+                "shown as one picture. Choose another recipe."
             )
         check_appearance(channel)
     low, high = appearance.limits
-    if not (_within(low, -inf, inf) and _within(high, -inf, inf) and low < high):
+    if not (is_within(low, -inf, inf) and is_within(high, -inf, inf) and low < high):
         raise GemError(
-            f"The contrast limits are {_brief(low)} and {_brief(high)}; expected two "
-            "finite numbers, the smaller one first. Reset the contrast of the layer."
+            f"The contrast limits are {brief(low)} and {brief(high)}; give two finite "
+            "numbers, the smaller one first, or reset the contrast of the layer."
         )
-    _check_above_zero("gamma", appearance.gamma)
+    check_number("Gamma", appearance.gamma, SMALLEST, LARGEST)
     if appearance.lut is not None:
         if not 2 <= len(appearance.lut) <= MOST_COLORS:
             raise GemError(
-                f"A colormap of {len(appearance.lut)} colours came; expected at least "
-                f"2, from black to white, and at most {MOST_COLORS}."
+                f"The colormap has {len(appearance.lut)} colours; give at least 2, "
+                f"from black to white, and at most {MOST_COLORS}."
             )
         for color in appearance.lut:
             _check_color(color)
@@ -255,19 +171,11 @@ def check_prompts(prompts: Sequence[Prompt]) -> None:
         colour or example that is out of its range; if label ids collide, or if there
         are more classes or words than anybody looks for.
     """
-    if len(prompts) > MOST_CLASSES:
-        raise GemError(
-            f"{len(prompts)} classes came; expected at most {MOST_CLASSES}. Split the "
-            "list into several."
-        )
+    _check_count("classes", len(prompts), MOST_CLASSES)
     for prompt in prompts:
         _check_prompt(prompt)
     words = sum(len(prompt.words) for prompt in prompts)
-    if words > MOST_WORDS:
-        raise GemError(
-            f"{words} words came for all classes together; expected at most "
-            f"{MOST_WORDS}. Split the classes into several lists."
-        )
+    _check_count("words of all classes together", words, MOST_WORDS)
     label_ids(prompts)
 
 
@@ -292,8 +200,8 @@ def check_sentences(prompts: Sequence[Prompt], score: ScoreParameters) -> None:
     )
     if total > MOST_CHARACTERS:
         raise GemError(
-            f"{len(words)} words in {len(score.templates)} templates came, which are "
-            "more sentences than a model reads in hours. Leave out words or templates."
+            f"{len(words)} words in {len(score.templates)} templates are more "
+            "sentences than a model reads in hours. Leave out words or templates."
         )
 
 
@@ -306,16 +214,13 @@ def check_region(region: Region) -> None:
         If it has too many corners, or an edge or a corner is no number of pixels.
     """
     edges = (*region.rows, *region.columns)
-    if not all(_is_whole(n) and abs(n) <= LARGEST_LENGTH for n in edges):
+    most = LARGEST_LENGTH
+    if not all(is_within(n, -most, most, whole=True) for n in edges):
         raise GemError(
-            f"A region of rows {_brief(region.rows)} and columns "
-            f"{_brief(region.columns)} came; expected whole numbers of pixels."
+            f"The region has rows {brief(region.rows)} and columns "
+            f"{brief(region.columns)}; give whole numbers of pixels."
         )
-    if len(region.polygon) > MOST_CORNERS:
-        raise GemError(
-            f"A region of {len(region.polygon)} corners came; expected at most "
-            f"{MOST_CORNERS}. Draw it with fewer."
-        )
+    _check_count("corners of the region", len(region.polygon), MOST_CORNERS)
     for corner in region.polygon:
         _check_numbers("corner of the region", corner)
 
@@ -342,15 +247,15 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.region is not None:
         check_region(recipe.region)
     check_squash(recipe.squash)
-    _check_between("patch", recipe.patch, 0, LARGEST_LENGTH)
-    _check_above_zero("factor of the resolution", recipe.factor)
+    check_number("Patch", recipe.patch, 0, LARGEST_LENGTH)
+    check_number("The factor of the resolution", recipe.factor, SMALLEST, LARGEST)
     for side in recipe.pixel_size or ():
-        _check_between("pixel size", side, -LARGEST_LENGTH, LARGEST_LENGTH)
+        check_number("Pixel size", side, -LARGEST_LENGTH, LARGEST_LENGTH)
     index = recipe.index
     if len(index) > MOST_AXES or not all(0 <= i <= LARGEST_LENGTH for i in index):
         raise GemError(
-            f"The slice {_brief(index)} came; expected at most {MOST_AXES} positions, "
-            "each 0 or more."
+            f"The slice is {brief(index)}; give at most {MOST_AXES} positions, each 0 "
+            "or more."
         )
 
 
@@ -362,11 +267,8 @@ def check_squash(size: int) -> None:
     GemError
         If it is larger than `LARGEST_SQUASH`, or smaller than a pixel and not 0.
     """
-    if not (_is_whole(size) and 0 <= size <= LARGEST_SQUASH):
-        raise GemError(
-            f"A square of {_brief(size)} pixels to squash the image to came; expected "
-            f"a whole number from 0, for none, to {LARGEST_SQUASH}."
-        )
+    title = "The square that the image is squashed to"
+    check_number(title, size, 0, LARGEST_SQUASH, whole=True)
 
 
 def check_within(region: Region, shape: Sequence[int]) -> None:
@@ -394,6 +296,17 @@ def check_within(region: Region, shape: Sequence[int]) -> None:
             )
 
 
+def check_detail(detail: float) -> None:
+    """Refuse what can be no number of image pixels per patch.
+
+    Raises
+    ------
+    GemError
+        With its range.
+    """
+    check_number("The detail", detail, SMALLEST, LARGEST_LENGTH)
+
+
 def check_device(name: str) -> None:
     """Refuse what can be no device; whether it is there is told when torch is loaded.
 
@@ -404,7 +317,8 @@ def check_device(name: str) -> None:
     """
     if not _DEVICE.fullmatch(name):
         raise GemError(
-            f"The device '{name}' came; expected auto, cpu, cuda, cuda:1 or mps."
+            f"There is no device '{brief(name)}'; choose auto, cpu, cuda, cuda:1 or "
+            "mps."
         )
 
 
@@ -418,8 +332,8 @@ def check_precision(name: str) -> None:
     """
     if name not in PRECISIONS:
         raise GemError(
-            f"The precision '{name}' came; expected {', '.join(PRECISIONS[:-1])} or "
-            f"{PRECISIONS[-1]}."
+            f"There is no precision '{brief(name)}'; choose "
+            f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}."
         )
 
 
@@ -440,7 +354,7 @@ def check_request(request: Request) -> None:
         check_score(request.score)
         check_sentences(request.prompts, request.score)
     if request.detail is not None:
-        _check_above_zero("detail", request.detail, LARGEST_LENGTH)
+        check_detail(request.detail)
     if request.region is not None:
         check_region(request.region)
 
@@ -453,7 +367,7 @@ def check_texts(what: str, texts: object) -> None:
     what
         What the texts are, in the plural.
     texts
-        What came. A lone text is refused, since it would be read letter by letter.
+        A lone text is refused, since it would be read letter by letter.
 
     Raises
     ------
@@ -462,9 +376,9 @@ def check_texts(what: str, texts: object) -> None:
     """
     if isinstance(texts, tuple | list) and all(isinstance(t, str) for t in texts):
         return
-    came = f"'{_brief(texts)}'" if isinstance(texts, str) else _brief(texts)
+    given = f"'{brief(texts)}'" if isinstance(texts, str) else brief(texts)
     raise GemError(
-        f"{came} came as {what}; expected texts in a tuple, such as ('cell',)."
+        f"{given} was given as {what}; give texts in a tuple, such as ('cell',)."
     )
 
 
@@ -493,22 +407,9 @@ def check_maps(classes: int, shape: tuple[int, int]) -> None:
         )
 
 
-def _brief(value: object, most: int = 60) -> str:
-    """Show what came as a part of a sentence: never more than some characters of it."""
-    if isinstance(value, int) and abs(value) >= 10**20:
-        return "a number of more than 20 digits"
-    # of a long list only what is shown is made text
-    part = value[: most + 1] if isinstance(value, str | tuple | list) else value
-    text = part if isinstance(part, str) else repr(part)
-    return shown(text if len(text) <= most else f"{text[:most]}…", 2 * most)
-
-
 def _check_filled(what: str, texts: Sequence[str], most: int) -> None:
     check_texts(what, texts)
-    if len(texts) > most:
-        raise GemError(
-            f"{len(texts)} {what} came; expected at most {most}. Leave some out."
-        )
+    _check_count(what, len(texts), most)
     for text in texts:
         check_length(what, text, LONGEST_TEXT)
         if not text.strip():
@@ -526,17 +427,17 @@ def check_length(what: str, text: str, most: int) -> None:
     """
     if len(text) > most:
         raise GemError(
-            f"A text of {len(text)} characters came for {what}, which begins "
-            f"'{_brief(text)}'; expected at most {most}. Shorten it."
+            f"A text for {what} has {len(text)} characters and begins "
+            f"'{brief(text)}'. Shorten it to at most {most}."
         )
 
 
 def _check_commands(what: str, text: str) -> None:
-    found = commands_in(text)
-    if found:
+    commands = commands_in(text)
+    if commands:
         raise GemError(
-            f"'{_brief(text)}' came among the {what}; expected text without the "
-            f"characters {_brief(found)}, which are not to be seen. Type it anew."
+            f"'{brief(text)}' among the {what} holds the characters {brief(commands)}, "
+            "which cannot be seen. Type it anew."
         )
 
 
@@ -545,81 +446,51 @@ def _check_prompt(prompt: Prompt) -> None:
     check_length("the title of a class", prompt.title, LONGEST_TEXT)
     _check_commands("names of classes", prompt.title)
     if not prompt.words and not prompt.title:
-        raise GemError(
-            "A class came without words and without a title; expected one of them to "
-            "name it by."
-        )
-    name = _brief(prompt.name)
+        raise GemError("A class has neither words nor a title. Name it by one of them.")
+    name = brief(prompt.name)
     if not prompt.words and not prompt.examples:
         raise GemError(
             f"The class '{name}' has neither words nor examples. Give it one."
         )
-    _check_between(f"threshold of '{name}'", prompt.threshold, 0, 1)
+    check_number(f"The threshold of '{name}'", prompt.threshold, 0, 1)
     if prompt.color is not None:
         _check_color(prompt.color)
-    if len(prompt.examples) > MOST_EXAMPLES:
-        raise GemError(
-            f"{len(prompt.examples)} examples of '{name}' came; expected at most "
-            f"{MOST_EXAMPLES}. Leave some out."
-        )
+    _check_count(f"examples of '{name}'", len(prompt.examples), MOST_EXAMPLES)
     for example in prompt.examples:
-        if len(example.vector) > LONGEST_VECTOR:
-            raise GemError(
-                f"An example of '{name}' has {len(example.vector)} numbers; expected "
-                f"at most {LONGEST_VECTOR}. Leave it out."
-            )
-        check_length("the model of an example", example.model, LONGEST_NAME)
-        _check_numbers(f"example of '{name}'", example.vector)
-        if example.point is None and not example.vector:
-            raise GemError(
-                f"An example of '{name}' is nowhere; expected a point in the "
-                "image, or the vector of one that was kept."
-            )
-        _check_numbers(f"example of '{name}'", example.point or ())
+        _check_example(example, name)
+
+
+def _check_example(example: Example, name: str) -> None:
+    if len(example.vector) > LONGEST_VECTOR:
+        raise GemError(
+            f"An example of '{name}' has {len(example.vector)} numbers; models give at "
+            f"most {LONGEST_VECTOR}. Leave it out."
+        )
+    check_length("the model of an example", example.model, LONGEST_NAME)
+    _check_numbers(f"example of '{name}'", example.vector)
+    if example.point is None and not example.vector:
+        raise GemError(
+            f"An example of '{name}' is nowhere: it has neither a point in the image "
+            "nor a vector. Leave it out."
+        )
+    _check_numbers(f"example of '{name}'", example.point or ())
 
 
 def _check_color(color: Any) -> None:
-    if len(color) != 3 or not all(_within(part, 0, 1) for part in color):
+    if len(color) != 3 or not all(is_within(part, 0, 1) for part in color):
         raise GemError(
-            f"The colour {_brief(tuple(color))} came; expected red, green and blue, "
-            "each from 0 to 1."
+            f"The colour is {brief(tuple(color))}; give red, green and blue, each from "
+            "0 to 1."
+        )
+
+
+def _check_count(what: str, count: int, most: int) -> None:
+    if count > most:
+        raise GemError(
+            f"There are {count} {what}, and at most {most} are taken. Leave some out."
         )
 
 
 def _check_numbers(what: str, values: Sequence[Any]) -> None:
-    if not all(_within(value, -inf, inf) for value in values):
+    if not all(is_within(value, -inf, inf) for value in values):
         raise GemError(f"An {what} holds what is no finite number. Leave it out.")
-
-
-def _check_above_zero(what: str, value: Any, most: float = LARGEST_FACTOR) -> None:
-    if not _within(value, 0, most) or value == 0:
-        raise GemError(
-            f"A {what} of {_brief(value)} came; expected a finite number above 0, up "
-            f"to {most:,.0f}."
-        )
-
-
-def _check_between(what: str, value: Any, low: float, high: float) -> None:
-    if not _within(value, low, high):
-        raise GemError(
-            f"A {what} of {_brief(value)} came; expected a finite number from {low} to "
-            f"{high:,}."
-        )
-
-
-def _is_factor(value: Any) -> bool:
-    return _within(value, 0, LARGEST_FACTOR) and value > 0
-
-
-def _within(value: Any, low: float, high: float) -> bool:
-    if not isinstance(value, Real):
-        return False
-    try:
-        number = float(value)
-    except OverflowError:  # a whole number of hundreds of digits
-        return False
-    return isfinite(number) and low <= number <= high
-
-
-def _is_whole(value: Any) -> TypeGuard[int]:
-    return isinstance(value, Integral)

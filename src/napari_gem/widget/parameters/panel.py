@@ -20,8 +20,8 @@ from qtpy.QtWidgets import (
 )
 from superqt import QLabeledDoubleSlider, QLabeledSlider
 
-from napari_gem.core.bounds import MOST_ROUNDS
 from napari_gem.core.parameters import (
+    MOST_ROUNDS,
     EncodeParameters,
     GemParameters,
     LabelParameters,
