@@ -60,7 +60,7 @@ class Tasks:
         self._question: Future[dict[str, dict[str, Any]]] | None = None
 
     def send(self, function: Callable[..., Any], *arguments: Any) -> Event:
-        """Ask for something; what comes back is set when it is done."""
+        """Submit a call to the cluster; the event is set when its result is ready."""
         future, ready = self._cluster.submit(function, *arguments), Event()
         self._sent[ready] = future
         future.add_done_callback(lambda _: ready.set())

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 class Filled(NamedTuple):
     """Rows of pixels that are done, and how many of their pixels are in the region.
 
-    None are told of now and then while the next are made.
+    Zero rows only say that the work goes on, so that whoever waits can cancel it.
     """
 
     rows: int

@@ -618,7 +618,7 @@ class PromptModel(QAbstractTableModel):
             case Column.THRESHOLD:
                 said = (
                     f"Threshold {prompt.threshold:.2f}: drag to the side, finer with "
-                    "Shift; double-click to type. Less finds more."
+                    "Shift; double-click to type. A lower limit finds more pixels."
                 )
             case Column.SHARE:
                 share = self._shares.get(prompt.label)
