@@ -77,7 +77,7 @@ def _corrected(
         tiles = plan_tiles(*array.shape[:2], how.tile, how.overlap)
         even = (
             np.broadcast_to(v, (t.rows, t.columns, len(v)))
-            for t, v in zip(tiles, features.views, strict=True)
+            for t, v in zip(tiles, features.tile_embeddings, strict=True)
         )
         what = blend(array.shape[:2], how.overlap, zip(tiles, even, strict=True))
     return replace(features, array=unit_vectors(array + weight * what))

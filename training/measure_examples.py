@@ -31,7 +31,7 @@ from napari_gem.core.results import Features
 from napari_gem.evaluation.metrics import ranking
 from napari_gem.models.find import Model
 from napari_gem.scoring.cache import ScoreCache
-from napari_gem.scoring.examples import keep
+from napari_gem.scoring.examples import as_vector
 from napari_gem.segmentation.segment import segment_steps
 from training.captions import PHRASES
 from training.evaluate import encode_scene, load_run
@@ -152,7 +152,7 @@ def kept(others: list[Encoded], count: int) -> Choose:
         ]
         chosen = rng.permutation(len(of_class))[:count]
         return tuple(
-            keep(of_class[i].features, example)
+            as_vector(of_class[i].features, example)
             for i in chosen
             for example in _draw(of_class[i].scene.mask(name), 1, rng)
         )

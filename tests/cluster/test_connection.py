@@ -126,7 +126,8 @@ def until(steps: Steps, done: int) -> None:
 
 def same(found: Features, expected: Features) -> bool:
     near = np.abs(found.array[:].astype(np.float32) - expected.array[:]).max() < 2e-3
-    return bool(near) and np.allclose(found.views, expected.views, atol=1e-4)
+    tiles, wanted = found.tile_embeddings, expected.tile_embeddings
+    return bool(near) and np.allclose(tiles, wanted, atol=1e-4)
 
 
 def test_each_worker_tells_what_it_has(cluster: Cluster, model: Model) -> None:

@@ -369,7 +369,7 @@ def test_scores_that_do_not_fit_are_made_band_by_band(
     assert 3 in asked
 
 
-@pytest.mark.parametrize("call", ["group_scores", "join"])
+@pytest.mark.parametrize("call", ["group_scores", "join_directions"])
 def test_a_band_of_scores_that_does_not_fit_is_halved(
     model: Model, features: Features, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

@@ -134,7 +134,7 @@ def check(folder: Path, model: Model, plain: Features, *, told: bool = True) -> 
     assert again.notices == ()
     for each in (found, again):
         assert (np.asarray(each.array[:]) == plain.array).all()
-        assert (each.views == plain.views).all()
+        assert (each.tile_embeddings == plain.tile_embeddings).all()
         assert (each.image_embedding == plain.image_embedding).all()
     (name,) = FeatureCache(folder).entries()
     assert "." not in name

@@ -70,7 +70,7 @@ def test_a_second_run_encodes_nothing(model: Model, tmp_path: Path) -> None:
     plain = encode(PIXELS, model)
     for found in (one, two):
         assert (found.array == plain.array).all()
-        assert (found.views == plain.views).all()
+        assert (found.tile_embeddings == plain.tile_embeddings).all()
         assert (found.image_embedding == plain.image_embedding).all()
         for name in ("image_shape", "patch", "parameters", "appearance", "region"):
             assert getattr(found, name) == getattr(plain, name)
@@ -140,7 +140,7 @@ def test_a_stopped_run_goes_on(model: Model, tmp_path: Path) -> None:
     assert 0 < tiles(rest) < 0.7 * rest[-1].total
     plain = encode(PIXELS, model)
     assert (np.asarray(found.array[:]) == plain.array).all()
-    assert (found.views == plain.views).all()
+    assert (found.tile_embeddings == plain.tile_embeddings).all()
     assert len(cache.entries()) == 1
 
 

@@ -12,9 +12,9 @@ from napari_gem.core.appearance import Appearance
 from napari_gem.core.progress import run
 from napari_gem.images.rendering import render
 from napari_gem.images.tile_reading import (
-    ahead,
     as_pixels,
     hash_steps,
+    read_ahead,
     read_tile,
     zoomed_length,
 )
@@ -117,8 +117,8 @@ def test_pixels_have_one_hash_whatever_holds_them() -> None:
 
 
 def test_reading_goes_ahead_in_order_and_tells_errors() -> None:
-    assert list(ahead(lambda i: i * i, range(5))) == [0, 1, 4, 9, 16]
-    found = ahead(lambda i: 1 / (2 - i), range(5))
+    assert list(read_ahead(lambda i: i * i, range(5))) == [0, 1, 4, 9, 16]
+    found = read_ahead(lambda i: 1 / (2 - i), range(5))
     assert next(found) == 0.5
     with pytest.raises(ZeroDivisionError):
         list(found)
@@ -134,7 +134,7 @@ def test_what_is_being_read_is_not_waited_for() -> None:
             order.append("read")
         return False
 
-    found = ahead(read, range(9))
+    found = read_ahead(read, range(9))
     assert next(found) is False
     found.close()
     order.append("closed")

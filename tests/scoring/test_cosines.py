@@ -63,14 +63,14 @@ def test_what_classes_lack_to_be_in_the_image() -> None:
 
 
 def test_a_word_is_in_an_image_if_it_is_in_a_part_of_it() -> None:
-    views, words = vectors(4, 8), vectors(3, 8, seed=1)
+    embeddings, words = vectors(4, 8), vectors(3, 8, seed=1)
     none = np.empty((0, 8), np.float32)
-    best = (words @ views.T).max(axis=1)
-    found = shortfalls([words[:1], words[1:]], none, views, 0.9)
+    best = (words @ embeddings.T).max(axis=1)
+    found = shortfalls([words[:1], words[1:]], none, embeddings, 0.9)
     expected = [0.9 - best[0], 0.9 - best[1:].max()]
     assert np.allclose(found, expected, atol=1e-6)
     limit = float(np.median(best))
-    assert (in_image(words, views, limit) == (best >= limit)).all()
+    assert (in_image(words, embeddings, limit) == (best >= limit)).all()
 
 
 def test_half_precision_features_score_the_same() -> None:

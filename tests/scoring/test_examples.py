@@ -16,12 +16,12 @@ from napari_gem.scoring import examples as module
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.examples import (
     MOST,
+    as_vector,
     centre,
-    directions,
-    join,
-    keep,
-    spread_out,
-    usable,
+    directions_of_examples,
+    join_directions,
+    spread_pixels,
+    usable_examples,
 )
 
 PATCH = 4
@@ -76,11 +76,15 @@ def gap(scores, kind, kinds=KINDS):
 def prototype_scores(features, prompts, text_scores, centred=None) -> np.ndarray:
     """Join the scores of words with those of examples, all at once."""
     joined = text_scores.copy()
-    if not any(usable(features, prompt)[0] for prompt in prompts):
+    if not any(usable_examples(features, prompt)[0] for prompt in prompts):
         return joined
     centred = centre(features) if centred is None else centred
     at_places = text_scores.reshape(len(text_scores), -1)[:, centred.places]
-    join(joined, centred.array, directions(features, prompts, at_places, centred))
+    join_directions(
+        joined,
+        centred.array,
+        directions_of_examples(features, prompts, at_places, centred),
+    )
     return joined
 
 
@@ -195,7 +199,7 @@ def test_words_that_say_the_same_everywhere_leave_finite_scores() -> None:
 
 def test_kept_examples_work_on_another_image() -> None:
     first, second = encoded(), encoded(KINDS[::-1], seed=9)
-    kept = tuple(keep(first, example) for example in yes((3, 2), (4, 3)))
+    kept = tuple(as_vector(first, example) for example in yes((3, 2), (4, 3)))
     assert all(example.point is None and example.model == "model" for example in kept)
     assert np.linalg.norm(kept[0].vector) == pytest.approx(1, abs=1e-3)
     assert all(round(value, 4) == value for value in kept[0].vector)
@@ -207,7 +211,7 @@ def test_kept_examples_work_on_another_image() -> None:
     points = [Prompt(("a",), examples=yes((3, 2), (4, 3))), Prompt(("b",))]
     here, there = (prototype_scores(first, p, scores) for p in (prompts, points))
     assert np.allclose(here, there, atol=2e-4)
-    assert keep(second, kept[0]) is kept[0]
+    assert as_vector(second, kept[0]) is kept[0]
 
 
 def test_unusable_examples_are_left_out_and_told() -> None:
@@ -223,7 +227,7 @@ def test_unusable_examples_are_left_out_and_told() -> None:
         Example(vector=(float("nan"), *vector[1:]), model="model"),
     )
     prompt = Prompt(("nuclei",), examples=(good, *bad))
-    found, notice = usable(features, prompt)
+    found, notice = usable_examples(features, prompt)
     assert found == (good,)
     assert notice == (
         "Examples of 'nuclei' left out: 3 outside of the image or region and 3 made "
@@ -232,15 +236,15 @@ def test_unusable_examples_are_left_out_and_told() -> None:
     scores = text()
     prompts = [replace(prompt, examples=bad), Prompt(("b",))]
     assert (prototype_scores(features, prompts, scores) == scores).all()
-    assert usable(features, replace(prompt, examples=(good,))) == ((good,), "")
+    assert usable_examples(features, replace(prompt, examples=(good,))) == ((good,), "")
     with pytest.raises(GemError, match="row 48, column 3 came; expected one in the"):
-        keep(features, bad[0])
+        as_vector(features, bad[0])
 
 
 def test_a_point_of_another_image_falls_back_on_its_vector() -> None:
     vector = tuple([1.0] + [0.0] * 23)
     both = Example((1000, 3), vector=vector, model="model")
-    found, notice = usable(encoded(), Prompt(("a",), examples=(both,)))
+    found, notice = usable_examples(encoded(), Prompt(("a",), examples=(both,)))
     assert found == (replace(both, point=None),)
     assert notice == ""
 
@@ -262,10 +266,10 @@ def test_only_the_region_counts() -> None:
     alone = prototype_scores(replace(whole, region=region), first, scores)
     assert np.allclose(one, alone)
     corner = replace(region, polygon=((0, 0), (0, 39), (23, 0)))
-    inside = usable(replace(whole, region=corner), prompts[0])
+    inside = usable_examples(replace(whole, region=corner), prompts[0])
     assert len(inside[0]) == 1
     far = Prompt(("a",), examples=(Example((20, 35)),))
-    assert usable(replace(whole, region=corner), far)[0] == ()
+    assert usable_examples(replace(whole, region=corner), far)[0] == ()
 
 
 def test_features_are_read_between_patches_as_scores_are_drawn() -> None:
@@ -311,15 +315,15 @@ def test_a_painted_patch_is_sampled_all_over() -> None:
     mask = np.zeros((300, 200), bool)
     mask[20:280, 30:33] = True  # a thin line
     mask[100:160, 60:180] = True
-    found = spread_out(mask, 50)
+    found = spread_pixels(mask, 50)
     assert 30 <= len(found) <= 50
     assert mask[tuple(found.T)].all()
     assert len(np.unique(found, axis=0)) == len(found)
     assert found[:, 0].min() < 40
     assert found[:, 0].max() > 260
-    assert spread_out(mask[:22, :31], 50).tolist() == [[20, 30], [21, 30]]
-    assert spread_out(np.zeros((5, 5), bool)).shape == (0, 2)
-    assert len(spread_out(np.ones((900, 900), bool), 1)) == 1
+    assert spread_pixels(mask[:22, :31], 50).tolist() == [[20, 30], [21, 30]]
+    assert spread_pixels(np.zeros((5, 5), bool)).shape == (0, 2)
+    assert len(spread_pixels(np.ones((900, 900), bool), 1)) == 1
 
 
 def test_what_other_settings_do_not_change_is_kept():
@@ -331,17 +335,17 @@ def test_what_other_settings_do_not_change_is_kept():
     ]
     before = rng.random((3, 5, 6)).astype(np.float32)
     wanted = before.copy()
-    module.join(wanted, array, found)
+    module.join_directions(wanted, array, found)
     assert (wanted[1] == before[1]).all()
     along = array @ found[0].vector
     assert np.allclose(wanted[0], 0.5 * before[0] + 0.5 * (along + 0.1))
     for cache in (ScoreCache(), ScoreCache(limit=1)):  # the latter forgets at once
         for _ in range(2):
             scores = before.copy()
-            module.join(scores, array, found, cache)
+            module.join_directions(scores, array, found, cache)
             assert np.allclose(scores, wanted, atol=1e-6)
     kept = ScoreCache()
-    module.join(before.copy(), array, found, kept)
+    module.join_directions(before.copy(), array, found, kept)
     scores = before.copy()
-    module.join(scores, np.zeros_like(array), found, kept)  # not looked at
+    module.join_directions(scores, np.zeros_like(array), found, kept)  # not looked at
     assert (scores == wanted).all()

@@ -89,7 +89,7 @@ def test_shifted_pixels_are_read_elsewhere(
     scores = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     away = Away((height, width), reach)
     parts = probability_strips(
-        Given(scores, band), patch, (height, width), 4, shifted=away
+        Given(scores, band), patch, (height, width), 4, shifts=away
     )
     found = np.concatenate([strip for _, strip in parts], axis=1)
     at = (np.mgrid[:height, :width] + away.shifts + 0.5) / patch - 0.5

@@ -18,9 +18,9 @@ from napari_gem.models.find import load_model
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.refinement import (
     DISTANCES,
+    NO_PICTURE,
     SHARPNESS,
     SMALLEST_DEVIATION,
-    UNKNOWN,
     shift_steps,
     shifts,
 )
@@ -147,7 +147,7 @@ def test_without_a_picture_a_notice_tells_so() -> None:
         segment(features, ["spot"], model, parameters=score) for score in (on, off)
     )
     assert (asked.probabilities == plain.probabilities).all()
-    assert asked.notices == (*plain.notices, UNKNOWN)
+    assert asked.notices == (*plain.notices, NO_PICTURE)
 
 
 def test_an_image_is_walked_once() -> None:

@@ -424,8 +424,8 @@ def test_a_small_thing_is_in_the_image_if_it_is_in_a_tile(model: Model) -> None:
     words = ["cat", "dog"]
     vectors = embed_words(model.backbone, words, SCORE.templates, model.texts)
     of_a_dog = unit_vectors(vectors[1] - vectors[0])
-    views = np.stack([features.image_embedding] * 3 + [of_a_dog])
-    features = replace(features, views=views)
+    tile_embeddings = np.stack([features.image_embedding] * 3 + [of_a_dog])
+    features = replace(features, tile_embeddings=tile_embeddings)
     limit = float((vectors @ features.image_embedding).max()) + 0.01
     score = replace(SCORE, present=limit, background=(), absent_weight=1.0)
     whole, by_tile = (

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from napari_gem.encoding.batches import TileFeatures
     from napari_gem.models.find import Model
-    from napari_gem.scoring.patch_scores import Part
+    from napari_gem.scoring.patch_scores import RowRanges
     from napari_gem.segmentation.segment import Scored
 
 MARK = "being-filled"
@@ -275,7 +275,7 @@ def encode(
     return [None] * len(found)
 
 
-def fill_part(order: FillOrder, part: Part) -> list[Filled] | None:
+def fill_part(order: FillOrder, part: RowRanges) -> list[Filled] | None:
     """Write a part of the labels and probabilities on a worker.
 
     Returns

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from napari_gem.cluster.connection import Cluster
     from napari_gem.images.references import ImageReference
-    from napari_gem.scoring.patch_scores import Part
+    from napari_gem.scoring.patch_scores import RowRanges
     from napari_gem.segmentation.segment import Scored
     from napari_gem.segmentation.writing import Filled
 
@@ -69,7 +69,7 @@ class FillOnCluster:
             version=__version__,
             scored=replace(
                 scored,
-                features=replace(features, views=None, picture=None),
+                features=replace(features, tile_embeddings=None, picture=None),
                 shifts=None,
             ),
             image=self._image if refined else None,
@@ -81,7 +81,7 @@ class FillOnCluster:
         )
         (folder / MARK).write_text(order.token)
         tasks = Tasks(self._cluster, "Scoring")
-        waiting: deque[tuple[Part, Event]] = deque()
+        waiting: deque[tuple[RowRanges, Event]] = deque()
         left = deque(parts(labels, maps))
         try:
             while waiting or left:

@@ -48,7 +48,7 @@ class Features:
         How the pixels were turned into RGB.
     region
         The part to look at; None for all. Features elsewhere may be zero.
-    views
+    tile_embeddings
         (tiles, channels) float32: the model's embedding of each tile, zero for tiles
         that were not encoded.
     device, precision
@@ -69,7 +69,7 @@ class Features:
     parameters: EncodeParameters
     appearance: Appearance
     region: Region | None = None
-    views: NDArray[np.float32] | None = None
+    tile_embeddings: NDArray[np.float32] | None = None
     device: str = ""
     precision: str = ""
     notices: tuple[str, ...] = ()

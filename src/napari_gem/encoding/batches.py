@@ -106,7 +106,7 @@ def _encode_batch(
     pixels = torch.from_numpy(np.stack(images)).movedim(-1, 1)
     with torch.inference_mode():
         found = model.backbone.encode_patches(pixels, parameters.gem)
-        patches, views = found.patches.float().cpu(), found.image.float().cpu()
+        patches, embeddings = found.patches.float().cpu(), found.image.float().cpu()
     if not bool(torch.isfinite(patches).all()):
         raise GemError(no_numbers(f"The model {model.card.name}", model.precision))
-    return list(zip(patches.numpy(), views.numpy(), strict=True))
+    return list(zip(patches.numpy(), embeddings.numpy(), strict=True))

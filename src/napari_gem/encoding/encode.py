@@ -78,7 +78,7 @@ class InMemory:
                 "detail), crop the image, or let them be kept on disk."
             )
         self.done, self.folder = 0, None
-        self.views = np.zeros((tiles, shape[-1]), np.float32)
+        self.tile_embeddings = np.zeros((tiles, shape[-1]), np.float32)
         self._array = np.zeros(shape, np.float16)
 
     def write(self, rows: slice, features: NDArray[np.float32]) -> None:
@@ -235,7 +235,7 @@ class _Encoding:
                     yield clock.progress(found, done, waits=waits)
                     found = next(encoded)
                 blending.add(tiles[number], found[0])
-                sink.views[number] = unit_vectors(found[1])
+                sink.tile_embeddings[number] = unit_vectors(found[1])
                 if known is None:
                     done += 1
                     if partial is not None and len(partial) < most:
@@ -247,10 +247,10 @@ class _Encoding:
     def _features(self, sink: Sink) -> Features:
         """Say what is known of the features, but for their array."""
         model, work, parameters = self._model, self._work, self._work.parameters
-        views = sink.views
+        embeddings = sink.tile_embeddings
         return Features(
-            array=np.zeros((0, 0, views.shape[-1]), np.float16),
-            image_embedding=unit_vectors(views[self._wanted].mean(axis=0)),
+            array=np.zeros((0, 0, embeddings.shape[-1]), np.float16),
+            image_embedding=unit_vectors(embeddings[self._wanted].mean(axis=0)),
             image_shape=(int(work.pixels.shape[0]), int(work.pixels.shape[1])),
             patch=work.patch / parameters.zoom,
             model=model.card.id,
@@ -258,7 +258,7 @@ class _Encoding:
             parameters=parameters,
             appearance=work.appearance,
             region=self._region,
-            views=views,
+            tile_embeddings=embeddings,
             device=model.device,
             precision=model.precision,
             picture=Picture(work.pixels, work.appearance),
@@ -268,7 +268,8 @@ class _Encoding:
 def _told_too(sink: Sink, watch: Watch) -> Callable[[slice, Rows], None]:
     def write(rows: slice, features: Rows) -> None:
         sink.write(rows, features)
-        seen = sink.views[np.any(sink.views, axis=1)]
+        embeddings = sink.tile_embeddings
+        seen = embeddings[np.any(embeddings, axis=1)]
         watch.take(rows, features, unit_vectors(seen.mean(axis=0)))
 
     return write
@@ -282,9 +283,9 @@ def restrict(features: Features, region: Region | None) -> Features:
     Features
         The same as if only the region had been encoded, as far as it reaches.
     """
-    if region is None or features.views is None:
+    if region is None or features.tile_embeddings is None:
         return features
     grid, used = features.array.shape[:2], features.parameters
     wanted = tiles_seen(grid, used, region, features.image_shape, features.patch)
-    embedding = unit_vectors(features.views[wanted].mean(axis=0))
+    embedding = unit_vectors(features.tile_embeddings[wanted].mean(axis=0))
     return replace(features, region=region, image_embedding=embedding)

@@ -385,7 +385,7 @@ class _Writing:
         damaged = False
         try:
             state = _read_state(self._part)
-            _read_views(self._part)
+            _read_tile_embeddings(self._part)
             array = _open_features(self._part, state.metadata)
             for band in bands(array):
                 if band.start < state.done:
@@ -498,12 +498,12 @@ class _Sink:
             _check_room(folder, 2 * shape[0] * shape[1] * shape[2])
             array = create_features(folder / FEATURES, shape)
             tiles = len(plan_tiles(*shape[:2], used.tile, used.overlap))
-            self.views: NDArray[np.float32] = np.zeros((tiles, shape[2]), np.float32)
+            self.tile_embeddings = np.zeros((tiles, shape[2]), np.float32)
         else:
             import zarr
 
             array = zarr.open_array(store=str(folder / FEATURES), mode="r+")
-            self.views = _read_views(folder)
+            self.tile_embeddings = _read_tile_embeddings(folder)
         self._state = replace(wanted, metadata=hash_file(_metadata(folder)))
         self._writer = RowWriter(array, done=known or 0)
         if known is None:
@@ -529,9 +529,9 @@ class _Sink:
         return StoredFeatures(self.folder / FEATURES)
 
     def _save(self) -> None:
-        views = io.BytesIO()
-        np.save(views, self.views)
-        write_checked(self.folder / VIEWS, views.getvalue())
+        content = io.BytesIO()
+        np.save(content, self.tile_embeddings)
+        write_checked(self.folder / VIEWS, content.getvalue())
         state = replace(self._state, done=self._writer.done)
         write_checked(self.folder / STATE, to_json(state).encode())
 
@@ -598,7 +598,7 @@ def _read(folder: Path, lock: FileLock) -> Features:
         parameters=entry.parameters,
         appearance=entry.appearance,
         region=entry.region,
-        views=_read_views(folder),
+        tile_embeddings=_read_tile_embeddings(folder),
         device=entry.device,
         precision=entry.precision,
         notices=entry.notices,
@@ -619,7 +619,7 @@ def _is_whole(folder: Path) -> bool:
     """Tell whether somebody made an entry that can be read, but for its array."""
     try:
         entry = from_json(_Entry, read_checked(folder / ENTRY))
-        _read_views(folder)
+        _read_tile_embeddings(folder)
         _open_features(folder, entry.metadata)
     except Exception:  # noqa: BLE001 (as in _find_steps)
         return False
@@ -637,9 +637,10 @@ def _read_state(folder: Path) -> _State:
     return from_json(_State, read_checked(folder / STATE))
 
 
-def _read_views(folder: Path) -> NDArray[np.float32]:
-    views: NDArray[np.float32] = np.load(io.BytesIO(read_checked(folder / VIEWS)))
-    return views
+def _read_tile_embeddings(folder: Path) -> NDArray[np.float32]:
+    content = io.BytesIO(read_checked(folder / VIEWS))
+    embeddings: NDArray[np.float32] = np.load(content)
+    return embeddings
 
 
 def _metadata(folder: Path) -> Path:

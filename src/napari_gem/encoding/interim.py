@@ -65,7 +65,7 @@ class Watch:
             image_embedding=self._embedding,
             patch=features.patch * self._step,
             region=_upper(features.region, bottom, width),
-            views=None,
+            tile_embeddings=None,
             picture=None,
         )
 

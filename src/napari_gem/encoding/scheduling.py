@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari_gem.encoding.batches import encode_tiles
 from napari_gem.encoding.tiles import grid_shape, plan_tiles
-from napari_gem.images.tile_reading import ahead, read_tile, zoomed_length
+from napari_gem.images.tile_reading import read_ahead, read_tile, zoomed_length
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -34,11 +34,11 @@ class Sink(Protocol):
         Patch rows that are kept, also those of an earlier run that was stopped.
     folder
         Where what is unfinished may be kept; None if all is in memory.
-    views
+    tile_embeddings
         (tiles, channels) float32, to be filled.
     """
 
-    views: NDArray[np.float32]
+    tile_embeddings: NDArray[np.float32]
 
     @property
     def done(self) -> int: ...  # noqa: D102
@@ -118,5 +118,5 @@ class Here:
         self, work: TileWork, numbers: Sequence[int], _: object = None, /
     ) -> Generator[TileFeatures, None, None]:
         """Read one tile ahead, and encode."""
-        images = ahead(work.read, numbers)
+        images = read_ahead(work.read, numbers)
         yield from encode_tiles(self._model, images, work.parameters, self._batch)

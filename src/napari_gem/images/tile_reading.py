@@ -152,7 +152,7 @@ def held_picture(picture: LazyArray | None) -> NDArray[np.uint8] | None:
     return held
 
 
-def ahead(
+def read_ahead(
     read: Callable[[Item], Result], items: Iterable[Item], *, count: int = 1
 ) -> Generator[Result, None, None]:
     """Read the next items in a thread while the current one is worked on.

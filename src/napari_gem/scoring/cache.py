@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ScoreCache:
-    """Score maps of one encoded image; those used longest ago go first.
+    """Score maps of one encoded image; those used longest ago are dropped first.
 
     Parameters
     ----------
@@ -26,10 +26,10 @@ class ScoreCache:
     Attributes
     ----------
     centred
-        What scoring examples needs, made when there first are some.
+        What examples are scored with; None until there is an example.
     shifts
         Rounds of refinement, and (2, height, width) float16: where the scores of pixels
-        are read; made when it is first asked for.
+        are read; None until refinement is asked for.
     """
 
     def __init__(self, limit: int = 1 << 28) -> None:
@@ -50,7 +50,7 @@ class ScoreCache:
         return size + (centred.nbytes if isinstance(centred, np.ndarray) else 0)
 
     def shrink(self, features: LazyArray) -> None:
-        """Forget all maps, and the copy of these features."""
+        """Forget all maps, and take these features in place of their copy."""
         self._maps.clear()
         if self.centred:
             self.centred = replace(self.centred, array=features)
@@ -58,7 +58,7 @@ class ScoreCache:
     def get(
         self, key: bytes, make: Callable[[], NDArray[np.float32]]
     ) -> NDArray[np.float32]:
-        """Give the map of this key, made first if it is not there."""
+        """Return the map of this key; make it first if it is not kept."""
         self._maps[key] = self._maps.pop(key) if key in self._maps else make()
         size = sum(kept.nbytes for kept in self._maps.values())
         while size > self._limit and len(self._maps) > 1:
@@ -68,27 +68,27 @@ class ScoreCache:
 
 @dataclass(frozen=True, eq=False)
 class Centred:
-    """What the prototype scores of an image need, whatever the examples are.
+    """What examples on an image are scored with, whatever the examples are.
 
-    `centre` makes it once for features and their region, to be kept with them.
+    `napari_gem.scoring.examples.centre` makes it once for features and their region.
 
     Attributes
     ----------
     mean
-        (channels,) float32: the image's mean feature.
+        (channels,) float32: mean feature of the image.
     whitening
-        (channels, channels) float32: centred features times this have less of what
-        varies most. Zero if all features are the same.
+        (channels, channels) float32: centred features times this vary less along the
+        directions in which they varied most. Zero if all features are the same.
     places
-        (patches,): where the sample lies on the flattened patch grid.
+        (patches,): indices of a sample of patches on the flattened patch grid.
     sample
-        (patches, channels) float32: centred and whitened.
+        (patches, channels) float32: features of the sample, centred and whitened.
     vectors
-        (patches, channels) float32: the same as they came.
+        (patches, channels) float32: features of the sample as they are.
     array
-        (rows, columns, channels): the features in single precision, which is three
-        times as fast to score as half; as they came if that took more than
-        `LARGEST_COPY` or did not fit the memory, or if they are not in memory.
+        (rows, columns, channels): all features. In single precision, which is three
+        times as fast to score as half, unless that would take more than
+        `LARGEST_COPY`, or they are on disk.
     """
 
     mean: NDArray[np.float32]

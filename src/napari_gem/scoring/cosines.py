@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_gem.core.parameters import Synonyms
 
 TRUNCATED = 4.0
-"""Standard deviations after which a Gaussian ends."""
+"""A Gaussian ends this many standard deviations from its middle."""
 
 
 def group_scores(
@@ -29,30 +29,30 @@ def group_scores(
     cache: ScoreCache | None = None,
     synonyms: Synonyms = "max",
 ) -> NDArray[np.float32]:
-    """Score each group of words by its best one, or by their mean.
+    """Score each group of words by the cosines of its words with the features.
 
     Parameters
     ----------
     features
         (rows, columns, channels), unit length.
     groups
-        Text embeddings of each class, (words, channels), unit length; a group
-        without words gets -1 everywhere.
+        Text embeddings of each group, (words, channels), unit length. A group without
+        words scores -1 everywhere.
     cache
-        Scores of these features made so far; new ones are added.
+        Earlier scores of these features; new ones are added.
     synonyms
-        ``max`` or ``mean`` over the words of a group.
+        Whether a group's score is the ``max`` or the ``mean`` over its words.
 
     Returns
     -------
     NDArray[np.float32]
-        (groups, rows, columns), cosines from -1 to 1.
+        (groups, rows, columns), from -1 to 1.
     """
     cache = ScoreCache() if cache is None else cache
-    make = _best if synonyms == "max" else _mean
+    score = _best if synonyms == "max" else _mean
     return np.stack(
         [
-            cache.get(synonyms.encode() + g.tobytes(), partial(make, features, g))
+            cache.get(synonyms.encode() + g.tobytes(), partial(score, features, g))
             for g in groups
         ]
     )
@@ -61,7 +61,7 @@ def group_scores(
 def _mean(features: LazyArray, words: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(words) == 0:
         return _best(features, words)
-    # not of unit length, so that the cosines are averaged
+    # the mean embedding is not of unit length, so its cosine is the mean of the cosines
     return _best(features, words.mean(axis=0, keepdims=True))
 
 
@@ -80,37 +80,16 @@ def image_offsets(
     image_embedding: NDArray[np.float32],
     weight: float,
 ) -> NDArray[np.float32]:
-    """Tell what the whole image adds to the scores of each group.
+    """Weigh the cosine of each group's best word with the whole image: (groups,).
 
-    Parameters
-    ----------
-    groups
-        Text embeddings of each class, (words, channels), unit length; a group without
-        words gets 0.
-    image_embedding
-        (channels,), unit length.
-    weight
-        Factor on the cosine of a group's best word with it; may be below 0.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        (groups,)
+    A group without words gets 0.
     """
     best = [(group @ image_embedding).max() if len(group) else 0.0 for group in groups]
     return np.float32(weight) * np.array(best, np.float32)
 
 
 def smooth(scores: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
-    """Lay a Gaussian over each map.
-
-    Parameters
-    ----------
-    scores
-        (maps, rows, columns).
-    deviation
-        Its standard deviation in patches; 0 changes nothing.
-    """
+    """Smooth (maps, rows, columns) by a Gaussian of this deviation in patches."""
     if deviation <= 0:
         return scores
     result: NDArray[np.float32] = ndimage.gaussian_filter(
@@ -127,14 +106,14 @@ def smoothing_reach(deviation: float) -> int:
 def shortfalls(
     groups: Sequence[NDArray[np.float32]],
     background: NDArray[np.float32],
-    views: NDArray[np.float32],
+    image_embeddings: NDArray[np.float32],
     present: float,
 ) -> NDArray[np.float32]:
-    """Tell how much each class lacks to be in the image, by its best word.
+    """Measure how far the best word of each class is from being in the image.
 
-    The word's cosine with the view that it fits best is held against the model's limit
-    if that is known, else against those of the background words, most of which name
-    what is not in the image either.
+    Compared is the cosine of the word with the image embedding that it fits best. The
+    limit is ``present`` if the model has one. Otherwise it is the median of the
+    background words, since most of them name what is not in the image either.
 
     Parameters
     ----------
@@ -142,93 +121,67 @@ def shortfalls(
         Text embeddings of each class, (words, channels), unit length.
     background
         (words, channels), unit length.
-    views
-        (views, channels), unit length: embeddings of the image, or of its parts.
+    image_embeddings
+        (embeddings, channels), unit length: of the image, or of each of its tiles.
     present
-        Cosine from which on a word counts as in the image; -1 for not known.
+        Cosine from which on a word counts as in the image; -1 if it is not known.
 
     Returns
     -------
     NDArray[np.float32]
-        (classes,): cosine under the limit, 0 for a class that is probably in the image.
-        Classes without words lack nothing, and so do all if nothing is known.
+        (classes,): distance of the cosine below the limit; 0 for a class that is
+        probably in the image, that has no words, or if there is no limit.
     """
-    found = np.zeros(len(groups), np.float32)
+    short = np.zeros(len(groups), np.float32)
     limit = present
     if present <= -1:
         if len(background) == 0:
-            return found
-        limit = float(np.median(_best_view(background, views)))
+            return short
+        limit = float(np.median(_image_cosines(background, image_embeddings)))
     for number, group in enumerate(groups):
         if len(group):
-            best = float(_best_view(group, views).max())
-            found[number] = max(0.0, limit - best)
-    return found
+            best = float(_image_cosines(group, image_embeddings).max())
+            short[number] = max(0.0, limit - best)
+    return short
 
 
-def _best_view(
-    words: NDArray[np.float32], views: NDArray[np.float32]
+def _image_cosines(
+    words: NDArray[np.float32], image_embeddings: NDArray[np.float32]
 ) -> NDArray[np.float32]:
-    best: NDArray[np.float32] = (words @ views.T).max(axis=1)
+    """Cosine of each word with the image embedding that it fits best."""
+    best: NDArray[np.float32] = (words @ image_embeddings.T).max(axis=1)
     return best
 
 
 def near_duplicates(
     background: NDArray[np.float32], prompts: NDArray[np.float32], near: float
 ) -> NDArray[np.bool_]:
-    """Find background words that mean one of the prompts.
-
-    Parameters
-    ----------
-    background, prompts
-        (words, channels), unit length.
-    near
-        Cosine from which on two words count as the same.
-
-    Returns
-    -------
-    NDArray[np.bool_]
-        (background words,)
-    """
-    found: NDArray[np.bool_] = (background @ prompts.T).max(axis=1) >= near
-    return found
+    """Find background words whose cosine with a word of a prompt reaches ``near``."""
+    same: NDArray[np.bool_] = (background @ prompts.T).max(axis=1) >= near
+    return same
 
 
 def in_image(
     background: NDArray[np.float32],
-    views: NDArray[np.float32],
+    image_embeddings: NDArray[np.float32],
     present: float,
 ) -> NDArray[np.bool_]:
     """Find background words that may be in the image, at least the likeliest.
 
     Words of other kinds of images would take pixels from the classes by chance.
-
-    Parameters
-    ----------
-    background
-        (words, channels), unit length.
-    views
-        As of `shortfalls`.
-    present
-        Cosine from which on a word counts as in the image.
-
-    Returns
-    -------
-    NDArray[np.bool_]
-        (words,)
     """
-    cosines = _best_view(background, views)
-    found: NDArray[np.bool_] = cosines >= min(present, cosines.max())
-    return found
+    cosines = _image_cosines(background, image_embeddings)
+    likely: NDArray[np.bool_] = cosines >= min(present, cosines.max())
+    return likely
 
 
 def softmax(logits: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
-    """Turn scores to probabilities along the first axis, in place.
+    """Turn scores into probabilities along the first axis, in place.
 
     Parameters
     ----------
     logits
-        (classes + 1, rows, columns).
+        (classes + 1, ...): scores.
     scale
         Inverse temperature.
     """
@@ -239,21 +192,27 @@ def softmax(logits: NDArray[np.float32], scale: float) -> NDArray[np.float32]:
     return logits
 
 
-def min_max(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+def min_max(
+    maps: NDArray[np.float32],
+    limits: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None,
+) -> NDArray[np.float32]:
     """Stretch each map from its minimum to its maximum, as the paper's pictures do.
 
-    For looking at only: it finds something for every word, also for what is not in
-    the image. A constant map becomes 0.
+    This is only to look at: every map reaches 1 somewhere, also that of a word for
+    something that is not in the image. A constant map becomes 0.
 
     Parameters
     ----------
-    scores
+    maps
         (maps, rows, columns).
+    limits
+        Minimum and maximum of each map, (maps,) both, where these are only some rows
+        of it.
     """
-    low = scores.min(axis=(1, 2), keepdims=True)
-    extent = scores.max(axis=(1, 2), keepdims=True) - low
-    zero = np.zeros_like(scores)
+    low, high = limits or (maps.min(axis=(1, 2)), maps.max(axis=(1, 2)))
+    low, extent = low[:, None, None], (high - low)[:, None, None]
+    zero = np.zeros_like(maps)
     result: NDArray[np.float32] = np.divide(
-        scores - low, extent, out=zero, where=extent > 0
+        maps - low, extent, out=zero, where=extent > 0
     )
     return result

@@ -1,11 +1,12 @@
-"""Examples of a class: places that show it, or look alike but are none.
+"""Examples of a class: places that show it, or places that look alike but do not.
 
 Patch features are centred on the image and partly whitened, so that what most patches
 of the image share counts little. The mean of a class's positive examples, less half
-the mean of its negative ones, is a direction; how far a patch lies along it is the
-class's prototype score. Cosines of images with images are far larger than those of
-images with words, so the prototype score is given the mean and spread of the text
-scores before both are joined. `docs/decisions/0006-examples.md` tells what was tried.
+the mean of its negative ones, is a direction in feature space; how far a patch lies
+along it is the class's prototype score. Cosines between images are far larger than
+those between images and words, so the prototype score is brought to the mean and spread
+of the scores of words before both are joined. `docs/decisions/0006-examples.md` says
+what was tried.
 """
 
 from __future__ import annotations
@@ -33,126 +34,119 @@ if TYPE_CHECKING:
     from napari_gem.scoring.cache import ScoreCache
 
 NEGATIVE = 0.5
-"""How much the negative examples count beside the positive ones."""
+"""Weight of the negative examples; the positive ones have 1."""
 
 MOST = 0.7
-"""Weight of the examples beside the words, if there are very many."""
+"""Weight that the examples approach beside the words as there are more of them."""
 
 BY_WORDS = 0.05
-"""Part of the image that stands for the class if it has negative examples only."""
+"""Part of the image that stands for a class that has negative examples only."""
 
 SPREAD = 0.05
-"""Spread of scores if there are no words at all to take it from."""
+"""Spread of scores where there are no words to take it from."""
 
 SAMPLE = 8192
-"""Patches from which mean, whitening and spread are computed, at most."""
+"""Largest number of patches from which mean, whitening and spread are computed."""
 
 STRIP = 1 << 15
 """Patches that are scored at a time."""
 
 LARGEST_COPY = 1 << 28
-"""Bytes that `Centred` takes for features in single precision, at most."""
+"""Largest copy of the features in single precision that `Centred` keeps, in bytes."""
 
 MOST_PAINTED = 100_000
-"""Pixels of a painted patch that are looked at, about."""
+"""Of a larger painted patch only about this many pixels are looked at."""
 
 DIGITS = 4
 FLAT = 1e-6
-"""Variance below which the features of an image count as all the same."""
+"""Features with a smaller variance count as all the same."""
 
 
 def centre(features: Features) -> Centred:
     """Find the mean and the whitening of an image's features, within its region.
 
-    Takes a second or two for a model of 1024 channels, else a fraction of it.
+    Takes a second or two for a model of 1024 channels, less for others.
     """
     array = features.array
     if isinstance(array, np.ndarray) and 4 * array.size <= LARGEST_COPY:
         with IfItFits():
             array = array.astype(np.float32, copy=False)
-    places = np.flatnonzero(_inside(features))
+    places = np.flatnonzero(_patches_in_region(features))
     if len(places) > SAMPLE:
         random = np.random.default_rng(0)
         places = np.sort(random.choice(places, SAMPLE, replace=False))
-    vectors = _gather(array, places)
+    vectors = _read_patches(array, places)
     mean = vectors.mean(axis=0) if len(places) else np.zeros(array.shape[-1], "f4")
     sample = vectors - mean
     whitening = _whitening(sample)
     return Centred(mean, whitening, places, sample @ whitening, vectors, array)
 
 
-def _gather(array: LazyArray, places: NDArray[np.intp]) -> NDArray[np.float32]:
-    """Read the vectors of some patches, given in order, band by band."""
+def _read_patches(array: LazyArray, places: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Read the features at ascending places of the flattened grid, band by band."""
     columns, channels = array.shape[1:]
-    found = [np.empty((0, channels), np.float32)]
+    parts = [np.empty((0, channels), np.float32)]
     for rows in bands(array):
-        first, end = np.searchsorted(
-            places, (rows.start * columns, rows.stop * columns)
-        )
+        start = rows.start * columns
+        first, end = np.searchsorted(places, (start, rows.stop * columns))
         if first < end:
             band = np.asarray(array[rows]).reshape(-1, channels)
-            here = band[places[first:end] - rows.start * columns]
-            found.append(here.astype(np.float32))
-    return np.concatenate(found)
+            parts.append(band[places[first:end] - start].astype(np.float32))
+    return np.concatenate(parts)
 
 
-def usable(features: Features, prompt: Prompt) -> tuple[tuple[Example, ...], str]:
+def usable_examples(
+    features: Features, prompt: Prompt
+) -> tuple[tuple[Example, ...], str]:
     """Choose the examples of a class that can be used on an encoded image.
-
-    Parameters
-    ----------
-    features
-        The encoded image.
-    prompt
-        The class.
 
     Returns
     -------
     tuple[tuple[Example, ...], str]
         Those examples; a sentence for the user about the others, empty if there are
-        none. Left out are points outside of the image or its region, and vectors of
+        none. Others are points outside of the image or its region, and vectors of
         another model.
     """
-    found, outside, foreign = [], 0, 0
+    usable, outside, foreign = [], 0, 0
     for example in prompt.examples:
         if example.point is not None and _is_inside(features, example.point):
-            found.append(example)
-        elif _fits(features, example):
-            found.append(replace(example, point=None))
+            usable.append(example)
+        elif _is_vector_of(features, example):
+            usable.append(replace(example, point=None))
         elif example.vector:
             foreign += 1
         else:
             outside += 1
-    told = []
+    reasons = []
     if outside:
-        told.append(f"{outside} outside of the image or region")
+        reasons.append(f"{outside} outside of the image or region")
     if foreign:
-        told.append(f"{foreign} made with another model than {features.model}")
-    if not told:
-        return tuple(found), ""
+        reasons.append(f"{foreign} made with another model than {features.model}")
+    if not reasons:
+        return tuple(usable), ""
     name = prompt.title or (prompt.words[0] if prompt.words else "a class")
-    return tuple(found), f"Examples of '{name}' left out: {' and '.join(told)}."
+    return tuple(usable), f"Examples of '{name}' left out: {' and '.join(reasons)}."
 
 
 def with_vectors(
     features: Features, prompts: Sequence[Prompt], centred: Centred | None = None
 ) -> tuple[Prompt, ...]:
-    """Give examples that are points their vectors, so that they can be kept.
+    """Give the examples that are points on this image their vectors, to be kept.
 
     Parameters
     ----------
     features
-        The encoded image that the points lie on; points elsewhere stay as they are.
+        The encoded image; points outside of it stay as they are.
     prompts
         The classes.
     centred
-        From `centre`; None makes it if there is an example.
+        From `centre`; None computes it if there is an example.
     """
 
     def completed(example: Example) -> Example:
         if example.point is None or not _is_inside(features, example.point):
             return example
-        return replace(keep(features, example, centred), point=example.point)
+        return replace(as_vector(features, example, centred), point=example.point)
 
     return tuple(
         replace(prompt, examples=tuple(completed(e) for e in prompt.examples))
@@ -162,25 +156,25 @@ def with_vectors(
     )
 
 
-def keep(
+def as_vector(
     features: Features, example: Example, centred: Centred | None = None
 ) -> Example:
-    """Turn a point to a vector that can be used on other images.
+    """Turn a point into a vector that can be used on other images.
 
     Parameters
     ----------
     features
         The encoded image that the point lies on.
     example
-        A point; one that is a vector already comes back as it is.
+        A point; a vector is returned as it is.
     centred
-        From `centre`; None makes it.
+        From `centre`; None computes it.
 
     Returns
     -------
     Example
-        Without point; the vector is the feature there less the image's mean, of unit
-        length, rounded to 4 digits.
+        Without point. Its vector is the feature at the point less the mean of the
+        image, of unit length, rounded to 4 digits.
 
     Raises
     ------
@@ -201,7 +195,7 @@ def keep(
     return Example(vector=vector, model=features.model, positive=example.positive)
 
 
-def spread_out(mask: NDArray[np.bool_], most: int = 50) -> NDArray[np.intp]:
+def spread_pixels(mask: NDArray[np.bool_], most: int = 50) -> NDArray[np.intp]:
     """Choose pixels of a painted patch that are spread over all of it.
 
     Parameters
@@ -209,12 +203,12 @@ def spread_out(mask: NDArray[np.bool_], most: int = 50) -> NDArray[np.intp]:
     mask
         (height, width).
     most
-        Pixels to choose at most, 1 or more.
+        Largest number of pixels to choose, 1 or more.
 
     Returns
     -------
     NDArray[np.intp]
-        (pixels, 2) rows and columns; one pixel in each cell of a grid, that nearest
+        (pixels, 2) rows and columns: one pixel in each cell of a grid, the one nearest
         to the middle of what is painted in the cell.
     """
     painted = np.flatnonzero(mask)
@@ -239,18 +233,17 @@ def spread_out(mask: NDArray[np.bool_], most: int = 50) -> NDArray[np.intp]:
 
 @dataclass(frozen=True, eq=False)
 class Direction:
-    """What the examples of one class do to its scores.
+    """A direction in feature space that is joined with the scores of a class's words.
 
     Attributes
     ----------
     number
-        Of the class.
+        Number of the class.
     weight
-        Of the examples beside the words, 0 to 1.
-    vector
-        (channels,): how far a patch lies along it is its prototype score ...
-    shift
-        ... plus this.
+        Weight of the direction beside the words, 0 to 1.
+    vector, shift
+        (channels,) and a number: the score of a patch is its feature along the vector,
+        plus the shift.
     """
 
     number: int
@@ -259,35 +252,26 @@ class Direction:
     shift: float
 
 
-def directions(
+def directions_of_examples(
     features: Features,
     prompts: Sequence[Prompt],
     text: NDArray[np.float32],
     centred: Centred,
 ) -> list[Direction]:
-    """Find what the examples do to the scores of words, from a sample of them.
+    """Find a direction for each class with usable examples.
 
-    Parameters
-    ----------
-    features
-        The encoded image.
-    prompts
-        The classes; examples that `usable` leaves out do nothing.
-    text
-        (classes, patches) or (classes + 1, patches) with the background last: scores
-        of words at the sample's places.
-    centred
-        From `centre`.
+    ``text`` has the scores of words at the places of the sample: (classes, patches), or
+    (classes + 1, patches) with the background last.
     """
     if not centred.whitening.any():
         return []
-    examples = [usable(features, prompt)[0] for prompt in prompts]
-    worded = _worded(prompts, text)
-    found_directions = []
-    for number, (prompt, found) in enumerate(zip(prompts, examples, strict=True)):
-        positive = _prototype(features, centred, [e for e in found if e.positive])
-        negative = _prototype(features, centred, [e for e in found if not e.positive])
-        count = sum(e.positive == (positive is not None) for e in found)
+    worded = _rows_of_words(prompts, text)
+    directions = []
+    for number, prompt in enumerate(prompts):
+        usable, _ = usable_examples(features, prompt)
+        positive = _prototype(features, centred, [e for e in usable if e.positive])
+        negative = _prototype(features, centred, [e for e in usable if not e.positive])
+        count = sum(e.positive == (positive is not None) for e in usable)
         # a class of negative examples keeps the level that its words give it
         level = text[worded] if positive is not None else text[[number]]
         if positive is None and negative is not None and number in worded:
@@ -303,17 +287,17 @@ def directions(
         weight = MOST * count / (count + 1) if prompt.words else 1.0
         direction = centred.whitening @ direction * (factor / spread)
         shift = mean - factor / spread * along.mean() - direction @ centred.mean
-        found_directions.append(Direction(number, weight, direction, shift))
-    return found_directions
+        directions.append(Direction(number, weight, direction, shift))
+    return directions
 
 
-def join(
+def join_directions(
     scores: NDArray[np.float32],
     array: LazyArray,
-    found: Sequence[Direction],
+    directions: Sequence[Direction],
     cache: ScoreCache | None = None,
 ) -> None:
-    """Join the scores of words with those of examples, in place.
+    """Join scores of words with those along directions, in place.
 
     Parameters
     ----------
@@ -321,21 +305,23 @@ def join(
         (classes, rows, columns) or (classes + 1, rows, columns).
     array
         (rows, columns, channels): the features of the same patches.
-    found
-        From `directions`.
+    directions
+        At most one for each class.
     cache
-        Of all of these features; keeps what does not change with other settings.
+        Cache of these features; keeps the features along each direction.
     """
-    keys = [b"along" + d.vector.tobytes() for d in found]
-    new = [i for i, key in enumerate(keys) if cache is None or key not in cache]
-    made = dict(zip(new, _along(array, [found[i].vector for i in new]), strict=True))
+    keys = [b"along" + d.vector.tobytes() for d in directions]
+    missing = [i for i, key in enumerate(keys) if cache is None or key not in cache]
+    maps = _along(array, [directions[i].vector for i in missing])
+    new = dict(zip(missing, maps, strict=True))
 
     def make(number: int) -> NDArray[np.float32]:
-        if number in made:
-            return made[number]
-        return _along(array, [found[number].vector])[0]  # it went meanwhile
+        if number in new:
+            return new[number]
+        # the cache dropped it since it was looked up
+        return _along(array, [directions[number].vector])[0]
 
-    for number, direction in enumerate(found):
+    for number, direction in enumerate(directions):
         along = (
             make(number)
             if cache is None
@@ -350,20 +336,20 @@ def join(
 def _along(
     array: LazyArray, vectors: Sequence[NDArray[np.float32]]
 ) -> list[NDArray[np.float32]]:
-    """Features along some vectors, (rows, columns) each."""
+    """Project features on each vector: (rows, columns) each."""
     if not vectors:
         return []
     flat = np.asarray(array).reshape(-1, array.shape[-1])
     every = np.stack(vectors).astype(np.float32)
-    made = np.empty((len(vectors), len(flat)), np.float32)
+    along = np.empty((len(vectors), len(flat)), np.float32)
     for start in range(0, len(flat), STRIP):
         strip = slice(start, start + STRIP)
-        made[:, strip] = every @ flat[strip].astype(np.float32, copy=False).T
-    return [row.reshape(array.shape[:2]) for row in made]
+        along[:, strip] = every @ flat[strip].astype(np.float32, copy=False).T
+    return [row.reshape(array.shape[:2]) for row in along]
 
 
-def _worded(prompts: Sequence[Prompt], text: NDArray[np.float32]) -> list[int]:
-    """Rows that words made: neither wordless classes nor an empty background."""
+def _rows_of_words(prompts: Sequence[Prompt], text: NDArray[np.float32]) -> list[int]:
+    """Rows that words made: not those of wordless classes or an empty background."""
     rows = [i for i, prompt in enumerate(prompts) if prompt.words]
     rows += range(len(prompts), len(text))
     return [i for i in rows if np.ptp(text[i]) > 0]
@@ -372,7 +358,7 @@ def _worded(prompts: Sequence[Prompt], text: NDArray[np.float32]) -> list[int]:
 def _by_words(
     centred: Centred, text: NDArray[np.float32], row: int
 ) -> NDArray[np.float32]:
-    """Mean patch where the words of a class lead the others most."""
+    """Mean of the patches where the words of a class lead the others most."""
     others = np.delete(text, row, axis=0)
     lead = text[row] - others.max(axis=0) if len(others) else text[row]
     count = max(1, round(BY_WORDS * len(lead)))
@@ -383,7 +369,7 @@ def _by_words(
 def _prototype(
     features: Features, centred: Centred, examples: Sequence[Example]
 ) -> NDArray[np.float32] | None:
-    """Mean of the examples, each of unit length, itself of unit length."""
+    """Mean of the examples as unit vectors, itself of unit length; None for none."""
     if not examples:
         return None
     vectors = [
@@ -392,9 +378,8 @@ def _prototype(
         else _feature_at(features, example.point) - centred.mean
         for example in examples
     ]
-    return unit_vectors(
-        unit_vectors(np.stack(vectors) @ centred.whitening).mean(axis=0)
-    )
+    each = unit_vectors(np.stack(vectors) @ centred.whitening)
+    return unit_vectors(each.mean(axis=0))
 
 
 def _whitening(centred: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -442,7 +427,7 @@ def _is_inside(features: Features, point: tuple[float, float]) -> bool:
     return bool(points_in_poly([point], region.polygon)[0])
 
 
-def _fits(features: Features, example: Example) -> bool:
+def _is_vector_of(features: Features, example: Example) -> bool:
     return (
         example.model == features.model
         and len(example.vector) == features.array.shape[-1]
@@ -450,17 +435,17 @@ def _fits(features: Features, example: Example) -> bool:
     )
 
 
-def _inside(features: Features) -> NDArray[np.bool_]:
-    """Patches of the region, as a flat grid."""
+def _patches_in_region(features: Features) -> NDArray[np.bool_]:
+    """Tell for each patch of the flattened grid whether the region touches it."""
     rows, columns = features.array.shape[:2]
-    if features.region is None:
+    region, patch = features.region, features.patch
+    if region is None:
         return np.ones(rows * columns, bool)
-    across = _spans(features.region.rows, features.patch, rows)
-    along = _spans(features.region.columns, features.patch, columns)
-    return np.outer(across, along).ravel()
+    down = _touched(region.rows, patch, rows)
+    return np.outer(down, _touched(region.columns, patch, columns)).ravel()
 
 
-def _spans(pixels: tuple[int, int], patch: float, count: int) -> NDArray[np.bool_]:
+def _touched(pixels: tuple[int, int], patch: float, count: int) -> NDArray[np.bool_]:
     start = np.arange(count) * patch
-    found: NDArray[np.bool_] = (start + patch > pixels[0]) & (start < pixels[1])
-    return found
+    touched: NDArray[np.bool_] = (start + patch > pixels[0]) & (start < pixels[1])
+    return touched

@@ -1,8 +1,8 @@
 """Scores of all classes and the background on the patch grid, in bands of rows.
 
-For features in memory the maps are made at once and kept for the next words; features
-on disk are read band by band, and only the maps of the bands in work are in memory. So
-it is, too, if the memory does not suffice for all at once.
+For features in memory all scores are computed at once and kept for the next words.
+Features on disk are read band by band, and only the scores of the bands in work are in
+memory. Features in memory are scored so too if the memory does not suffice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,12 @@ from napari_gem.core.arrays import bands
 from napari_gem.core.memory import IfItFits, Portion
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.cosines import group_scores, smooth, smoothing_reach, softmax
-from napari_gem.scoring.examples import Direction, centre, directions, join
+from napari_gem.scoring.examples import (
+    Direction,
+    centre,
+    directions_of_examples,
+    join_directions,
+)
 from napari_gem.scoring.prototypes import prototypes
 from napari_gem.scoring.upsampling import sample, upsample
 
@@ -32,21 +37,23 @@ if TYPE_CHECKING:
     from napari_gem.core.results import Features
     from napari_gem.scoring.words import Words
 
+    Scores = NDArray[np.float32]
+
 STRIP = 1 << 20
-"""Pixels of one strip at most, so that little beside the maps is in memory."""
+"""Largest strip of pixels whose probabilities are computed at a time."""
 
 NOWHERE = -1e4
 """Score of a background that there are no words for."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of what is made of the scores.
+class RowRanges:
+    """Rows of a result that are wanted.
 
     Attributes
     ----------
     rows
-        Of pixels of the result.
+        Rows of pixels.
     patches
         Rows of the patch grid.
     """
@@ -66,23 +73,23 @@ class PatchScores(Protocol):
 
     bands: list[slice]
 
-    def rows(self, first: int, end: int) -> NDArray[np.float32]:
-        """Give (classes + 1, end - first, columns), the background last."""
+    def rows(self, first: int, end: int) -> Scores:
+        """Return (classes + 1, end - first, columns), the background last."""
 
 
-class Shifted(Protocol):
-    """Where the scores of pixels are read.
+class PixelShifts(Protocol):
+    """Tells for each pixel where its scores are read.
 
     Attributes
     ----------
     reach
-        Pixels away from a pixel at most, along each axis.
+        Largest distance along each axis, in pixels.
     """
 
     reach: float
 
     def rows(self, rows: slice) -> NDArray[np.float32]:
-        """Give (2, those rows, width): rows and columns away, in pixels."""
+        """Return (2, those rows, width): distance in rows and columns, in pixels."""
 
 
 def patch_scores(
@@ -105,62 +112,75 @@ def patch_scores(
     parameters
         Smoothing and the weight of the background.
     cache
-        Scores of these features made so far; new ones are added.
+        Earlier scores of these features; new ones are added.
     """
     if parameters.prototype_weight or any(prompt.examples for prompt in prompts):
         cache.centred = cache.centred or centre(features)
-    found = _directions(features, words, prompts, parameters, cache)
+    scoring = _Scoring(words, parameters, features.patch)
+    directions = _directions(scoring, features, prompts, cache)
+    scoring = replace(scoring, directions=directions)
     if isinstance(features.array, np.ndarray):
         with IfItFits():
-            return _Held(features, features.array, words, parameters, cache, found)
+            # a copy in single precision, where there is one, is three times as fast
+            array = cache.centred.array if cache.centred else features.array
+            scores = scoring.finish(scoring.score(array, cache))
+            return _ScoresInMemory(scores, bands(features.array))
         cache.shrink(features.array)
-    return _Streamed(features, words, parameters, found)
+    return _ScoresInBands(features.array, scoring)
 
 
-class _Held:
-    def __init__(
-        self,
-        features: Features,
-        array: NDArray[np.floating[Any]],
-        words: Words,
-        parameters: ScoreParameters,
-        cache: ScoreCache,
-        found: Sequence[Direction],
-    ) -> None:
-        # a copy in single precision, where there is one, is three times as fast
-        copy = cache.centred.array if cache.centred else array
-        scores = _score(copy, words, parameters, cache)
-        join(scores, copy, found, cache)
-        self._scores = _finish(scores, words, parameters, features.patch)
-        self.bands = bands(array)
+@dataclass(frozen=True, eq=False)
+class _Scoring:
+    """How features become scores."""
 
-    def rows(self, first: int, end: int) -> NDArray[np.float32]:
+    words: Words
+    parameters: ScoreParameters
+    patch: float
+    directions: Sequence[Direction] = ()
+
+    def score(self, array: LazyArray, cache: ScoreCache | None = None) -> Scores:
+        """Score patches by words and directions."""
+        groups, synonyms = self.words.groups, self.parameters.synonyms
+        classes = group_scores(array, groups[:-1], cache, synonyms)
+        scores = np.concatenate([classes, group_scores(array, groups[-1:], cache)])
+        join_directions(scores, array, self.directions, cache)
+        return scores
+
+    def finish(self, scores: Scores) -> Scores:
+        """Smooth scores, and add what does not depend on the place."""
+        scores = smooth(scores, self.parameters.smoothing / self.patch)
+        scores = scores + self.words.offsets[:, None, None]
+        if self.parameters.background:
+            weight = np.log(self.parameters.background_weight)
+            scores[-1] += weight / self.parameters.scale
+        else:
+            scores[-1] = NOWHERE
+        return scores
+
+
+class _ScoresInMemory:
+    def __init__(self, scores: Scores, bands: list[slice]) -> None:
+        self._scores = scores
+        self.bands = bands
+
+    def rows(self, first: int, end: int) -> Scores:
         return self._scores[:, first:end]
 
 
-class _Streamed:
-    def __init__(
-        self,
-        features: Features,
-        words: Words,
-        parameters: ScoreParameters,
-        found: Sequence[Direction],
-    ) -> None:
-        self._array = features.array
-        self._words = words
-        self._parameters = parameters
-        self._patch = features.patch
-        self._reach = smoothing_reach(parameters.smoothing / features.patch)
-        self._made: dict[int, NDArray[np.float32]] = {}
-        self.bands = bands(features.array, at_once=False)
+class _ScoresInBands:
+    def __init__(self, array: LazyArray, scoring: _Scoring) -> None:
+        self._array = array
+        self._scoring = scoring
+        self._reach = smoothing_reach(scoring.parameters.smoothing / scoring.patch)
+        self._kept: dict[int, Scores] = {}
+        self.bands = bands(array, at_once=False)
         self._portion = Portion(self.bands[0].stop)
-        self._directions = found
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what can be made again, for another process."""
-        return vars(self) | {"_made": {}}
+        """Leave out what can be computed again, for another process."""
+        return vars(self) | {"_kept": {}}
 
-    def rows(self, first: int, end: int) -> NDArray[np.float32]:
+    def rows(self, first: int, end: int) -> Scores:
         top = max(0, first - self._reach)
         bottom = min(self.bands[-1].stop, end + self._reach)
         wanted = [
@@ -168,86 +188,50 @@ class _Streamed:
             for number, band in enumerate(self.bands)
             if band.start < bottom and top < band.stop
         ]
-        self._made = {n: made for n, made in self._made.items() if n in wanted}
+        self._kept = {n: scores for n, scores in self._kept.items() if n in wanted}
         for number in wanted:
-            if number not in self._made:
-                self._made[number] = self._score(self.bands[number])
+            if number not in self._kept:
+                self._kept[number] = self._score(self.bands[number])
         start = self.bands[wanted[0]].start
-        joined = np.concatenate([self._made[number] for number in wanted], axis=1)
-        window = joined[:, top - start : bottom - start]
-        finished = _finish(window, self._words, self._parameters, self._patch)
+        joined = np.concatenate([self._kept[number] for number in wanted], axis=1)
+        finished = self._scoring.finish(joined[:, top - start : bottom - start])
         return finished[:, first - top : end - top]
 
-    def _score(self, band: slice) -> NDArray[np.float32]:
+    def _score(self, band: slice) -> Scores:
         parts = [part for _, part in self._portion.over(band, self._score_rows)]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def _score_rows(self, rows: slice) -> NDArray[np.float32]:
-        features = np.asarray(self._array[rows])
-        scores = _score(features, self._words, self._parameters)
-        join(scores, features, self._directions)
-        return scores
+    def _score_rows(self, rows: slice) -> Scores:
+        return self._scoring.score(np.asarray(self._array[rows]))
 
 
 def _directions(
-    features: Features,
-    words: Words,
-    prompts: Sequence[Prompt],
-    parameters: ScoreParameters,
-    cache: ScoreCache,
+    scoring: _Scoring, features: Features, prompts: Sequence[Prompt], cache: ScoreCache
 ) -> list[Direction]:
-    """Find what examples, and the surest patches, do to the scores of words."""
-    centred, weight = cache.centred, parameters.prototype_weight
-    clicked = any(prompt.examples for prompt in prompts)
-    if centred is None or not (clicked or weight):
+    """Find the directions of examples, and of the surest patches, from a sample."""
+    parameters, centred = scoring.parameters, cache.centred
+    weight = parameters.prototype_weight
+    has_examples = any(prompt.examples for prompt in prompts)
+    if centred is None or not (has_examples or weight):
         return []
-    text = _score(centred.vectors[None], words, parameters)[:, 0]
-    found = directions(features, prompts, text, centred) if clicked else []
+    text = scoring.score(centred.vectors[None])[:, 0]
+    directions = []
+    if has_examples:
+        directions = directions_of_examples(features, prompts, text, centred)
     if weight and len(centred.vectors):
         scores = text[:, None].copy()
-        join(scores, centred.vectors[None], found)
-        as_they_are = replace(parameters, smoothing=0.0)
-        logits = _finish(scores, words, as_they_are, features.patch)
-        sure = prototypes(
-            softmax(logits, parameters.scale)[:, 0], text, centred.vectors
-        )
-        shown = {direction.number for direction in found}
-        found += [
+        join_directions(scores, centred.vectors[None], directions)
+        unsmoothed = replace(scoring, parameters=replace(parameters, smoothing=0.0))
+        sure = softmax(unsmoothed.finish(scores), parameters.scale)[:, 0]
+        shown = {direction.number for direction in directions}
+        directions += [
             Direction(number, weight, vector, shift)
-            for number, (vector, shift) in sure.items()
+            for number, (vector, shift) in prototypes(
+                sure, text, centred.vectors
+            ).items()
             if number not in shown
         ]
-    return found
-
-
-def _score(
-    array: LazyArray,
-    words: Words,
-    parameters: ScoreParameters,
-    cache: ScoreCache | None = None,
-) -> NDArray[np.float32]:
-    classes, background = words.groups[:-1], words.groups[-1:]
-    return np.concatenate(
-        [
-            group_scores(array, classes, cache, parameters.synonyms),
-            group_scores(array, background, cache),
-        ]
-    )
-
-
-def _finish(
-    scores: NDArray[np.float32],
-    words: Words,
-    parameters: ScoreParameters,
-    patch: float,
-) -> NDArray[np.float32]:
-    scores = smooth(scores, parameters.smoothing / patch)
-    scores = scores + words.offsets[:, None, None]
-    if parameters.background:
-        scores[-1] += np.log(parameters.background_weight) / parameters.scale
-    else:
-        scores[-1] = NOWHERE
-    return scores
+    return directions
 
 
 def probability_strips(
@@ -255,10 +239,10 @@ def probability_strips(
     patch: float,
     shape: tuple[int, int],
     scale: float,
-    on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
-    shifted: Shifted | None = None,
-    part: Part | None = None,
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    on_patches: Callable[[slice, Scores], object] | None = None,
+    shifts: PixelShifts | None = None,
+    wanted: RowRanges | None = None,
+) -> Iterator[tuple[slice, Scores]]:
     """Upsample scores to pixels and take the softmax there, strip by strip.
 
     Parameters
@@ -274,10 +258,10 @@ def probability_strips(
     on_patches
         Called with rows of the patch grid and the probabilities there, (classes + 1,
         those rows, columns), first to last.
-    shifted
+    shifts
         Where the scores of pixels are read; None reads them where the pixels are.
-    part
-        What is wanted; None for all.
+    wanted
+        Rows that are wanted; None for all.
 
     Yields
     ------
@@ -286,29 +270,29 @@ def probability_strips(
     """
     height, width = shape
     count = scores.bands[-1].stop
-    wanted = part or Part(slice(0, height), slice(0, count))
+    wanted = wanted or RowRanges(slice(0, height), slice(0, count))
     portion = Portion(STRIP // width)
-    reach = shifted.reach if shifted else 0.0
+    reach = shifts.reach if shifts else 0.0
     end = 0
     for band in scores.bands:
         start, end = end, height
         if band.stop < count:
             end = min(height, int(np.ceil(band.stop * patch)))
-        pixels = both(slice(start, end), wanted.rows)
-        patches = both(band, wanted.patches) if on_patches else slice(0, 0)
+        pixels = intersection(slice(start, end), wanted.rows)
+        patches = intersection(band, wanted.patches) if on_patches else slice(0, 0)
         if pixels.start == pixels.stop and patches.start == patches.stop:
             continue
         needed = _needed(pixels, patches, patch, count, reach)
         window, first = scores.rows(needed.start, needed.stop), needed.start
         if on_patches is not None and patches.start < patches.stop:
-            here = window[:, patches.start - first : patches.stop - first]
-            on_patches(patches, softmax(here.copy(), scale))
-        make = partial(_strip, window, first, count, patch, width, scale, shifted)
+            part = window[:, patches.start - first : patches.stop - first]
+            on_patches(patches, softmax(part.copy(), scale))
+        make = partial(_strip, window, first, count, patch, width, scale, shifts)
         yield from portion.over(pixels, make)
 
 
-def both(one: slice, other: slice) -> slice:
-    """Rows that are in both, empty if there is none."""
+def intersection(one: slice, other: slice) -> slice:
+    """Rows that both slices have; empty if there is none."""
     start = max(one.start, other.start)
     return slice(start, max(start, min(one.stop, other.stop)))
 
@@ -327,37 +311,37 @@ def _needed(
 
 
 def _strip(
-    window: NDArray[np.float32],
+    window: Scores,
     first: int,
     count: int,
     patch: float,
     width: int,
     scale: float,
-    shifted: Shifted | None,
+    shifts: PixelShifts | None,
     rows: slice,
-) -> NDArray[np.float32]:
+) -> Scores:
     """Probabilities of rows of pixels, from a window of scores."""
-    if shifted is None:
+    if shifts is None:
         fine = upsample(window, patch, width, rows, (first, count))
     else:
-        fine = _read(window, patch, rows, first, shifted.rows(rows))
+        fine = _read_shifted(window, patch, rows, first, shifts.rows(rows))
     return softmax(fine, scale)
 
 
-def _read(
-    window: NDArray[np.float32],
+def _read_shifted(
+    window: Scores,
     patch: float,
     rows: slice,
     first: int,
     shifts: NDArray[np.float32],
-) -> NDArray[np.float32]:
+) -> Scores:
     """Interpolate scores at shifted pixels."""
     height, width = shifts.shape[1:]
     down = np.arange(rows.start, rows.start + height, dtype=np.float32)[:, None]
     right = np.arange(width, dtype=np.float32)
-    at = np.float32(1 / patch)
-    down = (shifts[0] + down + 0.5) * at - np.float32(0.5 + first)
-    return sample(window, down, (shifts[1] + right + 0.5) * at - np.float32(0.5))
+    factor = np.float32(1 / patch)
+    down = (shifts[0] + down + 0.5) * factor - np.float32(0.5 + first)
+    return sample(window, down, (shifts[1] + right + 0.5) * factor - np.float32(0.5))
 
 
 def _patch_below(row: float, patch: float, count: int) -> int:

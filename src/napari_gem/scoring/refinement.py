@@ -1,12 +1,13 @@
-"""Scores read where the pixel's own thing is, so that labels end at the image's edges.
+"""Scores are read a little away from a pixel, so that labels end at the image's edges.
 
-A map has one value a patch, so what it says near an edge is a mixture of both sides.
-The image tells which side a pixel is on. Therefore its score is read a little away from
-it: where a walk among neighbours leads on average that goes to those of its colour.
-That depends on the image alone, is computed once, and new words cost nothing more.
+A map has one value a patch, so near an edge of the image it mixes both sides. The
+colours of the image say on which side a pixel is. Its score is therefore read where a
+random walk among neighbouring pixels ends on average, if each step prefers pixels of
+like colour. This depends on the image alone: it is computed once, and new words cost
+nothing more.
 
-The walk's weights are those of PAMR (arXiv 2005.08104), which averages scores instead;
-reading them elsewhere is what SegFix (arXiv 2007.04269) trains a network for.
+The walk's weights are those of PAMR (arXiv 2005.08104), which averages scores instead.
+SegFix (arXiv 2007.04269) trains a network to read scores elsewhere.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import numpy as np
 
 from napari_gem.core.memory import ERRORS, is_out_of_memory
 from napari_gem.core.progress import Clock
-from napari_gem.images.tile_reading import HELD_PIXELS, ahead
+from napari_gem.images.tile_reading import HELD_PIXELS, read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -35,30 +36,37 @@ if TYPE_CHECKING:
     from napari_gem.scoring.cache import ScoreCache
 
 DISTANCES = (1, 3)
-"""Pixels of a step along each axis; each has eight neighbours."""
+"""Distances of neighbours along each axis, in pixels; eight at each distance."""
 
 SHARPNESS = 5.0
-"""A neighbour that differs by the local deviation weighs exp(-this) of an equal one."""
+"""A neighbour that differs by the local deviation has exp(-this) of the weight of an
+equal one."""
 
 SMALLEST_DEVIATION = 1e-6
-"""Where the image is flat all neighbours weigh alike."""
+"""Where the image is flat all neighbours have the same weight."""
 
 STRIP = 1 << 19
-"""Pixels whose shifts are computed at a time, about."""
+"""About this many pixels have their shifts computed at a time."""
 
 SMALLEST = 64
-"""Rows and columns of a part that is not halved if it does not fit the memory."""
+"""A part with no more rows or columns is not halved if it does not fit the memory."""
 
 BAND, BLOCK = 512, 2048
-"""Rows, and columns of them, whose shifts are computed together in large images. The
-margin that a walk may reach is computed twice, so narrow strips would cost double."""
+"""Rows and columns whose shifts are computed together in large images. The margin that
+a walk may reach is computed twice, so narrow strips would cost double."""
+
+NO_PICTURE = (
+    "The image is too large for its pixels to be kept, so labels are not drawn to its "
+    "edges. Segment a part of it, or the file with 'napari-gem segment'."
+)
+"""Notice if refinement is asked for and the features have no picture."""
 
 
 def shifts(picture: NDArray[np.float32], rounds: int) -> NDArray[np.float32]:
-    """Tell for each pixel where its score is to be read.
+    """Find for each pixel where its score is read.
 
-    In each round a walk goes to one of the neighbours at `DISTANCES`, the sooner the
-    more alike their colour is. It does not leave the image.
+    In each step the walk goes to one of the neighbours at `DISTANCES`, more probably to
+    one of like colour. It does not leave the image.
 
     Parameters
     ----------
@@ -83,15 +91,8 @@ def shifts(picture: NDArray[np.float32], rounds: int) -> NDArray[np.float32]:
         total = first.clone()
         for weight, offset in zip(weights, _OFFSETS, strict=True):
             total.addcmul_(weight, _shifted(padded, offset))
-    found: NDArray[np.float32] = total.numpy()
-    return found
-
-
-UNKNOWN = (
-    "The image is too large for its pixels to be kept, so labels are not drawn to its "
-    "edges. Segment a part of it, or the file with 'napari-gem segment'."
-)
-"""Notice where refinement is asked for and the features do not know their picture."""
+    away: NDArray[np.float32] = total.numpy()
+    return away
 
 
 class Shifts:
@@ -99,123 +100,119 @@ class Shifts:
 
     Parameters
     ----------
-    made
-        Gives the shifts of rows of the image, (2, those rows, width), in its pixels.
+    image_shifts
+        Shifts of rows of the image, (2, those rows, width), in its pixels.
     features
-        The encoded image; outside of its region nothing is read.
+        The encoded image; no score is read outside of its region.
     rounds
-        As of `shifts`.
+        Steps of the walk.
     step
         Image pixels per pixel of the result along each axis.
 
     Attributes
     ----------
     reach
-        Pixels of the result away from a pixel at most, along each axis.
-    stop, close
-        Functions: what is found ahead ends soon with an error until it is closed; what
-        is being found is closed and forgotten.
+        Largest distance along each axis, in pixels of the result.
+    stop
+        Function that lets a band that is computed ahead end soon, with an error.
+    close
+        Function that ends all computation and forgets the bands.
     """
 
     def __init__(
         self,
-        made: _Held | _Bands,
+        image_shifts: _ShiftsInMemory | _ShiftsInBands,
         features: Features,
         rounds: int,
         step: int,
     ) -> None:
-        self._made = made
-        self.stop, self.close = made.stop, made.close
+        self._image_shifts = image_shifts
+        self.stop, self.close = image_shifts.stop, image_shifts.close
         self._shape = features.image_shape
         self._region = features.region
         self._step = step
         self.reach = rounds * max(DISTANCES) / step
 
     def begin(self, end: int) -> None:
-        """Tell the row of the result behind the last that will be asked for."""
-        self._made.begin(min(end * self._step, self._shape[0]))
+        """Say at which row of the result the requests will end."""
+        self._image_shifts.begin(min(end * self._step, self._shape[0]))
 
     def rows(self, rows: slice) -> NDArray[np.float32]:
-        """Give (2, those rows, width) of the result, in its pixels."""
+        """Return (2, those rows, width) of the result, in its pixels."""
         step, (height, width) = self._step, self._shape
         first = rows.start * step
-        made = self._made.rows(slice(first, min(rows.stop * step, height)))
-        down = np.arange(0, made.shape[1], step) + step // 2
-        down = np.minimum(down, made.shape[1] - 1)
+        fine = self._image_shifts.rows(slice(first, min(rows.stop * step, height)))
+        down = np.arange(0, fine.shape[1], step) + step // 2
+        down = np.minimum(down, fine.shape[1] - 1)
         right = np.minimum(np.arange(0, width, step) + step // 2, width - 1)
         if step > 1:
-            made = made[:, down][:, :, right]
-        found = made.astype(np.float32)
+            fine = fine[:, down][:, :, right]
+        away = fine.astype(np.float32)
         if self._region is not None:
-            _keep_inside(found[0], down[:, None] + first, self._region.rows)
-            _keep_inside(found[1], right, self._region.columns)
-        return found / np.float32(step) if step > 1 else found
+            _keep_inside(away[0], down[:, None] + first, self._region.rows)
+            _keep_inside(away[1], right, self._region.columns)
+        return away / np.float32(step) if step > 1 else away
 
 
 def shift_steps(
     features: Features, rounds: int, cache: ScoreCache, step: int = 1
 ) -> Generator[Progress, None, Shifts | None]:
-    """Find where the scores of an image are read, or how that is found strip by strip.
+    """Find where the scores of an image are read.
 
     Parameters
     ----------
     features
         The encoded image, with its picture.
     rounds
-        As of `shifts`; 0 for none.
+        Steps of the walk; 0 for no refinement.
     cache
-        Of these features; keeps the shifts if the image has at most `HELD_PIXELS`.
+        Cache of these features; keeps the shifts of an image of at most `HELD_PIXELS`.
+        Those of larger images are computed when they are asked for.
     step
         Image pixels per pixel of the result along each axis.
 
     Yields
     ------
     Progress
-        Before each strip of what is kept.
+        Before each strip that is computed now.
 
     Returns
     -------
     Shifts or None
-        None for no rounds, or if the features do not know their picture.
+        None for no refinement, or if the features have no picture.
     """
     picture = features.picture
     if rounds == 0 or picture is None:
         return None
     height, width = features.image_shape
     if cache.shifts is None or cache.shifts[0] != rounds:
-        made = _room(height, width)
-        if made is None:
+        kept = _allocate(height, width)
+        if kept is None:
             return shifts_in_bands(features, picture, rounds, step)
         portion = max(1, STRIP // width)
         clock = Clock(height)
         for start in range(0, height, portion):
             yield clock.progress("Finding edges", start)
             rows = slice(start, min(start + portion, height))
-            made[:, rows] = _strip(picture, rows, rounds)
-        cache.shifts = rounds, made
-    return Shifts(_Held(cache.shifts[1]), features, rounds, step)
+            kept[:, rows] = _strip(picture, rows, rounds)
+        cache.shifts = rounds, kept
+    return Shifts(_ShiftsInMemory(cache.shifts[1]), features, rounds, step)
 
 
 def shifts_in_bands(
     features: Features, picture: LazyArray, rounds: int, step: int = 1
 ) -> Shifts:
-    """Find where scores are read when that is asked for, band by band of the image.
+    """Find where scores are read, band by band, when they are asked for.
 
-    Parameters
-    ----------
-    features
-        The encoded image.
-    picture
-        (height, width, 3), 0 to 255: the image as the model sees it.
-    rounds, step
-        As of `shift_steps`.
+    ``picture`` is the image as the model sees it, (height, width, 3), 0 to 255; the
+    other parameters are those of `shift_steps`.
     """
-    bands = _Bands(picture, rounds, features.region)
+    bands = _ShiftsInBands(picture, rounds, features.region)
     return Shifts(bands, features, rounds, step)
 
 
-def _room(height: int, width: int) -> NDArray[np.float16] | None:
-    """Make room for the shifts of all pixels; None if that takes too much memory."""
+def _allocate(height: int, width: int) -> NDArray[np.float16] | None:
+    """Allocate the shifts of all pixels; None if they take too much memory."""
     if height * width > HELD_PIXELS:
         return None
     try:
@@ -224,34 +221,28 @@ def _room(height: int, width: int) -> NDArray[np.float16] | None:
         return None
 
 
-class _Held:
-    """Shifts of an image, all in memory."""
+class _ShiftsInMemory:
+    """Shifts of an image that are all in memory, so that nothing is left to compute."""
 
     def __init__(self, array: NDArray[np.float16]) -> None:
         self._array = array
 
     def rows(self, rows: slice) -> NDArray[np.float16]:
-        """Give (2, those rows, width)."""
         return self._array[:, rows]
 
     def begin(self, end: int) -> None:
-        """All is there."""
+        pass
 
     def stop(self) -> None:
-        """Nothing is being found."""
+        pass
 
     close = stop
 
 
-class _Bands:
-    """Shifts of a large image: the band in work is kept, and the next one is found.
+class _ShiftsInBands:
+    """Shifts of a large image: one band is kept while the next one is computed.
 
-    Parameters
-    ----------
-    picture, rounds
-        As of `shifts`.
-    region
-        Blocks that it does not touch are left out; None leaves out none.
+    Blocks outside of the region are left out.
     """
 
     def __init__(
@@ -259,72 +250,66 @@ class _Bands:
     ) -> None:
         self._picture, self._rounds, self._region = picture, rounds, region
         self._number = -1
-        self._made = np.empty((2, 0, 0), np.float16)
+        self._kept = np.empty((2, 0, 0), np.float16)
         self._end = picture.shape[0]
-        self._coming: Generator[NDArray[np.float16], None, None] | None = None
+        self._next: Generator[NDArray[np.float16], None, None] | None = None
         self._stopped = threading.Event()
 
     def rows(self, rows: slice) -> NDArray[np.float16]:
-        """Give (2, those rows, width)."""
         parts = []
         for number in range(rows.start // BAND, -(-rows.stop // BAND)):
             first = number * BAND
-            made = self._band(number)
-            parts.append(made[:, max(0, rows.start - first) : rows.stop - first])
+            band = self._band(number)
+            parts.append(band[:, max(0, rows.start - first) : rows.stop - first])
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def begin(self, end: int) -> None:
-        """Tell the row behind the last that will be asked for."""
         self.close()
         self._end = end
 
     def stop(self) -> None:
-        """Let what is being found end soon with an error, until it is closed."""
         self._stopped.set()
 
     def close(self) -> None:
-        """Forget the band in work, and let what is being found end soon."""
         self._stopped.set()
-        if self._coming is not None:
-            self._coming.close()
-        self._coming, self._number, self._made = None, -1, self._made[:, :0]
+        if self._next is not None:
+            self._next.close()
+        self._next, self._number, self._kept = None, -1, self._kept[:, :0]
         self._stopped = threading.Event()
 
     def _band(self, number: int) -> NDArray[np.float16]:
         if number != self._number:
-            if self._coming is None or number != self._number + 1:
+            if self._next is None or number != self._number + 1:
                 self.close()
                 numbers = range(number, max(number + 1, -(-self._end // BAND)))
-                self._coming = ahead(partial(self._find, self._stopped), numbers)
-            self._made = next(self._coming)
+                self._next = read_ahead(partial(self._compute, self._stopped), numbers)
+            self._kept = next(self._next)
             self._number = number
-        return self._made
+        return self._kept
 
-    def _find(self, stopped: threading.Event, number: int) -> NDArray[np.float16]:
+    def _compute(self, stopped: threading.Event, number: int) -> NDArray[np.float16]:
         height, width = self._picture.shape[:2]
         rows = slice(number * BAND, min((number + 1) * BAND, height))
-        made = np.zeros((2, rows.stop - rows.start, width), np.float16)
-        seen = (0, width) if self._region is None else self._region.columns
-        for left in range(seen[0] // BLOCK * BLOCK, seen[1], BLOCK):
+        band = np.zeros((2, rows.stop - rows.start, width), np.float16)
+        first, end = (0, width) if self._region is None else self._region.columns
+        for left in range(first // BLOCK * BLOCK, end, BLOCK):
             if stopped.is_set():
                 raise CancelledError
             columns = slice(left, min(left + BLOCK, width))
-            made[:, :, columns] = _strip(self._picture, rows, self._rounds, columns)
-        return made
+            band[:, :, columns] = _strip(self._picture, rows, self._rounds, columns)
+        return band
 
 
 def _strip(
     picture: LazyArray, rows: slice, rounds: int, columns: slice | None = None
 ) -> NDArray[np.float16]:
-    """Shifts of a part: those of the whole, since a walk goes no further.
-
-    What does not fit the memory is made by halves.
-    """
+    """Compute the shifts of a part of the image; by halves if it does not fit."""
     columns = columns or slice(0, picture.shape[1])
     try:
         return _whole_strip(picture, rows, rounds, columns)
     except ERRORS as error:
-        if not is_out_of_memory(error) or _small(rows, columns):
+        small = max(_length(rows), _length(columns)) <= SMALLEST
+        if small or not is_out_of_memory(error):
             raise
     if _length(rows) > _length(columns):
         parts = [_strip(picture, half, rounds, columns) for half in _halves(rows)]
@@ -337,23 +322,19 @@ def _whole_strip(
     picture: LazyArray, rows: slice, rounds: int, columns: slice
 ) -> NDArray[np.float16]:
     height, width = picture.shape[:2]
-    margin = rounds * max(DISTANCES)
+    margin = rounds * max(DISTANCES)  # a walk goes no further
     top, left = max(0, rows.start - margin), max(0, columns.start - margin)
-    seen = picture[
+    part = picture[
         top : min(height, rows.stop + margin), left : min(width, columns.stop + margin)
     ]
-    shown = np.asarray(seen).astype(np.float32) / np.float32(255)
+    colours = np.asarray(part).astype(np.float32) / np.float32(255)
     down = slice(rows.start - top, rows.stop - top)
     right = slice(columns.start - left, columns.stop - left)
-    return shifts(shown, rounds)[:, down, right].astype(np.float16)
+    return shifts(colours, rounds)[:, down, right].astype(np.float16)
 
 
 def _length(part: slice) -> int:
     return int(part.stop - part.start)
-
-
-def _small(rows: slice, columns: slice) -> bool:
-    return max(_length(rows), _length(columns)) <= SMALLEST
 
 
 def _halves(part: slice) -> tuple[slice, slice]:
@@ -377,7 +358,7 @@ _OFFSETS = [
 
 
 def _steps(colours: torch.Tensor) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Weigh the neighbours of each pixel, sum 1; and tell where they are on average."""
+    """Weights of the neighbours of each pixel, with sum 1, and their mean position."""
     import torch
 
     padded = _pad(colours)

@@ -19,16 +19,15 @@ if TYPE_CHECKING:
 
     from napari_gem.backbones import Backbone
 
+    Embeddings = MutableMapping[tuple[str, tuple[str, ...]], NDArray[np.float32]]
 
 TOKENS = {"cpu": 1024}
 MOST_TOKENS = 256 * 77
-"""Tokens read between two points at which it can be cancelled, by device and else.
-
-On a processor so many take about as long as a tile of an image.
-"""
+"""Tokens of a batch, by kind of device and for all others. It can be cancelled between
+two batches; on a processor one takes about as long as a tile of an image."""
 
 
-def fill(templates: Sequence[str], word: str) -> list[str]:
+def fill_templates(templates: Sequence[str], word: str) -> list[str]:
     """Put a word into each template."""
     return [template.replace("{}", word) for template in templates]
 
@@ -37,7 +36,7 @@ def embed_words(
     backbone: Backbone,
     words: Sequence[str],
     templates: tuple[str, ...],
-    cache: MutableMapping[tuple[str, tuple[str, ...]], NDArray[np.float32]],
+    cache: Embeddings,
 ) -> NDArray[np.float32]:
     """Embed words: each template's embedding normalised, averaged, normalised again.
 
@@ -50,7 +49,7 @@ def embed_words(
     templates
         Sentences with ``{}`` for the word.
     cache
-        Embeddings already made with this backbone; new ones are added.
+        Embeddings by word and templates, all of this backbone; new ones are added.
 
     Returns
     -------
@@ -66,22 +65,18 @@ def embed_steps(
     backbone: Backbone,
     words: Sequence[str],
     templates: tuple[str, ...],
-    cache: MutableMapping[tuple[str, tuple[str, ...]], NDArray[np.float32]],
+    cache: Embeddings,
 ) -> Generator[Progress, None, None]:
-    """Embed words that are not in the cache yet, so many that it can be cancelled.
+    """Embed the words that are not in the cache yet, in batches.
 
-    Texts that do not fit the memory together are read by halves.
-
-    Parameters
-    ----------
-    backbone, words, templates, cache
-        As for `embed_words`.
+    If a batch does not fit the memory, smaller ones are tried. The parameters are those
+    of `embed_words`.
 
     Yields
     ------
     Progress
-        Before each batch and at the end; nothing if the cache has all words. Words that
-        were embedded before the generator is closed stay in the cache.
+        Before each batch and at the end; nothing if the cache has all words. If the
+        generator is closed, finished words stay in the cache.
 
     Raises
     ------
@@ -92,13 +87,13 @@ def embed_steps(
     if not count:
         raise GemError("There is no template; expected at least one, such as '{}'.")
     missing = [w for w in dict.fromkeys(words) if (w, templates) not in cache]
-    texts = [text for word in missing for text in fill(templates, word)]
+    texts = [text for word in missing for text in fill_templates(templates, word)]
     tokens = TOKENS.get(backbone.device.type, MOST_TOKENS)
     at_once = max(1, tokens // backbone.context_length)
     clock, done = Clock(len(missing)), 0
 
-    def read_batch(some: slice) -> NDArray[np.float32]:
-        read = backbone.encode_texts(texts[some]).float().cpu().numpy()
+    def read_batch(batch: slice) -> NDArray[np.float32]:
+        read = backbone.encode_texts(texts[batch]).float().cpu().numpy()
         if not np.isfinite(read).all():
             name = str(backbone.dtype).removeprefix("torch.")
             raise GemError(no_numbers("The text tower of the model", name))
@@ -107,14 +102,15 @@ def embed_steps(
     waiting: list[NDArray[np.float32]] = []  # for the other templates of their word
     if missing:
         yield clock.progress("Reading words", done)
-    for some, embedded in Portion(at_once).over(slice(0, len(texts)), read_batch):
+    for batch, embedded in Portion(at_once).over(slice(0, len(texts)), read_batch):
         waiting.append(embedded)
-        whole = missing[done : some.stop // count]
+        whole = missing[done : batch.stop // count]
         if whole:
             read = np.concatenate(waiting)
             of_whole, waiting = read[: len(whole) * count], [read[len(whole) * count :]]
-            means = unit_vectors(of_whole.reshape(len(whole), count, -1).mean(axis=1))
-            cache.update({(w, templates): m for w, m in zip(whole, means, strict=True)})
+            means = of_whole.reshape(len(whole), count, -1).mean(axis=1)
+            for word, mean in zip(whole, unit_vectors(means), strict=True):
+                cache[word, templates] = mean
             done += len(whole)
         yield clock.progress("Reading words", done)
 
@@ -136,30 +132,30 @@ def notices(
     templates
         Sentences around the words.
     known_words
-        All lower-case words the model knows; empty means an open vocabulary.
+        All lower-case words that the model knows; empty means an open vocabulary.
 
     Returns
     -------
     tuple[str, ...]
         One sentence for unknown words, and one for each prompt that is cut.
     """
-    said = []
+    sentences = []
     words = [word for prompt in prompts for word in prompt.words]
     unknown = [word for word in words if known_words and not _known(word, known_words)]
     if unknown:
         names = ", ".join(f"'{word}'" for word in unknown)
-        said.append(
+        sentences.append(
             f"This model was not trained on {names}: expect nothing sensible there. "
             "Choose a real CLIP model for free words."
         )
     for word in words:
-        longest = max(fill(templates, word), key=len)
+        longest = max(fill_templates(templates, word), key=len)
         if backbone.count_tokens([longest])[0] > backbone.context_length:
-            said.append(
+            sentences.append(
                 f"'{word[:40]}…' is longer than the {backbone.context_length} tokens "
                 f"that this model reads: it sees '{backbone.kept_text(longest)}'."
             )
-    return tuple(said)
+    return tuple(sentences)
 
 
 def _known(word: str, known_words: frozenset[str]) -> bool:

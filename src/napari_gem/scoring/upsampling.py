@@ -73,14 +73,14 @@ def sample(
     # the middles of the outermost values are not at -1 and 1, but half a value inside
     right = torch.from_numpy(columns).add(0.5).mul_(2 / width).sub_(1)
     down = torch.from_numpy(rows).add(0.5).mul_(2 / height).sub_(1)
-    found: NDArray[np.float32] = torch.nn.functional.grid_sample(
+    sampled: NDArray[np.float32] = torch.nn.functional.grid_sample(
         torch.from_numpy(np.ascontiguousarray(maps))[None],
         torch.stack([right, down], dim=-1)[None],
         mode="bilinear",
         padding_mode="border",
         align_corners=False,
     )[0].numpy()
-    return found
+    return sampled
 
 
 def _interpolate(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Words:
-    """What the words say.
+    """Words of all classes and the background, embedded.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class Words:
     absent
         For each class whether it is probably nowhere in the image.
     offsets
-        (classes + 1,): what is added to the scores of each group.
+        (classes + 1,): number that is added to all scores of a group.
     """
 
     groups: list[NDArray[np.float32]]
@@ -62,7 +62,7 @@ def word_steps(
     model
         Reads them.
     features
-        The encoded image, which tells what is probably not in it.
+        The encoded image, which shows what is probably not in it.
     prompts
         The classes.
     parameters
@@ -71,7 +71,7 @@ def word_steps(
     Yields
     ------
     Progress
-        Now and then.
+        Before each batch of texts.
 
     Returns
     -------
@@ -97,8 +97,8 @@ def word_steps(
         for prompt in prompts
     ]
     background = _embed(model, words, parameters) if words else none
-    views = _views(features, parameters)
-    lacking = shortfalls(groups, background, views, parameters.present)
+    embeddings = _image_embeddings(features, parameters)
+    lacking = shortfalls(groups, background, embeddings, parameters.present)
     if len(background) and typed:
         classes = np.concatenate(groups)
         same = near_duplicates(background, classes, parameters.near)
@@ -111,8 +111,7 @@ def word_steps(
             "tell them from. Give other background words."
         )
     if len(background):
-        there = in_image(background, views, parameters.present)
-        background = background[there]
+        background = background[in_image(background, embeddings, parameters.present)]
     groups.append(background)
     offsets = image_offsets(groups, features.image_embedding, parameters.image_weight)
     # an example says that the class is there
@@ -121,13 +120,15 @@ def word_steps(
     return Words(groups, (lacking > 0).tolist(), offsets)
 
 
-def _views(features: Features, parameters: ScoreParameters) -> NDArray[np.float32]:
-    """Embeddings that tell what is in the image, or in its region."""
-    if parameters.presence == "image" or features.views is None:
+def _image_embeddings(
+    features: Features, parameters: ScoreParameters
+) -> NDArray[np.float32]:
+    """Embeddings that show what is in the image, or in its region."""
+    tiles = features.tile_embeddings
+    if parameters.presence == "image" or tiles is None:
         return features.image_embedding[None]
     grid, used, region = features.array.shape, features.parameters, features.region
-    wanted = tiles_seen(grid, used, region, features.image_shape, features.patch)
-    return features.views[wanted]
+    return tiles[tiles_seen(grid, used, region, features.image_shape, features.patch)]
 
 
 def _embed(

@@ -33,9 +33,9 @@ from napari_gem.core.validation import (
 )
 from napari_gem.models.find import load_model_steps
 from napari_gem.scoring.cache import ScoreCache
-from napari_gem.scoring.examples import usable, with_vectors
+from napari_gem.scoring.examples import usable_examples, with_vectors
 from napari_gem.scoring.patch_scores import patch_scores, probability_strips
-from napari_gem.scoring.refinement import UNKNOWN, Shifts, shift_steps
+from napari_gem.scoring.refinement import NO_PICTURE, Shifts, shift_steps
 from napari_gem.scoring.text import notices
 from napari_gem.scoring.words import word_steps
 from napari_gem.segmentation.postprocess.largest import label_type, largest
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.models.find import Model
-    from napari_gem.scoring.patch_scores import Part, PatchScores
+    from napari_gem.scoring.patch_scores import PatchScores, RowRanges
     from napari_gem.scoring.words import Words
 
     Strip = tuple[slice, NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]
@@ -210,11 +210,11 @@ def score_steps(
         notices=(
             *features.notices,
             *filter(None, (model.notice, short)),
-            *([UNKNOWN] if rounds and shifts is None else []),
+            *([NO_PICTURE] if rounds and shifts is None else []),
             *notices(
                 model.backbone, prompts, parameters.templates, model.card.known_words
             ),
-            *filter(None, (usable(features, prompt)[1] for prompt in prompts)),
+            *filter(None, (usable_examples(features, prompt)[1] for prompt in prompts)),
         ),
         absent=tuple(
             prompt.name
@@ -260,7 +260,7 @@ def label_strips(
     scored: Scored,
     step: int = 1,
     on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
-    part: Part | None = None,
+    part: RowRanges | None = None,
 ) -> Generator[Strip, None, None]:
     """Make probabilities and labels, strip by strip.
 

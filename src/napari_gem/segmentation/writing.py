@@ -16,7 +16,7 @@ import numpy as np
 from napari_gem.core.progress import made_ahead
 from napari_gem.core.region import inside_rows
 from napari_gem.encoding.stored_features import RowWriter
-from napari_gem.scoring.patch_scores import Part, both
+from napari_gem.scoring.patch_scores import RowRanges, intersection
 from napari_gem.segmentation.segment import label_strips
 
 if TYPE_CHECKING:
@@ -66,21 +66,21 @@ def fill_here(
     /,
 ) -> Generator[Filled | str, None, None]:
     """Write all in this process: a `Filling`."""
-    everything = Part(slice(0, labels.shape[0]), slice(0, maps.shape[1]))
+    everything = RowRanges(slice(0, labels.shape[0]), slice(0, maps.shape[1]))
     yield from fill(scored, everything, labels, maps)
 
 
-def parts(labels: zarr.Array[Any], maps: zarr.Array[Any]) -> list[Part]:
+def parts(labels: zarr.Array[Any], maps: zarr.Array[Any]) -> list[RowRanges]:
     """List parts that touch no chunk together: a row of chunks of one array each."""
     nothing = slice(0, 0)
     return [
-        *(Part(rows, nothing) for rows in _chunks(labels, 0)),
-        *(Part(nothing, rows) for rows in _chunks(maps, 1)),
+        *(RowRanges(rows, nothing) for rows in _chunks(labels, 0)),
+        *(RowRanges(nothing, rows) for rows in _chunks(maps, 1)),
     ]
 
 
 def fill(
-    scored: Scored, part: Part, labels: zarr.Array[Any], maps: zarr.Array[Any]
+    scored: Scored, part: RowRanges, labels: zarr.Array[Any], maps: zarr.Array[Any]
 ) -> Iterator[Filled]:
     """Write a part; what comes next is made meanwhile.
 
@@ -122,14 +122,16 @@ def _nothing() -> None:
     """Stop nothing: strips are made soon."""
 
 
-def _seen(part: Part, features: Features) -> Part:
+def _seen(part: RowRanges, features: Features) -> RowRanges:
     """Leave out the rows of a part that the region does not touch."""
     region = features.region
     if region is None:
         return part
     top, bottom = region.rows
     patches = slice(int(top / features.patch), math.ceil(bottom / features.patch))
-    return Part(both(part.rows, slice(top, bottom)), both(part.patches, patches))
+    return RowRanges(
+        intersection(part.rows, slice(top, bottom)), intersection(part.patches, patches)
+    )
 
 
 def _chunks(array: zarr.Array[Any], axis: int) -> list[slice]:

@@ -17,7 +17,7 @@ from napari_gem.core.foreign_text import feature_text, without_tags
 from napari_gem.core.prompts import Example
 from napari_gem.layers import KEY, is_result
 from napari_gem.layers.transform import TRANSFORM
-from napari_gem.scoring.examples import spread_out
+from napari_gem.scoring.examples import spread_pixels
 from napari_gem.widget.parts.links import Links
 
 if TYPE_CHECKING:
@@ -322,7 +322,7 @@ class ExamplePoints(QObject):
         for axis in hidden:
             at = round(float(matrix[axis] @ middle + shift[axis]))
             index[axis] = min(max(at, 0), labels.data.shape[axis] - 1)
-        pixels = spread_out(np.asarray(labels.data[tuple(index)]) == value, most)
+        pixels = spread_pixels(np.asarray(labels.data[tuple(index)]) == value, most)
         if not len(pixels):
             raise GemError(
                 f"Nothing is painted with label {value} in '{labels.name}' here. Paint "
