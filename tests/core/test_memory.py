@@ -377,7 +377,7 @@ def test_a_band_of_scores_that_does_not_fit_is_halved(
     real, done = getattr(patch_scores, call), []
 
     def made(*arguments: Any) -> Any:
-        array = arguments[call == "join"]
+        array = arguments[call == "join_directions"]
         if len(array) > 3:
             raise MemoryError
         done.append(len(array))
