@@ -38,7 +38,8 @@ from napari_gem.images import samples
 from napari_gem.images.rendering import render
 from napari_gem.models.card import ModelCard
 from napari_gem.widget.dock import GemWidget
-from napari_gem.widget.image.region_choice import RANGE, SHAPE
+from napari_gem.widget.image.region_choice import SHAPE
+from napari_gem.widget.image.slice_choice import RANGE
 from napari_gem.widget.models import model_dialog
 from napari_gem.widget.models.model_choice import ModelChoice
 from napari_gem.widget.models.model_dialog import ModelDialog, NamedModel

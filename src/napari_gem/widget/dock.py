@@ -30,7 +30,7 @@ from napari_gem.models.find import find_model
 from napari_gem.models.used_list import place_of, was_used
 from napari_gem.prompts.sets import PromptSet
 from napari_gem.results.recipe_model import recipe_card
-from napari_gem.widget.image.panel import ImagePanel, Suggested
+from napari_gem.widget.image.panel import ImagePanel, ModelPatch
 from napari_gem.widget.keys import KeyBindings
 from napari_gem.widget.models.device_choice import DeviceChoice
 from napari_gem.widget.models.model_choice import ModelChoice
@@ -204,7 +204,7 @@ class GemWidget(QWidget):
         try:
             ask = self.ask()
             positions = self.image_panel.positions() or []
-            more = tuple(self.image_panel.read_at(p) for p in positions[1:])
+            more = tuple(self.image_panel.read(p) for p in positions[1:])
         except GemError as error:
             self.controller.refuse(str(error))
             return
@@ -260,7 +260,7 @@ class GemWidget(QWidget):
 
     def _connect(self) -> None:
         table, bar, controller = self.prompt_table, self.run_bar, self.controller
-        self.image_panel.layer_chosen.connect(table.suggest)
+        self.image_panel.layer_changed.connect(table.suggest)
         self.image_panel.changed.connect(self._on_image)
         self.image_panel.message_sent.connect(self._on_image_told)
         table.changed.connect(self._on_table)
@@ -408,8 +408,8 @@ class GemWidget(QWidget):
         self._show_patch(card, patch_size(card) or 0)
 
     def _show_patch(self, card: ModelCard, side: int) -> None:
-        known = Suggested(side, side / card.encode.zoom) if side else Suggested()
-        self.image_panel.set_model(known)
+        known = ModelPatch(side, side / card.encode.zoom) if side else ModelPatch()
+        self.image_panel.set_model_patch(known)
 
     def _show_background(self, card: ModelCard) -> None:
         suggested = self.advanced_panel.suggested(card)

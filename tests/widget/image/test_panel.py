@@ -24,9 +24,10 @@ from napari_gem.core.region import Region
 from napari_gem.widget.image import channel_choice
 from napari_gem.widget.image import panel as image_panel
 from napari_gem.widget.image.detail_choice import STEPS, DetailChoice, nearest_step
-from napari_gem.widget.image.panel import ImagePanel, Suggested
+from napari_gem.widget.image.panel import ImagePanel, ModelPatch
 from napari_gem.widget.image.patch_hint import NAME
-from napari_gem.widget.image.region_choice import ALL, RANGE, SHAPE, VISIBLE, WHOLE
+from napari_gem.widget.image.region_choice import SHAPE, VISIBLE, WHOLE
+from napari_gem.widget.image.slice_choice import ALL, RANGE
 
 RNG = np.random.default_rng(3)
 CONTROLS = (QAbstractButton, QAbstractSpinBox, QComboBox, QListWidget, QSlider)
@@ -60,10 +61,12 @@ def make_panel(qtbot):
         panel.detach()
 
 
+def is_drawing(panel):
+    return panel.preview._busy or panel.preview._timer.isActive()
+
+
 def rest(panel, qtbot):
-    qtbot.waitUntil(
-        lambda: not panel._timer.isActive() and not panel.preview.is_waiting()
-    )
+    qtbot.waitUntil(lambda: not panel._timer.isActive() and not is_drawing(panel))
 
 
 def check(panel, *rows, state=CHECKED):
@@ -80,7 +83,7 @@ def test_the_panel_reads_what_is_chosen_and_follows_the_active_layer(
     first = viewer.add_image(RNG.random((20, 30)), name="first")
     panel = make_panel(viewer)
     chosen = []
-    panel.layer_chosen.connect(chosen.append)
+    panel.layer_changed.connect(chosen.append)
     assert panel.layer() == first
     second = viewer.add_image(RNG.random((10, 10)), name="second")
     assert panel.layer() == second
@@ -96,7 +99,7 @@ def test_the_panel_reads_what_is_chosen_and_follows_the_active_layer(
     assert panel.detail() is None
     rest(panel, qtbot)
     assert panel.changes == [1, 1]
-    assert panel.preview.has_picture()
+    assert panel.preview._image is not None
 
 
 def test_no_image_is_told_and_raises_only_our_error(viewer, make_panel, qtbot):
@@ -108,7 +111,7 @@ def test_no_image_is_told_and_raises_only_our_error(viewer, make_panel, qtbot):
     viewer.add_image(RNG.random((20, 30)))
     viewer.layers.clear()
     rest(panel, qtbot)
-    assert not panel.preview.has_picture()
+    assert panel.preview._image is None
     assert panel.preview.sentence.startswith("Open an image")
 
 
@@ -152,15 +155,12 @@ def test_changes_that_need_a_new_encoding_are_told_once_they_rest(
     assert told_by(lambda: viewer.dims.set_current_step(0, 3)) == 1
     assert told_by(lambda: panel.set_detail(8.0)) == 1
     assert told_by(lambda: panel.slice_choice.which.setCurrentText(ALL)) == 1
-    replaced = []
-    panel.data_changed.connect(lambda: replaced.append(1))
     assert told_by(lambda: setattr(stack, "data", RNG.random((4, 20, 30)))) == 1
-    assert replaced
     # what changes nothing is not told
     assert told_by(lambda: setattr(stack, "name", "other")) == 0
     assert told_by(lambda: setattr(stack, "translate", (0, 5, 5))) == 0
     assert told_by(lambda: setattr(viewer.scene.camera, "zoom", 3)) == 0
-    assert told_by(lambda: panel.set_model(Suggested(16, 16.0))) == 0
+    assert told_by(lambda: panel.set_model_patch(ModelPatch(16, 16.0))) == 0
 
 
 def test_other_layers_are_not_listened_to(viewer, make_panel, qtbot):
@@ -187,7 +187,7 @@ def test_problems_are_told_and_never_raised(viewer, make_panel, qtbot):
     viewer.dims.set_current_step(0, 1)
     rest(panel, qtbot)
     assert panel.sentences[-1] == ("info", "")
-    assert panel.preview.has_picture()
+    assert panel.preview._image is not None
 
 
 def test_data_that_cannot_be_read_are_told_in_the_preview(viewer, make_panel, qtbot):
@@ -202,7 +202,7 @@ def test_data_that_cannot_be_read_are_told_in_the_preview(viewer, make_panel, qt
     viewer.add_image(data, contrast_limits=(0, 1))
     rest(panel, qtbot)
     assert "disk gone" in panel.preview.sentence
-    assert not panel.preview.has_picture()
+    assert panel.preview._image is None
 
 
 def test_a_detached_panel_hears_nothing(viewer, make_panel):
@@ -220,7 +220,7 @@ def test_a_panel_that_qt_deleted_is_not_called(viewer, qtbot):
     layer = viewer.add_image(RNG.random((20, 30)))
     outer = QWidget()
     panel = ImagePanel(viewer, outer)
-    qtbot.waitUntil(lambda: not panel.preview.is_waiting())
+    qtbot.waitUntil(lambda: not is_drawing(panel))
     outer.deleteLater()
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     layer.gamma = 0.5
@@ -320,6 +320,22 @@ def test_an_axis_that_comes_on_the_screen_holds_no_channels(viewer, make_panel, 
     assert panel.read().shape == (3, 30)
 
 
+def test_an_axis_is_chosen_and_given_up_again(viewer, make_panel, qtbot):
+    beside = viewer.add_image(RNG.random((3, 20, 30)), name="beside")
+    layer = viewer.add_image(RNG.random((3, 20, 30)), name="chosen")
+    panel = make_panel(viewer)
+    choice = panel.channel_choice
+    check(panel, 0)
+    assert panel.layers() == [layer, beside]
+    choice.axis.setCurrentIndex(1)
+    assert choice.channels() == (0, 1, 2)
+    assert panel.layers() == [layer]
+    choice.axis.setCurrentIndex(0)
+    assert choice.channels() == ()
+    assert panel.layers() == [layer]
+    assert [choice.list.item(0).text(), choice.list.count()] == ["beside", 1]
+
+
 # --- preview
 
 
@@ -376,13 +392,13 @@ def test_detail_is_the_models_until_it_is_chosen(qtbot):
     qtbot.addWidget(choice)
     changes, hints = [], []
     choice.changed.connect(lambda: changes.append(choice.detail()))
-    choice.hinted.connect(hints.append)
+    choice.patch_hovered.connect(hints.append)
     assert choice.value.text() == "as the model suggests"
-    choice.set_model_patch(8.0)
+    choice.set_suggested(8.0)
     assert choice.detail() is None
     assert STEPS[choice.slider.value()] == 8
     assert choice.value.text() == "8 px per patch · default"
-    choice.set_extent(lambda patch: f"{patch / 4:g} µm")
+    choice.set_image(lambda patch: f"{patch / 4:g} µm")
     choice.slider.setValue(choice.slider.maximum())
     assert choice.detail() == 2
     assert choice.value.text() == "2 px per patch · 0.5 µm"
@@ -401,7 +417,7 @@ def test_the_size_of_a_patch_has_the_layers_unit(viewer, make_panel, qtbot):
         RNG.random((20, 30)), scale=(0.25, 0.25), units=("um", "um")
     )
     panel = make_panel(viewer)
-    panel.set_model(Suggested(16, 16))
+    panel.set_model_patch(ModelPatch(16, 16))
     assert panel.detail_choice.value.text() == "16 px per patch · 4 µm · default"
     layer.scale = (0.25, 0.5)
     rest(panel, qtbot)
@@ -419,7 +435,7 @@ def test_the_size_of_a_patch_is_drawn_and_goes_again(make_napari_viewer, qtbot):
     viewer.add_image(np.zeros((100, 100)), scale=(2, 2))
     panel = ImagePanel(viewer)
     viewer.window.add_dock_widget(panel)
-    panel.set_model(Suggested(16, 16))
+    panel.set_model_patch(ModelPatch(16, 16))
     viewer.scene.camera.zoom = 3
     qtbot.wait(50)
     before = viewer.screenshot(flash=False)
@@ -530,7 +546,7 @@ def test_slices_of_a_stack(viewer, make_panel):
     panel.slice_choice.first.setValue(2)
     panel.slice_choice.last.setValue(4)
     assert panel.positions() == [{0: 3}, {0: 2}, {0: 4}]
-    images = [panel.read_at(position) for position in panel.positions()]
+    images = [panel.read(position) for position in panel.positions()]
     assert [image.position for image in images] == [{0: 3}, {0: 2}, {0: 4}]
     assert np.array_equal(images[1].read(), viewer.layers[0].data[2])
     viewer.dims.set_current_step(0, 0)
@@ -577,7 +593,7 @@ def test_the_panel_fits_a_narrow_dock_and_says_what_is_what(viewer, make_panel, 
     )
     viewer.add_shapes(name="a long name of shapes " * 4)
     panel = make_panel(viewer)
-    panel.set_model(Suggested(16, 16))
+    panel.set_model_patch(ModelPatch(16, 16))
     panel.channel_choice.expand()
     panel.channel_choice.axis.setCurrentIndex(1)
     panel.region_choice.choose(SHAPE)
@@ -619,7 +635,7 @@ def test_the_detail_chooses_the_resolution_of_a_pyramid(viewer, make_panel, qtbo
     levels = [RNG.random((512 // 2**i, 640 // 2**i)) for i in range(4)]
     viewer.add_image(levels, multiscale=True, scale=(0.5, 0.5), units=("um", "um"))
     panel = make_panel(viewer)
-    panel.set_model(Suggested(8, 4))
+    panel.set_model_patch(ModelPatch(8, 4))
     rest(panel, qtbot)
     text = panel.detail_choice.value.text
     assert text() == "4 px per patch · 2 µm · in 512 x 640 px · default"
@@ -632,7 +648,7 @@ def test_the_detail_chooses_the_resolution_of_a_pyramid(viewer, make_panel, qtbo
     assert panel.detail_of(image) == 8  # of its pixels
     assert text() == "32 px per patch · 16 µm · in 128 x 160 px"
     # with a model of larger patches a finer one is needed
-    panel.set_model(Suggested(16, 16))
+    panel.set_model_patch(ModelPatch(16, 16))
     assert panel.read().shape == (256, 320)
     # the slider goes on to what the coarsest resolution shows
     panel.detail_choice.slider.setValue(0)

@@ -24,7 +24,8 @@ from napari_gem.models.used_list import note_used
 from napari_gem.prompts.sets import PromptSet, write_set
 from napari_gem.results.recipe import read_recipe, write_recipe
 from napari_gem.widget.dock import GemWidget
-from napari_gem.widget.image.region_choice import ALL, SHAPE, WHOLE
+from napari_gem.widget.image.region_choice import SHAPE, WHOLE
+from napari_gem.widget.image.slice_choice import ALL
 from napari_gem.widget.run.controller import Controller
 from tests.tiny import write_tiny_model
 from tests.widget.hand_client import HandClient

@@ -5,22 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
-from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QCheckBox,
     QColorDialog,
-    QComboBox,
     QFormLayout,
     QListWidget,
     QListWidgetItem,
-    QSizePolicy,
     QWidget,
 )
 
 from napari_gem.core.foreign_text import shown
 from napari_gem.images.rendering import channel_colors
 from napari_gem.layers import difference, is_made, slice_axes
+from napari_gem.widget.parts.combo import Combo
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.plain import Label, tip
 
@@ -34,38 +33,32 @@ if TYPE_CHECKING:
     Color = tuple[float, float, float]
     Limits = tuple[float, float]
 
-MANY = 64
+MOST_CHANNELS = 64
 """An axis with more slices than this holds no channels."""
+
+WHITE = (1.0, 1.0, 1.0)
 
 
 class ChannelChoice(Fold):
     """Offers other layers of the same shape, and axes of channels.
 
-    Parameters
-    ----------
-    viewer
-        Whose layers are offered.
-    parent
-        Widget that it is part of.
+    The list has a row for each other layer, or for each channel if an axis is chosen.
     """
 
     changed = Signal()
-    """Another choice."""
+    """Other layers or channels, or another look of them."""
 
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        super().__init__("Channels", parent)
-        self._count = 1
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__("Channels")
         self._viewer = viewer
         self._layer: Any = None
-        self._others: list[Any] = []
+        self._others: list[Any] = []  # other layers, as the rows of the list
         self._colors: dict[int, Color] = {}
         self._limits: tuple[Limits, ...] = ()
         self.toggleButton().setToolTip(
             "Show several layers, or several channels of one layer, as one image"
         )
-        self.axis = QComboBox()
-        self.axis.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.axis.setToolTip(
+        self.axis = Combo(
             "Axis of the layer that holds channels. It must not be on the screen."
         )
         self.list = QListWidget()
@@ -76,30 +69,29 @@ class ChannelChoice(Fold):
             "Stretch each channel between its own percentiles 0.5 and 99.5. Else all "
             "have the contrast limits of the layer."
         )
-        self._about = Label()
-        self._about.setWordWrap(True)
+        self._axis_label = Label("Axis")
+        self._heading = Label()
+        self._heading.setWordWrap(True)
         content = QWidget()
         form = QFormLayout(content)
         form.setContentsMargins(0, 0, 0, 0)
-        self._axis_label = Label("Axis")
         form.addRow(self._axis_label, self.axis)
-        form.addRow(self._about)
+        form.addRow(self._heading)
         form.addRow(self.list)
         form.addRow(self.stretch)
         self.addWidget(content)
         self.content().layout().setContentsMargins(0, 2, 0, 2)
         self.axis.currentIndexChanged.connect(self._on_axis)
         self.list.itemChanged.connect(self._on_item)
-        self.list.itemDoubleClicked.connect(self._on_color)
-        self.stretch.toggled.connect(self._on_stretch)
+        self.list.itemDoubleClicked.connect(self._ask_color)
+        self.stretch.toggled.connect(self._measure_again)
         self.set_layer(None)
 
     def layers(self) -> list[Any]:
         """Other layers that are shown together with the chosen one."""
         if self.channel_axis() is not None:
             return []
-        rows = range(self.list.count())
-        return [self._others[row] for row in rows if self._is_checked(row)]
+        return [self._others[row] for row in self._checked_rows()]
 
     def channel_axis(self) -> int | None:
         """Axis of the layer that holds channels."""
@@ -108,27 +100,26 @@ class ChannelChoice(Fold):
 
     def channels(self) -> tuple[int, ...]:
         """Channels of the axis that are chosen."""
-        if self.channel_axis() is None:
-            return ()
-        return tuple(row for row in range(self.list.count()) if self._is_checked(row))
+        return () if self.channel_axis() is None else tuple(self._checked_rows())
 
     def choice(self) -> dict[str, Any]:
         """Keywords for `napari_gem.layers.read_layers`."""
         channels = self.channels()
         if not channels:
             return {}
-        limits = self._limits if len(self._limits) == len(channels) else ()
+        measured = self.stretch.isChecked() and len(self._limits) == len(channels)
         return {
             "channel_axis": self.channel_axis(),
             "channels": channels,
-            "colors": tuple(self._color(channel, channels) for channel in channels),
-            "limits": limits if self.stretch.isChecked() else (),
+            "colors": tuple(self._color(channel) for channel in channels),
+            "limits": self._limits if measured else (),
         }
 
     def wants_limits(self) -> bool:
         """Whether the contrast limits of each channel are yet to be measured."""
-        stretched = self.stretch.isChecked() and bool(self.channels())
-        return stretched and len(self._limits) != len(self.channels())
+        channels = self.channels()
+        stretched = self.stretch.isChecked() and bool(channels)
+        return stretched and len(self._limits) != len(channels)
 
     def set_limits(self, limits: tuple[Limits, ...]) -> None:
         """Take measured contrast limits."""
@@ -136,124 +127,116 @@ class ChannelChoice(Fold):
         self.changed.emit()
 
     def forget_limits(self) -> None:
-        """Measure the contrast limits anew: the data are others."""
+        """Drop measured contrast limits: the layer has other data now."""
         self._limits = ()
 
     def set_layer(self, layer: Any) -> None:
         """Offer what goes with a layer; a choice made for another is dropped."""
-        if layer != self._layer:
-            self._colors, self._limits = {}, ()
-            self._layer = layer
-            self._fill([], None)
-        self.refresh()
+        if layer == self._layer:
+            self.refresh()
+            return
+        self._layer = layer
+        self._colors, self._limits = {}, ()
+        self._fill()
 
     def refresh(self) -> None:
         """Offer what the viewer has now; what is chosen stays if it is still there."""
         self._fill(self.layers(), self.channel_axis(), self.channels())
 
-    def choose(self, count: int) -> bool:
-        """Choose so many layers or channels, those that are chosen now if they are.
+    def choose_count(self, count: int) -> bool:
+        """Show so many layers or channels together.
 
         Returns
         -------
         bool
-            False if it is not clear which, and nothing was chosen.
+            False if it is not clear which ones; then only the layer is chosen.
         """
-        if self._count == count:
+        if self._count() == count:
             return True
-        if count == 1:
-            self._fill([], None)
-            return self._chosen()
-        of_length = [axis for axis, (_, n) in self._axes().items() if n == count]
-        self._fill([], None)
-        if 1 + len(self._others) == count and not of_length:
-            self._fill(list(self._others), None)
-        elif len(of_length) == 1:
-            self._fill([], of_length[0])
-        return self._chosen() and self._count == count
+        self._fill()
+        axes = [axis for axis, (_, length) in self._axes().items() if length == count]
+        if 1 + len(self._others) == count and not axes:
+            self._fill(list(self._others))
+        elif len(axes) == 1:
+            self._fill(axis=axes[0])
+        self._measure_again()
+        return self._count() == count
 
-    def _chosen(self) -> bool:
-        self._limits = ()
-        self.changed.emit()
-        return True
-
-    def show(self, channels: Sequence[Appearance]) -> None:
-        """Give the channels that are chosen these colours and contrast limits."""
-        for channel, look in zip(self.channels(), channels, strict=True):
-            self._colors[channel] = (
-                (1.0, 1.0, 1.0) if look.lut is None else look.lut[-1]
-            )
-        self._limits = tuple(look.limits for look in channels)
-        self._block(True)
+    def set_looks(self, looks: Sequence[Appearance]) -> None:
+        """Give the chosen channels these colours and contrast limits."""
+        for channel, look in zip(self.channels(), looks, strict=True):
+            self._colors[channel] = WHITE if look.lut is None else look.lut[-1]
+        self._limits = tuple(look.limits for look in looks)
+        with QSignalBlocker(self.stretch):
+            self.stretch.setChecked(True)
         self._paint()
-        self._block(False)
-        self.stretch.blockSignals(True)
-        self.stretch.setChecked(True)
-        self.stretch.blockSignals(False)
+        self.changed.emit()
+
+    def set_color(self, channel: int, color: Color) -> None:
+        """Choose the colour of a channel."""
+        self._colors[channel] = color
+        self._paint()
         self.changed.emit()
 
     def _fill(
-        self, chosen: list[Any], axis: int | None, channels: tuple[int, ...] = ()
+        self,
+        layers: Sequence[Any] = (),
+        axis: int | None = None,
+        channels: Sequence[int] = (),
     ) -> None:
+        """Fill axes and list; these are checked, or all channels if none are named."""
         axes = self._axes()
-        self._block(True)
-        self.axis.clear()
-        self.axis.addItem("none", None)
-        for number, (name, length) in axes.items():
-            self.axis.addItem(shown(f"{name} ({length})"), number)
-        self.axis.setCurrentIndex(max(0, self.axis.findData(axis)))
+        names = [(f"{name} ({length})", a) for a, (name, length) in axes.items()]
+        self.axis.set_choices([("none", None), *names], axis)
+        axis = self.channel_axis()
+        with QSignalBlocker(self.list):
+            self.list.clear()
+            self._others = []
+            if axis is None:
+                self._add_layers(layers)
+            else:
+                self._add_channels(axes[axis][1], channels)
+        self._paint()
         for part in (self.axis, self._axis_label):
             part.setVisible(bool(axes))
-        self.list.clear()
-        self._others = []
-        axis = self.channel_axis()
-        if axis is None:
-            self._fill_layers(chosen)
-        else:
-            self._fill_channels(axes[axis][1], channels)
         self.stretch.setVisible(axis is not None)
         rows = self.list.count()
         self.list.setVisible(rows > 0)
         if rows:
             height = rows * self.list.sizeHintForRow(0) + 2 * self.list.frameWidth() + 4
             self.list.setFixedHeight(height)  # what holds it scrolls
-        self._block(False)
         self._describe()
 
-    def _fill_layers(self, chosen: list[Any]) -> None:
+    def _add_layers(self, checked: Sequence[Any]) -> None:
         for layer in reversed(self._viewer.layers):
-            if not self._is_candidate(layer):
+            if not self._is_other_image(layer):
                 continue
-            found = difference(self._layer, layer)
-            if found in ("shape", "colours"):
+            differs_in = difference(self._layer, layer)
+            if differs_in in ("shape", "colours"):
                 continue
-            item = self._add(layer.name, layer in chosen)
-            item.setToolTip(
-                tip(f"Show '{layer.name}' together with '{self._layer.name}'")
-            )
-            if found:
+            item = self._add(layer.name, layer in checked)
+            text = f"Show '{layer.name}' together with '{self._layer.name}'"
+            if differs_in:
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
-                item.setToolTip(
-                    tip(f"'{layer.name}' has another {found} than '{self._layer.name}'")
-                )
+                text = f"'{layer.name}' has another {differs_in} than "
+                text += f"'{self._layer.name}'"
+            item.setToolTip(tip(text))
             self._others.append(layer)
 
-    def _fill_channels(self, length: int, channels: tuple[int, ...]) -> None:
+    def _add_channels(self, length: int, checked: Sequence[int]) -> None:
         for channel in range(length):
-            item = self._add(f"channel {channel}", not channels or channel in channels)
+            item = self._add(f"channel {channel}", not checked or channel in checked)
             item.setToolTip("Double-click to choose the colour")
-        self._paint()
 
     def _add(self, text: str, checked: bool) -> QListWidgetItem:
         item = QListWidgetItem(shown(text))
         item.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsUserCheckable)
-        item.setCheckState(
-            Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked
-        )
+        state = Qt.CheckState.Checked if checked else Qt.CheckState.Unchecked
+        item.setCheckState(state)
         self.list.addItem(item)
         return item
 
-    def _is_candidate(self, layer: Any) -> bool:
+    def _is_other_image(self, layer: Any) -> bool:
         return (
             self._layer is not None
             and layer != self._layer
@@ -265,90 +248,80 @@ class ChannelChoice(Fold):
         """Name and length of the axes that may hold channels."""
         if self._layer is None or self._layer.rgb:
             return {}
-        found = slice_axes(self._layer, self._viewer.dims)
         labels = self._layer.axis_labels
         return {
             axis: (_axis_name(labels[axis], axis), length)
-            for axis, length in found.items()
-            if 1 < length <= MANY
+            for axis, length in slice_axes(self._layer, self._viewer.dims).items()
+            if 1 < length <= MOST_CHANNELS
         }
 
-    def _is_checked(self, row: int) -> bool:
-        item = self.list.item(row)
-        usable = bool(item.flags() & Qt.ItemFlag.ItemIsEnabled)
-        return usable and item.checkState() == Qt.CheckState.Checked
+    def _checked_rows(self) -> list[int]:
+        items = [self.list.item(row) for row in range(self.list.count())]
+        return [
+            row
+            for row, item in enumerate(items)
+            if item.flags() & Qt.ItemFlag.ItemIsEnabled
+            and item.checkState() == Qt.CheckState.Checked
+        ]
 
-    def _color(self, channel: int, channels: tuple[int, ...]) -> Color:
+    def _count(self) -> int:
+        """Layers or channels that are shown together; 0 if no channel is chosen."""
+        if self.channel_axis() is None:
+            return 1 + len(self.layers())
+        return len(self.channels())
+
+    def _color(self, channel: int) -> Color:
         """Colour of a channel: the user's, or the next default of those shown."""
-        if channel in self._colors:
-            return self._colors[channel]
-        return channel_colors(len(channels))[channels.index(channel)]
+        channels = self.channels()
+        default = channel_colors(len(channels))[channels.index(channel)]
+        return self._colors.get(channel, default)
 
     def _paint(self) -> None:
         """Show the colours of the channels that are chosen."""
+        if self.channel_axis() is None:
+            return
         channels = self.channels()
-        for row in range(self.list.count()):
-            pixmap = QPixmap(16, 16)
-            pixmap.fill(QColor(0, 0, 0, 0))
-            if row in channels:
-                pixmap.fill(QColor.fromRgbF(*self._color(row, channels)))
-            self.list.item(row).setIcon(QIcon(pixmap))
+        with QSignalBlocker(self.list):
+            for row in range(self.list.count()):
+                pixmap = QPixmap(16, 16)
+                pixmap.fill(Qt.GlobalColor.transparent)
+                if row in channels:
+                    pixmap.fill(QColor.fromRgbF(*self._color(row)))
+                self.list.item(row).setIcon(QIcon(pixmap))
 
     def _describe(self) -> None:
-        axis, channels = self.channel_axis(), self.channels()
-        beside = self.layers()
-        text = ""
-        if axis is not None and not channels:
-            text = "Choose at least one channel."
-        elif axis is None and self.list.count():
-            text = "Show together with the image:"
-        elif axis is None:
-            text = "No other image layer of this shape."
-        self._about.setText(text)
-        self._about.setVisible(bool(text))
-        self._count = len(channels) if axis is not None else 1 + len(beside)
-        together = f": {self._count} together" if self._count > 1 else ""
-        self.set_title(f"Channels{together}")
+        count = self._count()
+        if self.channel_axis() is not None:
+            heading = "" if count else "Choose at least one channel."
+        elif self.list.count():
+            heading = "Show together with the image:"
+        else:
+            heading = "No other image layer of this shape."
+        self._heading.setText(heading)
+        self._heading.setVisible(bool(heading))
+        self.set_title(f"Channels: {count} together" if count > 1 else "Channels")
 
     def _on_axis(self, _index: int) -> None:
-        self._limits = ()
-        self.refresh()
-        self.changed.emit()
+        self._fill(axis=self.channel_axis())
+        self._measure_again()
 
     def _on_item(self, _item: QListWidgetItem) -> None:
-        self._limits = ()
-        if self.channel_axis() is not None:
-            self._block(True)
-            self._paint()
-            self._block(False)
+        self._paint()
         self._describe()
+        self._measure_again()
+
+    def _measure_again(self, _on: bool = False) -> None:
+        self._limits = ()
         self.changed.emit()
 
-    def _on_color(self, item: QListWidgetItem) -> None:
+    def _ask_color(self, item: QListWidgetItem) -> None:
         row = self.list.row(item)
-        channels = self.channels()
-        if row not in channels:
+        if row not in self.channels():
             return
-        now = QColor.fromRgbF(*self._color(row, channels))
+        now = QColor.fromRgbF(*self._color(row))
         chosen = QColorDialog.getColor(now, self, f"Colour of channel {row}")
         if chosen.isValid():
             self.set_color(row, (chosen.redF(), chosen.greenF(), chosen.blueF()))
-
-    def set_color(self, channel: int, color: Color) -> None:
-        """Choose the colour of a channel."""
-        self._colors[channel] = color
-        self._block(True)
-        self._paint()
-        self._block(False)
-        self.changed.emit()
-
-    def _on_stretch(self, _on: bool) -> None:
-        self._limits = ()
-        self.changed.emit()
-
-    def _block(self, on: bool) -> None:
-        self.axis.blockSignals(on)
-        self.list.blockSignals(on)
 
 
 def _axis_name(label: str, axis: int) -> str:

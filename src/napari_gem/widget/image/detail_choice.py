@@ -5,14 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from qtpy.QtWidgets import (
-    QHBoxLayout,
-    QSlider,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QEvent, QObject, QSignalBlocker, Qt, QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QSlider, QToolButton, QVBoxLayout, QWidget
 
 from napari_gem.widget.parts.plain import Label
 
@@ -26,7 +20,7 @@ USUAL = 16.0
 """Where the slider stands while the model's own patch is not known."""
 
 LINGER = 1500
-"""Milliseconds that the patch's size stays in the viewer after the slider moved."""
+"""Milliseconds that the patch stays in the viewer after the slider moved."""
 
 TOOLTIP = (
     "How many image pixels one patch covers. Things smaller than a patch or two are "
@@ -36,22 +30,21 @@ TOOLTIP = (
 
 
 class DetailChoice(QWidget):
-    """Asks for the detail, and tells the size of a patch."""
+    """Asks for the image pixels per patch, and shows how large such a patch is."""
 
     changed = Signal()
-    """The detail is another."""
-    hinted = Signal(float)
-    """Image pixels per patch to be shown in the viewer; 0 for none."""
+    """Another detail is chosen."""
+    patch_hovered = Signal(float)
+    """Image pixels per patch to be drawn in the viewer; 0 for none."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self._detail: float | None = None
-        self._model_patch = 0.0
+        self._suggested = 0.0
         self._steps: tuple[float, ...] = STEPS
-        self._extent: Callable[[float], str] = lambda _patch: ""
+        self._size_text: Callable[[float], str] = lambda _patch: ""
         self._linger = QTimer(self, singleShot=True, interval=LINGER)
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, len(STEPS) - 1)
         self.slider.setPageStep(1)
         self.slider.setTickPosition(QSlider.TickPosition.NoTicks)
         self.slider.setToolTip(TOOLTIP)
@@ -72,38 +65,38 @@ class DetailChoice(QWidget):
         layout.addLayout(row)
         layout.addWidget(self.value)
         self.slider.valueChanged.connect(self._on_slider)
-        self.reset_button.clicked.connect(lambda: self._take(None))
-        self._linger.timeout.connect(self._on_rest)
+        self.reset_button.clicked.connect(lambda: self.set_detail(None))
+        self._linger.timeout.connect(self._on_lingered)
         self._show()
 
     def detail(self) -> float | None:
         """Image pixels per patch; None for what the model suggests."""
         return self._detail
 
-    def patch(self) -> float:
-        """Image pixels per patch, also if the model suggests them; 0 if not known."""
-        return self._detail or self._model_patch
-
     def set_detail(self, value: float | None) -> None:
         """Choose image pixels per patch; None takes what the model suggests."""
-        self._take(value)
+        before, self._detail = self._detail, value
+        self._show()
+        if value != before:
+            self.changed.emit()
 
-    def set_model_patch(self, patch: float) -> None:
-        """Tell the image pixels per patch that the model suggests; 0 if not known."""
-        self._model_patch = patch
+    def set_suggested(self, patch: float) -> None:
+        """Take the image pixels per patch that the model suggests; 0 if not known."""
+        self._suggested = patch
         self._show()
 
-    def set_extent(self, extent: Callable[[float], str], coarsest: float = 1) -> None:
-        """Tell about the image.
+    def set_image(self, size_text: Callable[[float], str], coarsest: float = 1) -> None:
+        """Take what the image decides.
 
         Parameters
         ----------
-        extent
-            Tells the size of a patch in the layer's unit, and the resolution used.
+        size_text
+            Makes a text of the image pixels per patch: their size in the layer's unit,
+            and the resolution that is used.
         coarsest
             Pixels of the image for one of its coarsest resolution.
         """
-        self._extent = extent
+        self._size_text = size_text
         self._steps = steps_to(coarsest)
         self._show()
 
@@ -113,46 +106,41 @@ class DetailChoice(QWidget):
             return False
         if event.type() in (QEvent.Type.Enter, QEvent.Type.FocusIn):
             self._linger.stop()
-            self.hinted.emit(self.patch())
+            self.patch_hovered.emit(self._patch())
         elif event.type() in (QEvent.Type.Leave, QEvent.Type.Hide):
             self._linger.stop()
-            self.hinted.emit(0.0)
+            self.patch_hovered.emit(0.0)
         return super().eventFilter(watched, event)
 
+    def _patch(self) -> float:
+        """Image pixels per patch, chosen or suggested; 0 if not known."""
+        return self._detail or self._suggested
+
     def _on_slider(self, step: int) -> None:
-        self._take(self._steps[step])
-        self.hinted.emit(self.patch())
+        self.set_detail(self._steps[step])
+        self.patch_hovered.emit(self._patch())
         self._linger.start()
 
-    def _on_rest(self) -> None:
+    def _on_lingered(self) -> None:
         if not self.slider.underMouse():
-            self.hinted.emit(0.0)
-
-    def _take(self, value: float | None) -> None:
-        other = value != self._detail
-        self._detail = value
-        self._show()
-        if other:
-            self.changed.emit()
+            self.patch_hovered.emit(0.0)
 
     def _show(self) -> None:
-        patch = self.patch()
-        self.slider.blockSignals(True)
-        self.slider.setRange(0, len(self._steps) - 1)
-        self.slider.setValue(nearest_step(patch or USUAL, self._steps))
-        self.slider.blockSignals(False)
+        patch = self._patch()
+        with QSignalBlocker(self.slider):
+            self.slider.setRange(0, len(self._steps) - 1)
+            self.slider.setValue(nearest_step(patch or USUAL, self._steps))
         self.reset_button.setEnabled(self._detail is not None)
         if not patch:
             self.value.setText("as the model suggests")
             return
-        parts = [f"{patch:.3g} px per patch", self._extent(patch)]
-        if self._detail is None:
-            parts.append("default")
-        self.value.setText(" · ".join(part for part in parts if part))
+        default = "default" if self._detail is None else ""
+        texts = (f"{patch:.3g} px per patch", self._size_text(patch), default)
+        self.value.setText(" · ".join(text for text in texts if text))
 
 
 def steps_to(coarsest: float) -> tuple[float, ...]:
-    """Give `STEPS`, and coarser ones for pixels of a pyramid's coarsest resolution."""
+    """Return `STEPS` after coarser ones, for a pyramid's coarsest resolution."""
     coarser: list[float] = []
     while 2 ** (len(coarser) // 2) < coarsest:
         doubled = 2 ** (len(coarser) // 2 + 1)

@@ -6,102 +6,81 @@ from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QSizePolicy
 
-from napari_gem.core.foreign_text import shown
 from napari_gem.layers import is_made
+from napari_gem.widget.parts.combo import Combo
 from napari_gem.widget.parts.links import Links
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari.components import ViewerModel
-    from qtpy.QtWidgets import QWidget
 
 
-class ImageChoice(QComboBox):
-    """Offers all image layers but our own maps, and follows the active layer.
+class ImageChoice(Combo):
+    """Offers all image layers except our own maps, and follows the active layer."""
 
-    Parameters
-    ----------
-    viewer
-        Whose layers are offered.
-    parent
-        Widget that it is part of.
-    """
+    layer_changed = Signal(object)
+    """The layer that is chosen now, or None."""
 
-    layer_chosen = Signal(object)
-    """The layer now chosen, or None."""
-
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__("The image layer that is segmented, as it is shown now")
         self._viewer = viewer
-        self.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        self._layer: Any = None
+        self._shown_together: list[Any] = []
+        layers = viewer.layers
+        events = layers.events
+        self._links = (
+            Links(
+                self._update_choices,
+                self,
+                [events.inserted, events.removed, events.reordered, events.renamed],
+            ),
+            Links(self._follow_active, self, [layers.selection.events.active]),
         )
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip("The image layer that is segmented, as it is shown now")
-        events = viewer.layers.events
-        self._list_links = Links(self._on_layers, self)
-        self._list_links.connect([events.inserted, events.removed])
-        self._list_links.connect([events.reordered, events.renamed])
-        self._active_links = Links(self._on_active, self)
-        self._active_links.connect([viewer.layers.selection.events.active])
         self.currentIndexChanged.connect(self._on_index)
-        self._told: Any = None
-        self._beside: list[Any] = []
-        self._on_layers()
-        self._on_active()
+        self._update_choices()
+        self._follow_active()
 
     def layer(self) -> Any:
         """Layer that is chosen; None if there is no image layer."""
         return self.currentData()
 
-    def set_beside(self, layers: Sequence[Any]) -> None:
-        """Name layers that are shown together with the chosen one.
+    def set_shown_together(self, layers: Sequence[Any]) -> None:
+        """Name layers that can become active without being chosen.
 
-        They can become active, to set their contrast, without being chosen instead.
+        They are shown together with the chosen one; the user sets their contrast.
         """
-        self._beside = list(layers)
+        self._shown_together = list(layers)
 
     def detach(self) -> None:
         """Stop listening to the viewer."""
-        self._list_links.clear()
-        self._active_links.clear()
+        for links in self._links:
+            links.clear()
 
-    def _on_layers(self, _event: Any = None) -> None:
-        known = [self.itemData(index) for index in range(self.count())]
-        chosen = self.layer()
+    def _update_choices(self, _event: Any = None) -> None:
         images = [
             layer
             for layer in reversed(self._viewer.layers)
             if isinstance(layer, Image) and not is_made(layer)
         ]
         active = self._viewer.layers.selection.active
-        if active in images and active not in known:
-            # it became active before it was told to be here
-            chosen = active
-        self.blockSignals(True)
-        self.clear()
-        for layer in images:
-            self.addItem(shown(layer.name), layer)
-        if not images:
-            self.addItem("no image layer", None)
+        # a new layer may become active before its insertion is announced
+        is_new = active in images and active not in self.data()
+        chosen = active if is_new else self.layer()
+        choices = [(layer.name, layer) for layer in images]
+        self.set_choices(choices or [("no image layer", None)], chosen)
         self.setEnabled(bool(images))
-        self.setCurrentIndex(images.index(chosen) if chosen in images else 0)
-        self.blockSignals(False)
         self._on_index()
 
-    def _on_active(self, _event: Any = None) -> None:
+    def _follow_active(self, _event: Any = None) -> None:
         active = self._viewer.layers.selection.active
-        for index in range(self.count()):
-            # not "is": plugins see layers through proxies
-            if active is not None and self.itemData(index) == active:
-                if active not in self._beside:
-                    self.setCurrentIndex(index)
-                return
+        if active is None or active in self._shown_together:
+            return
+        if active in self.data():
+            self.choose(active)
 
     def _on_index(self, _index: int = 0) -> None:
-        if self.layer() != self._told:
-            self._told = self.layer()
-            self.layer_chosen.emit(self._told)
+        if self.layer() != self._layer:
+            self._layer = self.layer()
+            self.layer_changed.emit(self._layer)

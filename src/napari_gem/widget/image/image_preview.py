@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from napari_gem.core.region import Region
     from napari_gem.layers import LayerImage
 
+    Request = tuple[LayerImage, bool]
+
 logger = logging.getLogger(__name__)
 
 HEIGHT = 120
 SIDE = 240
-"""Pixels along each axis that are read for the picture, at most."""
+"""Most pixels along each axis that are read for the picture."""
 
 NO_IMAGE = "Open an image, or a sample:\nFile > Open Sample > GEM"
 
@@ -39,25 +41,15 @@ WAIT = 60
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """What the private thread gives back.
-
-    Attributes
-    ----------
-    rgb
-        (height, width, 3) uint8; None if it could not be made.
-    limits
-        Contrast limits of each channel, if they were asked for.
-    sentence
-        Why there is no picture.
-    """
+    """An RGB picture of uint8, or a sentence why there is none."""
 
     rgb: NDArray[np.uint8] | None = None
-    limits: tuple[tuple[float, float], ...] = ()
+    limits: tuple[tuple[float, float], ...] = ()  # of each channel, if measured
     sentence: str = ""
 
 
 def make_picture(image: LayerImage, measure: bool) -> Picture:
-    """Read a part of the pixels and render them; runs on a private thread."""
+    """Read some of the pixels and render them; runs on a thread of its own."""
     try:
         pixels = image.read(-(-max(image.shape) // SIDE))
         limits = channel_limits(pixels) if measure else ()
@@ -72,19 +64,19 @@ def make_picture(image: LayerImage, measure: bool) -> Picture:
 
 
 class ImagePreview(QWidget):
-    """Draws the picture that it is asked for, in its own time.
+    """Draws the image that was requested last.
 
-    Pictures are made on a private thread, one at a time; what was asked for meanwhile
-    comes next, all but the last is left out.
+    Pictures are made on a thread of their own, one at a time; of the requests that come
+    meanwhile only the last counts.
     """
 
     drawn = Signal()
     """There is a new picture, or a sentence why there is none."""
-    measured = Signal(object)
+    limits_measured = Signal(object)
     """Contrast limits of each channel, as a tuple of pairs."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self) -> None:
+        super().__init__()
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(HEIGHT)
         self.setToolTip(
@@ -93,26 +85,23 @@ class ImagePreview(QWidget):
         )
         self.sentence = ""
         self._image: QImage | None = None
-        self._shape = self._coming = (1, 1)
+        self._shape = self._next_shape = (1, 1)
         self._region: Region | None = None
-        self._ask: Callable[[], tuple[LayerImage, bool] | None] | None = None
+        self._request: Callable[[], Request | None] | None = None
         self._busy = False
         self._stale = False
-        self._closed = False
+        self._stopped = False
         self._timer = QTimer(self, singleShot=True, interval=WAIT)
         self._timer.timeout.connect(self._start)
 
-    def ask(self, ask: Callable[[], tuple[LayerImage, bool] | None]) -> None:
-        """Ask for a new picture soon.
+    def request(self, request: Callable[[], Request | None]) -> None:
+        """Draw a new picture soon.
 
-        Parameters
-        ----------
-        ask
-            Called on the main thread when its turn comes: gives what is to be drawn,
-            and whether the channels' contrast limits are to be measured; None for
-            nothing. It may raise `GemError`.
+        ``request`` is called on the main thread when its turn comes. It returns the
+        image, and whether the contrast limits of its channels are to be measured; None
+        for no image. It may raise `GemError`.
         """
-        self._ask = ask
+        self._request = request
         self._timer.start()
 
     def set_region(self, region: Region | None) -> None:
@@ -121,17 +110,9 @@ class ImagePreview(QWidget):
             self._region = region
             self.update()
 
-    def has_picture(self) -> bool:
-        """Whether a picture is shown."""
-        return self._image is not None
-
-    def is_waiting(self) -> bool:
-        """Whether a picture is being made or asked for."""
-        return self._busy or self._timer.isActive()
-
-    def close_down(self) -> None:
+    def stop(self) -> None:
         """Draw nothing any more."""
-        self._closed = True
+        self._stopped = True
         self._timer.stop()
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
@@ -168,17 +149,13 @@ class ImagePreview(QWidget):
 
     def _outline(self, region: Region, place: QRectF) -> QPolygonF:
         (top, bottom), (left, right) = region.rows, region.columns
-        corners = [(row + 0.5, column + 0.5) for row, column in region.polygon] or [
-            (top, left),
-            (top, right),
-            (bottom, right),
-            (bottom, left),
-        ]
-        down, along = place.height() / self._shape[0], place.width() / self._shape[1]
+        box = [(top, left), (top, right), (bottom, right), (bottom, left)]
+        polygon = [(row + 0.5, column + 0.5) for row, column in region.polygon]
+        height, width = place.height() / self._shape[0], place.width() / self._shape[1]
         return QPolygonF(
             [
-                QPointF(place.left() + column * along, place.top() + row * down)
-                for row, column in corners
+                QPointF(place.left() + column * width, place.top() + row * height)
+                for row, column in polygon or box
             ]
         )
 
@@ -186,23 +163,23 @@ class ImagePreview(QWidget):
         if self._busy:
             self._stale = True
             return
-        if self._closed or self._ask is None:
+        if self._stopped or self._request is None:
             return
         try:
-            asked = self._ask()
+            request = self._request()
         except GemError as error:
             self._show(Picture(sentence=str(error)))
             return
         except Exception as error:
-            logger.exception("The preview could not be asked for")
+            logger.exception("The image of the preview could not be described")
             self._show(Picture(sentence=f"There is no preview ({error})."))
             return
-        if asked is None:
+        if request is None:
             self._show(Picture(sentence=NO_IMAGE))
             return
-        image, measure = asked
+        image, measure = request
         self._busy, self._stale = True, False
-        self._coming = image.shape
+        self._next_shape = image.shape
         create_worker(
             make_picture,
             image,
@@ -213,16 +190,16 @@ class ImagePreview(QWidget):
 
     def _on_picture(self, picture: Picture) -> None:
         self._busy = False
-        if self._closed:
+        if self._stopped:
             return
-        self._shape = self._coming
+        self._shape = self._next_shape
         self._show(picture)
         if self._stale:
             self._stale = False
             self._timer.start()
         elif picture.limits and not self._timer.isActive():
-            # else they may be those of other channels
-            self.measured.emit(picture.limits)
+            # with another request under way they may be of other channels
+            self.limits_measured.emit(picture.limits)
 
     def _show(self, picture: Picture) -> None:
         self.sentence = picture.sentence

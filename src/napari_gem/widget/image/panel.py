@@ -25,7 +25,8 @@ from napari_gem.widget.image.detail_choice import DetailChoice
 from napari_gem.widget.image.image_choice import ImageChoice
 from napari_gem.widget.image.image_preview import SIDE, ImagePreview
 from napari_gem.widget.image.patch_hint import PatchHint
-from napari_gem.widget.image.region_choice import SHOWN, RegionChoice, SliceChoice
+from napari_gem.widget.image.region_choice import RegionChoice
+from napari_gem.widget.image.slice_choice import SHOWN, SliceChoice
 from napari_gem.widget.parts.links import Links
 from napari_gem.widget.parts.plain import Label
 
@@ -41,52 +42,52 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 WAIT = 100
-"""Milliseconds that a change must rest before it is told."""
+"""Milliseconds without a change before `ImagePanel.changed`."""
+
+LAYER_EVENTS = (
+    *("contrast_limits", "gamma", "colormap", "opacity", "blending"),
+    *("projection_mode", "units", "scale", "translate", "rotate", "shear", "affine"),
+    "locked_data_level",  # newer napari only
+)
+"""Events of an image layer that change what the model sees of it."""
+
+SHAPES_EVENTS = ("data", "highlight", "scale", "translate", "rotate", "affine")
 
 
 @dataclass(frozen=True)
-class Suggested:
-    """What a model suggests.
+class ModelPatch:
+    """How large the patches of a model are.
 
     Attributes
     ----------
-    patch_size
-        Side of its patches in pixels.
-    patch
-        Pixels of the image for a patch, as the model suggests; 0 if not known.
+    side
+        In pixels of the model's input.
+    image_pixels
+        In pixels of the image, as the model suggests; 0 if not known.
     """
 
-    patch_size: float = 16.0
-    patch: float = 0.0
+    side: float = 16.0
+    image_pixels: float = 0.0
 
 
 class ImagePanel(QWidget):
     """Lets the user say what is segmented, and shows what the model sees of it.
 
-    Nothing that happens in the viewer makes it raise; what is wrong is told.
-
-    Parameters
-    ----------
-    viewer
-        Gives layers, slices and the view.
-    parent
-        Widget that it is part of.
+    Nothing that happens in the viewer makes it raise; the user gets a message instead.
     """
 
     changed = Signal()
-    """Something changed that needs a new encoding; told once it rests."""
-    data_changed = Signal()
-    """Pixels of the chosen layers were replaced: nothing encoded of them holds."""
-    layer_chosen = Signal(object)
-    """The layer now chosen, or None."""
+    """A new encoding is needed; sent when nothing changed for `WAIT`."""
+    layer_changed = Signal(object)
+    """The layer that is chosen now, or None."""
     message_sent = Signal(str, str)
-    """``info``, ``warning`` or ``error``, and a sentence for the user."""
+    """``info``, ``warning`` or ``error``, and a sentence; an empty one: all is well."""
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._told = ""
-        self._model = Suggested()
+        self._message = ""
+        self._model_patch = ModelPatch()
         self._recalled: float | None = None
         self._state: object = None
         self._detached = False
@@ -98,16 +99,16 @@ class ImagePanel(QWidget):
         self.slice_choice = SliceChoice()
         self._hint = PatchHint(viewer)
         self._timer = QTimer(self, singleShot=True, interval=WAIT)
-        self._viewer_links = Links(self._on_view, self)
-        self._list_links = Links(self._on_list, self)
-        self._layer_links = Links(self._on_view, self)
+        self._layer_links = Links(self._update_later, self)
         self._data_links = Links(self._on_data, self)
-        self._shape_links = Links(self._on_view, self)
+        self._shapes_links = Links(self._update_later, self)
+        self._viewer_links = Links(self._update_later, self)
+        self._list_links = Links(self._on_list, self)
         self._lay_out()
         self._connect()
         self._on_layer(self.layer())
         self._state = self._make_state()
-        self._told = ""  # nobody has listened yet
+        self._message = ""  # nobody is connected yet
 
     # --- what is chosen
 
@@ -120,44 +121,57 @@ class ImagePanel(QWidget):
         layer = self.layer()
         return [] if layer is None else [layer, *self.channel_choice.layers()]
 
-    def read(self) -> LayerImage:
-        """Say what is shown; its pixels are read by `LayerImage.read`.
+    def read(
+        self, position: Mapping[int, int] | None = None, largest: int | None = None
+    ) -> LayerImage:
+        """Describe the image; its pixels are read by `LayerImage.read`.
+
+        Parameters
+        ----------
+        position
+            Index along each axis of slices; None for the shown slice.
+        largest
+            Pixels that the plane may have, of a pyramid; None for what the detail
+            needs.
 
         Raises
         ------
         GemError
             If there is no such image.
         """
-        return self._read()
-
-    def read_at(self, position: Mapping[int, int]) -> LayerImage:
-        """Say what would be shown at another slice; as `read`."""
-        return self._read(position=position)
+        return read_layers(
+            self.layers(),
+            self._viewer.dims,
+            **self.channel_choice.choice(),
+            position=position,
+            wanted=self._wanted(),
+            largest=largest,
+        )
 
     def region(self) -> Region | None:
-        """Part of the image that is chosen; None for all.
+        """Return the part of the image that is chosen; None for all.
 
         Raises
         ------
         GemError
             If there is no such part.
         """
-        return self.region_choice.region(self.layer(), self._read())
+        return self.region_choice.region(self.layer(), self.read())
 
     def positions(self) -> list[dict[int, int]] | None:
-        """Slices that are chosen, the shown one first; None for only the shown one.
+        """Return the slices that are chosen, the shown one first; None for only that.
 
         Raises
         ------
         GemError
             If there is no image, or the range is empty.
         """
-        image = self._read()
+        image = self.read()
         self._show_slices()
         return self.slice_choice.positions(image.position)
 
     def appearance(self) -> Appearance:
-        """How the image is shown now; cheap, for comparison with an encoded one.
+        """Return how the image is shown now, without a look at its pixels.
 
         Raises
         ------
@@ -167,9 +181,9 @@ class ImagePanel(QWidget):
         return read_view_appearance(self.layers(), **self.channel_choice.choice())
 
     def detail(self) -> float | None:
-        """Image pixels per patch, of a pyramid those of its finest resolution.
+        """Image pixels per patch; None for what the model suggests.
 
-        None for what the model suggests.
+        Of a pyramid these are pixels of its finest resolution.
         """
         return self.detail_choice.detail()
 
@@ -183,7 +197,7 @@ class ImagePanel(QWidget):
         self.detail_choice.set_detail(value)
 
     def recall_detail(self, value: float | None) -> None:
-        """Choose the detail of another session; a pyramid goes back to its own.
+        """Choose the detail of another session, except for a pyramid.
 
         A fine detail of a photo would take the finest resolution of a whole slide.
         """
@@ -191,12 +205,12 @@ class ImagePanel(QWidget):
         self.set_detail(value)
         self._forget_recalled(self.layer())
 
-    def set_model(self, suggested: Suggested) -> None:
-        """Tell what is known of the model: it decides the resolution of a pyramid."""
-        self._model = suggested
-        with self._telling():
-            self._show_suggested(None if self.layer() is None else self._read())
-        self._later()
+    def set_model_patch(self, patch: ModelPatch) -> None:
+        """Take the patch of the model: it decides the resolution of a pyramid."""
+        self._model_patch = patch
+        with self._errors_as_messages():
+            self._show_patch(None if self.layer() is None else self.read())
+        self._update_later()
 
     def show_slice(self, index: Sequence[int]) -> str:
         """Show a slice, and choose it alone.
@@ -214,21 +228,20 @@ class ImagePanel(QWidget):
         """
         self.slice_choice.choose(SHOWN)
         layer, dims = self.layer(), self._viewer.dims
-        self._read()
+        self.read()
         if not index:
             return ""
         axes = self._slice_axes(None)
         if len(axes) > len(index):
             axes = self._slice_axes(self.channel_choice.channel_axis())
-        inside = len(axes) == len(index) and all(
-            0 <= number < length
+        if len(axes) != len(index) or any(
+            not 0 <= number < length
             for number, length in zip(index, axes.values(), strict=True)
-        )
-        if not inside:
+        ):
             return f"'{layer.name}' has no slice {', '.join(map(str, index))}."
-        place = np.asarray(layer.world_to_data(dims.point[-layer.ndim :]))
-        place[list(axes)] = index
-        world = np.asarray(layer.data_to_world(place)) / unit_factors(layer, dims)
+        point = np.asarray(layer.world_to_data(dims.point[-layer.ndim :]))
+        point[list(axes)] = index
+        world = np.asarray(layer.data_to_world(point)) / unit_factors(layer, dims)
         for axis in axes:
             dims.set_point(dims.ndim - layer.ndim + axis, world[axis])
         return ""
@@ -242,7 +255,7 @@ class ImagePanel(QWidget):
             Why it does not fit; empty if it does.
         """
         try:
-            self.region_choice.show_region(region, self.layer(), self._read())
+            self.region_choice.show_region(region, self.layer(), self.read())
         except GemError as error:
             return str(error)
         return ""
@@ -253,92 +266,77 @@ class ImagePanel(QWidget):
             return
         self._detached = True
         self._timer.stop()
-        self.preview.close_down()
+        self.preview.stop()
         self.image_choice.detach()
         self._hint.hide()
-        for links in self._all_links():
+        for links in (
+            *(self._viewer_links, self._list_links),
+            *(self._layer_links, self._data_links, self._shapes_links),
+        ):
             links.clear()
 
-    # --- how it is made
+    # --- layout and connections
 
     def _lay_out(self) -> None:
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        self._slices_label = Label("Slices")
+        self._slices_label.setAlignment(Qt.AlignmentFlag.AlignTop)
         form.addRow("Image", self.image_choice)
         form.addRow(self.preview)
         form.addRow(self.channel_choice)
         form.addRow("Detail", self.detail_choice)
         form.addRow("Where", self.region_choice)
-        self._slices_label = Label("Slices")
-        self._slices_label.setAlignment(Qt.AlignmentFlag.AlignTop)
         form.addRow(self._slices_label, self.slice_choice)
 
     def _connect(self) -> None:
         dims, layers = self._viewer.dims.events, self._viewer.layers.events
-        scene, canvas = self._viewer.scene.camera.events, self._viewer.canvas.events
+        camera, canvas = self._viewer.scene.camera.events, self._viewer.canvas.events
         self._viewer_links.connect(
             [dims.point, dims.ndisplay, dims.margin_left, dims.margin_right]
         )
-        self._viewer_links.connect([scene.center, scene.zoom, canvas.size])
-        self._list_links.connect([layers.inserted, layers.removed, layers.renamed])
-        self._list_links.connect([dims.order])
-        self.image_choice.layer_chosen.connect(self._on_layer)
+        self._viewer_links.connect([camera.center, camera.zoom, canvas.size])
+        self._list_links.connect(
+            [layers.inserted, layers.removed, layers.renamed, dims.order]
+        )
+        self.image_choice.layer_changed.connect(self._on_layer)
         self.channel_choice.changed.connect(self._on_channels)
-        self.detail_choice.changed.connect(self._later)
-        self.detail_choice.hinted.connect(self._on_hint)
+        self.detail_choice.changed.connect(self._update_later)
+        self.detail_choice.patch_hovered.connect(self._draw_patch)
         self.region_choice.changed.connect(self._on_region)
-        self.slice_choice.changed.connect(self._later)
-        self.preview.measured.connect(self.channel_choice.set_limits)
-        self._timer.timeout.connect(self._on_rest)
-        # a dock that the window deletes is not closed before
+        self.slice_choice.changed.connect(self._update_later)
+        self.preview.limits_measured.connect(self.channel_choice.set_limits)
+        self._timer.timeout.connect(self._update)
+        # the window deletes a dock without closing it
         self.destroyed.connect(self._hint.hide)
 
-    def _all_links(self) -> tuple[Links, ...]:
-        return (
-            self._viewer_links,
-            self._list_links,
-            self._layer_links,
-            self._data_links,
-            self._shape_links,
-        )
+    def _listen_to_layers(self) -> None:
+        """Listen to the layers that are shown together, and to no others."""
+        self._layer_links.clear()
+        self._data_links.clear()
+        self.image_choice.set_shown_together(self.channel_choice.layers())
+        for layer in self.layers():
+            self._data_links.connect([layer.events.data])
+            self._layer_links.connect(_emitters(layer, LAYER_EVENTS))
 
-    def _read(
-        self, position: Mapping[int, int] | None = None, largest: int | None = None
-    ) -> LayerImage:
-        return read_layers(
-            self.layers(),
-            self._viewer.dims,
-            **self.channel_choice.choice(),
-            position=position,
-            wanted=self._wanted(),
-            largest=largest,
-        )
+    def _listen_to_shapes(self) -> None:
+        self._shapes_links.clear()
+        shapes = self.region_choice.shapes_layer()
+        if shapes is not None:
+            self._shapes_links.connect(_emitters(shapes, SHAPES_EVENTS))
 
-    def _slice_axes(self, channel_axis: int | None) -> dict[int, int]:
-        return slice_axes(
-            self.layer(),
-            self._viewer.dims,
-            channel_axis=channel_axis,
-            wanted=self._wanted(),
-        )
-
-    def _wanted(self) -> float | None:
-        """Pixels of the finest resolution for one that the model looks at."""
-        detail = self.detail()
-        return None if detail is None else detail / self._model.patch_size
-
-    # --- what happens
+    # --- slots
 
     def _on_layer(self, layer: Any) -> None:
-        with self._telling():
+        with self._errors_as_messages():
             self.channel_choice.set_layer(layer)
             self.region_choice.set_layer(layer)
-            self._watch()
+            self._listen_to_layers()
             self._forget_recalled(layer)
-        self._later()
-        self.layer_chosen.emit(layer)
+        self._update_later()
+        self.layer_changed.emit(layer)
 
     def _forget_recalled(self, layer: Any) -> None:
         recalled = self._recalled is not None and self.detail() == self._recalled
@@ -346,81 +344,78 @@ class ImagePanel(QWidget):
             self.set_detail(None)
 
     def _on_channels(self) -> None:
-        with self._telling():
-            self._watch()
-        self._later()
+        with self._errors_as_messages():
+            self._listen_to_layers()
+        self._update_later()
 
     def _on_region(self) -> None:
-        self._watch_shapes()
-        self._later()
+        self._listen_to_shapes()
+        self._update_later()
 
     def _on_list(self, _event: Any = None) -> None:
-        with self._telling():
+        with self._errors_as_messages():
             self.channel_choice.refresh()
             self.region_choice.refresh()
-            self._watch()
-            self._watch_shapes()
-        self._later()
-
-    def _on_view(self, _event: Any = None) -> None:
-        self._later()
+            self._listen_to_layers()
+            self._listen_to_shapes()
+        self._update_later()
 
     def _on_data(self, _event: Any = None) -> None:
-        with self._telling():
+        with self._errors_as_messages():
             self.channel_choice.forget_limits()
             self.channel_choice.refresh()
-            self._watch()
+            self._listen_to_layers()
         self._state = None
-        self.data_changed.emit()
-        self._later()
+        self._update_later()
 
-    def _on_hint(self, patch: float) -> None:
+    def _draw_patch(self, patch: float) -> None:
+        """Draw a patch of so many image pixels in the viewer; 0 takes it away."""
         if not patch or self._detached:
             self._hint.hide()
             return
-        with self._telling():
-            layer, image = self.layer(), self._read()
-            patch /= image.factor
-            size = patch_in_view(layer, image, self._viewer.dims, patch)
-            self._hint.show(*size)
+        with self._errors_as_messages():
+            image = self.read()
+            size = patch / image.factor
+            dims = self._viewer.dims
+            self._hint.show(*patch_in_view(self.layer(), image, dims, size))
 
-    def _later(self) -> None:
+    def _update_later(self, _event: Any = None) -> None:
         if not self._detached:
-            self.preview.ask(self._picture)
+            self.preview.request(self._preview_request)
             self._timer.start()
 
-    def _picture(self) -> tuple[LayerImage, bool] | None:
+    def _preview_request(self) -> tuple[LayerImage, bool] | None:
         if self.layer() is None:
             return None
-        return self._read(largest=SIDE * SIDE), self.channel_choice.wants_limits()
+        return self.read(largest=SIDE * SIDE), self.channel_choice.wants_limits()
 
-    def _on_rest(self) -> None:
-        """Follow the viewer, and tell if that changes what is encoded."""
-        with self._telling():
+    def _update(self) -> None:
+        """Follow the viewer, and emit `changed` if that needs a new encoding."""
+        with self._errors_as_messages():
             state = self._make_state()
             if state != self._state:
                 self._state = state
                 self.changed.emit()
 
     def _make_state(self) -> object:
-        """Everything that a new encoding depends on."""
+        """Show what depends on the viewer; return all that an encoding depends on."""
         layer = self.layer()
         if layer is None:
             self._show_slices()
-            self._show_suggested(None)
+            self._show_patch(None)
             self.preview.set_region(None)
             return None
         try:
             self._show_slices()
-            image = self._read()
-            self._show_suggested(image)
+            image = self.read()
+            self._show_patch(image)
             region = self.region_choice.region(layer, image)
             positions = self.slice_choice.positions(image.position)
         except GemError as error:
             self.preview.set_region(None)
-            self._tell("warning", str(error))
+            self._send_message("warning", str(error))
             return str(error)
-        self._tell("info", "")
+        self._send_message("info", "")
         self.preview.set_region(region)
         return (
             image.source,
@@ -433,15 +428,15 @@ class ImagePanel(QWidget):
             self.detail(),
         )
 
-    def _show_suggested(self, image: LayerImage | None) -> None:
-        """Tell the size of a patch, and what the model suggests."""
+    def _show_patch(self, image: LayerImage | None) -> None:
+        """Show the size of a patch, and what the model suggests."""
+        suggested = self._model_patch.image_pixels
         if image is None:
-            self.detail_choice.set_model_patch(self._model.patch)
-            self.detail_choice.set_extent(lambda _patch: "")
+            self.detail_choice.set_suggested(suggested)
+            self.detail_choice.set_image(lambda _patch: "")
             return
-        self.detail_choice.set_model_patch(self._model.patch * image.factor)
-        extent = partial(extent_text, image)
-        self.detail_choice.set_extent(extent, image.coarsest)
+        self.detail_choice.set_suggested(suggested * image.factor)
+        self.detail_choice.set_image(partial(patch_text, image), image.coarsest)
 
     def _show_slices(self) -> None:
         """Offer the slices that the layer has now."""
@@ -453,52 +448,42 @@ class ImagePanel(QWidget):
         for part in (self.slice_choice, self._slices_label):
             part.setVisible(bool(axes))
 
+    def _slice_axes(self, channel_axis: int | None) -> dict[int, int]:
+        return slice_axes(
+            self.layer(),
+            self._viewer.dims,
+            channel_axis=channel_axis,
+            wanted=self._wanted(),
+        )
+
+    def _wanted(self) -> float | None:
+        """Pixels of the finest resolution for one pixel of the model's input."""
+        detail = self.detail()
+        return None if detail is None else detail / self._model_patch.side
+
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """Tell what goes wrong: nothing is raised into the viewer's events."""
+    def _errors_as_messages(self) -> Iterator[None]:
+        """Turn errors into messages: none is raised into the viewer's events."""
         try:
             yield
         except GemError as error:
-            self._tell("warning", str(error))
+            self._send_message("warning", str(error))
         except Exception as error:
             logger.exception("The image panel could not follow the viewer")
-            self._tell("error", f"The image could not be looked at ({error}).")
+            self._send_message("error", f"The image could not be looked at ({error}).")
 
-    def _tell(self, kind: str, sentence: str) -> None:
-        if sentence != self._told:
-            self._told = sentence
+    def _send_message(self, kind: str, sentence: str) -> None:
+        if sentence != self._message:
+            self._message = sentence
             self.message_sent.emit(kind, sentence)
 
-    def _watch(self) -> None:
-        """Listen to the layers that are shown together, and to no others."""
-        self._layer_links.clear()
-        self._data_links.clear()
-        self.image_choice.set_beside(self.channel_choice.layers())
-        for layer in self.layers():
-            events = layer.events
-            self._data_links.connect([events.data])
-            self._layer_links.connect(
-                [events.contrast_limits, events.gamma, events.colormap, events.opacity]
-            )
-            self._layer_links.connect(
-                [events.blending, events.projection_mode, events.units, events.scale]
-            )
-            self._layer_links.connect(
-                [events.translate, events.rotate, events.shear, events.affine]
-            )
-            if "locked_data_level" in events.emitters:
-                self._layer_links.connect([events.locked_data_level])
 
-    def _watch_shapes(self) -> None:
-        self._shape_links.clear()
-        shapes = self.region_choice.chosen_shapes()
-        if shapes is not None:
-            events = shapes.events
-            self._shape_links.connect([events.data, events.highlight, events.scale])
-            self._shape_links.connect([events.translate, events.rotate, events.affine])
+def _emitters(layer: Any, names: Sequence[str]) -> list[Any]:
+    emitters = layer.events.emitters
+    return [emitters[name] for name in names if name in emitters]
 
 
-def extent_text(image: LayerImage, patch: float) -> str:
+def patch_text(image: LayerImage, patch: float) -> str:
     """Size of a patch in the layer's unit, and the resolution of a pyramid.
 
     Parameters
@@ -521,8 +506,8 @@ def _size_text(image: LayerImage, patch: float) -> str:
     if any(unit in ("", "px", "pixel") for unit in units):
         return ""
     down, right = image.patch_extent(patch)
-    if units[0] == units[1]:
-        if abs(down - right) <= 0.01 * down:
-            return f"{down:.3g} {units[0]}"
-        return f"{down:.3g} x {right:.3g} {units[0]}"
-    return f"{down:.3g} {units[0]} x {right:.3g} {units[1]}"
+    if units[0] != units[1]:
+        return f"{down:.3g} {units[0]} x {right:.3g} {units[1]}"
+    if abs(down - right) <= 0.01 * down:
+        return f"{down:.3g} {units[0]}"
+    return f"{down:.3g} x {right:.3g} {units[0]}"

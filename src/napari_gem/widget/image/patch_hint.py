@@ -1,4 +1,4 @@
-"""A square in the viewer that shows how large a patch is."""
+"""A box in the viewer that shows how large a patch is."""
 
 from __future__ import annotations
 
@@ -13,34 +13,22 @@ NAME = "gem_patch"
 
 
 class PatchHint:
-    """Draws a box in the middle of the canvas; no layer is made for it.
-
-    Parameters
-    ----------
-    viewer
-        On whose canvas it is drawn.
-    """
+    """Draws a box in the middle of the canvas; no layer is made for it."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
 
     def show(self, height: float, width: float) -> None:
-        """Draw the box, or change its size.
-
-        Parameters
-        ----------
-        height, width
-            Size in the world's coordinates.
-        """
+        """Draw the box, of a size in the world's coordinates."""
         overlays = self._viewer.canvas.overlays
         if NAME not in overlays:
             overlays[NAME] = ZoomOverlay(visible=True)
         zoom = self._viewer.scene.camera.zoom
         rows, columns = self._viewer.canvas.size
-        half = height * zoom / 2, width * zoom / 2
+        down, right = height * zoom / 2, width * zoom / 2
         overlays[NAME].position = (
-            (rows / 2 - half[0], columns / 2 - half[1]),
-            (rows / 2 + half[0], columns / 2 + half[1]),
+            (rows / 2 - down, columns / 2 - right),
+            (rows / 2 + down, columns / 2 + right),
         )
 
     def hide(self) -> None:

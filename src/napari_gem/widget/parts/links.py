@@ -13,37 +13,40 @@ if TYPE_CHECKING:
 class Links:
     """Connects one slot to many emitters of the viewer, its layers or settings.
 
-    These outlive the dock, which the window deletes without closing it before. So they
-    know this object and never the Qt object: nothing of Qt is asked or called, whatever
-    is deleted first.
+    Emitters outlive the dock: napari's window deletes it without closing it first.
+    They hold this object and never the Qt object, so no deleted Qt object is called.
 
     Parameters
     ----------
     slot
-        Called with the event; without one if there is none.
+        Called with the event, or with None if the emitter has none.
     owner
         When Qt deletes it, all connections end.
+    emitters
+        As for `connect`.
     """
 
-    def __init__(self, slot: Callable[..., None], owner: QObject) -> None:
+    def __init__(
+        self, slot: Callable[..., None], owner: QObject, emitters: Iterable[Any] = ()
+    ) -> None:
         self._slot = slot
         self._emitters: list[Any] = []
         owner.destroyed.connect(self.clear)
+        self.connect(emitters)
 
     def connect(self, emitters: Iterable[Any]) -> None:
-        """Listen to more of them; those that are listened to stay so."""
+        """Listen to more emitters."""
         for emitter in emitters:
-            if any(emitter is known for known in self._emitters):
-                continue
-            emitter.connect(self._tell)
-            self._emitters.append(emitter)
+            if not any(emitter is known for known in self._emitters):
+                emitter.connect(self._call_slot)
+                self._emitters.append(emitter)
 
     def clear(self) -> None:
-        """Listen to none."""
+        """End all connections."""
         emitters, self._emitters = self._emitters, []
         for emitter in emitters:
-            emitter.disconnect(self._tell)
+            emitter.disconnect(self._call_slot)
 
-    def _tell(self, event: Any = None) -> None:
-        if self._emitters:  # else they ended while this event was on its way
+    def _call_slot(self, event: Any = None) -> None:
+        if self._emitters:  # they may have ended while this event was on its way
             self._slot(event)

@@ -170,7 +170,7 @@ def _divided(
 
 def _show_appearance(panel: ImagePanel, appearance: Appearance) -> str:
     shown = appearance.channels or (appearance,)
-    if not panel.channel_choice.choose(len(shown)):
+    if not panel.channel_choice.choose_count(len(shown)):
         return (
             f"The recipe shows {len(shown)} channels together, which the image does "
             "not have. Choose them under Channels."
@@ -183,7 +183,7 @@ def _show_appearance(panel: ImagePanel, appearance: Appearance) -> str:
             f"'{layers[0].name}' has {kinds[not appearance.rgb]}."
         )
     if panel.channel_choice.channel_axis() is not None:
-        panel.channel_choice.show(shown)
+        panel.channel_choice.set_looks(shown)
     else:
         for layer, look in zip(layers, shown, strict=True):
             _show_look(layer, look)

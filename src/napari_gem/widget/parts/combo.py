@@ -1,0 +1,51 @@
+"""A combo box that fits a narrow dock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QComboBox, QSizePolicy
+
+from napari_gem.core.foreign_text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Combo(QComboBox):
+    """A combo box that is as wide as its place, however long its texts are."""
+
+    def __init__(self, tooltip: str) -> None:
+        super().__init__()
+        self.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+        )
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setToolTip(tooltip)
+
+    def data(self) -> list[Any]:
+        """Return the data of all choices."""
+        return [self.itemData(index) for index in range(self.count())]
+
+    def set_choices(self, choices: Iterable[tuple[str, Any]], chosen: Any) -> None:
+        """Replace the choices without a signal.
+
+        Parameters
+        ----------
+        choices
+            Text and data of each.
+        chosen
+            Data of the one that is chosen; the first one if it is not there.
+        """
+        with QSignalBlocker(self):
+            self.clear()
+            for text, data in choices:
+                self.addItem(shown(text), data)
+            self.choose(chosen)
+
+    def choose(self, chosen: Any) -> None:
+        """Choose by data; the first one if it is not there."""
+        # equal, not identical: napari hands layers to plugins through proxies
+        data = self.data()
+        self.setCurrentIndex(data.index(chosen) if chosen in data else 0)
