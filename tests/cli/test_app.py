@@ -89,10 +89,10 @@ def test_plane_and_percentiles_are_chosen(
         ({"--region": "0 99 0 9"}, "do not fit"),
         ({"--template": "no-such-list"}, "openai-7"),
         ({"--threshold": "2"}, "threshold"),
-        ({"--background-weight": "0"}, "background-weight"),
+        ({"--background-weight": "0"}, "Background weight is 0"),
         ({"--preset": "best"}, "expected microscopy, paper"),
         ({"--preset": "paper", "--zoom": "2"}, "leave out --detail"),
-        ({"--refinement": "-1"}, "refinement"),
+        ({"--refinement": "-1"}, "Refinement is -1"),
     ],
     ids=lambda value: str(value)[:30],
 )

@@ -58,7 +58,7 @@ CASES = {
     "replay recipe": (REPLAY, "recipe.json"),
     "evaluate device": ([*EVALUATE, "--device", "gpu"], "There is no device 'gpu'"),
     "evaluate precision": ([*EVALUATE, "--precision", "x"], "no precision 'x'"),
-    "evaluate method": ([*EVALUATE, "--method", "x"], "The method 'x' came"),
+    "evaluate method": ([*EVALUATE, "--method", "x"], "Method is 'x'; choose gem, vv"),
     "evaluate protocol": ([*EVALUATE, "--protocol", "x"], "x"),
 }
 

@@ -106,7 +106,7 @@ def test_an_unknown_method_and_a_lone_class_are_refused(
     call: Call, scenes: Path, tmp_path: Path
 ) -> None:
     asked = ("folder", scenes, "--device", "cpu", "--out", tmp_path / "out")
-    assert "method 'sam'" in call(*asked, "--method", "sam")[2]
+    assert "Method is 'sam'" in call(*asked, "--method", "sam")[2]
     (scenes / "classes.txt").write_text("1: water\n")
     assert "Only 'water' would be looked for" in call(*asked)[2]
     assert not (tmp_path / "out").exists()

@@ -19,13 +19,20 @@ from napari_gem import results as recipes
 from napari_gem.cli import app as cli
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import with_values
 from napari_gem.core.foreign_text import is_command
-from napari_gem.core.parameters import EncodeParameters, GemParameters, LabelParameters
+from napari_gem.core.parameters import (
+    EncodeParameters,
+    GemParameters,
+    LabelParameters,
+    ScoreParameters,
+)
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.region import Region
 from napari_gem.images.files import read_image
 from napari_gem.images.samples import read_sample
 from napari_gem.models import load as loading
+from napari_gem.models.find import find_model
 from napari_gem.results.as_command import needs_file
 from napari_gem.results.save import save
 from napari_gem.segmentation.replay import replay
@@ -359,7 +366,7 @@ def test_what_options_cannot_say_is_replayed(fancy, image, monkeypatch, tmp_path
         {"prompts": (Prompt(("a",)), Prompt(("b",), threshold=0.6))},
         {"prompts": (Prompt(("a",), examples=(Example((1, 2)),)),)},
         {"appearance": Appearance(channels=(Appearance(),))},
-        {"encode": EncodeParameters()},
+        {"score": ScoreParameters(background=("sky, clouds",))},
         {"region": Region((0, 1), (0, 1), ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0)))},
         {"model": "/no/such/file.safetensors"},
     ],
@@ -371,10 +378,21 @@ def test_each_thing_that_options_cannot_say_is_seen(plain, change):
     assert " replay recipe.json " in recipes.as_command(recipe)
 
 
-def test_a_score_that_options_cannot_say_is_seen(plain):
-    for name, value in (("scale", 50.0), ("near", 0.5), ("present", 0.5)):
-        score = replace(plain.recipe.score, **{name: value})
-        assert needs_file(replace(plain.recipe, score=score))
+def test_each_parameter_is_said_in_an_option(plain):
+    changes = {"scale": 50.0, "near": 0.5, "presence": "image", "image_weight": -0.3}
+    score = replace(plain.recipe.score, **changes)
+    encode = with_values(plain.recipe.encode, {"repair": 3.0, "tile": 14})
+    line = recipes.as_command(replace(plain.recipe, score=score, encode=encode))
+    assert " --repair 3.0 --tile 14 --scale 50.0 " in line
+    assert " --near 0.5 --presence image --image-weight -0.3 " in line
+
+
+def test_what_the_model_fixes_and_the_recipe_leaves_open_is_seen(plain, monkeypatch):
+    card = find_model("embedded")
+    fixed = with_values(card.encode, {"inverse_temperature": 3.0})
+    module = sys.modules["napari_gem.results.as_command"]  # the package's is a function
+    monkeypatch.setattr(module, "find_model", lambda _: replace(card, encode=fixed))
+    assert needs_file(plain.recipe)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,25 +18,37 @@ from napari_gem.cli import models as cli_models
 from napari_gem.cli.bars import Bars
 from napari_gem.cli.consent import agreed_model, with_consent
 from napari_gem.cli.evaluate import evaluate
+from napari_gem.cli.options import (
+    STOPPED,
+    Architecture,
+    Device,
+    Download,
+    ModelName,
+    Precision,
+    Preset,
+    with_options,
+)
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import check_fields, with_values
 from napari_gem.core.memory import ERRORS, shortage
 from napari_gem.core.napari_version import check_napari
+from napari_gem.core.parameters import (
+    EncodeParameters,
+    LabelParameters,
+    ScoreParameters,
+)
 from napari_gem.core.prompts import label_ids
 from napari_gem.core.terminal import others_safe, say, show_anything
 from napari_gem.core.zarr_end import close_zarr_at_exit
-from napari_gem.models.presets import list_presets, read_preset, with_preset
+from napari_gem.models.presets import read_preset, with_preset
 
 if TYPE_CHECKING:
-    from typing import Any
-
     from napari_gem.core.appearance import Appearance
     from napari_gem.core.arrays import LazyArray
-    from napari_gem.core.parameters import EncodeParameters
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
     from napari_gem.core.results import Segmentation
     from napari_gem.images.files import ImageFile
-    from napari_gem.models.find import Model
 
 app = typer.Typer(
     help="Find things in images by words, with GEM and CLIP models.",
@@ -48,31 +60,12 @@ app = typer.Typer(
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_cache.app, name="cache")
 
-ModelName = Annotated[
-    str,
-    typer.Option(
-        "--model",
-        "-m",
-        help="Id from 'napari-gem models', ARCHITECTURE/TAG of open_clip, "
-        "hf-hub:OWNER/REPOSITORY, or a weights file or folder.",
-    ),
-]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
-Architecture = Annotated[
-    str, typer.Option(help="open_clip architecture of a bare weights file.")
-]
-Download = Annotated[
-    bool, typer.Option("--download", help="Allow the model to be downloaded.")
-]
 Index = Annotated[str, typer.Option(help="Plane of a stack, such as 0 or 3,1.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 ImagePath = Annotated[Path, typer.Argument(help="TIFF, PNG or JPEG file.")]
 AnyImage = Annotated[
     Path, typer.Argument(help="TIFF, PNG, JPEG or npy file, or zarr folder.")
 ]
-
-STOPPED = 130
-"""Exit status after Ctrl-C, as typer has it."""
 
 SMALLEST = 1e-6
 """Of numbers that must be above 0."""
@@ -90,6 +83,7 @@ def _version(
 
 
 @app.command()
+@with_options(LabelParameters, ScoreParameters, EncodeParameters)
 def segment(
     image: AnyImage,
     output: Output,
@@ -105,9 +99,7 @@ def segment(
     model: ModelName = "embedded",
     architecture: Architecture = "",
     device: Device = "auto",
-    precision: Annotated[
-        str, typer.Option(help="auto, float32, bfloat16 or float16.")
-    ] = "auto",
+    precision: Precision = "auto",
     percentiles: Annotated[
         tuple[float, float],
         typer.Option(help="Shown as black and as white; 8-bit RGB is taken as it is."),
@@ -135,49 +127,9 @@ def segment(
             max=1,
         ),
     ] = None,
-    background_weight: Annotated[
-        float | None,
-        typer.Option(help="Below 1 classes grow, above they shrink.", min=SMALLEST),
-    ] = None,
-    smoothing: Annotated[
-        float | None, typer.Option(help="Of the scores, in image pixels.", min=0)
-    ] = None,
-    refinement: Annotated[
-        int | None,
-        typer.Option(
-            help="How far labels are drawn to the edges of the image; 0 for not.", min=0
-        ),
-    ] = None,
-    minimum_size: Annotated[
-        int, typer.Option(help="Pixels of a region that is kept.", min=0)
-    ] = 0,
-    preset: Annotated[
-        str,
-        typer.Option(
-            help="Parameters for a kind of images, over the model's own: "
-            f"{', '.join(list_presets())}."
-        ),
-    ] = "",
+    preset: Preset = "",
     detail: Annotated[
         float | None, typer.Option(help="Image pixels per patch.", min=SMALLEST)
-    ] = None,
-    zoom: Annotated[
-        float | None,
-        typer.Option(help="Enlarge the image first; another --detail.", min=SMALLEST),
-    ] = None,
-    depth: Annotated[
-        int | None,
-        typer.Option(help="The last depth - 1 blocks of the model take part.", min=1),
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(help="Rounds of self-self attention.", min=0)
-    ] = None,
-    temperature_scale: Annotated[
-        float | None,
-        typer.Option(help="Factor on the adaptive temperature.", min=SMALLEST),
-    ] = None,
-    residual: Annotated[
-        bool | None, typer.Option(help="Start from the model's own stream or from 0.")
     ] = None,
     template: Annotated[
         list[str] | None,
@@ -202,6 +154,8 @@ def segment(
         ),
     ] = "",
     download: Download = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Segment one image by words into a folder of files.
 
@@ -210,18 +164,10 @@ def segment(
     """
     from napari_gem.cli.cluster import places
     from napari_gem.cli.image import Opened, check_small, report_stored
-    from napari_gem.core.parameters import (
-        EncodeParameters,
-        GemParameters,
-        LabelParameters,
-        ScoreParameters,
-    )
     from napari_gem.core.path_names import check_length
     from napari_gem.core.progress import run
     from napari_gem.core.validation import (
         check_device,
-        check_encode,
-        check_gem,
         check_precision,
         check_prompts,
         check_score,
@@ -231,6 +177,7 @@ def segment(
     from napari_gem.segmentation import large, pipeline
     from napari_gem.segmentation.squashed import squashed_steps
 
+    zoom = given.get("zoom")
     if detail is not None and zoom is not None:
         raise GemError("Both --detail and --zoom came. Give one of them.")
     squash = read_preset(preset).squash if preset else 0
@@ -244,23 +191,12 @@ def segment(
     if threshold is not None:
         prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
     check_prompts(prompts)
-    gem = _given(
-        depth=depth,
-        iterations=iterations,
-        temperature_scale=temperature_scale,
-        residual=residual,
-    )
-    given = _given(
-        background_weight=background_weight,
-        smoothing=smoothing,
-        refinement=refinement,
-        background=words.background,
-        templates=words.templates,
-    )
+    given |= _given(background=words.background, templates=words.templates)
     # before the model, which takes seconds or a download
-    check_gem(replace(GemParameters(method="plain"), **gem))
-    check_score(replace(ScoreParameters(), **given))
-    check_encode(replace(EncodeParameters(), **_given(zoom=zoom)))
+    label = with_values(LabelParameters(), given)
+    check_fields(label)
+    check_score(with_values(ScoreParameters(), given))
+    check_fields(with_values(EncodeParameters(), given))
     check_device(device)
     check_precision(precision)
     _check_shown(percentiles, limits)
@@ -285,11 +221,11 @@ def segment(
         if view.large:
             check_length(output, large.INSIDE)
         appearance = _appearance(view.pixels, percentiles, limits, gamma)
-        encode = _encode_parameters(loaded, detail, zoom, view.factor)
-        score = replace(loaded.card.score, **given)
-        check_score(score)
-        encode = replace(encode, gem=replace(encode.gem, **gem))
-        label = LabelParameters(minimum_size)
+        encode = with_values(loaded.card.encode, given)
+        if detail is not None:
+            zoom = loaded.backbone.patch_size * view.factor / detail
+            encode = replace(encode, zoom=zoom)
+        score = with_values(loaded.card.score, given)
         if squash:
             check_small(view, preset)
             result = run(
@@ -549,14 +485,6 @@ def _region(corners: tuple[int, int, int, int] | None) -> Region | None:
     from napari_gem.core.region import Region
 
     return None if corners is None else Region(rows=corners[:2], columns=corners[2:])
-
-
-def _encode_parameters(
-    model: Model, detail: float | None, zoom: float | None, factor: float
-) -> EncodeParameters:
-    if detail is not None:
-        zoom = model.backbone.patch_size * factor / detail
-    return replace(model.card.encode, **_given(zoom=zoom))
 
 
 def _given(**values: Any) -> dict[str, Any]:

@@ -9,19 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from napari_gem.cli.bars import Bars
-from napari_gem.core.errors import GemError
-from napari_gem.core.parameters import METHODS
+from napari_gem.cli.options import (
+    STOPPED,
+    Architecture,
+    Device,
+    Download,
+    ModelName,
+    Precision,
+    Preset,
+    with_options,
+)
+from napari_gem.core.fields import check_fields, with_values
+from napari_gem.core.parameters import GemParameters
 from napari_gem.core.terminal import say
-from napari_gem.models.presets import list_presets, read_preset, with_preset
+from napari_gem.models.presets import read_preset, with_preset
 
 if TYPE_CHECKING:
-    from napari_gem.core.parameters import GemParameters
     from napari_gem.evaluation.run import Measurement
 
-STOPPED = 130
-"""Exit status after Ctrl-C, as shells have it."""
 
-
+@with_options(GemParameters)
 def evaluate(
     kind: Annotated[
         str, typer.Argument(help="Kind of data set; '?' lists them.", metavar="DATASET")
@@ -30,18 +37,9 @@ def evaluate(
     out: Annotated[
         Path, typer.Option("--out", "-o", help="Folder for the results.")
     ] = Path("evaluation"),
-    model: Annotated[str, typer.Option("--model", "-m", help="As for segment.")] = (
-        "embedded"
-    ),
-    architecture: Annotated[
-        str, typer.Option(help="open_clip architecture of a bare weights file.")
-    ] = "",
-    preset: Annotated[
-        str,
-        typer.Option(
-            help=f"Parameters over the model's own: {', '.join(list_presets())}."
-        ),
-    ] = "",
+    model: ModelName = "embedded",
+    architecture: Architecture = "",
+    preset: Preset = "",
     protocol: Annotated[
         str,
         typer.Option(
@@ -68,18 +66,6 @@ def evaluate(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Leave out images that cannot be read.")
     ] = False,
-    method: Annotated[
-        str, typer.Option(help="gem, vv, maskclip or plain; left out: the model's.")
-    ] = "",
-    depth: Annotated[
-        int | None, typer.Option(help="The last depth - 1 blocks take part.", min=1)
-    ] = None,
-    iterations: Annotated[
-        int | None, typer.Option(help="Rounds of self-self attention.", min=0)
-    ] = None,
-    residual: Annotated[
-        bool | None, typer.Option(help="Start from the model's own stream or from 0.")
-    ] = None,
     scale: Annotated[
         float | None, typer.Option(help="Logit scale, not the protocol's.")
     ] = None,
@@ -91,21 +77,16 @@ def evaluate(
         int | None,
         typer.Option(help="Of resized images in the sliding protocol.", min=16),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")
-    ] = "auto",
-    precision: Annotated[
-        str, typer.Option(help="auto, float32, bfloat16 or float16.")
-    ] = "auto",
-    download: Annotated[
-        bool, typer.Option("--download", help="Allow the model to be downloaded.")
-    ] = False,
+    device: Device = "auto",
+    precision: Precision = "auto",
+    download: Download = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Measure a model on a data set: a table, results.json and report.html.
 
     Ctrl-C keeps what is done; --resume goes on with it.
     """
-    from napari_gem.core.parameters import GemParameters
     from napari_gem.core.validation import check_device, check_precision
     from napari_gem.evaluation.controls import parse_control
     from napari_gem.evaluation.datasets import list_kinds, read_dataset
@@ -122,7 +103,7 @@ def evaluate(
     # before the model, which takes seconds or a download
     check_device(device)
     check_precision(precision)
-    _method(GemParameters(), method)
+    check_fields(with_values(GemParameters(), given))
     own = read_preset(preset).protocol if preset else ""
     protocol = protocol or own or "model"
     chosen = find_protocol(protocol, scale=scale, threshold=threshold)
@@ -139,10 +120,7 @@ def evaluate(
             progress=bars.show,
         )
         loaded = replace(loaded, card=with_preset(loaded.card, preset))
-        gem = replace(
-            _method(loaded.card.encode.gem, method),
-            **_given(depth=depth, iterations=iterations, residual=residual),
-        )
+        gem = with_values(loaded.card.encode.gem, given)
         side = short_side or dataset.short_side
         how = Method(protocol, chosen, changed, gem, side, preset)
         work = prepare(loaded, dataset, how, out, resume=resume, skip_bad=skip_bad)
@@ -178,17 +156,3 @@ def _report(work: Measurement, stopped: bool) -> None:
     if stopped:
         say("Stopped. Go on with the same command and --resume.", aside=True)
         raise typer.Exit(STOPPED)
-
-
-def _method(own: GemParameters, name: str) -> GemParameters:
-    for known in METHODS:
-        if name == known:
-            return replace(own, method=known)
-    if name:
-        raise GemError(f"The method '{name}' came; expected {', '.join(METHODS)}.")
-    return own
-
-
-def _given(**values: Any) -> dict[str, Any]:
-    """Leave out what is None."""
-    return {name: value for name, value in values.items() if value is not None}

@@ -84,15 +84,17 @@ class Parameter:
         return self.about.label or self.title.capitalize()
 
     @property
-    def expected(self) -> str:
-        """Say which values it may have."""
+    def range(self) -> str:
+        """Say which values it may have; empty for texts in a tuple."""
+        if self.kind is tuple:
+            return ""
         if self.choices:
             return f"{', '.join(self.choices[:-1])} or {self.choices[-1]}"
         if self.kind is bool:
             return "true or false"
-        about = self.about
-        text = number_text(about.low, about.high, about.unit, whole=self.kind is int)
-        return f"{text}, or none" if self.default is None else text
+        text = range_text(self.about.low, self.about.high)
+        unit = f" {self.about.unit}" if self.about.unit else ""
+        return f"{text}{unit}{', or none' if self.default is None else ''}"
 
     def check(self, value: object) -> None:
         """Refuse a value that the field may not have; texts in tuples are not read.
@@ -102,11 +104,14 @@ class Parameter:
         GemError
             With the values that it may have.
         """
-        if not self._fits(value):
-            raise GemError(
-                f"{self.title.capitalize()} is {brief(value)}; "
-                f"{'choose' if self.choices else 'give'} {self.expected}."
-            )
+        if self._fits(value):
+            return
+        words = {int: "give a whole number from", float: "give a number from"}
+        given = f"'{brief(value)}'" if isinstance(value, str) else brief(value)
+        raise GemError(
+            f"{self.title.capitalize()} is {given}; "
+            f"{words.get(self.kind, 'choose')} {self.range}."
+        )
 
     def _fits(self, value: object) -> bool:
         if self.kind is tuple or (value is None and self.default is None):
@@ -150,9 +155,13 @@ def parameter(
     return field(default=default, metadata={_KEY: about})
 
 
+def parameters_of(record: Any) -> tuple[Parameter, ...]:
+    """List the parameters of a record, or of its class, and of the records inside."""
+    return _parameters(record if isinstance(record, type) else type(record))
+
+
 @cache
-def parameters_of(record: type) -> tuple[Parameter, ...]:
-    """List the fields that were declared by `parameter`, and those of inner records."""
+def _parameters(record: Any) -> tuple[Parameter, ...]:
     hints = get_type_hints(record)
     found: list[Parameter] = []
     for each in fields(record):
@@ -160,7 +169,7 @@ def parameters_of(record: type) -> tuple[Parameter, ...]:
         if _KEY in each.metadata:
             found.append(_parameter(each, hint))
         elif isinstance(hint, type) and is_dataclass(hint):
-            found += parameters_of(hint)
+            found += _parameters(hint)
     return tuple(found)
 
 
@@ -197,9 +206,8 @@ def check_fields(record: Any) -> None:
     GemError
         For the first; see `Parameter.check`.
     """
-    kind: Any = type(record)
     values = values_of(record)
-    for each in parameters_of(kind):
+    for each in parameters_of(record):
         each.check(values[each.name])
 
 
@@ -214,8 +222,10 @@ def check_number(
         With the title, the value and the range.
     """
     if not is_within(value, low, high, whole=whole):
-        text = number_text(low, high, whole=whole)
-        raise GemError(f"{title} is {brief(value)}; give {text}.")
+        kind = "whole number" if whole else "number"
+        raise GemError(
+            f"{title} is {brief(value)}; give a {kind} from {range_text(low, high)}."
+        )
 
 
 def is_within(value: object, low: float, high: float, *, whole: bool = False) -> bool:
@@ -229,11 +239,9 @@ def is_within(value: object, low: float, high: float, *, whole: bool = False) ->
     return isfinite(number) and low <= number <= high
 
 
-def number_text(low: float, high: float, unit: str = "", *, whole: bool = False) -> str:
-    """Say a range, such as ``a whole number from 0 to 100 (patches)``."""
-    text = "a whole number" if whole else "a number"
-    text += f" from {low:,.10g} to {high:,.10g}"
-    return f"{text} ({unit})" if unit else text
+def range_text(low: float, high: float) -> str:
+    """Write a range, such as ``0 to 10,000``."""
+    return f"{low:,.10g} to {high:,.10g}"
 
 
 def brief(value: object, most: int = 60) -> str:

@@ -6,10 +6,10 @@ import os
 import re
 import shlex
 import sys
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import parameters_of, values_of
 from napari_gem.core.foreign_text import is_command
 from napari_gem.core.parameters import LabelParameters
 from napari_gem.core.prompts import label_ids
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
     from napari_gem.core.results import Recipe
-    from napari_gem.models.card import ModelCard
 
 
 RUN_IN_QUOTES = '"$%`!\u201c\u201d\u201e'
@@ -73,7 +72,8 @@ def needs_file(recipe: Recipe) -> bool:
 
 
 def _options(recipe: Recipe) -> list[str] | None:
-    if recipe.squash:
+    words = recipe.score.background
+    if recipe.squash or any("," in w or w != " ".join(w.split()) for w in words):
         return None
     try:
         card = find_model(recipe.model)
@@ -84,16 +84,15 @@ def _options(recipe: Recipe) -> list[str] | None:
         ["-m", recipe.model, "--precision", recipe.precision],
         _appearance(recipe.appearance),
         _region(recipe.region),
-        _encode(recipe, card),
-        _score(recipe, card),
+        _values(recipe.encode, card.encode),
+        _values(recipe.score, card.score),
+        _values(recipe.label, LabelParameters()),
     ]
     said: list[str] = []
     for part in parts:
         if part is None:
             return None
         said += part
-    if recipe.label != LabelParameters():
-        said += ["--minimum-size", str(recipe.label.minimum_size)]
     return said if all(map(_can_be_quoted, said)) else None
 
 
@@ -142,56 +141,28 @@ def _region(region: Region | None) -> list[str] | None:
     return ["--region", *(str(n) for n in (*region.rows, *region.columns))]
 
 
-def _encode(recipe: Recipe, card: ModelCard) -> list[str] | None:
-    asked, usual = recipe.encode, card.encode
-    said = []
-    if asked.zoom != usual.zoom:
-        said += ["--zoom", _number(asked.zoom)]
-    for option, name in (
-        ("--depth", "depth"),
-        ("--iterations", "iterations"),
-        ("--temperature-scale", "temperature_scale"),
-    ):
-        value = getattr(asked.gem, name)
-        if value != getattr(usual.gem, name):
-            said += [option, _number(value)]
-    if asked.gem.residual != usual.gem.residual:
-        said += ["--residual" if asked.gem.residual else "--no-residual"]
-    gem = replace(
-        usual.gem,
-        depth=asked.gem.depth,
-        iterations=asked.gem.iterations,
-        temperature_scale=asked.gem.temperature_scale,
-        residual=asked.gem.residual,
-    )
-    same = replace(usual, zoom=asked.zoom, gem=gem) == asked
-    return said if same else None
+def _values(asked: Any, usual: Any) -> list[str] | None:
+    """Say each value that is not the model's own in an option."""
+    before, now = values_of(usual), values_of(asked)
+    said: list[str] = []
+    for each in parameters_of(asked):
+        value = now[each.name]
+        if value == before[each.name]:
+            continue
+        if value is None:  # no option takes a number back
+            return None
+        said += _value(each.name.replace("_", "-"), value)
+    return said
 
 
-def _score(recipe: Recipe, card: ModelCard) -> list[str] | None:
-    asked, usual = recipe.score, card.score
-    said = []
-    if asked.background_weight != usual.background_weight:
-        said += ["--background-weight", _number(asked.background_weight)]
-    if asked.smoothing != usual.smoothing:
-        said += ["--smoothing", _number(asked.smoothing)]
-    if asked.refinement != usual.refinement:
-        said += ["--refinement", str(asked.refinement)]
-    if asked.templates != usual.templates:
-        for template in asked.templates:
-            said += ["--template", template]
-    if asked.background != usual.background:
-        for word in asked.background or ("",):
-            said += ["--background", word]
-    same = replace(
-        usual,
-        background_weight=asked.background_weight,
-        smoothing=asked.smoothing,
-        refinement=asked.refinement,
-        templates=asked.templates,
-        background=asked.background,
-    )
-    return said if same == asked else None
+def _value(name: str, value: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    if isinstance(value, tuple):  # of texts, an option each; an empty one for none
+        return [
+            word for text in value or ("",) for word in (f"--{name.rstrip('s')}", text)
+        ]
+    return [f"--{name}", value if isinstance(value, str) else _number(value)]
 
 
 def _for_posix(word: str) -> str:

@@ -1,0 +1,98 @@
+"""Options that several commands have, and those made from the fields of parameters."""
+
+from __future__ import annotations
+
+import inspect
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from napari_gem.core.fields import parameters_of
+from napari_gem.core.parameters import PRECISIONS
+from napari_gem.models.presets import list_presets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_gem.core.fields import Parameter
+
+    Command = Callable[..., None]
+
+ModelName = Annotated[
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Id from 'napari-gem models', ARCHITECTURE/TAG of open_clip, "
+        "hf-hub:OWNER/REPOSITORY, or a weights file or folder.",
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1 or mps.")]
+Precision = Annotated[
+    str, typer.Option(help=f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}.")
+]
+Architecture = Annotated[
+    str, typer.Option(help="open_clip architecture of a bare weights file.")
+]
+Download = Annotated[
+    bool, typer.Option("--download", help="Allow the model to be downloaded.")
+]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="Parameters for a kind of images, over the model's own: "
+        f"{', '.join(list_presets())}."
+    ),
+]
+
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells and typer have it."""
+
+
+def with_options(
+    *records: type,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for each field of some records of parameters.
+
+    The command gets what the user gave as ``given``, by the fields' names: see
+    `napari_gem.core.fields.with_values`. Tuples of texts have options of their own.
+    """
+    added = [
+        each
+        for record in records
+        for each in parameters_of(record)
+        if each.kind is not tuple
+    ]
+
+    def decorate(command: Command) -> Command:
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            each.replace(annotation=hints[name])
+            for name, each in inspect.signature(command).parameters.items()
+            if name != "given"
+        ]
+
+        @wraps(command)
+        def run(**values: Any) -> None:
+            given = {each.name: values.pop(each.name) for each in added}
+            known = {name: value for name, value in given.items() if value is not None}
+            command(**values, given=known)
+
+        parameters = [*own, *map(_option, added)]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {each.name: each.annotation for each in parameters}
+        return run
+
+    return decorate
+
+
+def _option(parameter: Parameter) -> inspect.Parameter:
+    values = "" if parameter.kind is bool else f" [{parameter.range}]"
+    option = typer.Option(help=f"{parameter.about.help}{values}")
+    return inspect.Parameter(
+        parameter.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[parameter.kind | None, option],
+    )
