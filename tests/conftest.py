@@ -49,6 +49,12 @@ def call(
     return run
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring files with slow tests to the front, so that no process ends long before."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Write the kind of contact into the report, which also comes from xdist."""
     mark = item.get_closest_marker("contact")

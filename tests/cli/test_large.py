@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Call = Callable[..., tuple[int, str, str]]
 
+pytestmark = pytest.mark.slow
+
 PIXELS = np.random.default_rng(0).integers(0, 255, (200, 120, 3)).astype(np.uint8)
 WORDS = ("-p", "cat, kitten", "-p", "dog")
 

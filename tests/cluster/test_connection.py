@@ -55,6 +55,8 @@ if TYPE_CHECKING:
     Call = Callable[..., tuple[int, str, str]]
     Steps = Generator[Progress, None, Features]
 
+pytestmark = pytest.mark.slow
+
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
 PIXELS = np.random.default_rng(0).integers(0, 255, (300, 130, 3)).astype(np.uint8)
 SHOWN = stretch(PIXELS)

@@ -35,7 +35,7 @@ MOST_ABSENT = 11.2
 """Percent, just under and over what is measured on these five scenes."""
 CARD = Path(napari_gem.__file__).parent / "models" / "embedded" / "model_card.md"
 # five methods on sixty scenes take minutes on a busy machine, and the first test pays
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

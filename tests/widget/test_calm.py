@@ -106,6 +106,7 @@ def test_layers_take_the_main_thread_little_longer_than_naparis_own_calls():
     assert min(ours) < 2 * min(bare) + 0.02
 
 
+@pytest.mark.slow
 def test_a_moving_slider_takes_little_of_the_main_thread(make_napari_viewer, qtbot):
     """From the move to the request to the worker, with as many classes as a set has."""
     viewer = make_napari_viewer()

@@ -90,6 +90,7 @@ TURN = "turn of the event loop"
 
 
 @pytest.mark.timeout(1800)
+# slow, and still the one real run under the second Qt binding
 def test_words_to_layers_with_the_real_worker(dock, qtbot):
     viewer, widget = dock
     pixels, kwargs = crop()
@@ -318,6 +319,7 @@ def test_all_of_it_is_seen_in_a_window_of_960_pixels(dock, qtbot):
     assert not [part for part in seen if part.verticalScrollBar().isVisible()]
 
 
+@pytest.mark.slow
 def test_every_part_follows_naparis_font(dock):
     _, widget = dock
     appearance = get_settings().appearance
@@ -333,6 +335,7 @@ def test_every_part_follows_naparis_font(dock):
     assert table.edit.font().pointSize() == usual
 
 
+@pytest.mark.slow
 def test_only_the_users_images_are_offered(dock):
     viewer, widget = dock
     choice = widget.image_panel.image_choice
@@ -367,6 +370,7 @@ def show_made_up_results(viewer, image):
     show_results(viewer, image, results_of(image, "a"))
 
 
+@pytest.mark.slow
 def test_a_sample_fills_in_its_prompts_unless_words_were_typed(dock):
     viewer, widget = dock
     table = widget.prompt_table
@@ -580,6 +584,7 @@ def test_an_error_of_the_worker_pops_up_in_the_window(dock, qtbot):
 # --- what is kept, and what is asked
 
 
+@pytest.mark.slow
 def test_last_used_values_come_back(make_napari_viewer):
     viewer = make_napari_viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")

@@ -115,6 +115,7 @@ def test_the_help_lists_every_key():
 
 
 @pytest.mark.contact("palette")
+@pytest.mark.slow
 def test_the_palette_offers_what_needs_nothing_more(make_napari_viewer, tmp_path):
     """Readers and writers are commands too, and the palette has no path for them."""
     from napari._app_model import get_app_model

@@ -23,6 +23,7 @@ def module(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 def test_steps_without_a_run_hold(module, make_napari_viewer, tmp_path):
     viewer = make_napari_viewer(show=True)
     _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
@@ -48,6 +49,7 @@ def test_the_guide_shows_pictures_that_the_tour_takes(module):
     assert all(f'"{name}"' in source for name in there)
 
 
+@pytest.mark.slow
 def test_units_are_read_before_another_thread_makes_layers():
     # in a process of its own: units are read once in each
     code = """

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+pytestmark = pytest.mark.slow
+
 ENCODE = EncodeParameters(tile=4, overlap=2)
 SCORE = ScoreParameters(background=("sky",), templates=("{}",), near=2.0)
 RGB = Appearance(rgb=True, limits=(0.0, 255.0))

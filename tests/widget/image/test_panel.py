@@ -77,6 +77,7 @@ def check(panel, *rows, state=CHECKED):
 # --- which image
 
 
+@pytest.mark.slow
 def test_the_panel_reads_what_is_chosen_and_follows_the_active_layer(
     viewer, make_panel, qtbot
 ):
@@ -133,6 +134,7 @@ def test_our_own_results_are_not_offered(viewer, make_panel):
 # --- what is told
 
 
+@pytest.mark.slow
 def test_changes_that_need_a_new_encoding_are_told_once_they_rest(
     viewer, make_panel, qtbot
 ):
@@ -430,6 +432,7 @@ def test_the_size_of_a_patch_has_the_layers_unit(viewer, make_panel, qtbot):
     assert panel.detail_choice.value.text() == "16 px per patch · default"
 
 
+@pytest.mark.slow
 def test_the_size_of_a_patch_is_drawn_and_goes_again(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     viewer.add_image(np.zeros((100, 100)), scale=(2, 2))

@@ -50,6 +50,7 @@ def press(qtbot, button):
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.slow
 def test_a_model_is_chosen_downloaded_stopped_gone_on_with_and_run(hub, dock, qtbot):
     viewer, widget = dock
     choice = widget.model_choice

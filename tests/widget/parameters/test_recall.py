@@ -233,6 +233,7 @@ FIELDS = (*to_dict(WHOLE), *to_dict(WHOLE.advanced))
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.dictionaries(st.sampled_from(FIELDS), ANYTHING, max_size=4))
+@pytest.mark.slow
 def test_any_value_of_a_field_is_used_or_said(fields):
     inside = {k: v for k, v in fields.items() if k in to_dict(WHOLE.advanced)}
     outside = {k: v for k, v in fields.items() if k in to_dict(WHOLE)}

@@ -81,6 +81,7 @@ def test_clicks_become_examples_of_the_class(viewer, points):
     assert points.adding == 0
 
 
+@pytest.mark.slow
 def test_who_is_told_what(viewer, points, qtbot):
     image = viewer.layers["cells"]
     told = []
@@ -384,6 +385,7 @@ def test_a_new_widget_takes_the_points_over(viewer, points):
     assert isinstance(layer, Points)
 
 
+@pytest.mark.slow
 def test_points_in_a_real_viewer(make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     image = viewer.add_image(np.zeros((40, 40), np.float32), contrast_limits=(0, 1))

@@ -102,6 +102,7 @@ def test_what_is_there_already_is_refused_with_one_sentence(model):
     ]
 
 
+@pytest.mark.slow
 def test_more_classes_than_a_run_takes_are_refused(model):
     told = record(model.message_sent)
     _, refused = model.add([f"class {n}" for n in range(MOST_CLASSES + 3)])

@@ -248,6 +248,7 @@ def unused(tmp_path, monkeypatch):
 
 
 @pytest.mark.contact("configurations")
+@pytest.mark.slow
 def test_a_model_that_was_not_used_before_waits_for_run(widget, unused):
     add_image(widget)
     recipe = replace(RECIPE, model=str(unused))
@@ -404,6 +405,7 @@ def test_where_there_is_no_command_a_sentence_says_so(widget):
     assert "Save the image as image.tif" in told(widget)
 
 
+@pytest.mark.slow
 def test_which_plane_of_a_file_was_segmented(widget):
     panel, dims = widget.image_panel, widget._viewer.dims
     layer = add_image(widget, (2, 5, 40, 50))
@@ -426,6 +428,7 @@ def test_which_plane_of_a_file_was_segmented(widget):
 
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows quotes otherwise")
+@pytest.mark.slow
 def test_command_and_opened_recipe_give_the_same_labels(
     make_napari_viewer, qtbot, tmp_path
 ):

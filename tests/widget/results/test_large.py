@@ -181,6 +181,7 @@ def test_a_region_is_put_into_what_was_there(stage, tmp_path):
     assert np.array_equal(stage.results()[0].data[0], patches)
 
 
+@pytest.mark.slow
 def test_what_a_region_covers_is_not_kept(stage, tmp_path):
     image = stage.image(*SHAPE)
     stage.run(image)
@@ -206,6 +207,7 @@ def test_what_a_region_covers_is_not_kept(stage, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3", "4"]
 
 
+@pytest.mark.slow
 def test_a_result_that_comes_after_undo_leaves_no_files(stage, tmp_path):
     image = stage.image(*SHAPE)
     stage.run(image)
@@ -246,6 +248,7 @@ def test_slices_of_a_stack_stay_in_memory(stage):
 
 
 @pytest.mark.timeout(1800)
+@pytest.mark.slow
 def test_the_real_worker_writes_what_a_small_image_gets(
     make_napari_viewer, qtbot, monkeypatch, tmp_path
 ):

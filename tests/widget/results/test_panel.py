@@ -262,6 +262,7 @@ def test_closed_meanwhile(viewer, labels, extras, qtbot, gate):
     assert not extras.busy
 
 
+@pytest.mark.slow
 def test_viewer_closed_meanwhile(make_napari_viewer, qtbot, gate):
     _, opened, made = gate
     viewer = make_napari_viewer()
@@ -344,6 +345,7 @@ def test_what_is_made_of_earlier_labels_is_marked(
     assert not instances.metadata[layers.KEY].get("stale")
 
 
+@pytest.mark.slow
 def test_the_table_of_instances_is_napari_s_own(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")

@@ -56,6 +56,7 @@ def test_previews_are_drawn(scene):
     assert red > 100 > blue
 
 
+@pytest.mark.slow
 def test_layers_come_back_and_go_on(scene):
     viewer, image, results = scene
     results.show(image, results_of(image, A, B))
@@ -85,6 +86,7 @@ def test_warming_up_can_be_done_on_another_thread(make_napari_viewer):
 @pytest.mark.contact("leftovers")
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("which", ["b", "labels"])
+@pytest.mark.slow
 def test_another_plugin_that_fails_leaves_the_layers_as_they_were(
     scene, earlier, which
 ):
@@ -111,6 +113,7 @@ def test_another_plugin_that_fails_leaves_the_layers_as_they_were(
 
 
 @pytest.mark.contact("leftovers")
+@pytest.mark.slow
 def test_a_stack_whose_layers_cannot_be_added_leaves_none(make_napari_viewer):
     viewer = make_napari_viewer()
     layer = viewer.add_image(np.zeros((3, 40, 40), np.float32))

@@ -109,6 +109,7 @@ def stage(qtbot):
     made.controller.close()
 
 
+@pytest.mark.slow
 def test_a_run_from_request_to_layers(stage):
     layer = stage.image(contrast_limits=(0.1, 0.9), gamma=0.7)
     stage.run(layer, "nuclei, nucleus\n\nfilament", device="cpu")
