@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_gem.backbones import Rgb
-    from napari_gem.gem.method import Block
+    from napari_gem.gem.block import Block
 
 READS = {
     "timm_model_name": "(eva|vit_pe_core).*",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from napari_gem.gem.method import Block
+    from napari_gem.gem.block import Block
 
 _PAPER = GemParameters()
 

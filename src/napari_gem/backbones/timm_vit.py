@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_gem.backbones import Rgb
-    from napari_gem.gem.method import Block
+    from napari_gem.gem.block import Block
 
 # what other classes and other blocks of timm have in their names is left out
 READS = {

@@ -1,8 +1,22 @@
 """GEM: Grounding Everything Module (arXiv 2312.00878), to be read beside the paper.
 
 A CLIP vision transformer is used as it is, without training. Beside its own stream of
-tokens runs a second one, in which attention is between like and like (self-self
-attention), so that the tokens of one thing gather and stay close to the text.
+tokens runs a second one, to which each of the last blocks adds its values, mixed by
+self-self attention: tokens attend to tokens that are like them. So the tokens of one
+thing gather, and stay close to the text.
+
+In each of these blocks, from the block's own input x (`patch_stream`):
+
+1. y = norm(x), and the block's own q, k, v of y.
+2. Each p of q, k, v is drawn together some times (`self_self_attention`, section 3.2):
+   n = p / |p|, then p = softmax(beta n n^T) n.
+3. Each assigns the values (`ensemble`, section 3.3): n = p / |p|, then
+   o_p = softmax(beta n n^T) v, and o = (o_q + o_k + o_v) / 3.
+4. beta = mean |y| / sqrt(D), for each image and block
+   (`adaptive_inverse_temperature`).
+5. The second stream becomes stream + project(o); no MLP. It starts as x.
+
+The model's final norm and projection then take the second stream into text space.
 
 Letters: B images, N tokens (CLS and patches), C channels, H heads, D = C / H.
 """
@@ -10,8 +24,7 @@ Letters: B images, N tokens (CLS and patches), C channels, H heads, D = C / H.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import normalize as _unit_length
@@ -20,34 +33,15 @@ from torch.nn.functional import scaled_dot_product_attention
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import GemParameters
 from napari_gem.core.validation import check_gem
+from napari_gem.gem.guidance import guided, middle_blocks
 from napari_gem.gem.neighbours import neighbour_bias
 from napari_gem.gem.outliers import repair
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-
-class Block(Protocol):
-    """A pre-norm transformer block, taken apart; a backbone adapts its own to this."""
-
-    def norm(self, tokens: Tensor) -> Tensor:
-        """Normalise before attention: (B, N, C) to (B, N, C)."""
-
-    def qkv(self, normed: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Project to query, key and value: (B, N, C) to (B, H, N, D) each.
-
-        After norms of q and k, before any rotation by position, which is a part of
-        `attend`: what is alike must not depend on where it is.
-        """
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attend as the model was trained to: (B, H, M, D) for M of the queries."""
-
-    def project(self, heads: Tensor) -> Tensor:
-        """Join heads, output projection, layer scale: (B, H, M, D) to (B, M, C)."""
-
-    def mlp(self, tokens: Tensor) -> Tensor:
-        """Norm, MLP and layer scale, without the residual: (B, M, C) to (B, M, C)."""
+    from napari_gem.gem.block import Block
+    from napari_gem.gem.guidance import Guide
 
 
 def patch_stream(
@@ -59,9 +53,10 @@ def patch_stream(
 ) -> tuple[Tensor, Tensor]:
     """Run a vision transformer's blocks with a second stream beside its own.
 
-    The stream starts as the model's own tokens before the last ``depth - 1`` blocks
-    (section 3.3 of the paper), or from zero without ``residual``. Each of these blocks
-    adds to it what its output projection makes of a mixture of its values, and no MLP:
+    The second stream starts as the model's own tokens before the last ``depth - 1``
+    blocks (section 3.3 of the paper), or from zero without ``residual``. Each of these
+    blocks adds its mixed values, after its output projection, and no MLP. How the
+    values are mixed is the ``method``:
 
     ``gem``
         `ensemble` of self-self attention: the paper.
@@ -72,12 +67,11 @@ def patch_stream(
         MaskCLIP (arXiv 2112.01071): the values themselves, in the last block alone,
         whatever the depth. ``residual`` decides whether the block's input is added.
     ``plain``
-        No mixture: the stream is the model's own.
+        No mixture: the second stream is the model's own.
 
-    What was found later is off by default and may be added: a bias to neighbours and
-    a share of the middle blocks' own attention (``gem`` and ``vv``), and mended
-    outliers (all but ``plain``); see `GemParameters`. None of it changes the model's
-    own stream.
+    Three additions of later papers are off by default: a bias to neighbours and a share
+    of the middle blocks' own attention (``gem`` and ``vv``), and repaired outliers (all
+    but ``plain``); see `GemParameters`. None of them changes the model's own stream.
 
     Parameters
     ----------
@@ -107,25 +101,25 @@ def patch_stream(
     """
     check_gem(parameters)
     p = parameters
-    first = max(0, len(blocks) - _taking_part(p, len(blocks)))
-    middle = _middle(len(blocks)) if p.middle else range(0)
-    guides: list[_Guide] = []
-    mix = _Mixing(p, guides, _bias(p, tokens, grid))
+    first = len(blocks) - _count_mixing_blocks(p, len(blocks))
+    guiding = middle_blocks(len(blocks)) if p.middle else range(0)
+    guides: list[Guide] = []
+    bias = _neighbour_bias(p, tokens, grid)
     x = tokens
     stream = tokens
     for i, block in enumerate(blocks):
         y = block.norm(x)
         q, k, v = block.qkv(y)
         if i >= first:
-            source = repair(x, _known(grid), p.repair) if p.repair else x
+            repaired = repair(x, _require_grid(grid), p.repair) if p.repair else x
             if i == first:
-                stream = source if p.residual else torch.zeros_like(x)
-            taken = (q, k, v, y)
-            if source is not x:
-                mended = block.norm(source)
-                taken = (*block.qkv(mended), mended)
-            stream = stream + block.project(mix(*taken))
-        if i in middle:
+                stream = repaired if p.residual else torch.zeros_like(x)
+            inputs = (q, k, v, y)
+            if repaired is not x:
+                y = block.norm(repaired)
+                inputs = (*block.qkv(y), y)
+            stream = stream + block.project(_mix(p, *inputs, guides, bias))
+        if i in guiding:
             guides.append((block, q, k))
         if i == len(blocks) - 1 and first < len(blocks):
             q, x = q[:, :, kept], x[:, kept]
@@ -136,54 +130,30 @@ def patch_stream(
     return x, stream
 
 
-_Guide = tuple[Block, "Tensor", "Tensor"]
-"""A block, with its queries and keys."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Mixing:
-    """What a block's values become in the stream beside the model's own."""
-
-    parameters: GemParameters
-    guides: Sequence[_Guide]
-    bias: Tensor | None
-
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, y: Tensor) -> Tensor:
-        p = self.parameters
-        if p.method == "maskclip":
-            return v
-        if p.method == "vv":
-            mixed = scaled_dot_product_attention(v, v, v, attn_mask=self.bias)
-        else:
-            beta: Tensor | float | None = p.inverse_temperature
-            if beta is None:
-                adaptive = adaptive_inverse_temperature(y, q.shape[-1])
-                beta = p.temperature_scale * adaptive
-            mixed = ensemble(q, k, v, beta, p.iterations, self.bias)
-        if not self.guides:
-            return mixed
-        return (1 - p.middle) * mixed + p.middle * guided(self.guides, v)
-
-
-def guided(guides: Sequence[_Guide], v: Tensor) -> Tensor:
-    """Mix values as other blocks attend, on average (ResCLIP, arXiv 2411.15851).
-
-    Parameters
-    ----------
-    guides
-        Blocks, each with its queries and keys, (B, H, N, D).
-    v
-        (B, H, N, D): values of another block.
-
-    Returns
-    -------
-    Tensor
-        (B, H, N, D).
-    """
-    total = torch.zeros_like(v)
-    for block, q, k in guides:
-        total = total + block.attend(q, k, v)
-    return total / len(guides)
+def _mix(
+    parameters: GemParameters,
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    y: Tensor,
+    guides: Sequence[Guide],
+    bias: Tensor | None,
+) -> Tensor:
+    """Mix the values of a block for the second stream."""
+    p = parameters
+    if p.method == "maskclip":
+        return v
+    if p.method == "vv":
+        mixed = scaled_dot_product_attention(v, v, v, attn_mask=bias)
+    else:
+        beta: Tensor | float | None = p.inverse_temperature
+        if beta is None:
+            adaptive = adaptive_inverse_temperature(y, q.shape[-1])
+            beta = p.temperature_scale * adaptive
+        mixed = ensemble(q, k, v, beta, p.iterations, bias)
+    if not guides:
+        return mixed
+    return (1 - p.middle) * mixed + p.middle * guided(guides, v)
 
 
 def ensemble(
@@ -239,7 +209,7 @@ def self_self_attention(
     iterations
         Rounds, 0 or more; 0 returns ``p``.
     bias
-        As of `ensemble`.
+        (N, N), added to the logits of every attention; None for the paper.
 
     Returns
     -------
@@ -295,33 +265,27 @@ def _attend(
     return scaled_dot_product_attention(query, b, v, attn_mask=bias, scale=1.0)
 
 
-def _taking_part(parameters: GemParameters, count: int) -> int:
+def _count_mixing_blocks(parameters: GemParameters, count: int) -> int:
     if parameters.method == "plain":
         return 0
-    if parameters.method == "maskclip":
-        return 1
-    return min(parameters.depth - 1, count)
+    last = 1 if parameters.method == "maskclip" else parameters.depth - 1
+    return min(last, count)
 
 
-def _middle(count: int) -> range:
-    """Blocks whose attention keeps to things: as ResCLIP, 6 to 9 of 12."""
-    return range(5 * count // 12, max(5 * count // 12 + 1, 9 * count // 12))
-
-
-def _bias(
+def _neighbour_bias(
     parameters: GemParameters, tokens: Tensor, grid: tuple[int, int] | None
 ) -> Tensor | None:
     p = parameters
     if not p.neighbours:
         return None
-    rows, columns = _known(grid)
+    rows, columns = _require_grid(grid)
     others = tokens.shape[1] - rows * columns
     return neighbour_bias(
         (rows, columns), others, p.neighbours, p.neighbour_width, tokens
     )
 
 
-def _known(grid: tuple[int, int] | None) -> tuple[int, int]:
+def _require_grid(grid: tuple[int, int] | None) -> tuple[int, int]:
     if grid is None:
         raise GemError(
             "A bias to neighbours, or a repair, came for tokens without places; "

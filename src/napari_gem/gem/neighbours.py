@@ -1,6 +1,6 @@
-"""Attention leans to what is near: a Gaussian over the distance of patches.
+"""Attention prefers near patches, by a Gaussian over their distance.
 
-After NACLIP (arXiv 2404.08181), which adds it to the logits of its attention.
+As in NACLIP (arXiv 2404.08181), it is added to the logits of attention.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ def neighbour_bias(
     width: float,
     like: torch.Tensor,
 ) -> torch.Tensor:
-    """Make what is added to the logits of attention between tokens.
+    """Compute the bias that is added to the logits of attention between tokens.
 
     Parameters
     ----------

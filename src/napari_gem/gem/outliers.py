@@ -1,9 +1,9 @@
 """Outlier tokens take the mean of their neighbours.
 
-Large vision transformers keep what concerns the whole image in a few patch tokens of
-great length (arXiv 2309.16588), which then look like nothing that is there. SC-CLIP
-(arXiv 2411.15869) and others mend them by the 3 x 3 patches around. What is an outlier
-is told here by its length alone.
+Large vision transformers store information about the whole image in a few very long
+patch tokens (arXiv 2309.16588), which then no longer show what is at their place.
+SC-CLIP (arXiv 2411.15869) and others replace them by the mean of the 3 x 3 patches
+around. Only the length of a token decides here whether it is an outlier.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ def repair(tokens: torch.Tensor, grid: tuple[int, int], limit: float) -> torch.T
     grid
         (rows, columns) of patches.
     limit
-        A token is an outlier if it is so many times longer than the median.
+        A token is an outlier if it is this many times longer than the median.
 
     Returns
     -------
     Tensor
-        (B, N, C): outliers are the mean of those of the 3 x 3 patches around that are
-        none; if all are, they stay. The same tensor if there is no outlier.
+        (B, N, C): an outlier becomes the mean of the 3 x 3 patches around that are no
+        outliers; it stays if all of them are. The same tensor if there is no outlier.
     """
     rows, columns = grid
     others = tokens.shape[1] - rows * columns
@@ -41,8 +41,8 @@ def repair(tokens: torch.Tensor, grid: tuple[int, int], limit: float) -> torch.T
     share = _around(usual.unflatten(1, grid)[:, None])
     mean = (_around(kept) / share.clamp_min(1e-6)).flatten(2).transpose(1, 2)
     replaced = (usual == 0) & (share.flatten(1) > 0)
-    mended = torch.where(replaced[..., None], mean, patches).to(tokens.dtype)
-    return torch.cat([tokens[:, :others], mended], dim=1)
+    repaired = torch.where(replaced[..., None], mean, patches).to(tokens.dtype)
+    return torch.cat([tokens[:, :others], repaired], dim=1)
 
 
 def _around(maps: torch.Tensor) -> torch.Tensor:
