@@ -13,7 +13,7 @@ from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Features
 from napari_gem.evaluation.metrics import BINS
 from napari_gem.evaluation.question import Question
-from napari_gem.evaluation.score import Found
+from napari_gem.evaluation.score import Prediction
 from napari_gem.evaluation.tally import Tally
 from napari_gem.models.find import Model
 from napari_gem.scoring.cache import ScoreCache
@@ -75,7 +75,7 @@ def count_scene(
     predicted = np.array([0, *numbers], np.int16)[found.labels]
     tally = Tally(len(CLASSES))
     places = np.arange(truth.size)
-    tally.add_labels(Found(predicted, places, values, values, question), truth)
+    tally.add_labels(Prediction(predicted, places, values, values, question), truth)
     return _compact(tally.state)
 
 

@@ -15,13 +15,13 @@ from napari_gem.evaluation.metrics import IGNORED, OTHER
 from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.question import Question
 from napari_gem.evaluation.score import (
-    Found,
+    ImageScores,
     Method,
-    Scored,
-    find,
-    find_scored,
+    Prediction,
     point_values,
     points_right,
+    predict,
+    predict_by_cosines,
 )
 from training.scenes import draw_scene
 
@@ -34,24 +34,24 @@ SHAPE = (37, 50)
 
 
 @pytest.fixture
-def scored() -> Scored:
+def scored() -> ImageScores:
     words = (("a",), ("b",), ("c",))
     question = Question(words, NUMBERS, background=0, rest=("d",))
     scores = RANDOM.uniform(-0.2, 0.2, (3, 5, 6)).astype(np.float32)
-    return Scored(scores, (37 / 5, 50 / 6), SHAPE, question)
+    return ImageScores(scores, (37 / 5, 50 / 6), SHAPE, question)
 
 
-def _find(scored: Scored, model: Model, name: str, **changes: float) -> Found:
+def _find(scored: ImageScores, model: Model, name: str, **changes: float) -> Prediction:
     protocol = find_protocol(name, **changes)
     method = Method(name, protocol, Control(), GemParameters())
     truth = np.zeros(SHAPE, np.int16)
     truth[:5] = IGNORED
-    return find(scored, truth, model, method, "a")
+    return predict(scored, truth, model, method, "a")
 
 
 @pytest.mark.parametrize("name", ["paper", "sliding"])
 def test_strips_change_nothing(
-    name: str, scored: Scored, model: Model, monkeypatch: pytest.MonkeyPatch
+    name: str, scored: ImageScores, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = _find(scored, model, name)
     monkeypatch.setattr(score, "STRIP", 700)
@@ -63,7 +63,7 @@ def test_strips_change_nothing(
 
 
 def test_only_pixels_that_count_are_sampled(
-    scored: Scored, model: Model, monkeypatch: pytest.MonkeyPatch
+    scored: ImageScores, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = _find(scored, model, "sliding")
     assert len(every.places) == 32 * 50 and every.places.min() == 5 * 50
@@ -74,7 +74,7 @@ def test_only_pixels_that_count_are_sampled(
 
 
 def test_probabilities_sum_to_one_and_labels_are_the_largest(
-    scored: Scored, model: Model
+    scored: ImageScores, model: Model
 ) -> None:
     found = _find(scored, model, "sliding", threshold=0)
     np.testing.assert_allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
@@ -83,7 +83,7 @@ def test_probabilities_sum_to_one_and_labels_are_the_largest(
     assert found.values is not None and set(np.unique(found.predicted)) <= set(NUMBERS)
 
 
-def test_heat_maps_reach_from_nought_to_one(scored: Scored, model: Model) -> None:
+def test_heat_maps_reach_from_nought_to_one(scored: ImageScores, model: Model) -> None:
     found = _find(scored, model, "paper", threshold=0)
     assert found.values.min() >= 0 and found.values.max() <= 1
     assert found.values.max(axis=1) == pytest.approx(1, abs=0.1)
@@ -96,7 +96,7 @@ def test_heat_maps_are_made_as_in_the_released_code(model: Model) -> None:
     pixels = draw_scene("validation", 0, domain="aerial").image[:96, :96]
     picture = pixels.astype(np.float32) / 255
     truth = np.zeros((96, 96), np.int16)
-    found = find_scored(model, picture, truth, question, method, "a")
+    found = predict_by_cosines(model, picture, truth, question, method, "a")
     # the steps of gem_wrapper.py: features, cosine, bilinear, minimum to maximum
     image = torch.from_numpy(picture.transpose(2, 0, 1))[None]
     with torch.inference_mode():
@@ -111,7 +111,7 @@ def test_heat_maps_are_made_as_in_the_released_code(model: Model) -> None:
     np.testing.assert_allclose(found.values, expected, atol=5e-3)  # stored in half
 
 
-def test_unsure_pixels_are_background(scored: Scored, model: Model) -> None:
+def test_unsure_pixels_are_background(scored: ImageScores, model: Model) -> None:
     found = _find(scored, model, "paper", threshold=0.9)
     best = found.probabilities.max(axis=0)
     background = found.predicted.ravel()[found.places] == 0
@@ -119,7 +119,7 @@ def test_unsure_pixels_are_background(scored: Scored, model: Model) -> None:
     np.testing.assert_array_equal(background, best < 0.9)
 
 
-def test_points_read_the_heat_map_where_they_are(scored: Scored) -> None:
+def test_points_read_the_heat_map_where_they_are(scored: ImageScores) -> None:
     points = Points(
         rows=np.array([0.0, 1.0, 0.5]),
         columns=np.array([0.0, 1.0, 0.25]),

@@ -10,8 +10,8 @@ from napari_gem.evaluation.controls import Control
 from napari_gem.evaluation.metrics import OTHER
 from napari_gem.evaluation.protocols import find_protocol
 from napari_gem.evaluation.question import Question
-from napari_gem.evaluation.score import Method, find_scored
-from napari_gem.evaluation.segmented import find_segmented
+from napari_gem.evaluation.score import Method, predict_by_cosines
+from napari_gem.evaluation.segmented import predict_as_segmented
 from training.evaluate import plain_card
 from training.scenes import draw_scene
 
@@ -37,7 +37,7 @@ def test_background_is_a_class_or_nothing(model: Model, background: int | None) 
     if background is not None:
         words, numbers = (*front, BACKGROUND), (1, 2, background)
     question = Question(words, numbers, background, REST)
-    found = find_segmented(model, PICTURE, TRUTH, question, _method(model), "a")
+    found = predict_as_segmented(model, PICTURE, TRUTH, question, _method(model), "a")
     assert found.question.numbers == numbers
     np.testing.assert_allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
     present = set(np.unique(found.predicted).tolist())
@@ -48,7 +48,7 @@ def test_background_is_a_class_or_nothing(model: Model, background: int | None) 
 def test_without_a_background_it_is_the_largest_cosine(model: Model) -> None:
     question = Question((("filament",), CELLS), (0, 1), None, REST)
     model = replace(model, card=plain_card(model.card))
-    ways = (find_segmented, find_scored)
+    ways = (predict_as_segmented, predict_by_cosines)
     a, b = (way(model, PICTURE, TRUTH, question, _method(model), "a") for way in ways)
     np.testing.assert_array_equal(a.predicted, b.predicted)
     np.testing.assert_allclose(a.probabilities, b.probabilities, atol=1e-5)
@@ -56,17 +56,16 @@ def test_without_a_background_it_is_the_largest_cosine(model: Model) -> None:
 
 def test_the_threshold_is_that_of_each_class(model: Model) -> None:
     question = Question((BACKGROUND, CELLS), (0, 1), 0, REST)
-    shares = [
-        (
-            find_segmented(model, PICTURE, TRUTH, question, how, "a").predicted == 1
-        ).mean()
+    predictions = [
+        predict_as_segmented(model, PICTURE, TRUTH, question, how, "a")
         for how in (_method(model, 0.1), _method(model), _method(model, 0.95))
     ]
+    shares = [(one.predicted == 1).mean() for one in predictions]
     assert shares[0] > shares[1] > shares[2]
 
 
 def test_what_fits_the_rest_only_is_no_class(model: Model) -> None:
     question = Question((("ship",), REST), (1, OTHER), None, REST)
-    found = find_segmented(model, PICTURE, TRUTH, question, _method(model), "a")
+    found = predict_as_segmented(model, PICTURE, TRUTH, question, _method(model), "a")
     assert set(np.unique(found.predicted)) <= {1, OTHER}
     assert found.question.numbers == (1, OTHER)

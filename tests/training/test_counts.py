@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_gem.evaluation.question import Question
-from napari_gem.evaluation.score import Found
+from napari_gem.evaluation.score import Prediction
 from napari_gem.evaluation.tally import Tally
 from training.counts import FIGURES, Counts, _compact, draw_scenes, figures, interval
 from training.scenes import CLASSES
@@ -26,7 +26,8 @@ def _scene(rng: np.random.Generator, several: tuple[Tally, ...]) -> Counts:
     alone = Tally(len(CLASSES))
     for tally in (alone, *several):
         tally.add_labels(
-            Found(predicted, np.arange(truth.size), values, values, question), truth
+            Prediction(predicted, np.arange(truth.size), values, values, question),
+            truth,
         )
     return _compact(alone.state)
 

@@ -25,15 +25,7 @@ _FOLDER = Path(__file__).parent / "classes"
 
 @dataclass(frozen=True)
 class ClassList:
-    """Classes and the values that mean them.
-
-    Attributes
-    ----------
-    title
-        Name of the data set.
-    classes, format
-        As in `Dataset`.
-    """
+    """Title of a data set, its classes, and the values that mean them."""
 
     title: str
     classes: tuple[DatasetClass, ...]
@@ -41,16 +33,10 @@ class ClassList:
 
 
 def read_classes(name: str, *, ids: str = "", background: bool = True) -> ClassList:
-    """Read the classes of a data set.
+    """Read the file of this name in ``classes/``.
 
-    Parameters
-    ----------
-    name
-        Of the file.
-    ids
-        Entry of the file that holds the values; empty counts from its first.
-    background
-        Whether the background is a class; if not, its pixels count nowhere.
+    ``ids`` names the entry that holds the values; empty counts from ``first``. Without
+    ``background`` that is no class, and its pixels count nowhere.
     """
     entry = tomllib.loads((_FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
     lines: list[str] = entry["classes"]
@@ -72,14 +58,9 @@ def read_classes(name: str, *, ids: str = "", background: bool = True) -> ClassL
 
 
 def parse_class(line: str, background: str = "background") -> DatasetClass:
-    """Read a class: its words with commas between, or its name, a bar and its words.
+    """Read ``nucleus``, ``nucleus, cell nucleus`` or ``cells | leukocyte, lymphocyte``.
 
-    Parameters
-    ----------
-    line
-        ``nucleus``, ``nucleus, cell nucleus`` or ``cells | leukocyte, lymphocyte``.
-    background
-        Name of the class that is the background. On its own in a line it has no words.
+    ``background`` is the name of the background. Alone in a line it has no words.
     """
     title, bar, rest = line.partition("|")
     parts = (rest if bar else title).split(",")

@@ -1,7 +1,6 @@
-"""Controls: measurements that must come out badly, or not get worse.
+"""Controls: changes with which a measurement must come out badly, or hardly worse.
 
-A good figure says little if another set of words, or an image without the classes,
-gives the same.
+A good figure says little if other words, or images without the classes, give the same.
 """
 
 from __future__ import annotations
@@ -45,15 +44,7 @@ GENERIC = "object"
 
 @dataclass(frozen=True)
 class Control:
-    """What is changed before measuring.
-
-    Attributes
-    ----------
-    name
-        One of `CONTROLS`.
-    amount
-        Its number, if it takes one.
-    """
+    """What is changed before measuring: one of `CONTROLS`, and its amount if any."""
 
     name: str = "none"
     amount: float = 0.0
@@ -87,7 +78,7 @@ def parse_control(text: str) -> Control:
 def change_words(
     classes: tuple[DatasetClass, ...], control: Control
 ) -> tuple[DatasetClass, ...]:
-    """Give classes the words that the control wants; the background keeps its own.
+    """Replace the words of the classes; the background keeps its own.
 
     Raises
     ------
@@ -141,17 +132,7 @@ def distractors(classes: tuple[DatasetClass, ...], control: Control) -> tuple[st
 def change_image(
     image: NDArray[np.float32], control: Control, name: str
 ) -> NDArray[np.float32]:
-    """Change an image as the control wants, each time the same.
-
-    Parameters
-    ----------
-    image
-        (height, width, 3), 0 to 1.
-    control
-        What it wants.
-    name
-        Of the sample; it decides the noise.
-    """
+    """Change an image, (height, width, 3) from 0 to 1; its name decides the noise."""
     if control.name == "noise":
         noise = np.random.default_rng(zlib.crc32(name.encode())).normal(
             0, control.amount, image.shape

@@ -1,7 +1,8 @@
-"""What a data set is to us, and which kinds of folders can be read.
+"""Data sets as records, and the kinds of folders that can be read.
 
-A kind of data set is a name in the ``KINDS`` of a module in `readers`, found by its
-presence. Readers list files only; `masks.read_mask` opens one at a time.
+Each module in `readers` has ``KINDS``, the names of its data sets with a line about
+their folders, and ``read``; there is no list of the modules to edit. Readers list files
+only; `masks.read_mask` opens one at a time.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ class DatasetClass:
     Attributes
     ----------
     name
-        As the data set calls it.
+        Name in the data set.
     words
-        Synonyms to look for. Empty, for a background only: the words of the model.
+        Synonyms to look for. Empty, for a background only, takes the model's words.
     background
-        Whether it is what none of the other classes is.
+        Whether it is everything that is no other class.
     """
 
     name: str
@@ -51,11 +52,11 @@ class MaskFormat:
     Attributes
     ----------
     numbers
-        Value in the file to the class's number, or to `metrics.IGNORED`.
+        Value in the file to the number of the class, or to `metrics.IGNORED`.
     colors
         Red, green, blue (0 to 255) in the file to such a value, for masks in colour.
     nonzero
-        True: all values but 0 mean the same as 1.
+        Whether all values but 0 mean the same as 1.
     """
 
     numbers: Mapping[int, int]
@@ -70,11 +71,11 @@ class Points:
     Attributes
     ----------
     rows, columns
-        (points,) float64, parts of the image's height and width from 0 to 1.
+        (points,) float64: place as a part of the image's height and width, 0 to 1.
     numbers
-        (points,) the class that was asked for.
+        (points,): number of the class that was asked for.
     positive
-        (points,) whether the point shows it.
+        (points,): whether the point shows it.
     """
 
     rows: NDArray[np.float64]
@@ -85,19 +86,7 @@ class Points:
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One image with its truth; either file may be missing.
-
-    Attributes
-    ----------
-    name
-        Unique in the data set.
-    image
-        File.
-    mask
-        File; None if there are points.
-    points
-        None if there is a mask.
-    """
+    """One image with its truth, a mask or points; either file may be missing."""
 
     name: str
     image: Path
@@ -112,19 +101,19 @@ class Dataset:
     Attributes
     ----------
     kind
-        As typed: ``voc21``, ``folder`` ...
+        Name that the user typed: ``voc21``, ``folder`` ...
     title
-        What the user reads.
+        Name that the user reads.
     classes
         The number of a class is its position.
     samples
-        In a fixed order, at least one.
+        Images in a fixed order, at least one.
     format
-        What masks hold; None for points.
+        What the values of masks mean; None for points.
     short_side
         Pixels of the shorter side in the sliding-window protocol.
     folder, split
-        Where it was read, and which part; empty for the usual one.
+        Its folder, and which part of it; empty for the usual one.
     """
 
     kind: str
@@ -153,7 +142,7 @@ def read_dataset(kind: str, root: Path, split: str = "") -> Dataset:
     root
         Its folder.
     split
-        Part of it; empty takes the one that is measured in papers.
+        Part of the data set; empty takes the one that is measured in papers.
 
     Raises
     ------
@@ -166,15 +155,15 @@ def read_dataset(kind: str, root: Path, split: str = "") -> Dataset:
         )
     if not root.is_dir():
         raise GemError(f"There is no folder '{root}'. Give the data set's folder.")
-    found = _readers()[kind][1](kind, root, split)
-    return replace(found, folder=str(root.resolve()), split=split)
+    dataset = _readers()[kind][1](kind, root, split)
+    return replace(dataset, folder=str(root.resolve()), split=split)
 
 
 @cache
 def _readers() -> dict[str, tuple[str, Callable[[str, Path, str], Dataset]]]:
-    found: dict[str, Any] = {}
+    by_kind: dict[str, Any] = {}
     for entry in iter_modules(readers.__path__):
         module = import_module(f"{readers.__name__}.{entry.name}")
         for kind, about in getattr(module, "KINDS", {}).items():
-            found[kind] = (about, module.read)
-    return found
+            by_kind[kind] = (about, module.read)
+    return by_kind

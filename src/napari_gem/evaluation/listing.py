@@ -36,18 +36,8 @@ def pair_files(
 ) -> tuple[Sample, ...]:
     """Pair files of two folders, and of the folders in them, by name.
 
-    Parameters
-    ----------
-    images, masks
-        The folders.
-    image_ending, mask_ending
-        What follows the common part of the name; empty for any image file.
-
-    Returns
-    -------
-    tuple[Sample, ...]
-        Sorted by name. A file without a partner is there too, with the path at which
-        its partner should be.
+    The endings follow the common part of the names; empty for any image file. A file
+    without a partner is listed too, with the path at which its partner should be.
 
     Raises
     ------

@@ -21,14 +21,7 @@ if TYPE_CHECKING:
 
 
 def read_mask(path: Path, form: MaskFormat) -> NDArray[np.int16]:
-    """Read a mask.
-
-    Parameters
-    ----------
-    path
-        PNG (palette, 1, 8 or 16 bit, or in colour) or TIFF of whole numbers.
-    form
-        What its values mean.
+    """Read a PNG (palette, 1, 8 or 16 bit, colour) or TIFF of whole numbers.
 
     Returns
     -------
@@ -49,7 +42,7 @@ def read_mask(path: Path, form: MaskFormat) -> NDArray[np.int16]:
     if values.dtype.kind not in "bui" or values.ndim != 2:
         raise GemError(
             f"The mask '{path.name}' holds {values.dtype} in the shape {values.shape}; "
-            "expected one whole number a pixel."
+            "expected one whole number for each pixel."
         )
     values = (values != 0) if form.nonzero else values
     present, places = np.unique(values, return_inverse=True)
@@ -90,7 +83,7 @@ def _from_colors(
     if not colors or pixels.shape[-1] not in (3, 4):
         raise GemError(
             f"The mask '{path.name}' is in colour (shape {pixels.shape}); expected one "
-            "number of a class a pixel."
+            "class number for each pixel."
         )
     packed = pixels[..., :3].astype(np.int64) @ [1 << 16, 1 << 8, 1]
     values = np.full(packed.shape, -1, np.int64)

@@ -1,9 +1,9 @@
 """Figures of merit of labels and maps, counted image by image in constant memory.
 
-Truth and prediction hold class numbers from 0; `IGNORED` pixels of the truth count
-nowhere, and `OTHER` in a prediction is no class of the data set, so always wrong.
-Every tally is a set of arrays that only ever grow by addition (`state`), so that
-partial results can be kept and joined.
+Truth and prediction hold class numbers from 0. `IGNORED` pixels of the truth count
+nowhere. `OTHER` in a prediction is no class of the data set, so it is always wrong.
+The ``state`` of a tally is the arrays that it counts in. They only grow by addition, so
+that partial results can be kept and added.
 """
 
 from __future__ import annotations
@@ -38,51 +38,35 @@ BOUNDARY = 0.02
 
 
 class LabelTally:
-    """Pixels by true and by predicted class.
-
-    Parameters
-    ----------
-    classes
-        Number of classes.
-    """
+    """Pixels by true and by predicted class."""
 
     def __init__(self, classes: int) -> None:
         self._classes = classes
         self.counts: Counts = np.zeros((classes, classes + 1), np.int64)
-
-    @property
-    def state(self) -> dict[str, Counts]:
-        """What has been counted so far."""
-        return {"labels": self.counts}
+        self.state = {"labels": self.counts}
 
     def add(self, predicted: NDArray[Any], truth: NDArray[Any]) -> None:
-        """Count one image.
-
-        Parameters
-        ----------
-        predicted, truth
-            Class numbers of the same shape.
-        """
+        """Count the class numbers of one image."""
         known = truth != IGNORED
-        found = predicted[known].astype(np.int64)
-        found[found == OTHER] = self._classes
-        pairs = truth[known].astype(np.int64) * (self._classes + 1) + found
+        columns = predicted[known].astype(np.int64)
+        columns[columns == OTHER] = self._classes
+        pairs = truth[known].astype(np.int64) * (self._classes + 1) + columns
         size = self._classes * (self._classes + 1)
         self.counts += np.bincount(pairs, minlength=size).reshape(self.counts.shape)
 
     def iou(self) -> Figures:
-        """Intersection over union of each class; NaN if it is neither there nor found.
+        """IoU of each class; NaN if no pixel has it in truth and prediction.
 
         As mmsegmentation's ``IoUMetric``.
         """
         right = np.diagonal(self.counts)
-        found = self.counts.sum(axis=0)[: self._classes]
-        return _ratio(right, self.counts.sum(axis=1) + found - right)
+        predicted = self.counts.sum(axis=0)[: self._classes]
+        return _ratio(right, self.counts.sum(axis=1) + predicted - right)
 
     def weighted_iou(self) -> float:
         """IoU weighted by the classes' share of the true pixels (arXiv 1411.4038)."""
-        there = self.counts.sum(axis=1)
-        shares = _ratio(there, np.full_like(there, there.sum()))
+        true = self.counts.sum(axis=1)
+        shares = _ratio(true, np.full_like(true, true.sum()))
         return float(np.nansum(shares * np.nan_to_num(self.iou())))
 
     def accuracy(self) -> float:
@@ -92,79 +76,44 @@ class LabelTally:
 
 
 class BoundaryTally:
-    """Boundary IoU: the IoU of the strips along the edges (arXiv 2103.16562).
-
-    Parameters
-    ----------
-    classes
-        Number of classes.
-    """
+    """Boundary IoU: the IoU of the strips along the edges (arXiv 2103.16562)."""
 
     def __init__(self, classes: int) -> None:
         self.both: Counts = np.zeros(classes, np.int64)
         self.either: Counts = np.zeros(classes, np.int64)
-
-    @property
-    def state(self) -> dict[str, Counts]:
-        """What has been counted so far."""
-        return {"boundary_both": self.both, "boundary_either": self.either}
+        self.state = {"boundary_both": self.both, "boundary_either": self.either}
 
     def add(self, predicted: NDArray[Any], truth: NDArray[Any]) -> None:
-        """Count one image.
-
-        Parameters
-        ----------
-        predicted, truth
-            (height, width), class numbers.
-        """
+        """Count the class numbers of one image, (height, width)."""
         width = max(1, round(BOUNDARY * float(np.hypot(*truth.shape))))
         known = truth != IGNORED
-        there = np.union1d(np.unique(truth), np.unique(predicted[known]))
-        for number in there[there >= 0].astype(int):
+        present = np.union1d(np.unique(truth), np.unique(predicted[known]))
+        for number in present[present >= 0].astype(int):
             true = _edge(truth == number, width) & known
-            found = _edge((predicted == number) & known, width)
-            self.both[number] += np.count_nonzero(true & found)
-            self.either[number] += np.count_nonzero(true | found)
+            edge = _edge((predicted == number) & known, width)
+            self.both[number] += np.count_nonzero(true & edge)
+            self.either[number] += np.count_nonzero(true | edge)
 
     def iou(self) -> Figures:
-        """Boundary IoU of each class; NaN if it is neither there nor found."""
+        """Boundary IoU of each class; NaN as in `LabelTally.iou`."""
         return _ratio(self.both, self.either)
 
 
 class RankingTally:
-    """How well each class's map tells its pixels from all others.
+    """How well each class's map ranks its pixels before all others.
 
     Values are counted in `BINS` bins, evenly spaced in ``log(p / (1 - p))`` so that
     values near 0 and 1 stay apart; values of one bin count as equal. For values that
     fill more than a few bins AUROC and average precision are right to about 0.001.
-
-    Parameters
-    ----------
-    classes
-        Number of classes.
     """
 
     def __init__(self, classes: int) -> None:
         self.hits: Counts = np.zeros((classes, BINS), np.int64)
         self.others: Counts = np.zeros((classes, BINS), np.int64)
-
-    @property
-    def state(self) -> dict[str, Counts]:
-        """What has been counted so far."""
-        return {"ranking_hits": self.hits, "ranking_others": self.others}
+        self.state = {"ranking_hits": self.hits, "ranking_others": self.others}
 
     def add(self, number: int, values: NDArray[Any], truth: NDArray[np.bool_]) -> None:
-        """Count pixels of one class's map.
-
-        Parameters
-        ----------
-        number
-            The class.
-        values
-            Of the map, 0 to 1.
-        truth
-            Same shape: whether the pixel shows the class.
-        """
+        """Count pixels of one class: values of its map, 0 to 1, and where it is."""
         with np.errstate(divide="ignore"):
             logits = np.log(values / (1 - values), dtype=np.float64)
         place = (logits / LOGIT_LIMIT + 1) * (BINS / 2)
@@ -178,8 +127,8 @@ class RankingTally:
             _ranking(hits[::-1], others[::-1])
             for hits, others in zip(self.hits, self.others, strict=True)
         ]
-        found = np.array(pairs).reshape(-1, 2)
-        return found[:, 0], found[:, 1]
+        figures = np.array(pairs).reshape(-1, 2)
+        return figures[:, 0], figures[:, 1]
 
 
 class CalibrationTally:
@@ -188,22 +137,13 @@ class CalibrationTally:
     def __init__(self) -> None:
         self.counts: Counts = np.zeros((CONFIDENCES, 2), np.int64)
         self.sums: Figures = np.zeros(CONFIDENCES)
-
-    @property
-    def state(self) -> dict[str, Any]:
-        """What has been counted so far."""
-        return {"calibration_counts": self.counts, "calibration_sums": self.sums}
+        self.state: dict[str, NDArray[Any]] = {
+            "calibration_counts": self.counts,
+            "calibration_sums": self.sums,
+        }
 
     def add(self, confidence: NDArray[Any], right: NDArray[np.bool_]) -> None:
-        """Count pixels.
-
-        Parameters
-        ----------
-        confidence
-            Probability of the predicted class, 0 to 1.
-        right
-            Whether it is the true one.
-        """
+        """Count pixels: the probability of the predicted class; whether it is right."""
         bins = np.ceil(confidence.astype(np.float64) * CONFIDENCES).astype(np.int64) - 1
         bins = np.clip(bins, 0, CONFIDENCES - 1)
         self.counts[:, 0] += np.bincount(bins, minlength=CONFIDENCES)
@@ -219,38 +159,20 @@ class CalibrationTally:
 
 
 class PointTally:
-    """Point labels by class: rightly found, wrongly found, missed (arXiv 2210.14142).
-
-    Parameters
-    ----------
-    classes
-        Number of classes.
-    """
+    """Points by class: rightly found, wrongly found, missed (arXiv 2210.14142)."""
 
     def __init__(self, classes: int) -> None:
         self.counts: Counts = np.zeros((classes, 3), np.int64)
-
-    @property
-    def state(self) -> dict[str, Counts]:
-        """What has been counted so far."""
-        return {"points": self.counts}
+        self.state = {"points": self.counts}
 
     def add(
-        self, number: int, found: NDArray[np.bool_], truth: NDArray[np.bool_]
+        self, number: int, predicted: NDArray[np.bool_], truth: NDArray[np.bool_]
     ) -> None:
-        """Count the points of one class in one image.
-
-        Parameters
-        ----------
-        number
-            The class.
-        found, truth
-            Whether each point is said to show it, and does.
-        """
+        """Count the points of one class in one image."""
         self.counts[number] += [
-            np.count_nonzero(found & truth),
-            np.count_nonzero(found & ~truth),
-            np.count_nonzero(~found & truth),
+            np.count_nonzero(predicted & truth),
+            np.count_nonzero(predicted & ~truth),
+            np.count_nonzero(~predicted & truth),
         ]
 
     def iou(self) -> Figures:
@@ -298,7 +220,7 @@ def class_iou(
     predicted, truth
         Class numbers of any kind, of the same shape.
     numbers
-        The classes to measure; NaN for one that is neither there nor found.
+        The classes to measure; NaN for one that no pixel has in either.
     """
     both = [np.count_nonzero((predicted == n) & (truth == n)) for n in numbers]
     either = [np.count_nonzero((predicted == n) | (truth == n)) for n in numbers]
@@ -331,7 +253,7 @@ def _ranking(hits: NDArray[Any], others: NDArray[Any]) -> tuple[float, float]:
     """AUROC and average precision from counts of equal values, the largest first."""
     if not hits.sum() or not others.sum():
         return float("nan"), float("nan")
-    found, wrong = np.cumsum(hits), np.cumsum(others)
-    pairs = (others * (found - hits / 2)).sum()
-    precision = (hits * _ratio(found, found + wrong))[hits > 0].sum() / found[-1]
-    return float(pairs / (float(found[-1]) * float(wrong[-1]))), float(precision)
+    right, wrong = np.cumsum(hits), np.cumsum(others)
+    pairs = (others * (right - hits / 2)).sum()
+    precision = (hits * _ratio(right, right + wrong))[hits > 0].sum() / right[-1]
+    return float(pairs / (float(right[-1]) * float(wrong[-1]))), float(precision)

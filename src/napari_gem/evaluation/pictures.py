@@ -52,18 +52,11 @@ def _step(picture: Maps) -> int:
 
 
 class Pictures:
-    """Keeps pictures of the best and the worst images so far, and no others.
-
-    Parameters
-    ----------
-    store
-        With the folder to keep them in.
-    dataset
-        With the background, which is not coloured.
-    """
+    """Keeps pictures of the best and the worst images so far, and no others."""
 
     def __init__(self, store: Store, dataset: Dataset) -> None:
         self._store = store
+        # the background is not coloured
         self._plain = {i for i, c in enumerate(dataset.classes) if c.background}
         self._scored = [result for result in store.done if result.score is not None]
 
@@ -85,17 +78,7 @@ class Pictures:
     def offer_points(
         self, result: ImageResult, picture: Maps, points: Points, right: NDArray[Any]
     ) -> None:
-        """Likewise for point labels.
-
-        Parameters
-        ----------
-        result, picture
-            As for `offer`.
-        points
-            What was asked.
-        right
-            (points,) whether the answer was right.
-        """
+        """Do the same for points; ``right`` says which answers were right."""
         if self._keeps(result):
             step = _step(picture)
             dotted = picture[::step, ::step].copy()

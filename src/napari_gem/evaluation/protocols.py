@@ -39,9 +39,9 @@ class Protocol:
     size
         Pixels of a side, for ``squash``.
     long_side
-        Pixels of the longer side at most, for ``short``; 0 for any.
+        Largest length of the longer side in pixels, for ``short``; 0 for any.
     window, stride
-        Of the sliding window, in pixels; 0 for the whole image.
+        Size and step of the sliding window, in pixels; 0 for the whole image.
     templates
         Name of a list; empty takes the model's.
     scale
@@ -49,10 +49,10 @@ class Protocol:
     heat_maps
         Whether labels come from maps stretched from minimum to maximum.
     synonyms
-        Whether all words of a class are looked for, or its name.
+        Whether all words of a class are looked for, or only its name.
     threshold
-        Pixels whose best probability is less are background, where there is one. Then
-        the background is not looked for by words, unless it has synonyms.
+        Pixels whose best probability is less are background, if the data set has one.
+        The background is then not looked for by words, unless ``synonyms`` is true.
     pipeline
         Whether labels and maps are those of `napari_gem.segment`; then ``threshold``
         is that of every class beside the background, and 0 takes the usual one.
@@ -83,14 +83,7 @@ def list_protocols() -> dict[str, Protocol]:
 def find_protocol(
     name: str, *, scale: float | None = None, threshold: float | None = None
 ) -> Protocol:
-    """Look a protocol up.
-
-    Parameters
-    ----------
-    name
-        One of `list_protocols`.
-    scale, threshold
-        In place of the protocol's; None leaves it.
+    """Return one of `list_protocols`, with another scale and threshold if given.
 
     Raises
     ------
@@ -101,16 +94,16 @@ def find_protocol(
         raise GemError(
             f"The protocol '{name}' came; expected {', '.join(list_protocols())}."
         )
-    found = list_protocols()[name]
+    protocol = list_protocols()[name]
     if scale is not None:
         if not 0 < scale < float("inf"):
             raise GemError(f"A scale of {scale} came; expected a number above 0.")
-        found = replace(found, scale=scale)
+        protocol = replace(protocol, scale=scale)
     if threshold is not None:
         if not 0 <= threshold <= 1:
             raise GemError(f"A threshold of {threshold} came; expected 0 to 1.")
-        found = replace(found, threshold=threshold)
-    return found
+        protocol = replace(protocol, threshold=threshold)
+    return protocol
 
 
 def templates_of(protocol: Protocol, model: Model) -> tuple[str, ...]:
@@ -128,18 +121,9 @@ def scale_of(protocol: Protocol, model: Model) -> float:
 def encoding_of(
     protocol: Protocol, model: Model, gem: GemParameters, shape: tuple[int, int]
 ) -> EncodeParameters:
-    """How a resized image is encoded.
+    """How a resized image of this (height, width) is encoded.
 
-    Parameters
-    ----------
-    protocol
-        Gives the tiles; if it resizes nothing, the model's card does.
-    model
-        The model.
-    gem
-        How features are taken from it.
-    shape
-        (height, width) of the resized image.
+    The protocol decides the tiles; if it does not resize, the model's card does.
     """
     if not protocol.resize:
         return replace(model.card.encode, gem=gem)
@@ -155,21 +139,9 @@ def encoding_of(
 def resize(
     image: NDArray[np.float32], protocol: Protocol, short_side: int
 ) -> NDArray[np.float32]:
-    """Resize an image as a protocol wants.
+    """Resize an image, (height, width, 3) from 0 to 1, as a protocol wants.
 
-    Parameters
-    ----------
-    image
-        (height, width, 3), 0 to 1.
-    protocol
-        What it wants.
-    short_side
-        Pixels of the shorter side, for ``short``.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        (new height, new width, 3), 0 to 1.
+    ``short_side`` is the shorter side in pixels, for ``short``.
     """
     if protocol.resize == "squash":
         return squash(image, protocol.size)
@@ -188,9 +160,9 @@ def _bilinear(
 ) -> NDArray[np.float32]:
     import torch
 
-    # not smoothed before, as OpenCV's, which the shared protocol uses
-    found = torch.nn.functional.interpolate(
+    # without antialiasing, as in OpenCV, which the shared protocol uses
+    resized = torch.nn.functional.interpolate(
         torch.from_numpy(image).movedim(-1, 0)[None], size=shape, mode="bilinear"
     )
-    result: NDArray[np.float32] = found[0].movedim(0, -1).contiguous().numpy()
+    result: NDArray[np.float32] = resized[0].movedim(0, -1).contiguous().numpy()
     return result

@@ -1,4 +1,4 @@
-"""What is looked for in an image: groups of words, and the classes that they mean."""
+"""What is looked for in an image: groups of words, and the classes they stand for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Question:
     background
         Number of the background class; None if the data set has none.
     rest
-        Words for what is none of the classes, where the data set has none.
+        Words for what is no class, for a data set whose background has no words.
     """
 
     words: tuple[Words, ...]
@@ -43,7 +43,7 @@ class Question:
     rest: Words
 
     def only(self, wanted: Callable[[int], bool]) -> Question:
-        """Leave out groups of other classes."""
+        """Keep the groups of wanted classes."""
         kept = [i for i, number in enumerate(self.numbers) if wanted(number)]
         return replace(
             self,
@@ -51,9 +51,9 @@ class Question:
             numbers=tuple(self.numbers[i] for i in kept),
         )
 
-    def absent(self, there: Collection[int]) -> Question:
-        """Ask for what is not there, beside the background."""
-        left = self.only(lambda n: n not in there or n == self.background)
+    def absent(self, present: Collection[int]) -> Question:
+        """Ask for classes that are not present, and for the background."""
+        left = self.only(lambda n: n not in present or n == self.background)
         if self.background in left.numbers:
             return left
         return replace(
@@ -61,7 +61,7 @@ class Question:
         )
 
 
-def ask(
+def choose_words(
     dataset: Dataset, protocol: Protocol, control: Control, model: Model
 ) -> Question:
     """Choose what to look for.
@@ -84,9 +84,9 @@ def ask(
         named = entry.words if protocol.synonyms else (entry.name,)
         words.append(named or rest)
         numbers.append(number)
-    others = distractors(dataset.classes, control)
-    words += [(word,) for word in others]
-    numbers += [OTHER] * len(others)
+    competing = distractors(dataset.classes, control)
+    words += [(word,) for word in competing]
+    numbers += [OTHER] * len(competing)
     if len(words) < 2 and dataset.format is not None:
         raise GemError(
             f"Only '{words[0][0]}' would be looked for, so nothing competes with it. "

@@ -1,4 +1,4 @@
-"""Figures for people: a table for the terminal and one file of HTML."""
+"""Figures to be read: a table for the terminal and one file of HTML."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def write_report(store: Store, tally: Tally) -> Path:
 
 
 def _own_parameters(run: Run) -> list[tuple[str, str]]:
-    """Tell the model's own parameters, where the protocol leaves it to them."""
+    """List the model's own parameters, if the protocol uses them."""
     if run.encode is None or run.score is None:
         return []
     tiles = f"zoom {run.encode.zoom:g}, tile {run.encode.tile}"
@@ -91,8 +91,8 @@ def _own_parameters(run: Run) -> list[tuple[str, str]]:
 
 
 def _spelled(record: object, without: tuple[str, ...] = ()) -> str:
-    told = {k: v for k, v in vars(record).items() if k not in without}
-    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in told.items())
+    kept = {k: v for k, v in vars(record).items() if k not in without}
+    return ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in kept.items())
 
 
 def _rows(run: Run, tally: Tally) -> list[list[str]]:

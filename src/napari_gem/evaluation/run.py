@@ -1,4 +1,4 @@
-"""The straight line of a measurement: samples, scores, counts, report."""
+"""A measurement from beginning to end: samples, scores, counts, report."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from napari_gem.core.progress import Progress
 from napari_gem.evaluation.masks import check_size, read_mask
 from napari_gem.evaluation.pictures import Pictures
 from napari_gem.evaluation.protocols import templates_of
-from napari_gem.evaluation.question import ask
+from napari_gem.evaluation.question import choose_words
 from napari_gem.evaluation.report import write_report
 from napari_gem.evaluation.score import (
     Method,
-    find_scored,
     point_values,
     points_right,
+    predict_by_cosines,
     read_picture,
     score_image,
 )
-from napari_gem.evaluation.segmented import find_segmented
+from napari_gem.evaluation.segmented import predict_as_segmented
 from napari_gem.evaluation.store import ImageResult, Run, Store, write_results
 from napari_gem.evaluation.tally import Tally
 from napari_gem.scoring.text import embed_steps
@@ -41,21 +41,14 @@ if TYPE_CHECKING:
     from napari_gem.models.find import Model
 
 SAVED = 30.0
-"""Seconds of work that are lost at most when the process is killed."""
+"""Counts are saved after this many seconds; more is not lost if the process dies."""
 
 
 @dataclass(frozen=True, eq=False)
 class Measurement:
-    """All that a measurement needs.
+    """A model, a data set, a method and a question, and where the results go.
 
-    Attributes
-    ----------
-    model, dataset, method, question
-        What is measured, on what, how, and what is looked for.
-    store, tally
-        Where results go.
-    skip_bad
-        Whether samples that cannot be read are left out, counted and named.
+    With ``skip_bad`` samples that cannot be read are left out, counted and named.
     """
 
     model: Model
@@ -81,11 +74,11 @@ def prepare(
     Parameters
     ----------
     model, dataset, method
-        What is measured, on what, how.
+        What is measured, on which images, and how.
     folder
-        For the results; made if missing.
+        Folder of the results; it is made if it is missing.
     resume
-        Whether to go on with what is in the folder.
+        Whether to go on with the measurement in the folder.
     skip_bad
         Whether samples that cannot be read are left out.
 
@@ -95,7 +88,7 @@ def prepare(
         If files of the data set are missing, the folder holds another measurement, or
         the data set does not fit protocol or control.
     """
-    question = ask(dataset, method.protocol, method.control, model)
+    question = choose_words(dataset, method.protocol, method.control, model)
     if not skip_bad:
         check_files(dataset)
     run = Run(
@@ -132,7 +125,7 @@ def prepare(
 
 
 def choose(dataset: Dataset, limit: int | None) -> Dataset:
-    """Leave a random part of the samples, the same each time; more include fewer."""
+    """Keep a random part of the samples: the same each time; more include fewer."""
     if limit is None or limit >= len(dataset.samples):
         return dataset
     order = np.random.default_rng(0).permutation(len(dataset.samples))
@@ -168,12 +161,12 @@ def _and_more(count: int) -> str:
 def evaluate_steps(work: Measurement) -> Generator[Progress, None, None]:
     """Measure all samples that are not done, then write results and report.
 
-    Whoever does not go on loses nothing: what is counted stays in the store.
+    If it is closed earlier, what was counted stays in the store.
 
     Yields
     ------
     Progress
-        While words are read, before the first image and after each.
+        While words are read, before the first image and after each image.
 
     Raises
     ------
@@ -205,7 +198,7 @@ def evaluate_steps(work: Measurement) -> Generator[Progress, None, None]:
 
 
 def _read_words(work: Measurement) -> Generator[Progress, None, None]:
-    """Read all words at once, since the first image would wait for them unseen."""
+    """Read all words before the first image, so that the progress is seen."""
     words = [word for group in work.question.words for word in group]
     templates = templates_of(work.method.protocol, work.model)
     yield from embed_steps(work.model.backbone, words, templates, work.model.texts)
@@ -226,11 +219,12 @@ def _measure(work: Measurement, sample: Sample, pictures: Pictures) -> ImageResu
         return _measure_points(work, sample, picture, pictures)
     if work.method.control.name == "absent":
         question = question.absent(set(np.unique(truth).tolist()))
-    look = find_segmented if work.method.protocol.pipeline else find_scored
-    found = look(work.model, picture, truth, question, work.method, sample.name)
-    score = work.tally.add_labels(found, truth)
+    as_segmented = work.method.protocol.pipeline
+    predict = predict_as_segmented if as_segmented else predict_by_cosines
+    prediction = predict(work.model, picture, truth, question, work.method, sample.name)
+    score = work.tally.add_labels(prediction, truth)
     result = ImageResult(sample.name, _known(score))
-    pictures.offer(result, picture, truth, found.predicted)
+    pictures.offer(result, picture, truth, prediction.predicted)
     return result
 
 

@@ -1,4 +1,4 @@
-"""One image of a data set through the model: maps, labels and values to count."""
+"""One image of a data set through the model: labels, and values of its maps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from napari_gem.evaluation.protocols import (
 )
 from napari_gem.images.files import read_image
 from napari_gem.images.rendering import render, stretch
-from napari_gem.scoring.cosines import group_scores, softmax
+from napari_gem.scoring.cosines import group_scores, min_max, softmax
 from napari_gem.scoring.text import embed_words
 from napari_gem.scoring.upsampling import upsample
 from napari_gem.segmentation.pipeline import encode
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Maps = NDArray[np.float32]
 
 SAMPLED = 1 << 16
-"""Pixels of an image whose values are counted at most; labels count at every pixel."""
+"""Largest number of pixels of an image whose map values count; all labels count."""
 
 STRIP = 1 << 24
 """Values of all maps in memory at once."""
@@ -58,15 +58,15 @@ class Method:
     Attributes
     ----------
     name
-        Of the protocol.
+        Name of the protocol.
     protocol, control
-        How it is shown, and what is changed before.
+        How the image is shown, and what is changed before.
     gem
         How features are taken from the model.
     short_side
         Pixels, for protocols that resize by it.
     preset
-        Laid over the model's own parameters; empty for none.
+        Parameters that replace the model's own; empty for none.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Method:
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ImageScores:
     """Scores of an image on the patch grid.
 
     Attributes
@@ -98,9 +98,26 @@ class Scored:
     shape: tuple[int, int]
     question: Question
 
+    def strips(self) -> Iterator[tuple[slice, Maps]]:
+        """Yield rows of pixels and the cosines there, (groups, those rows, width)."""
+        height, width = self.shape
+        step = max(1, STRIP // (width * len(self.scores)))
+        for start in range(0, height, step):
+            rows = slice(start, min(start + step, height))
+            yield rows, upsample(self.scores, self.patch, width, rows)
+
+    def limits(self) -> tuple[Maps, Maps]:
+        """Smallest and largest value of each map at full size, (groups,) each."""
+        low = np.full(len(self.scores), np.inf, np.float32)
+        high = -low
+        for _, cosines in self.strips():
+            low = np.minimum(low, cosines.min(axis=(1, 2)))
+            high = np.maximum(high, cosines.max(axis=(1, 2)))
+        return low, high
+
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class Prediction:
     """What is counted of one image with a mask.
 
     Attributes
@@ -108,7 +125,7 @@ class Found:
     predicted
         (height, width) int16: class numbers, or `metrics.OTHER`.
     places
-        (pixels,) the sampled ones, in the flat image.
+        (pixels,): indices of the sampled pixels in the flattened image.
     values
         (groups, pixels) of the maps there, 0 to 1: probabilities or heat maps.
     probabilities
@@ -131,7 +148,7 @@ def read_picture(path: Path) -> Maps:
 
 
 def encode_picture(model: Model, picture: Maps, method: Method, name: str) -> Features:
-    """Change, resize and encode an image as the method wants; see `score_image`."""
+    """Change, resize and encode an image; its name decides what is random."""
     changed = change_image(picture, method.control, name)
     shown = resize(changed, method.protocol, method.short_side)
     encoding = encoding_of(method.protocol, model, method.gem, shown.shape[:2])
@@ -140,22 +157,8 @@ def encode_picture(model: Model, picture: Maps, method: Method, name: str) -> Fe
 
 def score_image(
     model: Model, picture: Maps, question: Question, method: Method, name: str
-) -> Scored:
-    """Take an image through the model.
-
-    Parameters
-    ----------
-    model
-        The model.
-    picture
-        (height, width, 3), 0 to 1.
-    question
-        What to look for.
-    method
-        How.
-    name
-        Of the sample; it decides what is random.
-    """
+) -> ImageScores:
+    """Score an image, (height, width, 3) from 0 to 1, by the words of a question."""
     features = encode_picture(model, picture, method, name)
     templates = templates_of(method.protocol, model)
     texts = [
@@ -168,47 +171,41 @@ def score_image(
         features.patch * width / features.image_shape[1],
     )
     scores = group_scores(features.array, texts)
-    return Scored(scores, patch, (height, width), question)
+    return ImageScores(scores, patch, (height, width), question)
 
 
-def find(
-    scored: Scored, truth: NDArray[np.int16], model: Model, method: Method, name: str
-) -> Found:
-    """Make labels, and sample the maps at pixels that count.
-
-    Parameters
-    ----------
-    scored
-        From `score_image`.
-    truth
-        (height, width): class numbers, or `IGNORED`.
-    model, method, name
-        As for `score_image`.
-    """
+def predict(
+    scored: ImageScores,
+    truth: NDArray[np.int16],
+    model: Model,
+    method: Method,
+    name: str,
+) -> Prediction:
+    """Label all pixels, and sample the maps at pixels that count."""
     protocol, question = method.protocol, scored.question
     scale = scale_of(protocol, model)
-    span = _span(scored) if protocol.heat_maps else None
+    limits = scored.limits() if protocol.heat_maps else None
     numbers = np.array(question.numbers, np.int16)
     by_threshold = protocol.threshold > 0 and question.background is not None
     places = sample_pixels(truth, name)
     predicted = np.empty(scored.shape, np.int16)
     values, probabilities = [], []
-    for rows, cosines in _strips(scored):
-        maps = cosines if span is None else _stretched(cosines, span)
+    for rows, cosines in scored.strips():
+        maps = cosines if limits is None else min_max(cosines, limits)
         labels = numbers[maps.argmax(axis=0)]
         if by_threshold:
             unsure = _best_probability(cosines, scale) < protocol.threshold
             labels[unsure] = question.background
         predicted[rows] = labels
         start, stop = (row * scored.shape[1] for row in (rows.start, rows.stop))
-        here = places[(places >= start) & (places < stop)] - start
-        flat = cosines.reshape(len(numbers), -1)[:, here]
-        likely = softmax(flat, scale)
+        inside = places[(places >= start) & (places < stop)] - start
+        likely = softmax(cosines.reshape(len(numbers), -1)[:, inside], scale)
         probabilities.append(likely)
-        values.append(
-            likely if span is None else maps.reshape(len(numbers), -1)[:, here]
-        )
-    return Found(
+        if limits is None:
+            values.append(likely)
+        else:
+            values.append(maps.reshape(len(numbers), -1)[:, inside])
+    return Prediction(
         predicted,
         places,
         np.concatenate(values, axis=1),
@@ -217,20 +214,20 @@ def find(
     )
 
 
-def find_scored(
+def predict_by_cosines(
     model: Model,
     picture: Maps,
     truth: NDArray[np.int16],
     question: Question,
     method: Method,
     name: str,
-) -> Found:
-    """Take an image with a mask through the model; see `score_image` and `find`."""
+) -> Prediction:
+    """Score an image with a mask and label it; see `score_image` and `predict`."""
     scored = score_image(model, picture, question, method, name)
-    return find(scored, truth, model, method, name)
+    return predict(scored, truth, model, method, name)
 
 
-def point_values(scored: Scored, points: Points) -> list[tuple[int, Maps, Any]]:
+def point_values(scored: ImageScores, points: Points) -> list[tuple[int, Maps, Any]]:
     """Read each class's heat map at its points.
 
     Returns
@@ -240,54 +237,29 @@ def point_values(scored: Scored, points: Points) -> list[tuple[int, Maps, Any]]:
         point shows it.
     """
     height, width = scored.shape
-    low, extent = _span(scored)
+    limits = scored.limits()
     rows = np.minimum((points.rows * height).astype(int), height - 1)
     columns = np.minimum((points.columns * width).astype(int), width - 1)
-    at = np.empty((len(scored.scores), len(rows)), np.float32)
-    for strip, cosines in _strips(scored):
+    values = np.empty((len(scored.scores), len(rows)), np.float32)
+    for strip, cosines in scored.strips():
         inside = (rows >= strip.start) & (rows < strip.stop)
-        at[:, inside] = cosines[:, rows[inside] - strip.start, columns[inside]]
-    at = _stretched(at[..., None], (low, extent))[..., 0]
-    found = []
+        values[:, inside] = cosines[:, rows[inside] - strip.start, columns[inside]]
+    values = min_max(values[..., None], limits)[..., 0]
+    by_class = []
     for group, number in enumerate(scored.question.numbers):
         own = points.numbers == number
-        found.append((number, at[group, own], points.positive[own]))
-    return found
+        by_class.append((number, values[group, own], points.positive[own]))
+    return by_class
 
 
 def points_right(
     points: Points, values: list[tuple[int, Maps, Any]]
 ) -> NDArray[np.bool_]:
-    """Tell for each point whether its answer is right, from `point_values`."""
+    """Find the points whose answer is right, from `point_values`."""
     right = np.zeros(len(points.rows), bool)
-    for number, at, positive in values:
-        right[points.numbers == number] = (at > POINT_THRESHOLD) == positive
+    for number, at_points, positive in values:
+        right[points.numbers == number] = (at_points > POINT_THRESHOLD) == positive
     return right
-
-
-def _strips(scored: Scored) -> Iterator[tuple[slice, Maps]]:
-    height, width = scored.shape
-    step = max(1, STRIP // (width * len(scored.scores)))
-    for start in range(0, height, step):
-        rows = slice(start, min(start + step, height))
-        yield rows, upsample(scored.scores, scored.patch, width, rows)
-
-
-def _span(scored: Scored) -> tuple[Maps, Maps]:
-    """Smallest value of each map at full size, and from there to its largest."""
-    low = np.full(len(scored.scores), np.inf, np.float32)
-    high = -low
-    for _, cosines in _strips(scored):
-        low = np.minimum(low, cosines.min(axis=(1, 2)))
-        high = np.maximum(high, cosines.max(axis=(1, 2)))
-    return low, high - low
-
-
-def _stretched(cosines: Maps, span: tuple[Maps, Maps]) -> Maps:
-    low, extent = (part[:, None, None] for part in span)
-    zero = np.zeros_like(cosines)
-    result: Maps = np.divide(cosines - low, extent, out=zero, where=extent > 0)
-    return result
 
 
 def _best_probability(cosines: Maps, scale: float) -> Maps:
@@ -297,7 +269,7 @@ def _best_probability(cosines: Maps, scale: float) -> Maps:
 
 
 def sample_pixels(truth: NDArray[np.int16], name: str) -> NDArray[np.intp]:
-    """Choose pixels that count, `SAMPLED` at most, in the order of the flat image."""
+    """Choose at most `SAMPLED` pixels that count, in the order of the flat image."""
     known = np.flatnonzero(truth != IGNORED)
     if len(known) <= SAMPLED:
         return known

@@ -11,7 +11,7 @@ from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
 from napari_gem.evaluation.metrics import OTHER
 from napari_gem.evaluation.protocols import scale_of
-from napari_gem.evaluation.score import Found, encode_picture, sample_pixels
+from napari_gem.evaluation.score import Prediction, encode_picture, sample_pixels
 from napari_gem.segmentation.segment import segment_steps
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from napari_gem.models.find import Model
 
 
-def find_segmented(
+def predict_as_segmented(
     model: Model,
     picture: Maps,
     truth: NDArray[np.int16],
     question: Question,
     method: Method,
     name: str,
-) -> Found:
+) -> Prediction:
     """Segment an image with a mask.
 
     Where the data set has no background, none is looked for.
@@ -78,7 +78,7 @@ def find_segmented(
         shares.append(np.clip(1 - likely.sum(axis=0), 0, 1))
         kept.append(nothing)
     values = np.stack(shares)
-    return Found(
+    return Prediction(
         predicted=np.array(numbers, np.int16)[result.labels],
         places=places,
         values=values,

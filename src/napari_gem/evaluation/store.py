@@ -1,4 +1,4 @@
-"""What is done of a measurement, kept in its folder so that it can go on.
+"""Partial results of a measurement, kept in its folder so that it can go on.
 
 ``run.json`` says what is measured, ``images.jsonl`` has a line for each image that is
 done, and ``tally.npz`` all counts, with the number of lines that they stand for.
@@ -44,23 +44,19 @@ class Run:
     classes
         Names of its classes.
     images
-        How many are to be measured.
+        Number of images to be measured.
     model, revision
         Id of the model and hash of its weights.
     protocol, details
-        Name of the protocol, and what it says with the changes that were asked for.
-    short_side
-        Pixels, for protocols that resize by it.
-    gem
-        How features are taken from the model.
-    control
-        What is changed before.
-    preset
-        Laid over the model's own parameters; empty for none.
+        Name of the protocol, and the protocol with the user's changes.
+    short_side, gem, control, preset
+        As in `napari_gem.evaluation.score.Method`.
     encode, score
-        The model's own parameters, where the protocol leaves it to them; None else.
-    version, device, precision
-        Of napari-gem; where and how it was computed.
+        The model's own parameters, if the protocol uses them; None otherwise.
+    version
+        Version of napari-gem.
+    device, precision
+        Where and how it was computed.
     """
 
     kind: str
@@ -86,17 +82,7 @@ class Run:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """One image that is done.
-
-    Attributes
-    ----------
-    name
-        Of the sample.
-    score
-        Mean IoU of this image alone; None if it has none.
-    error
-        Why it was left out; empty if it was not.
-    """
+    """One image that is done: its mean IoU, if any, or why it was left out."""
 
     name: str
     score: float | None = None
@@ -109,24 +95,24 @@ class Store:
     Parameters
     ----------
     folder
-        Made if missing.
+        It is made if it is missing.
     run
         What is measured.
     tally
-        Gets what was counted before.
+        Gets the earlier counts.
     resume
-        Whether to go on with what is there.
+        Whether to go on with the measurement in the folder.
 
     Attributes
     ----------
     done
-        Images that are done, in their order.
+        Results of the images that are done, in their order.
 
     Raises
     ------
     GemError
-        If the folder holds another measurement, or one although none is to go on, or
-        cannot be written.
+        If the folder holds another measurement, or any without ``resume``, or cannot be
+        written.
     """
 
     def __init__(self, folder: Path, run: Run, tally: Tally, *, resume: bool) -> None:
@@ -158,7 +144,7 @@ class Store:
             lines.write(_line(result))
 
     def save(self) -> None:
-        """Write the counts; without this the images since the last time are lost."""
+        """Write the counts, so that the images since the last time are not lost."""
         buffer = BytesIO()
         state: dict[str, Any] = dict(self._tally.state)
         np.savez_compressed(buffer, done=len(self.done), **state)

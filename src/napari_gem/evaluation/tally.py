@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.evaluation.metrics import Figures
-    from napari_gem.evaluation.score import Found, Maps
+    from napari_gem.evaluation.score import Maps, Prediction
 
 
 @dataclass(frozen=True)
@@ -58,13 +58,7 @@ COLUMNS = (
 
 
 class Tally:
-    """Figures of a data set.
-
-    Parameters
-    ----------
-    classes
-        Number of classes.
-    """
+    """Counts and figures of a data set with so many classes."""
 
     def __init__(self, classes: int) -> None:
         self._labels = LabelTally(classes)
@@ -72,12 +66,13 @@ class Tally:
         self._ranking = RankingTally(classes)
         self._calibration = CalibrationTally()
         self._points = PointTally(classes)
-        # of each class in images without it: images, sum of maxima, pixels, found
+        # for each class, in images without it: images, sum of the largest
+        # probabilities, pixels, pixels that got the class
         self._absent: Figures = np.zeros((classes, 4))
 
     @property
     def state(self) -> dict[str, NDArray[Any]]:
-        """All that has been counted; the arrays are those that are counted in."""
+        """The arrays in which all is counted."""
         return {
             **self._labels.state,
             **self._boundary.state,
@@ -92,32 +87,33 @@ class Tally:
         for name, counts in self.state.items():
             counts[...] = state[name]
 
-    def add_labels(self, found: Found, truth: NDArray[np.int16]) -> float:
+    def add_labels(self, prediction: Prediction, truth: NDArray[np.int16]) -> float:
         """Count an image with a mask.
 
         Returns
         -------
         float
-            The mean IoU of this image alone; NaN if no class of it is asked for.
+            The mean IoU of this image alone; NaN if the question has no class of it.
         """
-        self._add_absent(found, truth)
-        there = np.unique(truth)
-        asked = set(found.question.numbers) | {found.question.background}
-        if not asked & set(there.tolist()):
+        self._add_absent(prediction, truth)
+        question, places = prediction.question, prediction.places
+        asked = {*question.numbers, question.background}
+        if not asked & set(np.unique(truth).tolist()):
             return float("nan")
         alone = LabelTally(len(self._labels.counts))
-        alone.add(found.predicted, truth)
+        alone.add(prediction.predicted, truth)
         self._labels.counts += alone.counts
-        self._boundary.add(found.predicted, truth)
-        true = truth.ravel()[found.places]
-        for group, number in enumerate(found.question.numbers):
+        self._boundary.add(prediction.predicted, truth)
+        true = truth.ravel()[places]
+        for group, number in enumerate(question.numbers):
             if number >= 0:
-                self._ranking.add(number, found.values[group], true == number)
-        predicted = found.predicted.ravel()[found.places]
-        numbers = np.array(found.question.numbers)[found.probabilities.argmax(axis=0)]
+                self._ranking.add(number, prediction.values[group], true == number)
+        predicted = prediction.predicted.ravel()[places]
+        probabilities = prediction.probabilities
+        numbers = np.array(question.numbers)[probabilities.argmax(axis=0)]
         # the background by threshold has no probability
         sure = predicted == numbers
-        confidence = found.probabilities.max(axis=0)[sure]
+        confidence = probabilities.max(axis=0)[sure]
         self._calibration.add(confidence, (predicted == true)[sure])
         return mean(alone.iou())
 
@@ -130,9 +126,9 @@ class Tally:
             The mean IoU over the classes of this image alone.
         """
         alone = PointTally(len(self._points.counts))
-        for number, at, positive in values:
-            alone.add(number, at > POINT_THRESHOLD, positive)
-            self._ranking.add(number, at, positive)
+        for number, at_points, positive in values:
+            alone.add(number, at_points > POINT_THRESHOLD, positive)
+            self._ranking.add(number, at_points, positive)
         self._points.counts += alone.counts
         return mean(alone.iou())
 
@@ -164,11 +160,12 @@ class Tally:
             "calibration_error": self._calibration.error(),
         }
 
-    def _add_absent(self, found: Found, truth: NDArray[np.int16]) -> None:
-        there = set(np.unique(truth).tolist())
-        for group, number in enumerate(found.question.numbers):
-            if number < 0 or number in there or number == found.question.background:
+    def _add_absent(self, prediction: Prediction, truth: NDArray[np.int16]) -> None:
+        question = prediction.question
+        present = {*np.unique(truth).tolist(), question.background}
+        for group, number in enumerate(question.numbers):
+            if number < 0 or number in present:
                 continue
-            wrong = np.count_nonzero(found.predicted == number)
-            peak = float(found.probabilities[group].max())
+            wrong = np.count_nonzero(prediction.predicted == number)
+            peak = float(prediction.probabilities[group].max())
             self._absent[number] += (1, peak, truth.size, wrong)

@@ -1,1 +1,5 @@
-"""One file a data set: ``KINDS`` (kind to a line about its folder) and ``read``."""
+"""Readers of data sets: each module has ``KINDS`` and ``read``.
+
+``KINDS`` has a line about the folder of each kind. `pairs` reads all data sets that are
+no more than pairs of files.
+"""
