@@ -423,9 +423,11 @@ class GemWidget(QWidget):
         recipe = event.recipe
         ids = label_ids(recipe.prompts)
         self.prompt_table.note_vectors(recipe.prompts)
-        self.prompt_table.show_shares(dict(zip(ids, event.shares, strict=True)))
+        self.prompt_table.model.show_shares(dict(zip(ids, event.shares, strict=True)))
         pairs = zip(ids, recipe.prompts, strict=True)
-        self.prompt_table.show_absent({i for i, p in pairs if p.name in event.absent})
+        self.prompt_table.model.show_absent(
+            {i for i, p in pairs if p.name in event.absent}
+        )
         with suppress(GemError):  # another model was chosen, which Run tells about
             card = self.card()
             if recipe.model == card.id and not patch_size(card):
@@ -615,7 +617,7 @@ class _Column(QScrollArea):
 
 
 def _fill(table: PromptTable, prompts: tuple[Prompt, ...]) -> None:
-    if not table.model.set_prompts(prompts, undoable=False):
+    if not table.set_prompts(prompts, undoable=False):
         raise GemError("The classes of last time cannot be in one table.")
 
 

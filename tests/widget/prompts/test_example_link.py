@@ -102,13 +102,13 @@ def test_points_go_and_come_with_their_class(scene):
 
 
 def test_a_point_is_a_step_of_undo_and_another_image_is_none(scene):
-    steps = len(scene.table.model._undo)
+    steps = len(scene.table.model.history.past)
     scene.click("a", 1, 2)
     scene.tell()
     scene.look(1)
     scene.look(0)
     scene.look(1)
-    assert len(scene.table.model._undo) == steps + 1
+    assert len(scene.table.model.history.past) == steps + 1
     scene.table.model.undo()
     assert scene.shown == set()
     assert scene.examples == {}
@@ -143,8 +143,10 @@ def test_a_class_gets_no_points_of_another(scene):
     assert scene.table.prompts()[0].label == 3
     assert scene.shown == set()
     came = Prompt(("x",), 2), Prompt(("b",), 7)
-    assert len(scene.table.model._undo) == 1, "points that were there are no step"
-    scene.table.set_prompt_set(PromptSet("set", prompts=came))
+    assert len(scene.table.model.history.past) == 1, (
+        "points that were there are no step"
+    )
+    scene.table.model.load(PromptSet("set", prompts=came))
     assert {p.name: p.label for p in scene.table.prompts()} == {"x": 8, "b": 2}
     assert scene.shown == {("b", (3, 4))}
     assert scene.examples == {"b": [(3, 4)]}

@@ -25,8 +25,9 @@ from napari_gem.prompts.ids import LARGEST_LABEL
 from napari_gem.prompts.parsing import MOST_CLASSES
 from napari_gem.prompts.sets import PromptSet, list_sets, read_set
 from napari_gem.widget.prompts.background import BackgroundWords, read_words
+from napari_gem.widget.prompts.cells import Column, share_text
 from napari_gem.widget.prompts.table import PromptTable
-from napari_gem.widget.prompts.table_model import Column, PromptModel, share_text
+from napari_gem.widget.prompts.table_model import PromptModel
 
 NARROW = 320
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -178,7 +179,7 @@ def test_a_movement_is_one_step_of_undo(model):
     assert model.state.prompts[0].threshold == 0.8
     model.undo()
     model.undo()
-    assert not model.can_undo
+    assert not model.history.can_undo
     assert model.state.prompts == ()
 
 
@@ -267,7 +268,7 @@ def test_the_last_ids(model):
 def test_forgetting_what_could_be_undone(model):
     model.add(["a"])
     model.set_prompts([Prompt(("b",))], undoable=False)
-    assert not model.can_undo
+    assert not model.history.can_undo
     assert labels(model) == [2]
 
 
@@ -448,7 +449,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def undo(self):
         self._end()
-        assert self.model.can_undo == bool(self.past)
+        assert self.model.history.can_undo == bool(self.past)
         if self.past:
             self.future.append(self.model.state)
             wanted = self.past.pop()
@@ -460,7 +461,7 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def redo(self):
         self._end()
-        assert self.model.can_redo == bool(self.future)
+        assert self.model.history.can_redo == bool(self.future)
         if self.future:
             self.past.append(self.model.state)
             wanted = self.future.pop()
@@ -616,14 +617,13 @@ def test_space_switches_and_alt_moves(table, qtbot):
 def test_next_and_previous_go_round(table):
     assert table.current() is None
     table.select_next()
-    table.toggle_current()
     table.add_text("a\nb")
     seen = record(table.current_changed)
     table.select_next()
     table.select_previous()
     table.select_previous()
     assert [p.name for (p,) in seen] == ["a", "b", "a"]
-    table.toggle_current()
+    table._toggle(table.current().label)
     assert not table.prompts()[0].on
 
 
@@ -643,6 +643,13 @@ def test_the_current_class_is_told_when_it_is_another(table):
 
 
 # --- mouse
+
+
+def swatch_point(view, index):
+    """Return a place on the colour of a cell, in pixels of the viewport."""
+    rect = view.visualRect(index)
+    rect.setLeft(view.check_rect(index).right() + 1)
+    return rect.center()
 
 
 def press(view, kind, point, modifiers=NONE):
@@ -722,7 +729,7 @@ def test_the_check_box_switches_and_the_colour_asks(table, qtbot):
     assert [p.on for p in table.prompts()] == [True, False]
     qtbot.mouseDClick(view.viewport(), left, pos=box)
     assert [p.on for p in table.prompts()] == [True, True]
-    swatch = view.swatch_point(index)
+    swatch = swatch_point(view, index)
     qtbot.mouseClick(view.viewport(), left, pos=swatch)
     qtbot.mouseDClick(view.viewport(), left, pos=swatch)
     assert [p.on for p in table.prompts()] == [True, True]
@@ -777,7 +784,7 @@ def test_a_selected_row_shows_its_own_colour(table):
     table.set_prompts([Prompt(("a",), color=(1.0, 0.0, 0.0))])
     table.view.go_to(0)
     shown = table.view.grab().toImage()
-    place = table.view.swatch_point(table.model.index(0, Column.COLOR))
+    place = swatch_point(table.view, table.model.index(0, Column.COLOR))
     corner = table.view.viewport().mapTo(table.view, place)
     assert shown.pixelColor(corner) == QColor(255, 0, 0)
 
@@ -810,7 +817,7 @@ def test_background_words_are_the_models_until_edited(table):
 def test_half_typed_background_words_outlive_other_changes(table):
     table.add_text("a")
     table.background_words.edit.setPlainText("dar")
-    table.toggle_current()
+    table._toggle(table.current().label)
     assert table.background_words.edit.toPlainText() == "dar"
     assert table.background() == ("dar",)
 
@@ -868,7 +875,8 @@ def test_a_set_is_saved_and_loaded(table, tmp_path, monkeypatch):
     table.add_text("a, b\nc")
     table.model.change(2, on=False, threshold=0.2, color=(0.1, 0.2, 0.3))
     kept = Example(None, (1.0, 0.0), "m")
-    table.set_examples(1, (Example((3.0, 4.0), (1.0, 0.0), "m"), Example((5.0, 6.0))))
+    examples = Example((3.0, 4.0), (1.0, 0.0), "m"), Example((5.0, 6.0))
+    table.model.change(1, examples=examples)
     table.set_background(("dark",))
     path = tmp_path / "mine.json"
     monkeypatch.setattr(
@@ -894,23 +902,12 @@ def test_a_set_is_saved_and_loaded(table, tmp_path, monkeypatch):
 
 def test_a_set_that_cannot_be_is_told(table, tmp_path):
     told = record(table.message_sent)
-    table.set_prompt_set(PromptSet("x", prompts=(Prompt(("a",), 1), Prompt(("A",), 2))))
+    table.model.load(PromptSet("x", prompts=(Prompt(("a",), 1), Prompt(("A",), 2))))
     assert told[0][0] == "warning"
     assert table.prompts() == ()
     table.add_text("a")
     table.save_set(tmp_path / "none" / "x.json")
     assert told[-1][0] == "warning"
-
-
-def test_examples_are_set_once(table):
-    table.add_text("a")
-    changed = record(table.changed)
-    examples = (Example((1.0, 2.0)),)
-    table.set_examples(1, examples)
-    table.set_examples(1, examples)
-    table.set_examples(5, examples)
-    assert changed == [(False,)]
-    assert table.prompts()[0].examples == examples
 
 
 def layer_with(*lines):
@@ -924,7 +921,7 @@ def test_samples_bring_prompts_until_something_is_typed(table):
     assert table.prompts() == ()
     table.suggest(layer_with("nuclei, nucleus", "cells"))
     assert [p.words for p in table.prompts()] == [("nuclei", "nucleus"), ("cells",)]
-    assert not table.model.can_undo
+    assert not table.model.history.can_undo
     first = table.prompts()
     table.suggest(layer_with("nuclei, nucleus", "cells"))
     assert table.prompts() == first
@@ -939,7 +936,7 @@ def test_samples_bring_prompts_until_something_is_typed(table):
 
 
 def test_it_fits_a_narrow_dock(table):
-    table.set_prompt_set(read_set("fluorescence"))
+    table.model.load(read_set("fluorescence"))
     table.background_words.expand()
     assert table.minimumSizeHint().width() <= NARROW
     header = table.view.header()

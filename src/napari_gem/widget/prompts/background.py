@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QSignalBlocker, Qt, QTimer, Signal
-from qtpy.QtGui import QKeySequence
+from qtpy.QtCore import QEvent, QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import (
     QHBoxLayout,
     QPlainTextEdit,
@@ -18,13 +17,13 @@ from qtpy.QtWidgets import (
 
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.plain import Label
+from napari_gem.widget.prompts.class_edit import is_for_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from qtpy.QtGui import QFocusEvent, QKeyEvent
 
-TITLE = "Background words"
 LINES = 3
 PAUSE = 700
 """Milliseconds without typing after which words count."""
@@ -36,9 +35,10 @@ TIP = (
 
 
 class WordsEdit(QPlainTextEdit):
-    """Text that leaves to the table what it does not need itself."""
+    """A text of `LINES` lines."""
 
     left = Signal()
+    """The keyboard focus is elsewhere now."""
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
         """Stay as high as the lines of another font."""
@@ -52,37 +52,28 @@ class WordsEdit(QPlainTextEdit):
         self.setFixedHeight(round(LINES * self.fontMetrics().lineSpacing() + margins))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
-        """Pass on Ctrl+Enter, and Undo where nothing was typed."""
-        keys, document = QKeySequence.StandardKey, self.document()
-        enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-        if (
-            (enter and event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-            or (event.matches(keys.Undo) and not document.isUndoAvailable())
-            or (event.matches(keys.Redo) and not document.isRedoAvailable())
-        ):
+        """Leave to the table what is for it."""
+        document = self.document()
+        can_undo, can_redo = document.isUndoAvailable(), document.isRedoAvailable()
+        if is_for_table(event, can_undo, can_redo):
             event.ignore()
         else:
             super().keyPressEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:  # noqa: N802 (Qt's name)
-        """Tell that the typing is over."""
+        """Emit `left`."""
         super().focusOutEvent(event)
         self.left.emit()
 
 
 class BackgroundWords(Fold):
-    """A line that unfolds to the background words.
-
-    Signals
-    -------
-    edited
-        The words, or None for those of the model.
-    """
+    """A line that unfolds to the background words."""
 
     edited = Signal(object)
+    """The words that the user typed, or None for those of the model."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(TITLE, parent)
+    def __init__(self) -> None:
+        super().__init__("Background words")
         self._words: tuple[str, ...] | None = None
         self._default: tuple[str, ...] = ()
         self.toggleButton().setToolTip("What is none of the classes")
@@ -111,9 +102,7 @@ class BackgroundWords(Fold):
         layout.addLayout(line)
         self.hold(content)
         layout.setContentsMargins(0, 4, 0, 0)
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(PAUSE)
+        self._pause = QTimer(self, singleShot=True, interval=PAUSE)
         self._pause.timeout.connect(self.commit)
         self.edit.textChanged.connect(self._pause.start)
         self.edit.left.connect(self._on_left)
@@ -121,25 +110,18 @@ class BackgroundWords(Fold):
         self._show()
 
     def own(self, words: Sequence[str]) -> tuple[str, ...] | None:
-        """Words as they are, or None if they are none or those of the model."""
+        """Return words; None if there are none or if they are those of the model."""
         return None if tuple(words) in ((), self._default) else tuple(words)
 
-    def words(self) -> tuple[str, ...] | None:
-        """Words, those just typed too; None for those of the model."""
-        self.commit()
-        return self._words
-
     def set_words(self, words: tuple[str, ...] | None) -> None:
-        """Show other words; None for those of the model. Not told as edited."""
-        if words == self._words:
-            # text may be half typed
-            return
-        self._pause.stop()
-        self._words = words
-        self._show()
+        """Show other words, without `edited`; None for those of the model."""
+        if words != self._words:  # else half typed text stays
+            self._pause.stop()
+            self._words = words
+            self._show()
 
     def set_default(self, words: tuple[str, ...]) -> None:
-        """Tell which words the model brings."""
+        """Take the words that the model brings."""
         self.commit()
         self._default = tuple(words)
         self._show()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,6 @@ from qtpy.QtWidgets import (
     QColorDialog,
     QFileDialog,
     QHBoxLayout,
-    QLineEdit,
     QMenu,
     QToolButton,
     QVBoxLayout,
@@ -34,10 +34,13 @@ from napari_gem.prompts.sets import (
     read_set,
     write_set,
 )
+from napari_gem.widget.parts.menus import add_action
 from napari_gem.widget.parts.plain import ask, menu_text
 from napari_gem.widget.parts.style import BUTTON
 from napari_gem.widget.prompts.background import BackgroundWords
-from napari_gem.widget.prompts.table_model import PromptModel, color_of
+from napari_gem.widget.prompts.cells import color_of
+from napari_gem.widget.prompts.class_edit import ClassEdit, is_run
+from napari_gem.widget.prompts.table_model import PromptModel
 from napari_gem.widget.prompts.table_view import PromptView
 
 if TYPE_CHECKING:
@@ -47,82 +50,34 @@ if TYPE_CHECKING:
 
     from napari_gem.core.prompts import Example
 
-PLACEHOLDER = "Type a class and press Enter"
 FILES = f"Prompt sets (*{ENDING})"
 
 
-class ClassEdit(QLineEdit):
-    """A line for new classes; text of several lines is taken at once."""
-
-    lines_pasted = Signal()
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setPlaceholderText(PLACEHOLDER)
-        self.setClearButtonEnabled(True)
-        self.setToolTip(
-            "A class to look for; a comma separates synonyms. Several lines that are "
-            "pasted become several classes. Ctrl+Enter also runs."
-        )
-        self.setAccessibleName("New class")
-        self.textChanged.connect(self._on_text)
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
-        """Pass on Ctrl+Enter, and Undo where nothing was typed."""
-        keys = QKeySequence.StandardKey
-        if (
-            is_run(event)
-            or (event.matches(keys.Undo) and not self.isUndoAvailable())
-            or (event.matches(keys.Redo) and not self.isRedoAvailable())
-        ):
-            event.ignore()
-        else:
-            super().keyPressEvent(event)
-
-    def _on_text(self, text: str) -> None:
-        if len(text.splitlines()) > 1:
-            self.lines_pasted.emit()
-
-
 class PromptTable(QWidget):
-    """Table of classes with what belongs to it.
+    """Table of classes, a line to type new ones, background words, and a menu of sets.
 
     Parameters
     ----------
-    parent
-        Widget that it is part of.
     known
         As in `PromptModel`.
-
-    Signals
-    -------
-    changed
-        Prompts, background words or templates; True while a control moves.
-    message_sent
-        Kind (``info``, ``warning``) and a sentence for the user.
-    current_changed
-        `Prompt` of the current row, or None; told when another class is current,
-        not when its fields change.
-    run_requested
-        Ctrl+Enter was pressed; what was typed is in the table.
     """
 
     changed = Signal(bool)
+    """Prompts, background words or templates; True while a control moves."""
     message_sent = Signal(str, str)
+    """Kind (``info``, ``warning``) and a sentence for the user."""
     current_changed = Signal(object)
+    """Another class is current: its `Prompt`, or None. Not sent when fields change."""
     run_requested = Signal()
+    """Ctrl+Enter was pressed; what was typed is in the table."""
 
-    def __init__(
-        self,
-        parent: QWidget | None = None,
-        known: Callable[[], Mapping[int, str]] = dict,
-    ) -> None:
-        super().__init__(parent)
+    def __init__(self, known: Callable[[], Mapping[int, str]] = dict) -> None:
+        super().__init__()
         self._suggested: tuple[Prompt, ...] | None = None
         self._vectors: dict[tuple[int, object], Example] = {}
-        self._announced = 0
-        self._run_soon = QTimer(self)
-        self._run_soon.setSingleShot(True)
+        self._current_label = 0
+        # a cell that is edited gets its text only after the key was handled
+        self._run_soon = QTimer(self, singleShot=True, interval=0)
         self._run_soon.timeout.connect(self.run_requested)
         self.model = PromptModel(self, known)
         self.view = PromptView(self.model)
@@ -146,17 +101,9 @@ class PromptTable(QWidget):
         """All classes, those that are off too."""
         return self.model.state.prompts
 
-    def set_prompts(self, prompts: Sequence[Prompt], undoable: bool = True) -> None:
-        """Replace all classes; those with label 0 get an id of their own.
-
-        Parameters
-        ----------
-        prompts
-            The classes. What is wrong with them is told, and nothing changes.
-        undoable
-            False also forgets what could be undone.
-        """
-        self.model.set_prompts(tuple(prompts), undoable=undoable)
+    def set_prompts(self, prompts: Sequence[Prompt], undoable: bool = True) -> bool:
+        """Replace all classes, as `PromptModel.set_prompts`."""
+        return self.model.set_prompts(tuple(prompts), undoable=undoable)
 
     def add_text(self, text: str) -> tuple[str, ...]:
         """Add classes: one a line, a comma between synonyms.
@@ -164,7 +111,7 @@ class PromptTable(QWidget):
         Returns
         -------
         tuple[str, ...]
-            Lines that were refused; why is told.
+            Lines that were refused; a message says why.
         """
         added, refused = self.model.add(text.splitlines())
         if added:
@@ -176,17 +123,11 @@ class PromptTable(QWidget):
         text = self.edit.text()
         if text:
             refused = self.add_text(text)
-            # what is refused can be mended, unless it was pasted as one of many
+            # the user can mend a refused line, unless it was pasted as one of many
             kept = refused[0] if len(text.splitlines()) == 1 and refused else ""
             self.edit.setText(kept)
             self.edit.selectAll()
         self.background_words.commit()
-
-    def set_examples(self, label: int, examples: tuple[Example, ...]) -> None:
-        """Replace the examples of a class; nothing if it is not there."""
-        prompt = self.model.prompt_at(self.model.row_of(label))
-        if prompt is not None and prompt.examples != examples:
-            self.model.change(label, examples=tuple(examples))
 
     def background(self) -> tuple[str, ...] | None:
         """Background words; None for those of the model."""
@@ -199,7 +140,7 @@ class PromptTable(QWidget):
         self.model.set_background(self.background_words.own(words or ()))
 
     def set_default_background(self, words: Sequence[str]) -> None:
-        """Tell which background words the model brings."""
+        """Take the background words that the model brings."""
         self.background_words.set_default(tuple(words))
 
     def templates(self) -> tuple[str, ...] | None:
@@ -216,10 +157,6 @@ class PromptTable(QWidget):
             background=state.background or (),
             templates=state.templates or (),
         )
-
-    def set_prompt_set(self, prompt_set: PromptSet) -> None:
-        """Replace all of it by a set, as one step of undo."""
-        self.model.load(prompt_set)
 
     def suggest(self, layer: Any) -> None:
         """Fill in the prompts that a sample brings, unless there are others."""
@@ -247,48 +184,17 @@ class PromptTable(QWidget):
         """Go to the class above; from the first to the last."""
         self._step(-1)
 
-    def toggle_current(self) -> None:
-        """Switch the current class on or off."""
-        prompt = self.current()
-        if prompt is not None:
-            self._toggle(prompt.label)
-
-    # --- what a result tells
-
-    def note_vectors(self, prompts: Iterable[Prompt]) -> None:
-        """Take the vectors of examples that a result told, to be saved with a set."""
-        self._vectors = {
-            (prompt.label, example.point): example
-            for prompt in prompts
-            for example in prompt.examples
-            if example.vector
-        }
-
-    def _with_vectors(self, prompt_set: PromptSet) -> PromptSet:
-        prompts = (
-            replace(
-                prompt,
-                examples=tuple(
-                    self._vectors.get((prompt.label, example.point), example)
-                    for example in prompt.examples
-                ),
-            )
-            for prompt in prompt_set.prompts
-        )
-        return replace(prompt_set, prompts=tuple(prompts))
-
-    def show_shares(self, shares: Mapping[int, float]) -> None:
-        """Show which part of the image, 0 to 1, each label id has."""
-        self.model.show_shares(shares)
-
-    def show_absent(self, labels: Iterable[int]) -> None:
-        """Mark classes, by label id, that are probably not in the image."""
-        self.model.show_absent(labels)
+    def _step(self, step: int) -> None:
+        count = self.model.rowCount()
+        if count:
+            row = self.view.currentIndex().row()
+            start = -1 if row < 0 < step else max(row, 0)
+            self.view.go_to((start + step) % count)
 
     # --- sets
 
     def load_set(self, name_or_path: str | Path) -> None:
-        """Replace all of it by a built-in set or a file; what is wrong is told."""
+        """Replace all of it by a built-in set or a file; errors become a message."""
         try:
             prompt_set = read_set(name_or_path)
         except GemError as error:
@@ -296,13 +202,14 @@ class PromptTable(QWidget):
             return
         if self.model.load(prompt_set):
             moved = moved_ids(prompt_set.prompts, self.prompts())
-            told = (f"Loaded '{prompt_set.name}'.", moved, prompt_set.tested)
-            self.message_sent.emit("info", " ".join(part for part in told if part))
+            sentences = (f"Loaded '{prompt_set.name}'.", moved, prompt_set.tested)
+            self.message_sent.emit("info", " ".join(filter(None, sentences)))
 
     def save_set(self, path: str | Path) -> None:
-        """Write all of it as a set; what is wrong is told.
+        """Write all of it as a set; errors become a message.
 
-        Examples keep their vectors; one without is of this image only and left out.
+        Examples are written with their vectors; those without one belong to this image
+        only and are left out.
         """
         path = Path(path)
         path = path if path.suffix else path.with_suffix(ENDING)
@@ -316,11 +223,30 @@ class PromptTable(QWidget):
         except GemError as error:
             self.message_sent.emit("warning", str(error))
             return
-        lost = _examples(whole) - _examples(kept)
+        lost = _count_examples(whole) - _count_examples(kept)
         more = f" Left out: {lost} examples of this image only." if lost else ""
         self.message_sent.emit("info", f"Saved '{path}'.{more}")
 
-    # --- Qt
+    def note_vectors(self, prompts: Iterable[Prompt]) -> None:
+        """Take the vectors of examples from a result, to be saved with a set."""
+        self._vectors = {
+            (prompt.label, example.point): example
+            for prompt in prompts
+            for example in prompt.examples
+            if example.vector
+        }
+
+    def _with_vectors(self, prompt_set: PromptSet) -> PromptSet:
+        prompts = []
+        for prompt in prompt_set.prompts:
+            examples = (
+                self._vectors.get((prompt.label, example.point), example)
+                for example in prompt.examples
+            )
+            prompts.append(replace(prompt, examples=tuple(examples)))
+        return replace(prompt_set, prompts=tuple(prompts))
+
+    # --- keys
 
     def event(self, event: QEvent) -> bool:
         """Take keys that are menu shortcuts elsewhere."""
@@ -347,12 +273,14 @@ class PromptTable(QWidget):
             return self._on_run
         if event.matches(keys.Undo):
             return self.model.undo
-        # Ctrl+Y is not everywhere one of Qt's keys for it, and neither is Ctrl+Shift+Z
+        # not every platform has both Ctrl+Y and Ctrl+Shift+Z among Qt's keys for it
         pressed = QKeySequence(event.keyCombination())
         again = (QKeySequence("Ctrl+Shift+Z"), QKeySequence("Ctrl+Y"))
         if event.matches(keys.Redo) or pressed in again:
             return self.model.redo
         return None
+
+    # --- menus
 
     def _build_menu(self) -> None:
         button = self.menu_button
@@ -364,34 +292,102 @@ class PromptTable(QWidget):
         menu = QMenu(button)
         menu.setToolTipsVisible(True)
         for name in list_sets():
-            action = menu.addAction(menu_text(name.replace("-", " ").capitalize()))
-            action.setToolTip(f"Replace the table by the set '{name}'")
-            action.triggered.connect(lambda _=False, name=name: self.load_set(name))
+            add_action(
+                menu,
+                menu_text(name.replace("-", " ").capitalize()),
+                f"Replace the table by the set '{name}'",
+                partial(self.load_set, name),
+            )
         menu.addSeparator()
-        load = menu.addAction("Load set…")
-        load.setToolTip("Replace the table by a file")
-        load.triggered.connect(self._on_load)
-        self._save = menu.addAction("Save set…")
-        self._save.setToolTip("Write classes, background words and templates to a file")
-        self._save.triggered.connect(self._on_save)
+        add_action(menu, "Load set…", "Replace the table by a file", self._on_load)
+        self._save = add_action(
+            menu,
+            "Save set…",
+            "Write classes, background words and templates to a file",
+            self._on_save,
+        )
         menu.addSeparator()
-        self._undo, self._redo = self._undo_actions(menu)
-        self._clear = menu.addAction("Clear")
-        self._clear.setToolTip("Remove all classes; Undo brings them back")
-        self._clear.triggered.connect(lambda: self.set_prompts(()))
+        self._undo, self._redo = self._add_undo(menu)
+        self._clear = add_action(
+            menu,
+            "Clear",
+            "Remove all classes; Undo brings them back",
+            lambda: self.set_prompts(()),
+        )
         menu.aboutToShow.connect(self._on_menu)
         button.setMenu(menu)
 
-    def _undo_actions(self, menu: QMenu) -> tuple[QAction, QAction]:
-        undo = menu.addAction("Undo\tCtrl+Z")
-        undo.setToolTip("Take the last change of the table back")
-        undo.triggered.connect(self.model.undo)
-        redo = menu.addAction("Redo\tCtrl+Shift+Z")
-        redo.setToolTip("Make the change again that was taken back")
-        redo.triggered.connect(self.model.redo)
-        undo.setEnabled(self.model.can_undo)
-        redo.setEnabled(self.model.can_redo)
+    def context_menu(self) -> QMenu:
+        """Make the menu of the selected classes."""
+        menu = QMenu(self)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.setToolTipsVisible(True)
+        prompt = self.current()
+        if prompt is not None:
+            label = prompt.label
+            add_action(
+                menu,
+                "Switch off" if prompt.on else "Switch on",
+                "Whether the class is looked for (Space)",
+                lambda: self._toggle(label),
+            )
+            add_action(
+                menu,
+                "Colour…",
+                "Colour of the class in maps and labels",
+                lambda: self._ask_color(label),
+            )
+            add_action(
+                menu, "Remove\tDel", "Remove the selected classes", self._on_remove
+            )
+            menu.addSeparator()
+        self._add_undo(menu)
+        return menu
+
+    def _add_undo(self, menu: QMenu) -> tuple[QAction, QAction]:
+        undo = add_action(
+            menu,
+            "Undo\tCtrl+Z",
+            "Take the last change of the table back",
+            self.model.undo,
+        )
+        redo = add_action(
+            menu,
+            "Redo\tCtrl+Shift+Z",
+            "Make the change again that was taken back",
+            self.model.redo,
+        )
+        undo.setEnabled(self.model.history.can_undo)
+        redo.setEnabled(self.model.history.can_redo)
         return undo, redo
+
+    def _on_menu(self) -> None:
+        self._save.setEnabled(bool(self.prompts()))
+        self._clear.setEnabled(bool(self.prompts()))
+        self._undo.setEnabled(self.model.history.can_undo)
+        self._redo.setEnabled(self.model.history.can_redo)
+
+    def _on_load(self) -> None:
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getOpenFileName(self, "Load a prompt set", "", FILES),
+        ) or ("", "")
+        if path:
+            self.load_set(path)
+
+    def _on_save(self) -> None:
+        # the name of a set from elsewhere must not choose a folder
+        name = file_name(self.model.state.origin.name.casefold(), ENDING, "prompts")
+        path, _ = ask(
+            self,
+            lambda: QFileDialog.getSaveFileName(
+                self, "Save the prompt set", name, FILES
+            ),
+        ) or ("", "")
+        if path:
+            self.save_set(path)
+
+    # --- slots
 
     def _connect(self) -> None:
         self.model.changed.connect(self._on_changed)
@@ -400,7 +396,7 @@ class PromptTable(QWidget):
         self.edit.lines_pasted.connect(self.take_typed)
         self.background_words.edited.connect(self.model.set_background)
         view = self.view
-        view.selectionModel().currentRowChanged.connect(self._announce)
+        view.selectionModel().currentRowChanged.connect(self._on_current)
         view.threshold_dragged.connect(self._on_threshold_dragged)
         view.color_requested.connect(self._ask_color)
         view.toggle_requested.connect(self._toggle)
@@ -413,44 +409,43 @@ class PromptTable(QWidget):
         self.background_words.set_words(self.model.state.background)
         if self.prompts() and self.current() is None:
             self.view.go_to(0)
-        self._announce()
+        self._on_current()
         self.changed.emit(moving)
 
-    def _announce(self, *_: Any) -> None:
+    def _on_current(self, *_: Any) -> None:
         if not self.model.settled:
             return
         prompt = self.current()
         label = 0 if prompt is None else prompt.label
-        if label != self._announced:
-            self._announced = label
+        if label != self._current_label:
+            self._current_label = label
             self.current_changed.emit(prompt)
 
     def _on_run(self) -> None:
         self.take_typed()
-        # a cell that is edited gets its text only after the key was handled
         self._run_soon.start()
 
     def _on_threshold_dragged(self, label: int, value: float, moving: bool) -> None:
         self.model.change(label, moving=moving, threshold=value)
 
     def _toggle(self, label: int) -> None:
-        prompt = self.model.prompt_at(self.model.row_of(label))
+        prompt = self.model.prompt_of(label)
         if prompt is not None:
             self.model.change(label, on=not prompt.on)
 
     def _ask_color(self, label: int) -> None:
-        prompt = self.model.prompt_at(self.model.row_of(label))
+        prompt = self.model.prompt_of(label)
         if prompt is None:
             return
-        dialog = QColorDialog(color_of(prompt), self)
-        dialog.setWindowTitle(shown(f"Colour of '{prompt.name}'"))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
 
-        def take(color: QColor) -> None:
+        def set_color(color: QColor) -> None:
             parts = (color.redF(), color.greenF(), color.blueF())
             self.model.change(label, color=tuple(round(part, 4) for part in parts))
 
-        dialog.colorSelected.connect(take)
+        dialog = QColorDialog(color_of(prompt), self)
+        dialog.setWindowTitle(shown(f"Colour of '{prompt.name}'"))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.colorSelected.connect(set_color)
         dialog.open()
 
     def _on_remove(self) -> None:
@@ -460,76 +455,14 @@ class PromptTable(QWidget):
 
     def _on_move(self, step: int) -> None:
         labels = self.view.selected_labels()
-        if not labels:
-            return
-        rows = [self.model.row_of(label) for label in labels]
-        target = min(rows) - 1 if step < 0 else max(rows) + 2
-        self.model.move(labels, max(0, target))
-
-    def _step(self, step: int) -> None:
-        count = self.model.rowCount()
-        if count:
-            row = self.view.currentIndex().row()
-            start = -1 if row < 0 < step else max(row, 0)
-            self.view.go_to((start + step) % count)
-
-    def _on_menu(self) -> None:
-        there = bool(self.prompts())
-        self._save.setEnabled(there)
-        self._clear.setEnabled(there)
-        self._undo.setEnabled(self.model.can_undo)
-        self._redo.setEnabled(self.model.can_redo)
+        if labels:
+            rows = [self.model.row_of(label) for label in labels]
+            target = min(rows) - 1 if step < 0 else max(rows) + 2
+            self.model.move(labels, max(0, target))
 
     def _on_context_menu(self, point: QPoint) -> None:
         self.context_menu().popup(self.view.viewport().mapToGlobal(point))
 
-    def context_menu(self) -> QMenu:
-        """Make the menu of the selected classes."""
-        menu = QMenu(self)
-        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        menu.setToolTipsVisible(True)
-        prompt = self.current()
-        if prompt is not None:
-            label = prompt.label
-            switch = menu.addAction("Switch off" if prompt.on else "Switch on")
-            switch.setToolTip("Whether the class is looked for (Space)")
-            switch.triggered.connect(lambda: self._toggle(label))
-            color = menu.addAction("Colour…")
-            color.setToolTip("Colour of the class in maps and labels")
-            color.triggered.connect(lambda: self._ask_color(label))
-            remove = menu.addAction("Remove\tDel")
-            remove.setToolTip("Remove the selected classes")
-            remove.triggered.connect(self._on_remove)
-            menu.addSeparator()
-        self._undo_actions(menu)
-        return menu
 
-    def _on_load(self) -> None:
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getOpenFileName(self, "Load a prompt set", "", FILES),
-        ) or ("", "")
-        if path:
-            self.load_set(path)
-
-    def _on_save(self) -> None:
-        # a set from elsewhere chooses no folder
-        name = file_name(self.model.state.origin.name.casefold(), ENDING, "prompts")
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getSaveFileName(
-                self, "Save the prompt set", name, FILES
-            ),
-        ) or ("", "")
-        if path:
-            self.save_set(path)
-
-
-def is_run(event: QKeyEvent) -> bool:
-    """Tell whether a key asks for Run: Ctrl+Enter."""
-    enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-    return enter and bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
-
-
-def _examples(prompt_set: PromptSet) -> int:
+def _count_examples(prompt_set: PromptSet) -> int:
     return sum(len(prompt.examples) for prompt in prompt_set.prompts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import (
@@ -29,28 +29,30 @@ from qtpy.QtWidgets import (
     QTreeView,
 )
 
-from napari_gem.widget.prompts.table_model import Column, PromptModel, color_of
+from napari_gem.widget.prompts.cells import Column, color_of
+from napari_gem.widget.prompts.class_edit import is_run
+from napari_gem.widget.prompts.table_model import PromptModel
 
 if TYPE_CHECKING:
-    from qtpy.QtCore import QEvent, QPoint
+    from qtpy.QtCore import QEvent
     from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent
     from qtpy.QtWidgets import QWidget
 
     from napari_gem.core.prompts import Prompt
 
 ROWS = 4
-"""Rows that are seen at least."""
+"""Least rows that are seen."""
 
 LETTERS = 6
-"""Letters of a name and of words that are seen at least; else the table scrolls."""
+"""Least letters of a name and of words that are seen; else the table scrolls."""
 
 LONGEST_SHARE = "? <0.1 %"
 
 CHECK_BOX = 32
-"""Pixels of a check box with what is around it, in napari's style of a fixed size."""
+"""Pixels of a check box and its margins, which napari's style fixes."""
 
 FINE = 0.1
-"""Part of the usual way that a threshold goes while Shift is held."""
+"""How far a threshold goes while Shift is held, as a part of the usual."""
 
 DIM = 0.45
 """Opacity of what is off."""
@@ -58,12 +60,12 @@ DIM = 0.45
 
 @dataclass(frozen=True)
 class _Drag:
-    """A threshold while it is dragged; `at` is the mouse's column in pixels."""
+    """A threshold while it is dragged; ``x`` is where the mouse is, in pixels."""
 
     label: int
     start: float
     value: float
-    at: float
+    x: float
     moved: bool = False
 
 
@@ -82,7 +84,7 @@ class RowDelegate(QStyledItemDelegate):
     def initStyleOption(  # noqa: N802 (Qt's name)
         self, option: QStyleOptionViewItem, index: QModelIndex
     ) -> None:
-        """Take colour from the strength of what is off."""
+        """Show the colour of the class; paler if it is off."""
         super().initStyleOption(option, index)
         prompt = index.model().prompt_at(index.row())
         if prompt is not None and index.column() == Column.COLOR:
@@ -146,25 +148,18 @@ class ThresholdDelegate(RowDelegate):
 
 
 class PromptView(QTreeView):
-    """Table of classes.
-
-    Signals
-    -------
-    threshold_dragged
-        Label id, threshold, and whether it still moves.
-    color_requested, toggle_requested
-        Label id.
-    remove_requested
-        The selected classes are to go.
-    move_requested
-        The selected classes are to go up (-1) or down (1).
-    """
+    """Table of classes; asks for changes by signals."""
 
     threshold_dragged = Signal(int, float, bool)
+    """Label id, threshold, and whether it still moves."""
     color_requested = Signal(int)
+    """Label id of the class that is to get another colour."""
     toggle_requested = Signal(int)
+    """Label id of the class that is to be switched on or off."""
     remove_requested = Signal()
+    """The selected classes are to be removed."""
     move_requested = Signal(int)
+    """The selected classes are to go up (-1) or down (1)."""
 
     def __init__(self, model: PromptModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -194,7 +189,7 @@ class PromptView(QTreeView):
         self.setAccessibleName("Classes")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._resized = QTimer(self, singleShot=True, interval=0)
-        self._resized.timeout.connect(self._keep_focus)
+        self._resized.timeout.connect(self._keep_focus_visible)
         # all rows are shown: what holds the table scrolls
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         model.changed.connect(self._on_changed)
@@ -207,7 +202,7 @@ class PromptView(QTreeView):
             self.fit_columns()
 
     def fit_columns(self) -> None:
-        """Give numbers and names what they need as far as it goes; words the rest."""
+        """Give numbers and names the width that they need, and words the rest."""
         side, header = self.fontMetrics().height(), self.header()
         self.setIconSize(QSize(side - 2, side - 2))
         widths = {Column.COLOR: side + CHECK_BOX}
@@ -243,26 +238,26 @@ class PromptView(QTreeView):
             QAbstractItemView.ScrollHint.EnsureVisible
         ),
     ) -> None:
-        """Show a row, also where the table is a part of what scrolls."""
+        """Show a row, also where the table is in a scroll area."""
         super().scrollTo(index, hint)
-        around = self._around()
-        if around is not None:
+        area = self._scroll_area()
+        if area is not None:
             row = self.visualRect(index)
-            at = self.viewport().mapTo(around.widget(), row.center())
-            around.ensureVisible(0, at.y(), 0, row.height())
+            center = self.viewport().mapTo(area.widget(), row.center())
+            area.ensureVisible(0, center.y(), 0, row.height())
 
-    def _around(self) -> QScrollArea | None:
-        """Find what scrolls the table."""
-        around = self.parentWidget()
-        while around is not None and not isinstance(around, QScrollArea):
-            around = around.parentWidget()
-        return around
+    def _scroll_area(self) -> QScrollArea | None:
+        """Find the area that scrolls the table."""
+        area = self.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        return area
 
-    def _keep_focus(self) -> None:
-        """Keep in sight what is typed into: more rows push it down."""
-        around, focus = self._around(), QApplication.focusWidget()
-        if around is not None and focus is not None and around.isAncestorOf(focus):
-            around.ensureWidgetVisible(focus, 0, self.fontMetrics().height())
+    def _keep_focus_visible(self) -> None:
+        """Scroll to the focused widget: more rows may have pushed it down."""
+        area, focus = self._scroll_area(), QApplication.focusWidget()
+        if area is not None and focus is not None and area.isAncestorOf(focus):
+            area.ensureWidgetVisible(focus, 0, self.fontMetrics().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
         """Fit columns to the width."""
@@ -302,8 +297,8 @@ class PromptView(QTreeView):
         left = event.button() == Qt.MouseButton.LeftButton
         if left and prompt is not None and index.column() == Column.THRESHOLD:
             self.go_to(index.row())
-            at = event.position().x()
-            self._drag = _Drag(prompt.label, prompt.threshold, prompt.threshold, at)
+            x = event.position().x()
+            self._drag = _Drag(prompt.label, prompt.threshold, prompt.threshold, x)
             event.accept()
         else:
             super().mousePressEvent(event)
@@ -314,13 +309,13 @@ class PromptView(QTreeView):
         if drag is None:
             super().mouseMoveEvent(event)
             return
-        way = event.position().x() - drag.at
-        if not drag.moved and abs(way) < QApplication.startDragDistance() / 2:
+        distance = event.position().x() - drag.x
+        if not drag.moved and abs(distance) < QApplication.startDragDistance() / 2:
             return
         fine = event.modifiers() & Qt.KeyboardModifier.ShiftModifier
-        step = way / self.columnWidth(Column.THRESHOLD) * (FINE if fine else 1)
+        step = distance / self.columnWidth(Column.THRESHOLD) * (FINE if fine else 1)
         value = min(1.0, max(0.0, drag.value + step))
-        self._drag = _Drag(drag.label, drag.start, value, event.position().x(), True)
+        self._drag = replace(drag, value=value, x=event.position().x(), moved=True)
         self.threshold_dragged.emit(drag.label, round(value, 2), True)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:  # noqa: N802 (Qt's name)
@@ -348,25 +343,19 @@ class PromptView(QTreeView):
             self.color_requested.emit(prompt.label)
 
     def check_rect(self, index: QModelIndex) -> QRect:
-        """Where the check box of a cell is, in pixels of the viewport."""
+        """Rectangle of the check box of a cell, in pixels of the viewport."""
         option = QStyleOptionViewItem()
         self.initViewItemOption(option)
         option.rect = self.visualRect(index)
         self.itemDelegateForIndex(index).initStyleOption(option, index)
         part = QStyle.SubElement.SE_ItemViewItemCheckIndicator
-        found: QRect = self.style().subElementRect(part, option, self)
-        return found
-
-    def swatch_point(self, index: QModelIndex) -> QPoint:
-        """Return a place on the colour of a cell, in pixels of the viewport."""
-        rect = self.visualRect(index)
-        rect.setLeft(self.check_rect(index).right() + 1)
-        return rect.center()
+        rect: QRect = self.style().subElementRect(part, option, self)
+        return rect
 
     # --- keys
 
     def keyPressEvent(self, event: QKeyEvent) -> None:  # noqa: N802 (Qt's name)
-        """Remove, switch and move classes; Escape gives a dragged threshold up."""
+        """Remove, switch and move classes; Escape puts a dragged threshold back."""
         key, prompt = event.key(), self.current_prompt()
         alt = bool(event.modifiers() & Qt.KeyboardModifier.AltModifier)
         if key == Qt.Key.Key_Escape and self._drag is not None:
@@ -380,10 +369,7 @@ class PromptView(QTreeView):
             self.toggle_requested.emit(prompt.label)
         elif alt and key in (Qt.Key.Key_Up, Qt.Key.Key_Down):
             self.move_requested.emit(-1 if key == Qt.Key.Key_Up else 1)
-        elif event.modifiers() & Qt.KeyboardModifier.ControlModifier and key in (
-            Qt.Key.Key_Return,
-            Qt.Key.Key_Enter,
-        ):
+        elif is_run(event):
             event.ignore()
         else:
             super().keyPressEvent(event)
