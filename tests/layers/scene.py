@@ -10,6 +10,7 @@ from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt, label_ids
 from napari_gem.core.region import inside
 from napari_gem.core.results import Recipe
+from napari_gem.widget.results.result_layers import ResultLayers
 
 
 def recipe_of(*prompts, region=None, appearance=None):
@@ -47,8 +48,13 @@ def results_of(image, *prompts, step=1, shift=0, region=None, classes=()):
     return layers.result_layers(maps, labels, recipe, image, step=step, classes=classes)
 
 
+def show_results(viewer, image, results):
+    """Show a result once, without undo."""
+    ResultLayers(viewer).show(image, results)
+
+
 def entry_of(result):
-    return result.kwargs["metadata"][layers.KEY]
+    return result.entry.to_dict()
 
 
 def entry(layer):

@@ -14,12 +14,12 @@ from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Recipe
 from napari_gem.layers.derived import (
-    EXTRA_KINDS,
-    ExtraOptions,
+    DERIVED_KINDS,
+    DerivedOptions,
+    derive_layer,
     instance_table,
-    make_extra,
     maps_of,
-    read_source,
+    read_labels,
 )
 
 RECIPE = Recipe(
@@ -59,7 +59,7 @@ def show(viewer, layer):
     maps, labels = maps_and_labels(*image.shape)
     made = layers.result_layers(maps, labels, RECIPE, image)
     for each in made:
-        viewer.add_layer(Layer.create(*each))
+        viewer.add_layer(Layer.create(*each.as_tuple()))
     return viewer.layers[-1]
 
 
@@ -74,11 +74,13 @@ def labels(viewer):
 
 
 def make(labels, viewer, kind, **options):
-    data = make_extra(read_source(labels, viewer.layers), kind, ExtraOptions(**options))
-    return Layer.create(*data)
+    data = derive_layer(
+        read_labels(labels, viewer.layers), kind, DerivedOptions(**options)
+    )
+    return Layer.create(*data.as_tuple())
 
 
-@pytest.mark.parametrize("kind", EXTRA_KINDS)
+@pytest.mark.parametrize("kind", DERIVED_KINDS)
 def test_extras_lie_exactly_on_the_labels_and_carry_the_recipe(labels, viewer, kind):
     extra = make(labels, viewer, kind)
     places = np.random.default_rng(0).random((5, 2)) * 20
@@ -118,7 +120,7 @@ def test_what_was_painted_counts(labels, viewer):
 
 def test_maps_of_classes_that_are_off_do_not_count(labels, viewer):
     labels.metadata[layers.KEY]["off"] = {"2": "fibre"}
-    source = read_source(labels, viewer.layers)
+    source = read_labels(labels, viewer.layers)
     assert list(source.maps) == [1]
     assert set(make(labels, viewer, "peaks").features["class"]) == {"nuclei"}
 
@@ -169,7 +171,7 @@ def test_uncertainty_of_the_maps(labels, viewer):
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 1, 0)])
-@pytest.mark.parametrize("kind", EXTRA_KINDS)
+@pytest.mark.parametrize("kind", DERIVED_KINDS)
 def test_extras_of_a_slice_of_a_stack(viewer, order, kind):
     data = np.zeros((20, 30, 40))
     layer = viewer.add_image(data, scale=(2, 3, 0.5), translate=(1, 2, 3))
@@ -201,13 +203,13 @@ def test_labels_of_several_slices_are_parted_slice_by_slice(viewer):
     assert extra.data[1, 1, 1] == 2
     boxes = make(labels, viewer, "boxes")
     assert [set(box[:, 0]) for box in boxes.data] == [{0.0}, {1.0}]
-    table = instance_table(read_source(labels, viewer.layers), ExtraOptions())
+    table = instance_table(read_labels(labels, viewer.layers), DerivedOptions())
     assert table["instance"].tolist() == [1, 2]
     assert table["axis 0 (px)"].tolist() == [0, 1]
 
 
 def test_table_in_pixels_and_in_the_world(labels, viewer):
-    table = instance_table(read_source(labels, viewer.layers), ExtraOptions())
+    table = instance_table(read_labels(labels, viewer.layers), DerivedOptions())
     assert list(table) == [
         "instance",
         "class",
@@ -236,7 +238,7 @@ def test_labels_without_anything_on_them(labels, viewer):
         extra = make(labels, viewer, kind)
         assert len(extra.features) == (1 if kind == "instances" else 0)
     assert len(make(labels, viewer, "peaks", peak_threshold=1.0).data) == 0
-    table = instance_table(read_source(labels, viewer.layers), ExtraOptions())
+    table = instance_table(read_labels(labels, viewer.layers), DerivedOptions())
     assert len(table["instance"]) == 0
 
 
@@ -260,6 +262,6 @@ def test_maps_of_another_image_or_size_are_not_taken(labels, viewer):
 
 def test_what_is_no_labels_layer_is_refused(viewer):
     with pytest.raises(GemError, match="layer list"):
-        read_source(viewer.add_image(np.zeros((4, 4))), viewer.layers)
+        read_labels(viewer.add_image(np.zeros((4, 4))), viewer.layers)
     with pytest.raises(GemError, match="instances, uncertainty"):
         make(viewer.add_labels(np.zeros((4, 4), int)), viewer, "holes")

@@ -19,6 +19,7 @@ from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Recipe
 from napari_gem.layers.reading import source
+from tests.layers.scene import show_results
 
 RNG = np.random.default_rng(7)
 
@@ -43,13 +44,6 @@ def results_of(image, *names):
     labels = (number % (len(names) + 1)).astype(np.uint8)
     maps = np.stack([(labels == i + 1) * np.float32(0.9) for i in range(len(names))])
     return layers.result_layers(maps, labels, recipe_of(*names), image)
-
-
-def show(viewer, image, results):
-    """What the widget does, with the viewer model alone."""
-    from napari_gem.widget.results.result_layers import show_results
-
-    show_results(viewer, image, results)
 
 
 # --- pixels
@@ -160,7 +154,7 @@ def test_multiscale_takes_the_finest_level_within_the_limit(monkeypatch):
     image = layers.read_layer(layer, viewer.dims)
     assert np.array_equal(image.read(), levels[2])
     assert "20 x 25" in image.notice
-    labels = Layer.create(*results_of(image, "a")[-1])
+    labels = Layer.create(*results_of(image, "a")[-1].as_tuple())
     # edges of the pixels at the corners, in the world
     assert labels.extent.world[0] - np.array((8, 12)) / 2 == pytest.approx(
         layer.extent.world[0] - np.array((2, 3)) / 2
@@ -296,7 +290,7 @@ def test_results_lie_exactly_on_the_image(placed):
         viewer.dims.set_point(axis, here[axis])
     image = layers.read_layer(layer, viewer.dims)
     assert tuple(image.position.values()) == position
-    results = [Layer.create(*data) for data in results_of(image, "a", "b")]
+    results = [Layer.create(*data.as_tuple()) for data in results_of(image, "a", "b")]
     height, width = layer.data.shape[-2:]
     for result in results:
         assert result.data.shape == (*(1 for _ in position), height, width)
@@ -328,7 +322,7 @@ def test_results_are_seen_on_their_slice_only():
     )
     viewer.dims.set_current_step(0, 4)
     image = layers.read_layer(layer, viewer.dims)
-    show(viewer, image, results_of(image, "a"))
+    show_results(viewer, image, results_of(image, "a"))
     labels = viewer.layers[-1]
     assert isinstance(labels, Labels)
     here = layer.data_to_world((4, 0, 1))
@@ -346,7 +340,7 @@ def test_results_follow_an_image_that_was_moved_during_the_run():
     layer.scale, layer.translate = (2, 2, 2), (1, 1, 1)
     viewer.dims.set_current_step(0, 5)
     moved = layers.move_results(layer, image, results)
-    labels = Layer.create(*moved[-1])
+    labels = Layer.create(*moved[-1].as_tuple())
     assert np.allclose(labels.data_to_world((0, 3, 4)), layer.data_to_world((2, 3, 4)))
     layer.data = RNG.random((6, 4, 9))
     with pytest.raises(GemError, match="were replaced during the run"):

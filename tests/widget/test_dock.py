@@ -364,8 +364,7 @@ def test_only_the_users_images_are_offered(dock):
 
 
 def show_made_up_results(viewer, image):
-    from napari_gem.widget.results.result_layers import show_results
-    from tests.layers.scene import results_of
+    from tests.layers.scene import results_of, show_results
 
     show_results(viewer, image, results_of(image, "a"))
 

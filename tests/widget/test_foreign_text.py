@@ -38,9 +38,8 @@ from napari_gem.widget.models.model_dialog import (
 )
 from napari_gem.widget.parts.plain import Label, MessageBox, menu_text, tip
 from napari_gem.widget.results.policy_box import policy_box
-from napari_gem.widget.results.result_layers import show_results
 from napari_gem.widget.results.status import text_at
-from tests.layers.scene import results_of
+from tests.layers.scene import results_of, show_results
 
 pytestmark = pytest.mark.contact("foreign text")
 

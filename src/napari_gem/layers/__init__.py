@@ -5,6 +5,15 @@ napari's layers, and results are plain data that `napari.layers.Layer.create` ta
 """
 
 from napari_gem.core.region import expand
+from napari_gem.layers.entry import (
+    KEY,
+    LayerEntry,
+    is_made,
+    is_result,
+    read_entry,
+    write_entry,
+)
+from napari_gem.layers.ledger import Ledger, fingerprint
 from napari_gem.layers.reading.region import (
     patch_in_view,
     shapes_region,
@@ -24,28 +33,16 @@ from napari_gem.layers.reading.view import (
     read_layers,
     read_view_appearance,
 )
-from napari_gem.layers.writing.results import (
-    KEY,
-    LayerData,
-    fingerprint,
-    labels_colors,
-    missing_classes,
-    move_results,
-    result_layers,
-)
+from napari_gem.layers.writing.colors import color_results, kept_label_colors
+from napari_gem.layers.writing.results import LayerData, move_results, result_layers
 from napari_gem.layers.writing.stack import stack_image
 from napari_gem.layers.writing.update import (
     POLICIES,
     Plan,
     Policy,
-    color_results,
-    is_made,
-    is_result,
-    kept_label_colors,
     painted_labels,
     plan_update,
 )
-from napari_gem.layers.writing.written import Ledger, Written, is_changed
 
 __all__ = [
     "KEY",
@@ -53,27 +50,25 @@ __all__ = [
     "POLICIES",
     "Geometry",
     "LayerData",
+    "LayerEntry",
     "LayerImage",
     "Ledger",
     "Plan",
     "Policy",
-    "Written",
     "channel_limits",
     "color_results",
     "difference",
     "expand",
     "fingerprint",
-    "is_changed",
     "is_made",
     "is_result",
     "kept_label_colors",
-    "labels_colors",
-    "missing_classes",
     "move_results",
     "painted_labels",
     "patch_in_view",
     "plan_update",
     "read_appearance",
+    "read_entry",
     "read_layer",
     "read_layers",
     "read_view_appearance",
@@ -82,4 +77,5 @@ __all__ = [
     "slice_axes",
     "stack_image",
     "visible_region",
+    "write_entry",
 ]

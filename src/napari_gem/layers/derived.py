@@ -1,23 +1,23 @@
-"""What can be made of a result: instances, uncertainty, peaks, boxes, a table.
+"""What is derived from a result: instances, uncertainty, peaks, boxes, a table.
 
-Like a result, each is plain data that `napari.layers.Layer.create` takes, and lies
-exactly on the labels that it was made of.
+Each is layer data, as of a result, and lies exactly on the labels that it was derived
+from.
 """
 
 from __future__ import annotations
 
 import colorsys
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from napari_gem.core.colors import class_color
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
+from napari_gem.layers.entry import PROBABILITY, LayerEntry, is_result, read_entry
 from napari_gem.layers.transform import transform_of
-from napari_gem.layers.writing.results import KEY
-from napari_gem.layers.writing.update import is_result
+from napari_gem.layers.writing.results import LayerData
 from napari_gem.segmentation.postprocess.instances import (
     InstanceMethod,
     Instances,
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-ExtraKind = Literal["instances", "uncertainty", "peaks", "boxes"]
-EXTRA_KINDS: tuple[ExtraKind, ...] = get_args(ExtraKind)
+DerivedKind = Literal["instances", "uncertainty", "peaks", "boxes"]
+DERIVED_KINDS: tuple[DerivedKind, ...] = get_args(DerivedKind)
 
 Color = tuple[float, float, float]
 Table = dict[str, "NDArray[Any]"]
@@ -40,25 +40,16 @@ Table = dict[str, "NDArray[Any]"]
 MOST_COLORS = 4096
 """More instances are shown in automatic colours: a colour each takes napari long."""
 
-TRANSFORM = ("scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")
-
-
-class ExtraLayer(NamedTuple):
-    """What napari makes a layer of."""
-
-    data: Any
-    kwargs: dict[str, Any]
-    kind: Literal["image", "labels", "points", "shapes"]
-
 
 @dataclass(frozen=True)
-class ExtraOptions:
+class DerivedOptions:
     """How instances and peaks are found.
 
     Attributes
     ----------
     method
-        How instances are parted, see `napari_gem.segmentation.postprocess.instances`.
+        How touching instances are divided, see
+        `napari_gem.segmentation.postprocess.instances`.
     minimum_size
         Instances with fewer pixels are left out.
     seed_distance
@@ -77,20 +68,18 @@ class ExtraOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """Labels and maps as they were when something was asked to be made of them.
+class LabelsWithMaps:
+    """Labels and the maps of their classes, as they were when they were read.
 
     Attributes
     ----------
     labels
         Data of the labels layer, at most two axes longer than 1 but for stacks.
     maps
-        For each label id with a map its data, of the same shape; not for classes that
+        By label id the data of a class's map, of the same shape; not of classes that
         are off, whose maps are those of an earlier run.
-    classes
-        For each label id the name of its class.
-    colors
-        For each label id its colour.
+    classes, colors
+        Names and colours of classes by label id.
     displayed
         The two axes of a plane, in the order of the data.
     transform
@@ -98,8 +87,8 @@ class Source:
     world
         (axes, axes + 1): a place in pixels, and 1, to world coordinates.
     entry
-        Our metadata of the labels layer; empty for labels of the user.
-    title, layer
+        Of the labels layer; empty for labels of the user.
+    name, layer
         Name and unique id of the labels layer.
     """
 
@@ -110,38 +99,69 @@ class Source:
     displayed: tuple[int, int]
     transform: Mapping[str, Any]
     world: NDArray[np.float64]
-    entry: Mapping[str, Any] = field(default_factory=dict)
-    title: str = ""
-    layer: str = ""
+    entry: LayerEntry
+    name: str
+    layer: str
+
+    def in_memory(self) -> LabelsWithMaps:
+        """Read what is on disk."""
+        maps = {label: np.asarray(data) for label, data in self.maps.items()}
+        return replace(self, labels=np.asarray(self.labels), maps=maps)
 
     def planes(self, data: NDArray[Any]) -> NDArray[Any]:
         """View data as (planes, height, width)."""
         moved = np.moveaxis(data, self.displayed, (-2, -1))
         return moved.reshape(-1, *moved.shape[-2:])
 
-    def whole(self, planes: NDArray[Any]) -> NDArray[Any]:
+    def from_planes(self, planes: NDArray[Any]) -> NDArray[Any]:
         """Give (planes, height, width) the axes of the labels."""
-        others = self._others()
-        moved = planes.reshape(*others, *planes.shape[-2:])
+        moved = planes.reshape(*self._other_lengths(), *planes.shape[-2:])
         return np.moveaxis(moved, (-2, -1), self.displayed)
 
     def places(self, places: NDArray[Any], plane: int) -> NDArray[np.float64]:
         """Give (..., 2) rows and columns of a plane the axes of the labels."""
-        position = np.unravel_index(plane, self._others()) if self._others() else ()
+        lengths = self._other_lengths()
         full = np.empty((*places.shape[:-1], self.labels.ndim))
-        full[..., self._other_axes()] = position
+        full[..., self._other_axes()] = (
+            np.unravel_index(plane, lengths) if lengths else ()
+        )
         full[..., self.displayed] = places
         return full
+
+    def class_names(self, ids: Iterable[int]) -> list[str]:
+        """Name the class of each label id."""
+        return [self.classes.get(int(i), f"label {i}") for i in ids]
+
+    def color(self, label: int) -> Color:
+        """Give the colour of a class."""
+        return self.colors.get(label) or class_color(label - 1)
+
+    def pixel_area(self) -> tuple[float, str]:
+        """Area of a pixel of a plane in world coordinates, and its unit."""
+        sides = self.world[:, list(self.displayed)]
+        area = float(np.sqrt(max(0.0, np.linalg.det(sides.T @ sides))))
+        down, right = (str(self.transform["units"][axis]) for axis in self.displayed)
+        return area, f"{down}²" if down == right else f"{down} {right}"
+
+    def check_maps(self) -> None:
+        """Refuse maps that do not fit the labels."""
+        shape = self.labels.shape
+        for data in self.maps.values():
+            if data.shape != shape:
+                raise GemError(
+                    f"The maps have {data.shape} pixels and '{self.name}' {shape}; "
+                    "expected the same. Wait for the result at full size, or run again."
+                )
 
     def _other_axes(self) -> list[int]:
         return [a for a in range(self.labels.ndim) if a not in self.displayed]
 
-    def _others(self) -> tuple[int, ...]:
+    def _other_lengths(self) -> tuple[int, ...]:
         return tuple(self.labels.shape[axis] for axis in self._other_axes())
 
 
-def read_source(labels: Any, layers: Iterable[Any]) -> Source:
-    """Take what is needed of a labels layer and the maps that belong to it.
+def read_labels(labels: Any, layers: Iterable[Any]) -> LabelsWithMaps:
+    """Read a labels layer and the maps that belong to it.
 
     Parameters
     ----------
@@ -165,30 +185,28 @@ def read_source(labels: Any, layers: Iterable[Any]) -> Source:
             f"'{labels.name}' is shown from disk in several resolutions, so nothing "
             "can be made of it. Press Paint copy first, and choose the copy."
         )
-    entry = labels.metadata.get(KEY)
-    entry = entry if isinstance(entry, dict) else {}
     data = labels.data  # on disk it is read later, on another thread
     if isinstance(data, np.ndarray):
         data = np.array(data)  # a copy, which the user's brush does not change
     if data.ndim < 2:
         raise GemError(f"'{labels.name}' has one axis; expected two or more.")
+    entry = read_entry(labels)
     classes = class_names(labels)
-    ids = {label_of(layer, classes): layer for layer in maps_of(labels, layers)}
-    off = {0, *classes_off(entry)}
-    maps = {label: layer.data for label, layer in ids.items() if label not in off}
-    axes = np.eye(data.ndim)
-    zero = np.asarray(labels.data_to_world(np.zeros(data.ndim)), np.float64)
-    steps = [np.asarray(labels.data_to_world(unit)) - zero for unit in axes]
-    return Source(
+    by_id = {label_of(layer, classes): layer for layer in maps_of(labels, layers)}
+    off = {0, *entry.off_classes}
+    origin = np.asarray(labels.data_to_world(np.zeros(data.ndim)), np.float64)
+    units = np.eye(data.ndim)
+    steps = [np.asarray(labels.data_to_world(unit)) - origin for unit in units]
+    return LabelsWithMaps(
         labels=data,
-        maps=maps,
+        maps={label: layer.data for label, layer in by_id.items() if label not in off},
         classes=classes,
-        colors=_colors_of(labels, classes),
-        displayed=_displayed(entry, data.ndim),
+        colors=_read_colors(labels, classes),
+        displayed=_displayed(entry.plane, data.ndim),
         transform=transform_of(labels),
-        world=np.stack([*steps, zero], axis=-1),
+        world=np.stack([*steps, origin], axis=-1),
         entry=entry,
-        title=str(labels.name),
+        name=str(labels.name),
         layer=str(labels.unique_id),
     )
 
@@ -202,78 +220,64 @@ def class_names(labels: Any) -> dict[int, str]:
     return {int(index): str(name) for index, name in pairs if index == index // 1}
 
 
-def classes_off(entry: Mapping[str, Any]) -> dict[int, str]:
-    """Read from the metadata of labels which classes were off, by label id."""
-    off = entry.get("off")
-    pairs = off.items() if isinstance(off, dict) else ()
-    return {int(label): str(name) for label, name in pairs if str(label).isdecimal()}
-
-
 def label_of(layer: Any, classes: Mapping[int, str]) -> int:
-    """Label id of a map's class, from its metadata; 0 if it is not known."""
-    entry = layer.metadata[KEY]
-    label = entry.get("label")
-    if isinstance(label, int):
-        return label
-    same = (i for i, name in classes.items() if name == entry.get("class"))
-    return next(same, 0)
+    """Label id of a map's class; 0 if it is not known."""
+    entry = read_entry(layer)
+    same = (label for label, name in classes.items() if name == entry.class_name)
+    return entry.label or next(same, 0)
 
 
 def maps_of(labels: Any, layers: Iterable[Any]) -> list[Any]:
-    """Find the probability maps of the same image and plane as labels.
+    """List the probability maps of the same image and plane as labels.
 
     Ours come last, so that they win over copies and over maps read from files.
     """
-    entry = labels.metadata.get(KEY)
-    if not isinstance(entry, dict) or "source" not in entry:
+    entry = read_entry(labels)
+    if not entry.source:
         return []
-    found = [
+    maps = [
         layer
         for layer in layers
-        if isinstance(other := layer.metadata.get(KEY), dict)
-        and other.get("role") == "probability"
-        and all(other.get(key) == entry.get(key) for key in ("source", "plane"))
+        if read_entry(layer).is_about(entry.source, entry.plane, PROBABILITY)
         and hasattr(layer, "contrast_limits")
         and not layer.multiscale  # of a large image: with a pixel a patch
     ]
-    return sorted(found, key=is_result)
+    return sorted(maps, key=is_result)
 
 
-def make_extra(source: Source, kind: ExtraKind, options: ExtraOptions) -> ExtraLayer:
-    """Make a layer of labels and their maps; may take seconds.
-
-    Returns
-    -------
-    ExtraLayer
-        Its ``metadata["napari_gem"]`` tells role (the kind), source, plane and recipe,
-        and ``of``, the unique id of the labels.
+def derive_layer(
+    result: LabelsWithMaps, kind: DerivedKind, options: DerivedOptions
+) -> LayerData:
+    """Derive a layer from labels and their maps; may take seconds.
 
     Raises
     ------
     GemError
         If maps are missing or do not fit the labels.
     """
-    source = _held(source)
-    make = _MAKERS.get(kind)
-    if make is None:
-        raise GemError(f"'{kind}' came; expected one of {', '.join(EXTRA_KINDS)}.")
-    data, kwargs, layer_kind = make(source, options)
-    told = {key: source.entry.get(key) for key in ("source", "plane", "recipe")}
-    entry = {
-        "role": kind,
-        **told,
-        "of": source.layer,
-        "options": {name: getattr(options, name) for name in vars(options)},
+    derive = _DERIVE.get(kind)
+    if derive is None:
+        raise GemError(
+            f"There is nothing like '{kind}'. Choose one of {', '.join(DERIVED_KINDS)}."
+        )
+    data, kwargs, layer_kind = derive(result.in_memory(), options)
+    placed = {
+        **result.transform,
+        "name": without_tags(f"{kind} · {result.name}"),
+        **kwargs,
     }
-    common = {
-        **source.transform,
-        "name": without_tags(f"{kind} · {source.title}"),
-        "metadata": {KEY: entry},
-    }
-    return ExtraLayer(data, {**common, **kwargs}, layer_kind)
+    entry = LayerEntry(
+        role=kind,
+        source=result.entry.source,
+        plane=result.entry.plane,
+        recipe=result.entry.recipe,
+        derived_from=result.layer,
+        options=asdict(options),
+    )
+    return LayerData(data, placed, layer_kind, entry)
 
 
-def instance_table(source: Source, options: ExtraOptions) -> Table:
+def instance_table(result: LabelsWithMaps, options: DerivedOptions) -> Table:
     """Make a table with a row for each instance; may take seconds.
 
     Returns
@@ -284,70 +288,51 @@ def instance_table(source: Source, options: ExtraOptions) -> Table:
         centroid: ``row (px)`` and ``column (px)``, for stacks ``axis 0 (px)`` ..., and
         in world coordinates, one column an axis.
     """
-    source = _held(source)
-    table: list[Table] = []
-    for plane, found in enumerate(_find_instances(source, options)):
-        places = source.places(found.centroids, plane)
-        table.append(_rows(source, found, places, sum(len(t["label"]) for t in table)))
-    return {name: np.concatenate([t[name] for t in table]) for name in table[0]}
-
-
-def _held(source: Source) -> Source:
-    """Read what is on disk into memory."""
-    maps = {label: np.asarray(data) for label, data in source.maps.items()}
-    return replace(source, labels=np.asarray(source.labels), maps=maps)
-
-
-def _rows(
-    source: Source, found: Instances, places: NDArray[np.float64], before: int
-) -> Table:
-    count, axes = len(found.ids), source.labels.ndim
-    names = [source.classes.get(int(i), f"label {i}") for i in found.ids]
-    pixel_names = _pixel_names(axes)
-    units = [str(unit) for unit in source.transform["units"]]
-    labels = list(source.transform["axis_labels"])
+    result = result.in_memory()
+    ids, columns, places = _measure(result, _find_instances(result, options))
+    axes = result.labels.ndim
+    units = [str(unit) for unit in result.transform["units"]]
+    labels = list(result.transform["axis_labels"])
     # napari's own are numbers
     if len(set(labels)) < axes or any(each.lstrip("-").isdigit() for each in labels):
         labels = [f"axis {axis}" for axis in range(axes)]
-    world = places @ source.world[:, :-1].T + source.world[:, -1]
-    area, unit = pixel_area(source)
-    rows: Table = {
-        "instance": np.arange(before + 1, before + count + 1),
-        "class": np.array(names, object),
-        "label": found.ids,
-        "area (px)": found.areas,
-        f"area ({unit})": found.areas * area,
-        "mean probability": found.probabilities,
-        **{name: places[:, axis] for axis, name in enumerate(pixel_names)},
+    world = places @ result.world[:, :-1].T + result.world[:, -1]
+    return {
+        "instance": np.arange(1, len(ids) + 1),
+        "class": np.array(result.class_names(ids), object),
+        "label": ids,
+        **columns,
+        **{f"world {labels[a]} ({units[a]})": world[:, a] for a in range(axes)},
     }
-    for axis in range(axes):
-        rows[f"world {labels[axis]} ({units[axis]})"] = world[:, axis]
-    return rows
 
 
-def _pixel_names(axes: int) -> list[str]:
+def _measure(
+    result: LabelsWithMaps, planes: Sequence[Instances]
+) -> tuple[NDArray[np.int64], Table, NDArray[np.float64]]:
+    """Label ids, measures and places of the instances of all planes."""
+    ids = np.concatenate([plane.ids for plane in planes])
+    areas = np.concatenate([plane.areas for plane in planes])
+    places = np.concatenate(
+        [result.places(plane.centroids, number) for number, plane in enumerate(planes)]
+    )
+    area, unit = result.pixel_area()
+    axes = result.labels.ndim
+    names = [f"axis {a} (px)" for a in range(axes)]
     if axes == 2:
-        return ["row (px)", "column (px)"]
-    return [f"axis {axis} (px)" for axis in range(axes)]
+        names = ["row (px)", "column (px)"]
+    columns = {
+        "area (px)": areas,
+        f"area ({unit})": areas * area,
+        "mean probability": np.concatenate([plane.probabilities for plane in planes]),
+        **dict(zip(names, places.T, strict=True)),
+    }
+    return ids, columns, places
 
 
-def _column(values: NDArray[Any]) -> list[float]:
-    """Numbers to be read, after one of the background."""
-    return [float("nan"), *(float(f"{value:.7g}") for value in values)]
-
-
-def pixel_area(source: Source) -> tuple[float, str]:
-    """Area of a pixel of a plane in world coordinates, and its unit."""
-    sides = source.world[:, list(source.displayed)]
-    area = float(np.sqrt(max(0.0, np.linalg.det(sides.T @ sides))))
-    units = [str(source.transform["units"][axis]) for axis in source.displayed]
-    return area, f"{units[0]}²" if units[0] == units[1] else f"{units[0]} {units[1]}"
-
-
-def _find_instances(source: Source, options: ExtraOptions) -> list[Instances]:
-    ids = list(source.maps)
-    _check_shapes(source)
-    maps = [source.planes(np.asarray(data)) for data in source.maps.values()]
+def _find_instances(result: LabelsWithMaps, options: DerivedOptions) -> list[Instances]:
+    result.check_maps()
+    ids = list(result.maps)
+    maps = [result.planes(data) for data in result.maps.values()]
     return [
         instances(
             plane,
@@ -357,65 +342,51 @@ def _find_instances(source: Source, options: ExtraOptions) -> list[Instances]:
             options.minimum_size,
             options.seed_distance,
         )
-        for number, plane in enumerate(source.planes(source.labels))
+        for number, plane in enumerate(result.planes(result.labels))
     ]
 
 
-def _check_shapes(source: Source) -> None:
-    shape = source.labels.shape
-    for data in source.maps.values():
-        if data.shape != shape:
-            raise GemError(
-                f"The maps have {data.shape} pixels and '{source.title}' {shape}; "
-                "expected the same. Wait for the result at full size, or run again."
-            )
-
-
-def _check_present(source: Source) -> None:
-    if not source.maps:
+def _check_present(result: LabelsWithMaps) -> None:
+    if not result.maps:
         raise GemError(
-            f"There are no probability maps that belong to '{source.title}'. Run again "
+            f"There are no probability maps that belong to '{result.name}'. Run again "
             "to get them; those of large images have too few pixels for this."
         )
-    _check_shapes(source)
+    result.check_maps()
 
 
-def _instances_layer(source: Source, options: ExtraOptions) -> ExtraLayer:
-    parts, found = [], _find_instances(source, options)
+_Layer = tuple[Any, dict[str, Any], Literal["image", "labels", "points", "shapes"]]
+
+
+def _derive_instances(result: LabelsWithMaps, options: DerivedOptions) -> _Layer:
+    planes = _find_instances(result, options)
+    ids, columns, _ = _measure(result, planes)
+    numbered = []
     count = 0
-    for each in found:
-        parts.append(np.where(each.labels > 0, each.labels + np.int32(count), 0))
-        count += len(each.ids)
-    ids = np.concatenate([each.ids for each in found])
-    means = np.concatenate([each.probabilities for each in found])
-    areas = np.concatenate([each.areas for each in found])
-    centroids = [source.places(each.centroids, i) for i, each in enumerate(found)]
-    side, unit = pixel_area(source)
-    named = _pixel_names(source.labels.ndim)
-    places = dict(zip(named, np.concatenate(centroids).T, strict=True))
-    names = [source.classes.get(int(i), f"label {i}") for i in ids]
+    for plane in planes:
+        numbered.append(np.where(plane.labels > 0, plane.labels + np.int32(count), 0))
+        count += len(plane.ids)
     kwargs: dict[str, Any] = {
         "features": {
             "index": list(range(count + 1)),
-            "class": [source.classes.get(0, "background"), *names],
-            # what is left out of the status bar is NaN, so the background's is
-            "area (px)": _column(areas),
-            f"area ({unit})": _column(areas * side),
-            "mean probability": _column(means),
-            **{name: _column(place) for name, place in places.items()},
+            "class": [result.classes.get(0, "background"), *result.class_names(ids)],
+            # napari's status bar leaves out what is NaN, so the background's is
+            **{
+                name: [float("nan"), *(float(f"{value:.7g}") for value in values)]
+                for name, values in columns.items()
+            },
         },
         "multiscale": False,
         "opacity": 0.6,
     }
     if 0 < count <= MOST_COLORS:
-        kwargs["colormap"] = _instance_colors(source, ids)
-    whole = source.whole(np.stack(parts)).astype(np.int32, copy=False)
-    return ExtraLayer(whole, kwargs, "labels")
+        kwargs["colormap"] = _instance_colors(result, ids)
+    labels = result.from_planes(np.stack(numbered)).astype(np.int32, copy=False)
+    return labels, kwargs, "labels"
 
 
-def _uncertainty_layer(source: Source, _options: ExtraOptions) -> ExtraLayer:
-    _check_present(source)
-    data = uncertainty([np.asarray(m) for m in source.maps.values()])
+def _derive_uncertainty(result: LabelsWithMaps, _options: DerivedOptions) -> _Layer:
+    _check_present(result)
     kwargs = {
         "colormap": "magma",
         "contrast_limits": (0.0, 1.0),
@@ -423,76 +394,78 @@ def _uncertainty_layer(source: Source, _options: ExtraOptions) -> ExtraLayer:
         "rgb": False,
         "multiscale": False,
     }
-    return ExtraLayer(data, kwargs, "image")
+    return uncertainty(list(result.maps.values())), kwargs, "image"
 
 
-def _peaks_layer(source: Source, options: ExtraOptions) -> ExtraLayer:
-    _check_present(source)
+def _derive_peaks(result: LabelsWithMaps, options: DerivedOptions) -> _Layer:
+    _check_present(result)
     places: list[NDArray[np.float64]] = []
     ids: list[int] = []
-    values: list[float] = []
-    for label, data in source.maps.items():
-        for number, plane in enumerate(source.planes(np.asarray(data))):
-            found = peaks(plane, options.peak_distance, options.peak_threshold)
-            places.append(source.places(found.places, number))
-            ids.extend([label] * len(found.places))
-            values.extend(float(v) for v in found.probabilities)
+    probabilities: list[float] = []
+    for label, data in result.maps.items():
+        for number, plane in enumerate(result.planes(data)):
+            tops = peaks(plane, options.peak_distance, options.peak_threshold)
+            places.append(result.places(tops.places, number))
+            ids.extend([label] * len(tops.places))
+            probabilities.extend(float(value) for value in tops.probabilities)
     kwargs = {
-        "ndim": source.labels.ndim,
+        "ndim": result.labels.ndim,
         "features": {
-            "class": [source.classes.get(i, f"label {i}") for i in ids],
+            "class": result.class_names(ids),
             "label": ids,
-            "probability": values,
+            "probability": probabilities,
         },
-        "face_color": _face_colors(source, ids),
+        "face_color": _item_colors(result, ids),
         "border_color": "white",
         "size": 8,
     }
-    return ExtraLayer(np.concatenate(places), kwargs, "points")
+    return np.concatenate(places), kwargs, "points"
 
 
-def _boxes_layer(source: Source, options: ExtraOptions) -> ExtraLayer:
+def _derive_boxes(result: LabelsWithMaps, options: DerivedOptions) -> _Layer:
     boxes: list[NDArray[np.float64]] = []
     ids: list[int] = []
     means: list[float] = []
-    for number, found in enumerate(_find_instances(source, options)):
+    for number, plane in enumerate(_find_instances(result, options)):
         # pixels are centred on whole numbers, so their edges are half a pixel off
-        top, left, bottom, right = (found.boxes.T - 0.5).astype(np.float64)
+        top, left, bottom, right = (plane.boxes.T - 0.5).astype(np.float64)
         corners = [(top, left), (top, right), (bottom, right), (bottom, left)]
         rectangles = np.stack([np.stack(c, axis=-1) for c in corners], axis=1)
-        boxes.extend(source.places(rectangles, number))
-        ids.extend(int(i) for i in found.ids)
-        means.extend(float(p) for p in found.probabilities)
-    names = [source.classes.get(i, f"label {i}") for i in ids]
+        boxes.extend(result.places(rectangles, number))
+        ids.extend(int(i) for i in plane.ids)
+        means.extend(float(p) for p in plane.probabilities)
     kwargs = {
-        "ndim": source.labels.ndim,
+        "ndim": result.labels.ndim,
         "shape_type": "rectangle",
-        "features": {"class": names, "label": ids, "mean probability": means},
-        "edge_color": _face_colors(source, ids),
+        "features": {
+            "class": result.class_names(ids),
+            "label": ids,
+            "mean probability": means,
+        },
+        "edge_color": _item_colors(result, ids),
         "face_color": "transparent",
         "edge_width": 1,
     }
-    return ExtraLayer(boxes, kwargs, "shapes")
+    return boxes, kwargs, "shapes"
 
 
-_MAKERS: dict[str, Callable[[Source, ExtraOptions], ExtraLayer]] = {
-    "instances": _instances_layer,
-    "uncertainty": _uncertainty_layer,
-    "peaks": _peaks_layer,
-    "boxes": _boxes_layer,
+_DERIVE: dict[str, Callable[[LabelsWithMaps, DerivedOptions], _Layer]] = {
+    "instances": _derive_instances,
+    "uncertainty": _derive_uncertainty,
+    "peaks": _derive_peaks,
+    "boxes": _derive_boxes,
 }
 
 
-def _displayed(entry: Mapping[str, Any], axes: int) -> tuple[int, int]:
-    plane = entry.get("plane")
-    if isinstance(plane, list) and all(isinstance(axis, int) for axis in plane[:2]):
-        shown = sorted(plane[:2])
-        if len(set(shown)) == 2 and shown[0] >= 0 and shown[1] < axes:
-            return shown[0], shown[1]
+def _displayed(plane: Sequence[int], axes: int) -> tuple[int, int]:
+    """Read the axes of a plane from an entry, which may come from anybody."""
+    shown = sorted(plane[:2])
+    if len(set(shown)) == 2 and shown[0] >= 0 and shown[1] < axes:
+        return shown[0], shown[1]
     return axes - 2, axes - 1
 
 
-def _colors_of(labels: Any, classes: Mapping[int, str]) -> dict[int, Color]:
+def _read_colors(labels: Any, classes: Mapping[int, str]) -> dict[int, Color]:
     shown = getattr(labels.colormap, "color_dict", {})
     colors: dict[int, Color] = {}
     for number, label in enumerate(i for i in classes if i):
@@ -504,22 +477,22 @@ def _colors_of(labels: Any, classes: Mapping[int, str]) -> dict[int, Color]:
     return colors
 
 
-def _face_colors(source: Source, ids: Sequence[int]) -> Any:
+def _item_colors(result: LabelsWithMaps, ids: Sequence[int]) -> Any:
     if not ids:
         return "white"
-    colors = [source.colors.get(i) or class_color(i - 1) for i in ids]
-    return np.array([(*color, 1.0) for color in colors])
+    return np.array([(*result.color(label), 1.0) for label in ids])
 
 
-def _instance_colors(source: Source, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+def _instance_colors(
+    result: LabelsWithMaps, ids: NDArray[np.int64]
+) -> NDArray[np.float64]:
     """Shade the class's colour differently for neighbouring numbers.
 
     As a list of colours, which napari takes far faster than one that names the ids.
     """
     table = np.zeros((len(ids) + 1, 4))
     for number, label in enumerate(ids, start=1):
-        color = source.colors.get(int(label)) or class_color(int(label) - 1)
-        hue, saturation, value = colorsys.rgb_to_hsv(*color)
+        hue, saturation, value = colorsys.rgb_to_hsv(*result.color(int(label)))
         step = (number * 0.6180339887) % 1 - 0.5  # evenly spread, never repeated soon
         shade = colorsys.hsv_to_rgb(
             (hue + 0.08 * step) % 1,

@@ -23,8 +23,8 @@ from qtpy.QtWidgets import (
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
 from napari_gem.core.prompts import label_ids
-from napari_gem.layers import KEY
-from napari_gem.layers.writing.fill import named_ids
+from napari_gem.layers.entry import PROBABILITY, read_entry
+from napari_gem.layers.writing.combine import named_ids
 from napari_gem.models.catalogue import patch_size
 from napari_gem.models.find import find_model
 from napari_gem.models.used_list import place_of, was_used
@@ -57,7 +57,7 @@ from napari_gem.widget.recipes.view import (
     prompts_for,
     show_image_part,
 )
-from napari_gem.widget.results.derived import Extras, merge_targets
+from napari_gem.widget.results.derived import DerivedLayers, merge_targets
 from napari_gem.widget.results.panel import ResultsPanel
 from napari_gem.widget.results.policy_box import choose_policy
 from napari_gem.widget.results.status import StatusProbe
@@ -127,7 +127,9 @@ class GemWidget(QWidget):
         self.results_panel = ResultsPanel(merge_targets=lambda: merge_targets(viewer))
         self.recipe_menu = RecipeMenu()
         self.run_bar = RunBar()
-        self.extras = Extras(viewer, self, read_settings().storage.folder)
+        self.derived_layers = DerivedLayers(
+            viewer, self, read_settings().storage.folder
+        )
         self._probe = StatusProbe(viewer)
         self._policy: Policy = "ask"
         self._asked: list[LayerImage] = []  # slices that are being segmented
@@ -295,20 +297,22 @@ class GemWidget(QWidget):
         for kind in ("instances", "boxes", "uncertainty", "peaks"):
             self._connect_extra(kind)
         self.results_panel.table_requested.connect(
-            lambda options, path: self.extras.make_table(None, options, path)
+            lambda options, path: self.derived_layers.make_table(None, options, path)
         )
         self.results_panel.table_shown.connect(
-            lambda options: self.extras.make(None, "instances", options, table=True)
+            lambda options: self.derived_layers.make(
+                None, "instances", options, table=True
+            )
         )
-        self.results_panel.paint_requested.connect(self.extras.make_paint_copy)
-        self.results_panel.merge_button.requested.connect(self.extras.merge)
-        self.extras.instances_made.connect(self._show_table)
-        self.extras.stale_changed.connect(self.results_panel.show_stale)
-        controller.scored.connect(self.extras.look)
-        controller.undo_changed.connect(self.extras.look)
-        self.extras.message_sent.connect(bar.show_message)
+        self.results_panel.paint_requested.connect(self.derived_layers.make_paint_copy)
+        self.results_panel.merge_button.requested.connect(self.derived_layers.merge)
+        self.derived_layers.instances_made.connect(self._show_table)
+        self.derived_layers.stale_changed.connect(self.results_panel.show_stale)
+        controller.scored.connect(self.derived_layers.check_soon)
+        controller.undo_changed.connect(self.derived_layers.check_soon)
+        self.derived_layers.message_sent.connect(bar.show_message)
         self.cache_row.message_sent.connect(bar.show_message)
-        self.extras.busy_changed.connect(self.results_panel.set_busy)
+        self.derived_layers.busy_changed.connect(self.results_panel.set_busy)
         self.recipe_menu.message_sent.connect(bar.show_message)
         self.recipe_menu.opened.connect(self._on_recipe)
         # the window deletes its docks without closing them
@@ -316,7 +320,7 @@ class GemWidget(QWidget):
 
     def _connect_extra(self, kind: Any) -> None:
         requested = getattr(self.results_panel, f"{kind}_requested")
-        requested.connect(lambda options: self.extras.make(None, kind, options))
+        requested.connect(lambda options: self.derived_layers.make(None, kind, options))
 
     def _actions(self) -> dict[str, Any]:
         return {
@@ -521,10 +525,8 @@ class GemWidget(QWidget):
     def _toggle_map(self) -> None:
         prompt = self.prompt_table.current()
         for layer in self._viewer.layers:
-            entry = layer.metadata.get(KEY)
-            if not prompt or not isinstance(entry, dict):
-                continue
-            if (entry.get("role"), entry.get("label")) == ("probability", prompt.label):
+            entry = read_entry(layer)
+            if prompt and (entry.role, entry.label) == (PROBABILITY, prompt.label):
                 layer.visible = not layer.visible
 
     # ---------------------------------------------------------------- what is kept
@@ -592,7 +594,7 @@ class GemWidget(QWidget):
         self.example_bar.detach()
         self.model_choice.stop()
         self.device_choice.stop()
-        self.extras.close()
+        self.derived_layers.close()
         self.controller.close()
 
 

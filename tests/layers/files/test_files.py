@@ -13,7 +13,12 @@ from napari_builtins.io import napari_write_labels
 
 from napari_gem import layers
 from napari_gem.core.errors import GemError
-from napari_gem.layers.derived import EXTRA_KINDS, ExtraOptions, make_extra, read_source
+from napari_gem.layers.derived import (
+    DERIVED_KINDS,
+    DerivedOptions,
+    derive_layer,
+    read_labels,
+)
 from napari_gem.layers.files.files import get_reader, read_layers, write_layers
 from tests.layers.test_derived import PLACED, show
 
@@ -58,9 +63,10 @@ def viewer():
 
 def test_a_result_and_all_that_is_made_of_it_come_back(viewer, tmp_path):
     labels = show(viewer, viewer.add_image(RNG.random((20, 30)), **PLACED, shear=[0.1]))
-    for kind in EXTRA_KINDS:
-        source = read_source(labels, viewer.layers)
-        viewer.add_layer(Layer.create(*make_extra(source, kind, ExtraOptions())))
+    for kind in DERIVED_KINDS:
+        source = read_labels(labels, viewer.layers)
+        made = derive_layer(source, kind, DerivedOptions())
+        viewer.add_layer(Layer.create(*made.as_tuple()))
     written = save(tmp_path, *viewer.layers)
     assert [path.rpartition("/")[2] for path in written] == [
         "saved.gem.tif",

@@ -205,7 +205,7 @@ def test_results_of_channels_show_with_every_channel(step):
     )
     viewer.dims.set_current_step(0, 1)
     image = layers.read_layers([layer], viewer.dims, channel_axis=1)
-    results = [Layer.create(*data) for data in results_of(image, "a")]
+    results = [Layer.create(*data.as_tuple()) for data in results_of(image, "a")]
     for corner in ((0, 0), (5, 7)):
         ours = results[-1].data_to_world((0, 0, *corner))
         theirs = layer.data_to_world((1, 2, *corner))

@@ -34,7 +34,9 @@ def pair(ours=None, target=None, **kwargs):
 
 
 def merge_into(viewer, ours, target, policy="fill"):
-    return viewer.add_layer(Layer.create(*merged_layer(ours, target, policy)))
+    return viewer.add_layer(
+        Layer.create(*merged_layer(ours, target, policy).as_tuple())
+    )
 
 
 def frozen(layer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +13,8 @@ from napari.layers import Labels, Layer
 from napari_gem import layers
 from napari_gem.core.colors import class_color
 from napari_gem.core.prompts import Prompt
-from napari_gem.widget.results.result_layers import show_results as show
-from tests.layers.scene import entry, entry_of, recipe_of, results_of
+from tests.layers.scene import entry, entry_of, results_of
+from tests.layers.scene import show_results as show
 
 RNG = np.random.default_rng(7)
 
@@ -65,15 +66,6 @@ def test_a_map_three_pixels_wide_is_no_rgb_image():
     assert not viewer.layers[1].rgb
 
 
-def test_classes_without_a_pixel_are_named(scene):
-    _, _, image = scene
-    labels = np.full(image.shape, 2, np.uint8)
-    maps = np.zeros((3, *image.shape), np.float32)
-    results = layers.result_layers(maps, labels, recipe_of("a", "b", "c"), image)
-    assert layers.missing_classes(results) == ["a", "c"]
-    assert layers.missing_classes(results_of(image, "a", "b")) == []
-
-
 def test_many_classes_have_colors_of_their_own(scene):
     viewer, _, image = scene
     names = [f"class {i}" for i in range(30)]
@@ -105,7 +97,7 @@ def test_the_next_run_updates_our_layers(scene):
     assert np.array_equal(labels.data, results[-1].data)
     assert list(labels.features["class"]) == ["background", "c", "a"]
     assert np.allclose(labels.get_color(2)[:3], (1, 0, 1))
-    assert not layers.is_changed(labels)
+    assert not layers.Ledger().is_changed(labels)
 
 
 @pytest.mark.parametrize("change", ["paint", "data", "features"])
@@ -113,7 +105,7 @@ def test_labels_that_somebody_changed_are_left_alone(scene, change):
     viewer, _, image = scene
     show(viewer, image, results_of(image, "a", "b"))
     painted = viewer.layers[-1]
-    assert not layers.is_changed(painted)
+    assert not layers.Ledger().is_changed(painted)
     if change == "paint":
         painted.paint((2, 2), 7)
     elif change == "data":
@@ -198,7 +190,7 @@ def test_nothing_is_touched_if_a_layer_cannot_be_made(scene):
     show(viewer, image, results_of(image, "a"))
     before = [(layer.name, np.array(layer.data)) for layer in viewer.layers]
     broken = results_of(image, "a", "b")
-    broken[1] = broken[1]._replace(kwargs={**broken[1].kwargs, "blending": "odd"})
+    broken[1] = replace(broken[1], kwargs={**broken[1].kwargs, "blending": "odd"})
     with pytest.raises(ValueError, match="odd"):
         show(viewer, image, broken)
     after = [(layer.name, np.array(layer.data)) for layer in viewer.layers]
@@ -338,9 +330,9 @@ def test_previews_of_a_slice_lie_on_it(flip):
     assert labels.data.shape == (1, 7, 9)
     shown = labels.data[0].T if flip else labels.data[0]
     assert shown[2, 5] == shown[0, 4]
-    assert not layers.is_changed(labels)
+    assert not layers.Ledger().is_changed(labels)
     labels.data[0, 2, 2] += 1
-    assert layers.is_changed(labels)
+    assert layers.Ledger().is_changed(labels)
 
 
 @pytest.mark.contact("foreign text")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -11,7 +13,7 @@ from napari_gem import layers
 from napari_gem.core.errors import GemError
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.region import Region
-from napari_gem.layers.levels.on_disk import Painted
+from napari_gem.layers.levels.on_disk import DiskArray
 from napari_gem.layers.writing import stack
 from napari_gem.widget.results.result_layers import ResultLayers
 from napari_gem.widget.results.stack import StackResult
@@ -95,7 +97,7 @@ def test_what_is_too_large_is_on_disk(place):
     scene = Scene()
     scene.run(0, 1, largest_maps=2 * 4 * 7 * 9 * 4 - 1)
     kinds = [type(x.data) for x in scene.ours]
-    assert kinds == [Painted, Painted, Painted if place == "disk" else np.ndarray]
+    assert kinds == [DiskArray, DiskArray, DiskArray if place == "disk" else np.ndarray]
 
 
 def test_slices_of_another_run_take_the_place_of_the_first():
@@ -235,7 +237,7 @@ def test_four_axes_and_larger_ids():
     assert labels.data[1:].max() == 0
     image = scene.image(1)
     large = results_of(image, A, B)
-    wide = large[-1]._replace(data=large[-1].data.astype(np.uint16))
+    wide = replace(large[-1], data=large[-1].data.astype(np.uint16))
     StackResult(scene.results, scene.layer).add(image, [*large[:-1], wide])
     assert labels.data.dtype == np.uint16
     assert np.array_equal(labels.data[1:, 1:2], wide.data)

@@ -15,10 +15,10 @@ from napari_gem.core import region as regions
 from napari_gem.core.errors import GemError
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.region import Region
-from napari_gem.layers.writing.fill import named_ids
+from napari_gem.layers.writing.combine import named_ids
 from napari_gem.widget.results import undo as undo_module
-from napari_gem.widget.results.result_layers import ResultLayers, show_results
-from tests.layers.scene import entry, results_of
+from napari_gem.widget.results.result_layers import ResultLayers
+from tests.layers.scene import entry, results_of, show_results
 
 RNG = np.random.default_rng(3)
 A = Prompt(("a",), label=2)
@@ -152,7 +152,7 @@ CHANGES = [paint, fill, erase, in_place, replaced, named]
 @pytest.mark.parametrize("remembers", [True, False])
 def test_every_change_is_seen(scene, change, remembers):
     scene.show()
-    ledger = scene.results.ledger if remembers else None
+    ledger = scene.results.ledger if remembers else layers.Ledger()
     assert layers.painted_labels(scene.viewer.layers, scene.image, ledger) is None
     change(scene.labels)
     found = layers.painted_labels(scene.viewer.layers, scene.image, ledger)
@@ -289,7 +289,7 @@ def test_a_region_leaves_the_rest(scene, region, step, remembers):
     assert np.array_equal(first.data[~inside], map_before[~inside])
     assert np.array_equal(first.data[inside] > 0, new[inside] == 2)
     if step == 1:
-        assert not layers.is_changed(labels)
+        assert not layers.Ledger().is_changed(labels)
     assert scene.results.painted(scene.image) is None
 
 
@@ -462,7 +462,7 @@ def test_only_one_run_is_kept(scene):
     scene.viewer.add_points()  # a viewer holds the layer that was added last
     gc.collect()
     assert layer() is None
-    assert len(scene.results.ledger) == 0
+    assert len(scene.results.ledger._snapshots) == 0
 
 
 def test_showing_once_without_memory(scene):

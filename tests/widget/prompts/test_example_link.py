@@ -8,7 +8,7 @@ from napari.components import ViewerModel
 
 from napari_gem import layers
 from napari_gem.core.prompts import Example, Prompt
-from napari_gem.layers.writing.fill import named_ids
+from napari_gem.layers.writing.combine import named_ids
 from napari_gem.prompts.sets import PromptSet
 from napari_gem.widget.prompts.example_link import ExampleLink
 from napari_gem.widget.prompts.example_points import ExamplePoints

@@ -262,7 +262,7 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     type_classes(widget, "building, buildings\nroad, roads")
     told = []
     widget.controller.message_sent.connect(lambda *what: told.append(what))
-    widget.extras.message_sent.connect(lambda *what: told.append(what))
+    widget.derived_layers.message_sent.connect(lambda *what: told.append(what))
 
     def run():
         widget.run()
@@ -284,7 +284,7 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     widget.results_panel.instances_button.click()
     assert "Press Paint copy first" in widget.run_bar.status.text()
     widget.results_panel.paint_button.click()
-    qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not widget.derived_layers.busy, timeout=PATIENCE)
     assert len(viewer.layers) == 5, told
     copy = viewer.layers[-1]
     assert copy.editable

@@ -13,14 +13,19 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QFileDialog
 
 from napari_gem import layers
-from napari_gem.layers.derived import EXTRA_KINDS, ExtraOptions, make_extra, maps_of
+from napari_gem.layers.derived import (
+    DERIVED_KINDS,
+    DerivedOptions,
+    derive_layer,
+    maps_of,
+)
 from napari_gem.widget.dock import TABLE
 from napari_gem.widget.image.image_choice import ImageChoice
-from napari_gem.widget.results import derived as extras_module
+from napari_gem.widget.results import derived as derived_module
 from napari_gem.widget.results.derived import (
     BUSY,
     NO_RESULT,
-    Extras,
+    DerivedLayers,
     choose_labels,
     merge_targets,
 )
@@ -49,8 +54,8 @@ def labels(viewer):
 
 
 @pytest.fixture
-def extras(viewer):
-    made = Extras(PublicOnlyProxy(viewer))  # as napari gives it to a plugin
+def derived(viewer):
+    made = DerivedLayers(PublicOnlyProxy(viewer))  # as napari gives it to a plugin
     made.heard = []
     made.message_sent.connect(
         lambda kind, sentence: made.heard.append((kind, sentence))
@@ -60,23 +65,23 @@ def extras(viewer):
 
 
 @pytest.fixture
-def wait(qtbot, extras):
-    return lambda: qtbot.waitUntil(lambda: not extras.busy, timeout=PATIENCE)
+def wait(qtbot, derived):
+    return lambda: qtbot.waitUntil(lambda: not derived.busy, timeout=PATIENCE)
 
 
 @pytest.fixture
 def gate(monkeypatch):
-    """Holds what is being made until it is opened; says when that begins and ends."""
+    """Holds what is being made until it is opened; says when it begins and ends."""
     begun, opened, made = Event(), Event(), Event()
 
     def hold(*arguments):
         begun.set()
         opened.wait(PATIENCE / 1000)
-        result = make_extra(*arguments)
+        result = derive_layer(*arguments)
         made.set()
         return result
 
-    monkeypatch.setattr(extras_module, "make_extra", hold)
+    monkeypatch.setattr(derived_module, "derive_layer", hold)
     yield begun, opened, made
     opened.set()
 
@@ -84,7 +89,7 @@ def gate(monkeypatch):
 # --- panel
 
 
-@pytest.mark.parametrize("kind", EXTRA_KINDS)
+@pytest.mark.parametrize("kind", DERIVED_KINDS)
 def test_buttons_ask_with_options(panel, qtbot, kind):
     panel.method.setCurrentText("Watershed")
     panel.minimum_size.setValue(12)
@@ -93,14 +98,14 @@ def test_buttons_ask_with_options(panel, qtbot, kind):
     panel.peak_threshold.setValue(0.8)
     with qtbot.waitSignal(getattr(panel, f"{kind}_requested")) as asked:
         qtbot.mouseClick(getattr(panel, f"{kind}_button"), Qt.MouseButton.LeftButton)
-    assert asked.args == [ExtraOptions("watershed", 12, 7, 3, 0.8)]
+    assert asked.args == [DerivedOptions("watershed", 12, 7, 3, 0.8)]
 
 
 def test_the_table_asks_for_a_file(panel, qtbot, monkeypatch):
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("t.csv", ""))
     with qtbot.waitSignal(panel.table_requested) as asked:
         qtbot.mouseClick(panel.table_button, Qt.MouseButton.LeftButton)
-    assert asked.args == [ExtraOptions(), "t.csv"]
+    assert asked.args == [DerivedOptions(), "t.csv"]
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("", ""))
     with qtbot.assertNotEmitted(panel.table_requested):
         qtbot.mouseClick(panel.table_button, Qt.MouseButton.LeftButton)
@@ -156,12 +161,12 @@ def test_merging_asks_which_layer_and_how(qtbot):
 # --- into the viewer
 
 
-@pytest.mark.parametrize("kind", EXTRA_KINDS)
+@pytest.mark.parametrize("kind", DERIVED_KINDS)
 def test_a_second_time_updates_and_what_was_changed_stays(
-    viewer, labels, extras, wait, kind
+    viewer, labels, derived, wait, kind
 ):
-    extras.make(labels, kind)
-    assert extras.busy
+    derived.make(labels, kind)
+    assert derived.busy
     wait()
     (first,) = [x for x in viewer.layers if role(x) == kind]
     assert layers.is_result(first)
@@ -169,7 +174,7 @@ def test_a_second_time_updates_and_what_was_changed_stays(
     labels.scale = (3, 3)
     if kind != "peaks" and kind != "uncertainty":
         labels.data = np.where(labels.data == 2, 0, labels.data)
-    extras.make(labels, kind)
+    derived.make(labels, kind)
     wait()
     assert [x for x in viewer.layers if role(x) == kind] == [first]
     assert (first.name, first.opacity, first.visible) == ("mine", 0.3, False)
@@ -182,12 +187,12 @@ def test_a_second_time_updates_and_what_was_changed_stays(
         assert len(first.data) == 2
     change(first, kind)
     before = [np.array(part) for part in first.data]
-    extras.make(labels, kind)
+    derived.make(labels, kind)
     wait()
     assert len([x for x in viewer.layers if role(x) == kind]) == 2
     assert all(map(np.array_equal, before, first.data))
-    assert extras.heard[-1][0] == "info"
-    assert extras.heard[-1][1].startswith("Added")
+    assert derived.heard[-1][0] == "info"
+    assert derived.heard[-1][1].startswith("Added")
 
 
 def change(layer, kind):
@@ -205,34 +210,34 @@ def role(layer):
     return layer.metadata.get(layers.KEY, {}).get("role")
 
 
-def test_from_something_to_nothing_and_back(viewer, labels, extras, wait):
+def test_from_something_to_nothing_and_back(viewer, labels, derived, wait):
     data = labels.data.copy()
     for kind in ("instances", "boxes", "peaks"):
         labels.data = data
         for options, some in ((0.5, True), (0.99, False), (0.5, True)):
             labels.data = data if some else np.zeros_like(data)
-            extras.make(labels, kind, ExtraOptions(peak_threshold=options))
+            derived.make(labels, kind, DerivedOptions(peak_threshold=options))
             wait()
-            assert extras.heard[-1][0] == "info", extras.heard
+            assert derived.heard[-1][0] == "info", derived.heard
             (layer,) = [x for x in viewer.layers if role(x) == kind]
             found = layer.data.max() > 0 if kind == "instances" else len(layer.data)
             assert bool(found) == some
-            assert ("none found" in extras.heard[-1][1]) != some
+            assert ("none found" in derived.heard[-1][1]) != some
 
 
-def test_only_one_thing_at_a_time(viewer, labels, extras, wait):
-    extras.make(labels, "instances")
-    extras.make(labels, "boxes")
-    assert extras.heard == [("error", BUSY)]
+def test_only_one_thing_at_a_time(viewer, labels, derived, wait):
+    derived.make(labels, "instances")
+    derived.make(labels, "boxes")
+    assert derived.heard == [("error", BUSY)]
     wait()
     assert role(viewer.layers[-1]) == "instances"
     assert len(viewer.layers) == 5
 
 
-@pytest.mark.parametrize("kind", EXTRA_KINDS)
-def test_labels_moved_meanwhile(viewer, labels, extras, wait, kind, gate):
+@pytest.mark.parametrize("kind", DERIVED_KINDS)
+def test_labels_moved_meanwhile(viewer, labels, derived, wait, kind, gate):
     _, opened, _ = gate
-    extras.make(labels, kind)
+    derived.make(labels, kind)
     labels.translate, labels.rotate = (5, 6), 10
     opened.set()
     wait()
@@ -241,36 +246,37 @@ def test_labels_moved_meanwhile(viewer, labels, extras, wait, kind, gate):
     assert np.allclose(made.data_to_world((3, 4)), labels.data_to_world((3, 4)))
 
 
-def test_labels_removed_meanwhile(viewer, labels, extras, wait):
-    extras.make(labels, "instances")
+def test_labels_removed_meanwhile(viewer, labels, derived, wait):
+    derived.make(labels, "instances")
     viewer.layers.remove(labels)
     wait()
-    assert extras.heard == [("info", "The labels were removed, so nothing was made.")]
+    assert derived.heard == [("info", "The labels were removed, so nothing was made.")]
     assert len(viewer.layers) == 3
 
 
-def test_closed_meanwhile(viewer, labels, extras, qtbot, gate):
+def test_closed_meanwhile(viewer, labels, derived, qtbot, gate):
     begun, opened, made = gate
-    extras.make(labels, "instances")
+    derived.make(labels, "instances")
     assert begun.wait(PATIENCE / 1000)
-    extras.close()
+    derived.close()
     opened.set()
     assert made.wait(PATIENCE / 1000)
     qtbot.wait(100)
     assert len(viewer.layers) == 4
-    extras.make(labels, "instances")
-    assert not extras.busy
+    derived.make(labels, "instances")
+    assert not derived.busy
 
 
 @pytest.mark.slow
 def test_viewer_closed_meanwhile(make_napari_viewer, qtbot, gate):
-    _, opened, made = gate
+    begun, opened, made = gate
     viewer = make_napari_viewer()
     labels = show(viewer, viewer.add_image(np.zeros((20, 30))))
     panel = ResultsPanel()
     viewer.window.add_dock_widget(panel)
-    extras = Extras(viewer, parent=panel)
-    extras.make(labels, "instances")
+    derived = DerivedLayers(viewer, parent=panel)
+    derived.make(labels, "instances")
+    assert begun.wait(PATIENCE / 1000)
     # napari waits for its workers when it closes
     QTimer.singleShot(100, opened.set)
     viewer.close()
@@ -279,48 +285,48 @@ def test_viewer_closed_meanwhile(make_napari_viewer, qtbot, gate):
     qtbot.wait(100)
 
 
-def test_errors_are_told(viewer, labels, extras, wait):
+def test_errors_are_told(viewer, labels, derived, wait):
     own = viewer.add_labels(np.eye(4, dtype=int))
-    extras.make(own, "uncertainty")
+    derived.make(own, "uncertainty")
     wait()
-    assert extras.heard[-1][0] == "error"
-    assert "no probability maps" in extras.heard[-1][1]
-    extras.make(viewer.layers[0], "instances")
-    assert extras.heard[-1][0] == "error"
+    assert derived.heard[-1][0] == "error"
+    assert "no probability maps" in derived.heard[-1][1]
+    derived.make(viewer.layers[0], "instances")
+    assert derived.heard[-1][0] == "error"
     viewer.layers.clear()
-    extras.make(None, "instances")
-    assert "There are no labels" in extras.heard[-1][1]
-    assert len(extras.heard) == 3
+    derived.make(None, "instances")
+    assert "There are no labels" in derived.heard[-1][1]
+    assert len(derived.heard) == 3
 
 
-def test_table_to_a_file(viewer, labels, extras, wait, tmp_path):
+def test_table_to_a_file(viewer, labels, derived, wait, tmp_path):
     tables = []
-    extras.table_made.connect(tables.append)
-    extras.make_table(None, path=tmp_path / "t.csv")
+    derived.table_made.connect(tables.append)
+    derived.make_table(None, path=tmp_path / "t.csv")
     wait()
     with (tmp_path / "t.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0][:4] == ["instance", "class", "label", "area (px)"]
     assert len(rows) == 4
     assert tables[0]["label"].tolist() == [1, 2, 1]
-    assert extras.heard == [
+    assert derived.heard == [
         ("info", f"3 instances were written to '{tmp_path / 't.csv'}'.")
     ]
-    extras.make_table(labels, path=tmp_path / "missing" / "t.csv")
+    derived.make_table(labels, path=tmp_path / "missing" / "t.csv")
     wait()
-    assert extras.heard[-1][0] == "error"
-    assert "cannot be written" in extras.heard[-1][1]
+    assert derived.heard[-1][0] == "error"
+    assert "cannot be written" in derived.heard[-1][1]
 
 
 def test_what_is_made_of_earlier_labels_is_marked(
-    viewer, labels, extras, wait, qtbot, panel
+    viewer, labels, derived, wait, qtbot, panel
 ):
     told = []
-    extras.stale_changed.connect(told.append)
-    extras.stale_changed.connect(panel.show_stale)
+    derived.stale_changed.connect(told.append)
+    derived.stale_changed.connect(panel.show_stale)
     for kind in ("instances", "uncertainty"):
         viewer.layers.selection.active = labels
-        extras.make(None, kind)
+        derived.make(None, kind)
         wait()
     instances, uncertainty = list(viewer.layers)[-2:]
     before = labels.data.copy()
@@ -337,9 +343,9 @@ def test_what_is_made_of_earlier_labels_is_marked(
     found = maps_of(labels, viewer.layers)[0]
     entry = {**found.metadata[layers.KEY], "recipe": {"another": 1}}
     found.metadata = {layers.KEY: entry}
-    extras.find_stale()
+    derived.find_stale()
     assert sorted(told[-1]) == sorted(names)
-    extras.make(labels, "instances")
+    derived.make(labels, "instances")
     wait()
     assert told[-1] == [uncertainty.name]
     assert not instances.metadata[layers.KEY].get("stale")
@@ -351,7 +357,7 @@ def test_the_table_of_instances_is_napari_s_own(make_napari_viewer, qtbot):
     _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
     labels = show(viewer, viewer.add_image(np.zeros((20, 30)), scale=(2, 2)))
     qtbot.mouseClick(widget.results_panel.show_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not widget.derived_layers.busy, timeout=PATIENCE)
     instances = viewer.layers.selection.active
     assert instances is not labels
     docked = viewer.window.dock_widgets
@@ -367,19 +373,19 @@ def test_the_table_of_instances_is_napari_s_own(make_napari_viewer, qtbot):
     table.table.selectRow(2)
     assert instances.selected_label == 2
     qtbot.mouseClick(widget.results_panel.show_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not widget.extras.busy, timeout=PATIENCE)
+    qtbot.waitUntil(lambda: not widget.derived_layers.busy, timeout=PATIENCE)
     assert len([name for name in viewer.window.dock_widgets if TABLE in name]) == 1
     widget.controller.close()
 
 
-def test_a_result_is_merged_into_a_copy(viewer, labels, extras, wait):
+def test_a_result_is_merged_into_a_copy(viewer, labels, derived, wait):
     own = np.zeros((20, 30), np.uint8)
     own[:4] = 9
     mine = viewer.add_labels(own.copy(), name="mine", scale=(2, 2))
     viewer.add_labels(np.eye(4, dtype=int), name="another shape")
     before = labels.data.copy()
     assert merge_targets(viewer) == [mine]
-    extras.merge(mine)
+    derived.merge(mine)
     wait()
     copy = viewer.layers[-1]
     assert copy.name == "mine · merged"
@@ -388,20 +394,20 @@ def test_a_result_is_merged_into_a_copy(viewer, labels, extras, wait):
     assert np.array_equal(mine.data, own)
     assert np.array_equal(labels.data, before)
     assert not layers.is_result(copy)
-    assert extras.heard[-1] == (
+    assert derived.heard[-1] == (
         "info",
         "Added 'mine · merged'; 'mine' stays as it was.",
     )
     viewer.layers.selection.active = copy
     assert choose_labels(viewer) is copy
     viewer.layers.remove(labels)
-    extras.merge(mine)
-    assert extras.heard[-1] == ("error", NO_RESULT)
+    derived.merge(mine)
+    assert derived.heard[-1] == ("error", NO_RESULT)
     assert merge_targets(viewer) == []
 
 
-def test_labels_that_are_chosen(viewer, labels, extras, wait):
-    extras.make(None, "instances")
+def test_labels_that_are_chosen(viewer, labels, derived, wait):
+    derived.make(None, "instances")
     wait()
     viewer.layers.selection.active = viewer.layers[-1]
     assert role(viewer.layers[-1]) == "instances"
@@ -413,14 +419,14 @@ def test_labels_that_are_chosen(viewer, labels, extras, wait):
 
 
 def test_what_is_made_is_not_taken_for_an_image_to_segment(
-    viewer, labels, extras, wait, qtbot
+    viewer, labels, derived, wait, qtbot
 ):
     choice = ImageChoice(viewer)
     qtbot.addWidget(choice)
     image = choice.layer()
     chosen = []
     choice.layer_changed.connect(chosen.append)
-    extras.make(labels, "uncertainty")
+    derived.make(labels, "uncertainty")
     wait()
     made = viewer.layers.selection.active
     assert role(made) == "uncertainty"

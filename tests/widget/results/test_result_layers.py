@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def uniform(image, label, step=1):
     """Every pixel has one label."""
     made = results_of(image, A, B, step=step)
     data = np.full(image.shape, label, np.uint8)
-    return [*made[:-1], made[-1]._replace(data=data)]
+    return [*made[:-1], replace(made[-1], data=data)]
 
 
 def colors(viewer):
@@ -134,7 +135,7 @@ def test_a_stack_whose_layers_cannot_be_added_leaves_none(make_napari_viewer):
 def test_a_closed_dock_keeps_no_copies_of_labels(scene):
     viewer, image, results = scene
     results.show(image, results_of(image, A, B))
-    kept = weakref.ref(results.ledger[viewer.layers[-1]])
+    kept = weakref.ref(results.ledger.get(viewer.layers[-1]))
     results.forget()
     gc.collect()
     assert kept() is None

@@ -19,7 +19,7 @@ CHUNK = 1024
 """Rows and columns that are copied together."""
 
 
-class Painted:
+class DiskArray:
     """A zarr array that can be painted on; its files stay as long as this.
 
     Parameters
@@ -66,7 +66,7 @@ def on_disk(
     dtype: DTypeLike,
     folder: ResultFolder,
     displayed: Sequence[int] | None = None,
-) -> Painted:
+) -> DiskArray:
     """Make an array of zeros on disk, which takes no room before it is written.
 
     Parameters
@@ -88,7 +88,7 @@ def on_disk(
     array = zarr.create_array(
         store=str(path), shape=tuple(shape), chunks=chunks, dtype=np.dtype(dtype)
     )
-    return Painted(array, folder)
+    return DiskArray(array, folder)
 
 
 def _are_places(key: Any) -> bool:

@@ -10,11 +10,11 @@ import numpy as np
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
 from napari_gem.images.number_arrays import check_numbers
+from napari_gem.layers.entry import read_entry
 from napari_gem.layers.levels.lazy import Coarse, Joined, LazyPlane, Stored
 from napari_gem.layers.levels.on_disk import CHUNK, on_disk
 from napari_gem.layers.transform import transform_of
-from napari_gem.layers.writing.fill import asked_region
-from napari_gem.layers.writing.results import KEY, LayerData, describe_layers
+from napari_gem.layers.writing.results import LayerData, describe_layers
 from napari_gem.results.pyramid import level_shapes
 
 if TYPE_CHECKING:
@@ -118,20 +118,18 @@ def join_levels(
         Those of the result, if it is about all of the image, or if there are others.
     """
     new: list[LazyPlane] = result.data
-    entry = result.kwargs["metadata"][KEY]
-    region = asked_region(entry)
+    region = result.entry.region
     shapes = [level.shape for level in new]
     known = [level for level in old if isinstance(level, LazyPlane)]
     if region is None or [level.shape for level in known] != shapes:
         return new
-    factor = entry.get("patch", 1.0)
     return [
         LazyPlane(
             Joined(
                 now.plane,
                 _under(then.plane, region),
                 region,
-                factor * 2**level,
+                result.entry.patch * 2**level,
                 image.shape,
             ),
             image.geometry,
@@ -183,10 +181,9 @@ def paint_copy(labels: Any, folder: ResultFolder) -> LayerData:
         "features": labels.features,
         "colormap": labels.colormap,
         "opacity": labels.opacity,
-        "metadata": {KEY: {**labels.metadata[KEY], "layer": ""}},
         "multiscale": False,
     }
-    return LayerData(array, kwargs, "labels")
+    return LayerData(array, kwargs, "labels", replace(read_entry(labels), layer=""))
 
 
 def _under(plane: Plane, region: Region) -> Plane:
@@ -218,23 +215,21 @@ def _layers(
     step: int,
     classes: Sequence[Prompt],
 ) -> list[LayerData]:
-    made = describe_layers(
+    described = describe_layers(
         [[LazyPlane(level, image.geometry) for level in levels] for levels in maps],
         [LazyPlane(level, image.geometry) for level in labels],
         recipe,
         image,
         step=step,
         classes=classes,
+        patch=recipe.patch,
     )
-    return [_as_levels(layer, recipe.patch) for layer in made]
+    return [replace(each, kwargs=_with_levels(each)) for each in described]
 
 
-def _as_levels(layer: LayerData, patch: float) -> LayerData:
-    kwargs = {**layer.kwargs, "multiscale": True}
-    if layer.kind == "image":
-        entry = {**kwargs["metadata"][KEY], "patch": patch}
-        kwargs |= {"metadata": {KEY: entry}, "interpolation2d": "linear"}
-    return LayerData(layer.data, kwargs, layer.kind)
+def _with_levels(result: LayerData) -> dict[str, Any]:
+    smooth = {"interpolation2d": "linear"} if result.kind == "image" else {}
+    return {**result.kwargs, "multiscale": True, **smooth}
 
 
 def _levels(folder: ResultFolder, name: str) -> list[Any]:

@@ -8,8 +8,10 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
-from napari_gem.layers.writing.fill import filled_features
-from napari_gem.layers.writing.results import KEY, LayerData, labels_colors
+from napari_gem.layers.entry import MERGED, LayerEntry, read_entry
+from napari_gem.layers.writing.colors import labels_colors
+from napari_gem.layers.writing.combine import combine_features
+from napari_gem.layers.writing.results import LayerData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,10 +20,6 @@ if TYPE_CHECKING:
 
 MergePolicy = Literal["fill", "replace"]
 """Whether our labels go only where the target is 0, or wherever we have one."""
-
-
-MERGED = "merged"
-"""Role of a merged layer; it is the user's own and never updated."""
 
 
 def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerData:
@@ -69,12 +67,12 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
     ids = _new_ids(mine, ours.features, theirs, target.features)
     data = _merge(mine, theirs, ids, policy)
     _, kwargs, _ = target.as_layer_data_tuple()
+    del kwargs["metadata"]
     kwargs.pop("properties", None)  # the same as features, and would count more
     kwargs = {
         **kwargs,
         "name": without_tags(f"{target.name} · merged"),
         "features": _joined_features(ours.features, target.features, ids),
-        "metadata": _told(ours),
         "multiscale": False,
     }
     shown = getattr(target.colormap, "color_dict", None)
@@ -83,14 +81,10 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
             **labels_colors({new: ours.get_color(old) for old, new in ids.items()}),
             **shown,
         }
-    return LayerData(data, kwargs, "labels")
-
-
-def _told(ours: Any) -> dict[str, Any]:
-    entry = ours.metadata.get(KEY)
-    if not isinstance(entry, dict) or "recipe" not in entry:
-        return {}
-    return {KEY: {"role": MERGED, "recipe": entry["recipe"]}}
+    recipe = read_entry(ours).recipe
+    # the merged layer is the user's own and never updated
+    entry = LayerEntry(role=MERGED, recipe=recipe) if recipe else LayerEntry()
+    return LayerData(data, kwargs, "labels", entry)
 
 
 def _new_ids(
@@ -165,4 +159,4 @@ def _joined_features(
             zero = next((i for i, v in enumerate(table["index"]) if int(v) == 0), None)
             if zero is not None:
                 added[name].insert(0, values[zero])
-    return filled_features(target, added)
+    return combine_features(target, added)

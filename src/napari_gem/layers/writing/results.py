@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-
-import numpy as np
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from napari_gem.core.colors import class_color
 from napari_gem.core.errors import GemError
@@ -13,21 +11,20 @@ from napari_gem.core.foreign_text import feature_text, without_tags
 from napari_gem.core.json_records import to_dict
 from napari_gem.core.prompts import label_ids
 from napari_gem.core.region import expand, inside
+from napari_gem.layers.entry import KEY, LABELS, PROBABILITY, LayerEntry
+from napari_gem.layers.ledger import fingerprint
 from napari_gem.layers.reading.source import geometry_of, level_shapes
+from napari_gem.layers.writing.colors import labels_colors, map_colormap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.results import Recipe
     from napari_gem.layers.reading.source import LayerImage
-
-    Color = tuple[float, float, float]
-
-KEY = "napari_gem"
-"""Key of our entry in a layer's metadata."""
 
 LABELS_OPACITY = 0.6
 
@@ -35,13 +32,37 @@ LONGEST_NAME = 60
 """Characters of a class in the name of its map; the metadata have all of them."""
 
 
-class LayerData(NamedTuple):
-    """What napari makes a layer of."""
+@dataclass(frozen=True, eq=False)
+class LayerData:
+    """What napari makes a layer of.
+
+    Attributes
+    ----------
+    data
+        An array; of large images a list of levels, each read where it is sliced.
+    kwargs
+        Arguments of the layer, without ``metadata``.
+    kind
+        Of layer.
+    entry
+        What its metadata say.
+    """
 
     data: Any
-    """An array; of large images a list of levels, each read where it is sliced."""
     kwargs: dict[str, Any]
-    kind: Literal["image", "labels"]
+    kind: Literal["image", "labels", "points", "shapes"]
+    entry: LayerEntry
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it has levels that are read where they are shown."""
+        return bool(self.kwargs.get("multiscale"))
+
+    def as_tuple(self) -> tuple[Any, dict[str, Any], str]:
+        """Give data, arguments and kind, as `napari.layers.Layer.create` takes them."""
+        stored = self.entry.to_dict()
+        metadata = {KEY: stored} if stored else {}
+        return self.data, {**self.kwargs, "metadata": metadata}, self.kind
 
 
 def short_name(name: str) -> str:
@@ -82,19 +103,18 @@ def result_layers(
     Returns
     -------
     list[LayerData]
-        The layers lie exactly on the image. Each one's ``metadata["napari_gem"]``
-        tells its role, class, label id, source layer, plane and recipe. Labels have
-        the full size; maps of a preview do not (`expand`).
+        The layers lie exactly on the image. Labels have the full size; maps of a
+        preview do not (`expand`).
     """
     if recipe.region is not None:
         inside(recipe.region, step, image.shape)  # polygons take a while: not later
     planes = [image.geometry.place(plane) for plane in probabilities]
     placed = image.geometry.place(expand(labels, step, image.shape))
-    made = describe_layers(planes, placed, recipe, image, step=step, classes=classes)
-    features = made[-1].kwargs["features"]
-    entry = made[-1].kwargs["metadata"][KEY]
-    entry["fingerprint"] = fingerprint(placed, features, step)
-    return made
+    *maps, drawn = describe_layers(
+        planes, placed, recipe, image, step=step, classes=classes
+    )
+    digest = fingerprint(placed, drawn.kwargs["features"], step)
+    return [*maps, replace(drawn, entry=replace(drawn.entry, fingerprint=digest))]
 
 
 def describe_layers(
@@ -105,8 +125,9 @@ def describe_layers(
     *,
     step: int = 1,
     classes: Sequence[Prompt] = (),
+    patch: float = 1.0,
 ) -> list[LayerData]:
-    """Say what is to be known of maps and labels: names, colours, place, recipe.
+    """Describe maps and labels: names, colours, place, recipe.
 
     Parameters
     ----------
@@ -114,36 +135,30 @@ def describe_layers(
         Data of the layers.
     recipe, image, step, classes
         As for `result_layers`.
+    patch
+        Image pixels per pixel of the maps.
     """
-    ids = label_ids(recipe.prompts)
-    colors = [
-        prompt.color or class_color(label - 1)
-        for prompt, label in zip(recipe.prompts, ids, strict=True)
-    ]
-    suffix = without_tags(f"GEM {image.title}").strip()
-    told = {
-        "source": image.source,
-        "plane": list(image.plane),
-        "step": step,
-        "recipe": to_dict(recipe),
+    prompts = dict(zip(label_ids(recipe.prompts), recipe.prompts, strict=True))
+    colors = {i: prompt.color or class_color(i - 1) for i, prompt in prompts.items()}
+    off = {
+        prompt.label: prompt
+        for prompt in classes
+        if prompt.label and prompt.label not in prompts
     }
+    suffix = without_tags(f"GEM {image.title}").strip()
+    shared = LayerEntry(
+        source=image.source,
+        plane=tuple(image.plane),
+        step=step,
+        recipe=to_dict(recipe),
+    )
     layers = [
         LayerData(
             plane,
             {
                 **image.geometry.transform,
                 "name": f"{short_name(prompt.name)} · {suffix}",
-                "metadata": {
-                    KEY: {
-                        "role": "probability",
-                        "class": prompt.name,
-                        "label": label,
-                        "stable": bool(prompt.label),
-                        "color": prompt.color and list(prompt.color),
-                        **told,
-                    }
-                },
-                "colormap": map_colormap(color),
+                "colormap": map_colormap(colors[label]),
                 "contrast_limits": (0.0, 1.0),
                 "blending": "additive",
                 "visible": False,
@@ -151,71 +166,43 @@ def describe_layers(
                 "multiscale": False,
             },
             "image",
+            replace(
+                shared,
+                role=PROBABILITY,
+                class_name=prompt.name,
+                label=label,
+                stable=bool(prompt.label),
+                color=tuple(prompt.color or ()),
+                patch=patch,
+            ),
         )
-        for prompt, label, color, plane in zip(
-            recipe.prompts, ids, colors, maps, strict=True
-        )
+        for (label, prompt), plane in zip(prompts.items(), maps, strict=True)
     ]
-    off = _others(classes, ids)
-    features = _features(recipe.prompts, ids, off)
-    entry = {
-        "role": "labels",
-        **told,
-        "classes": {
-            str(label): prompt.name
-            for label, prompt in zip(ids, recipe.prompts, strict=True)
-        },
-        "off": {str(label): prompt.name for label, prompt in off.items()},
-        "colors": {
-            str(label): list(color) for label, color in zip(ids, colors, strict=True)
-        },
-        "fixed": [
-            label
-            for label, prompt in zip(ids, recipe.prompts, strict=True)
-            if prompt.color
-        ],
-        "fingerprint": "",
-    }
     kwargs = {
         **image.geometry.transform,
         "name": f"labels · {suffix}",
-        "metadata": {KEY: entry},
-        "features": features,
-        "colormap": labels_colors(dict(zip(ids, colors, strict=True))),
+        "features": _features({**prompts, **off}),
+        "colormap": labels_colors(colors),
         "opacity": LABELS_OPACITY,
         "multiscale": False,
     }
-    return [*layers, LayerData(labels, kwargs, "labels")]
+    entry = replace(
+        shared,
+        role=LABELS,
+        classes={label: prompt.name for label, prompt in prompts.items()},
+        off_classes={label: prompt.name for label, prompt in off.items()},
+        colors={label: tuple(color) for label, color in colors.items()},
+        fixed=tuple(label for label, prompt in prompts.items() if prompt.color),
+    )
+    return [*layers, LayerData(labels, kwargs, "labels", entry)]
 
 
-def _others(classes: Iterable[Prompt], ids: Sequence[int]) -> dict[int, Prompt]:
-    """Classes of the table that were not looked for, by label id."""
+def _features(prompts: Mapping[int, Prompt]) -> dict[str, list[Any]]:
     return {
-        prompt.label: prompt
-        for prompt in classes
-        if prompt.label and prompt.label not in ids
+        "index": [0, *prompts],
+        "class": ["background", *(feature_text(p.name) for p in prompts.values())],
+        "prompt": ["", *(feature_text(", ".join(p.words)) for p in prompts.values())],
     }
-
-
-def _features(
-    prompts: Sequence[Prompt], ids: Sequence[int], off: Mapping[int, Prompt]
-) -> dict[str, list[Any]]:
-    named = [*zip(ids, prompts, strict=True), *off.items()]
-    return {
-        "index": [0, *(label for label, _ in named)],
-        "class": ["background", *(feature_text(p.name) for _, p in named)],
-        "prompt": ["", *(feature_text(", ".join(p.words)) for _, p in named)],
-    }
-
-
-def missing_classes(results: Sequence[LayerData]) -> list[str]:
-    """Name the classes that no pixel has in the labels of a result."""
-    labels, kwargs, _ = results[-1]
-    seen = np.zeros(2 ** (8 * labels.dtype.itemsize), bool)
-    for row in labels.reshape(-1, labels.shape[-1]):
-        seen[row] = True  # all at once would take eight times the memory of the labels
-    classes = kwargs["metadata"][KEY]["classes"]
-    return [name for label, name in classes.items() if not seen[int(label)]]
 
 
 def move_results(
@@ -244,54 +231,16 @@ def move_results(
             "was dropped. Run again."
         )
     return [
-        LayerData(data, {**kwargs, **_transform(layer, image, kwargs)}, kind)
-        for data, kwargs, kind in results
+        replace(each, kwargs={**each.kwargs, **_transform(layer, image, each)})
+        for each in results
     ]
 
 
-def _transform(
-    layer: Any, image: LayerImage, kwargs: Mapping[str, Any]
-) -> Mapping[str, Any]:
+def _transform(layer: Any, image: LayerImage, result: LayerData) -> Mapping[str, Any]:
     """Say where a result lies; maps of large images have a pixel a patch."""
-    patch = kwargs["metadata"][KEY].get("patch", 1.0)
     displayed = image.geometry.displayed
     factors = [
-        factor * patch if axis in displayed else factor
+        factor * result.entry.patch if axis in displayed else factor
         for axis, factor in enumerate(image.factors)
     ]
     return geometry_of(layer, displayed, factors, image.position).transform
-
-
-def labels_colors(
-    colors: Mapping[int, Sequence[float]],
-) -> dict[int | None, tuple[float, ...]]:
-    """Give each label id its colour; ids that are not listed are shown in grey."""
-    table: dict[int | None, tuple[float, ...]] = {
-        None: (0.5, 0.5, 0.5, 1.0),
-        0: (0.0, 0.0, 0.0, 0.0),
-    }
-    table.update({label: (*color[:3], 1.0) for label, color in colors.items()})
-    return table
-
-
-def map_colormap(color: Sequence[float]) -> dict[str, Any]:
-    """Shade a map from black to its class's colour."""
-    code = "".join(f"{round(255 * part):02x}" for part in color)
-    return {"colors": [(0.0, 0.0, 0.0), tuple(color)], "name": f"GEM #{code}"}
-
-
-def fingerprint(
-    labels: NDArray[Any], features: Mapping[str, Any], step: int = 1
-) -> str:
-    """Digest of a labels layer's data and features, to see whether it was changed.
-
-    Of labels that `expand` made, one pixel of each repeated square is read.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    digest.update(f"{labels.shape}{labels.dtype}".encode())
-    read = labels[(slice(None, None, step),) * labels.ndim]
-    digest.update(np.ascontiguousarray(read).data)
-    for column in features:
-        values = [str(value) for value in features[column]]
-        digest.update(f"{column}{values}".encode())
-    return digest.hexdigest()

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_gem.layers.levels.on_disk import on_disk
 from napari_gem.layers.reading.source import geometry_of
-from napari_gem.layers.writing.results import KEY, LayerData, short_name
+from napari_gem.layers.writing.results import LayerData, short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -100,19 +100,14 @@ def stack_layers(
             {
                 **result.kwargs,
                 **stack.geometry.transform,
-                "name": f"{_title(result)} · GEM stack",
-                "metadata": {KEY: _entry(result, stack)},
+                "name": _name(result),
             },
             result.kind,
+            replace(result.entry, plane=tuple(stack.plane), fingerprint=""),
         )
         for result in results
     ]
 
 
-def _entry(result: LayerData, stack: LayerImage) -> dict[str, Any]:
-    entry = {**result.kwargs["metadata"][KEY], "plane": list(stack.plane)}
-    return {**entry, "fingerprint": ""} if result.kind == "labels" else entry
-
-
-def _title(result: LayerData) -> str:
-    return short_name(str(result.kwargs["metadata"][KEY].get("class", "labels")))
+def _name(result: LayerData) -> str:
+    return f"{short_name(result.entry.class_name or 'labels')} · GEM stack"

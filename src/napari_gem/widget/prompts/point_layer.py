@@ -9,7 +9,13 @@ import numpy as np
 from napari.layers import Points
 
 from napari_gem.core.foreign_text import feature_text, without_tags
-from napari_gem.layers import KEY, is_result
+from napari_gem.layers.entry import (
+    EXAMPLES,
+    LayerEntry,
+    is_result,
+    read_entry,
+    write_entry,
+)
 from napari_gem.layers.transform import TRANSFORM
 
 if TYPE_CHECKING:
@@ -23,7 +29,6 @@ if TYPE_CHECKING:
     Color = tuple[float, float, float]
     Places = Mapping[int, tuple[tuple[float, ...], ...]]
 
-ROLE = "examples"
 COLUMNS = ("label", "class", "positive")
 SYMBOLS = {True: "disc", False: "x"}
 SCREEN_SIZE = (12, 24)
@@ -44,18 +49,17 @@ def make_layer(image: Any) -> Points:
         symbol=SYMBOLS[True],
         **{name: getattr(image, name) for name in TRANSFORM},
     )
-    layer.metadata = {
-        KEY: {"role": ROLE, "source": id_of(image), "layer": id_of(layer)}
-    }
+    entry = LayerEntry(role=EXAMPLES, source=id_of(image), layer=id_of(layer))
+    write_entry(layer, entry)
     return layer
 
 
 def source_of(layer: Any) -> str | None:
     """Id of the image that a layer has examples of; None if it has none."""
-    entry = layer.metadata.get(KEY)
+    entry = read_entry(layer)
     if not isinstance(layer, Points) or not is_result(layer):
         return None
-    return str(entry["source"]) if entry.get("role") == ROLE else None
+    return entry.source if entry.role == EXAMPLES else None
 
 
 def id_of(layer: Any) -> str:

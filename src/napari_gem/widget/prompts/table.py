@@ -24,7 +24,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
 from napari_gem.core.path_names import file_name
 from napari_gem.core.prompts import Prompt
-from napari_gem.layers import KEY
+from napari_gem.layers import read_entry
 from napari_gem.prompts.ids import moved_ids
 from napari_gem.prompts.sets import (
     ENDING,
@@ -160,8 +160,7 @@ class PromptTable(QWidget):
 
     def suggest(self, layer: Any) -> None:
         """Fill in the prompts that a sample brings, unless there are others."""
-        entry = {} if layer is None else layer.metadata.get(KEY, {})
-        lines = entry.get("prompts") if isinstance(entry, dict) else None
+        lines = read_entry(layer).prompts
         if not lines or self.prompts() not in ((), self._suggested):
             return
         words = [tuple(part.strip() for part in line.split(",")) for line in lines]

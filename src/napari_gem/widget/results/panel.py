@@ -17,7 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_gem.layers.derived import ExtraOptions
+from napari_gem.layers.derived import DerivedOptions
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.plain import Label, ask
 from napari_gem.widget.results.merge_button import MergeButton
@@ -25,7 +25,12 @@ from napari_gem.widget.results.merge_button import MergeButton
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-METHODS = {"Connected regions": "components", "Watershed": "watershed"}
+    from napari_gem.segmentation.postprocess.instances import InstanceMethod
+
+METHODS: dict[str, InstanceMethod] = {
+    "Connected regions": "components",
+    "Watershed": "watershed",
+}
 
 
 class ResultsPanel(QWidget):
@@ -40,12 +45,12 @@ class ResultsPanel(QWidget):
     """
 
     instances_requested = Signal(object)
-    """`ExtraOptions`, as of all signals here."""
+    """`DerivedOptions`, as of all signals here."""
     boxes_requested = Signal(object)
     uncertainty_requested = Signal(object)
     peaks_requested = Signal(object)
     table_requested = Signal(object, str)
-    """`ExtraOptions` and the path of the CSV file to be written."""
+    """`DerivedOptions` and the path of the CSV file to be written."""
     table_shown = Signal(object)
     paint_requested = Signal()
 
@@ -117,10 +122,10 @@ class ResultsPanel(QWidget):
         self._connect()
         self._on_method()
 
-    def options(self) -> ExtraOptions:
+    def options(self) -> DerivedOptions:
         """Read how it is to be done."""
-        return ExtraOptions(
-            method=METHODS[self.method.currentText()],  # type: ignore[arg-type]
+        return DerivedOptions(
+            method=METHODS[self.method.currentText()],
             minimum_size=self.minimum_size.value(),
             seed_distance=self.seed_distance.value(),
             peak_distance=self.peak_distance.value(),

@@ -5,16 +5,37 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Labels, Layer
 
-from napari_gem import layers
 from napari_gem.core.errors import GemError
+from napari_gem.layers.entry import read_entry, write_entry
+from napari_gem.layers.ledger import (
+    Ledger,
+    features_as_text,
+    fingerprint,
+    own_pixels,
+    table_as_text,
+)
 from napari_gem.layers.transform import TRANSFORM, set_transform
-from napari_gem.layers.writing import fill, large, update, written
+from napari_gem.layers.writing.colors import (
+    color_results,
+    kept_label_colors,
+    labels_colors,
+    new_map_color,
+)
+from napari_gem.layers.writing.combine import (
+    combine_features,
+    combine_labels,
+    combine_maps,
+    computed_region,
+)
+from napari_gem.layers.writing.large import join_levels
+from napari_gem.layers.writing.update import new_name, painted_labels, plan_update
 from napari_gem.widget.results.strokes import forget_strokes
 from napari_gem.widget.results.undo import Undo
 
@@ -23,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_gem.layers import LayerData, LayerImage, Policy
+    from napari_gem.layers import LayerData, LayerEntry, LayerImage, Plan, Policy
 
 logger = logging.getLogger(__name__)
 
@@ -35,23 +56,6 @@ SWITCH = 0.0005
 
 _WARMING = Lock()
 """Else one viewer would take the other's interval for the usual one."""
-
-
-def show_results(
-    viewer: ViewerModel, image: LayerImage, results: list[LayerData]
-) -> None:
-    """Show a result once, without undo; `ResultLayers` remembers.
-
-    Parameters
-    ----------
-    viewer
-        The viewer; of its layers only our own earlier results are changed.
-    image
-        What was segmented.
-    results
-        From `napari_gem.layers.result_layers`.
-    """
-    ResultLayers(viewer).show(image, results)
 
 
 class ResultLayers:
@@ -70,10 +74,10 @@ class ResultLayers:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
-        self.ledger = written.Ledger()
+        self.ledger = Ledger()
         self._undo: Undo | None = None
-        self._preview_of: object = None
-        self._undo_of: object = None
+        self._undo_of: object = None  # which image plane the undo step is about
+        self._undo_goes_on = False  # a preview was shown: its full size belongs to it
 
     @property
     def can_undo(self) -> bool:
@@ -81,19 +85,8 @@ class ResultLayers:
         return self._undo is not None
 
     def painted(self, image: LayerImage, large: bool = False) -> Any | None:
-        """Find the labels layer for which the user is to choose a `Policy`.
-
-        Parameters
-        ----------
-        image, large
-            As of `napari_gem.layers.painted_labels`.
-
-        Returns
-        -------
-        Labels or None
-            As `napari_gem.layers.painted_labels`.
-        """
-        return layers.painted_labels(self.viewer.layers, image, self.ledger, large)
+        """Find the labels layer for which the user is to choose a `Policy`."""
+        return painted_labels(self.viewer.layers, image, self.ledger, large)
 
     def show(
         self,
@@ -125,54 +118,44 @@ class ResultLayers:
             The painted layer that was left as it is, if the policy is ``keep``.
         """
         viewer = self.viewer
-        results = layers.color_results(viewer.layers, image, results)
-        plan = layers.plan_update(viewer.layers, image, results, policy, self.ledger)
+        results = color_results(viewer.layers, image, results)
+        plan = plan_update(viewer.layers, image, results, policy, self.ledger)
         # made before anything is touched: what is wrong with the data shows up here
-        made = [Layer.create(data, kwargs, kind) for data, kwargs, kind in plan.add]
-        of = (image.source, image.plane)
-        with self.whole():
-            if live and self._undo is not None and self._undo_of == of:
-                undo = self._undo
-            else:
-                undo = self.begin(of)
-                self._undo_of = of
-            self._write(image, results, policy, plan, made, undo)
-        if results[-1].kwargs["metadata"][layers.KEY]["step"] == 1:
-            self._preview_of = None
+        new = [Layer.create(*result.as_tuple()) for result in plan.add]
+        with self.all_or_nothing():
+            undo = self.begin_undo((image.source, image.plane), live=live)
+            self._write(image, results[-1], policy, plan, new, undo)
+        if results[-1].entry.step == 1:
+            self._undo_goes_on = False
         return plan.kept
 
     def _write(
         self,
         image: LayerImage,
-        results: list[LayerData],
+        labels: LayerData,
         policy: Policy,
-        plan: update.Plan,
-        made: list[Any],
+        plan: Plan,
+        new: list[Any],
         undo: Undo,
     ) -> None:
         """Do what is planned."""
-        viewer = self.viewer
         for layer in plan.remove:
             undo.remove(layer)
         for layer in plan.hide:
             self.hide(layer, undo)
         for layer, result in plan.update:
             undo.keep(layer, self.ledger.get(layer))
-            if update.is_large(result):
-                self._update_large(layer, result, image)
-                continue
-            part = fill.looked_at(result, image)
             if result.kind == "labels":
-                self._update_labels(layer, result, part, policy, undo)
+                self._update_labels(layer, result, image, policy, undo)
             else:
-                _update_map(layer, result, part, results[-1].data.shape, undo)
-        labels = [layer for layer, result in plan.update if result.kind == "labels"]
-        below = labels[0] if labels else plan.kept
-        for layer, result in zip(made, plan.add, strict=True):
+                _update_map(layer, result, image, labels.data, undo)
+        updated = [layer for layer, result in plan.update if result.kind == "labels"]
+        below = updated[0] if updated else plan.kept
+        for layer, result in zip(new, plan.add, strict=True):
             undo.add(layer)
-            add_ours(viewer, layer, result, below=below)
+            add_signed(self.viewer, layer, result, below=below)
             if result.kind == "labels":
-                self.ledger[layer] = written.note(layer)
+                self.ledger.note(layer)
 
     def undo(self) -> str:
         """Bring back what was before the last run.
@@ -194,7 +177,7 @@ class ResultLayers:
         """
         if self._undo is None:
             raise GemError("There is no run to undo.")
-        undo, self._undo, self._preview_of = self._undo, None, None
+        undo, self._undo, self._undo_goes_on = self._undo, None, False
         return undo.restore(self.ledger)
 
     def forget(self) -> None:
@@ -202,32 +185,37 @@ class ResultLayers:
 
         That are copies of all labels, and maps of up to 2 GiB.
         """
-        self._undo = self._preview_of = self._undo_of = None
+        self._undo = self._undo_of = None
         self.ledger.clear()
 
-    def begin(self, preview_of: object = None) -> Undo:
-        """Begin a step for `undo`, or go on with that of the previews of the same."""
-        if self._undo is None or preview_of is None or self._preview_of != preview_of:
+    def begin_undo(self, plane: object = None, *, live: bool = False) -> Undo:
+        """Begin a step for `undo`, or go on with the one of the same image plane.
+
+        It goes on after a preview, and with changes that refine a run (``live``). The
+        step of a whole stack is always a new one.
+        """
+        goes_on = plane is not None and plane == self._undo_of
+        if self._undo is None or not goes_on or not (live or self._undo_goes_on):
             self._undo = Undo(self.viewer)
-        self._preview_of = preview_of
+            self._undo_of, self._undo_goes_on = plane, True
         return self._undo
 
     @contextmanager
-    def whole(self) -> Iterator[None]:
-        """Take back a step that begins in this context and does not come to its end.
+    def all_or_nothing(self) -> Iterator[None]:
+        """Take back an undo step that begins in this context and fails.
 
         What listens to the viewer, plugins of others too, may raise at any layer.
         """
-        before = self._undo, self._preview_of, self._undo_of
+        before = self._undo, self._undo_of, self._undo_goes_on
         try:
             yield
         except Exception:
             begun = self._undo
             if begun is not None and begun is not before[0]:
-                self._undo, self._preview_of, self._undo_of = before
+                self._undo, self._undo_of, self._undo_goes_on = before
                 try:
                     begun.restore(self.ledger)
-                except Exception:  # the first one is told
+                except Exception:  # the first one is raised
                     logger.exception("Not all layers could be taken back")
             raise
 
@@ -235,58 +223,43 @@ class ResultLayers:
         """Hide the map of a class that is off until it is on again."""
         if layer.visible:
             undo.keep(layer, None)
-            entry = {**layer.metadata[layers.KEY], "off": True}
-            layer.metadata = {**layer.metadata, layers.KEY: entry}
+            write_entry(layer, replace(read_entry(layer), is_hidden=True))
             layer.visible = False
-
-    def _update_large(self, layer: Any, result: LayerData, image: LayerImage) -> None:
-        """Give a layer other levels; the user cannot have painted on it."""
-        was_off = layer.metadata[layers.KEY].get("off")
-        layer.data = large.join_levels(list(layer.data), result, image)
-        colors: Any = update.map_color(layer, result)
-        if result.kind == "labels":
-            colors = layers.kept_label_colors(layer, result)
-            features = fill.filled_features(layer.features, result.kwargs["features"])
-            if written.as_text(layer.features) != written.as_text(features):
-                layer.features = features
-        if colors is not None:
-            layer.colormap = colors
-        set_rest(layer, result, {})
-        if result.kind == "labels":
-            self.ledger[layer] = written.note(layer)
-        elif was_off:
-            layer.visible = True
 
     def _update_labels(
         self,
         layer: Any,
         result: LayerData,
-        part: fill.Part | None,
+        image: LayerImage,
         policy: Policy,
         undo: Undo,
     ) -> None:
-        then = self.ledger.get(layer)
-        old = np.asarray(layer.data)
-        changed = written.is_changed(layer, then)
-        data, own = fill.filled_labels(old, result, part, policy, then, changed)
-        features = result.kwargs["features"]
-        if part is not None or own is not None:
-            features = fill.filled_features(layer.features, features)
-        colors = layers.kept_label_colors(layer, result)
-        _set_data(layer, data, result, undo)
-        if written.as_text(layer.features) != written.as_text(features):
-            layer.features = features
+        entry, features = result.entry, result.kwargs["features"]
+        colors = kept_label_colors(layer, result)
+        own = None
+        if result.is_large:  # nobody can have painted on it
+            layer.data = join_levels(list(layer.data), result, image)
+            features = combine_features(layer.features, features)
+        else:
+            region = computed_region(result, image)
+            old = np.asarray(layer.data)
+            if old.shape == result.data.shape and self.ledger.is_changed(layer):
+                own = own_pixels(old, self.ledger.get(layer))
+            data, own = combine_labels(old, result, region, policy, own)
+            if region is not None or own is not None:
+                features = combine_features(layer.features, features)
+            if own is not None:
+                entry = replace(entry, fingerprint="")
+            elif region is not None:
+                small = data.nbytes <= LARGEST_HASH
+                digest = fingerprint(data, features) if small else ""
+                entry = replace(entry, fingerprint=digest, step=1)
+            _set_data(layer, data, result, undo)
+        set_features(layer, features)
         if colors is not None:
             layer.colormap = colors
-        told: dict[str, Any] = {}
-        if own is not None:
-            told["fingerprint"] = ""
-        elif part is not None:
-            small = data.nbytes <= LARGEST_HASH
-            digest = layers.fingerprint(data, features) if small else ""
-            told = {"fingerprint": digest, "step": 1}
-        set_rest(layer, result, told)
-        self.ledger[layer] = written.note(layer, own)
+        update_properties(layer, result, entry)
+        self.ledger.note(layer, own)
 
 
 def warm_up() -> None:
@@ -307,7 +280,7 @@ def warm_up() -> None:
 
 
 def _warm_layers() -> None:
-    table = layers.labels_colors({1: (1.0, 0.0, 0.0)})
+    table = labels_colors({1: (1.0, 0.0, 0.0)})
     features = {"index": [0, 1], "class": ["background", "a"]}
     for kind in (np.uint8, np.uint16):
         Labels(np.zeros((2, 2), kind), colormap=table, features=features)
@@ -320,20 +293,20 @@ def _warm_layers() -> None:
 
 
 def _update_map(
-    layer: Any,
-    result: LayerData,
-    part: fill.Part | None,
-    shape: tuple[int, ...],
-    undo: Undo,
+    layer: Any, result: LayerData, image: LayerImage, labels: Any, undo: Undo
 ) -> None:
-    data = fill.filled_map(np.asarray(layer.data), result, part, shape)
-    _set_data(layer, data, result, undo)
-    color = update.map_color(layer, result)
+    if result.is_large:
+        layer.data = join_levels(list(layer.data), result, image)
+    else:
+        region = computed_region(result, image)
+        data = combine_maps(np.asarray(layer.data), result, region, labels.shape)
+        _set_data(layer, data, result, undo)
+    color = new_map_color(layer, result)
     if color is not None:
         layer.colormap = color
-    was_off = layer.metadata[layers.KEY].get("off")
-    set_rest(layer, result, {})
-    if was_off:
+    was_hidden = read_entry(layer).is_hidden
+    update_properties(layer, result, result.entry)
+    if was_hidden:
         layer.visible = True
 
 
@@ -342,10 +315,10 @@ def _set_data(layer: Any, data: Any, result: LayerData, undo: Undo) -> None:
 
     Writing takes half as long as replacing: napari need not ask for the extent.
     """
-    preview = result.kwargs["metadata"][layers.KEY]["step"] > 1
+    preview = result.entry.step > 1
     now = layer.data
-    mine = now is undo.fresh.get(layer)
-    if preview and mine and (now.shape, now.dtype) == (data.shape, data.dtype):
+    is_ours = now is undo.fresh.get(layer)
+    if preview and is_ours and (now.shape, now.dtype) == (data.shape, data.dtype):
         now[...] = data
         layer.refresh(extent=False, thumbnail=False, highlight=False)
     else:
@@ -354,20 +327,24 @@ def _set_data(layer: Any, data: Any, result: LayerData, undo: Undo) -> None:
         undo.fresh[layer] = data
 
 
-def set_rest(layer: Any, result: LayerData, told: dict[str, Any]) -> None:
+def set_features(layer: Any, features: Any) -> None:
+    """Set the features of a labels layer; setting the same would draw it again."""
+    if features_as_text(layer) != table_as_text(features):
+        layer.features = features
+
+
+def update_properties(layer: Any, result: LayerData, entry: LayerEntry) -> None:
     """Set name, place and metadata; visibility, opacity and so on stay."""
     set_transform(layer, {name: result.kwargs[name] for name in TRANSFORM})
-    name = update.new_name(layer, result)
-    entry = layer.metadata[layers.KEY]
-    shown = entry["shown_name"]
+    name = new_name(layer, result)
+    shown = read_entry(layer).shown_name
     if name is not None:
         layer.name = name
         shown = layer.name
-    entry = {**result.kwargs["metadata"][layers.KEY], **told, "shown_name": shown}
-    _write_entry(layer, result, entry)
+    _sign(layer, result, entry, shown)
 
 
-def add_ours(
+def add_signed(
     viewer: ViewerModel, layer: Any, result: LayerData, below: Any = None
 ) -> None:
     """Add a layer that is known as ours from the start.
@@ -382,7 +359,7 @@ def add_ours(
         Our labels layer, which stays above the new one, and what was selected stays
         so; None puts the layer on top and selects it.
     """
-    sign(layer, result)
+    _sign(layer, result, result.entry, layer.name)
     if below is None:
         viewer.add_layer(layer)
     else:
@@ -391,15 +368,15 @@ def add_ours(
         every.insert(every.index(below), layer)
         every.selection = selected
         every.selection.active = active
-    sign(layer, result)  # its name may have got a number
+    _sign(layer, result, result.entry, layer.name)  # it may have got a number
 
 
-def sign(layer: Any, result: LayerData) -> None:
+def _sign(layer: Any, result: LayerData, entry: LayerEntry, shown_name: str) -> None:
     """Mark a layer as ours."""
-    entry = {**layer.metadata[layers.KEY], "shown_name": layer.name}
-    _write_entry(layer, result, entry)
-
-
-def _write_entry(layer: Any, result: LayerData, entry: dict[str, Any]) -> None:
-    signed = {"given_name": result.kwargs["name"], "layer": str(layer.unique_id)}
-    layer.metadata = {**layer.metadata, layers.KEY: {**entry, **signed}}
+    signed = replace(
+        entry,
+        given_name=result.kwargs["name"],
+        shown_name=shown_name,
+        layer=str(layer.unique_id),
+    )
+    write_entry(layer, signed)

@@ -8,16 +8,35 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Layer
 
-from napari_gem import layers
 from napari_gem.core.errors import GemError
+from napari_gem.layers.ledger import Snapshot, features_as_text, own_pixels
 from napari_gem.layers.levels.on_disk import on_disk
-from napari_gem.layers.writing import fill, stack, update, written
+from napari_gem.layers.writing.colors import color_results, kept_label_colors
+from napari_gem.layers.writing.combine import (
+    combine_features,
+    combine_labels,
+    combine_maps,
+    computed_region,
+)
+from napari_gem.layers.writing.results import move_results
+from napari_gem.layers.writing.stack import (
+    LARGEST_MAPS,
+    slice_index,
+    stack_image,
+    stack_layers,
+)
+from napari_gem.layers.writing.update import plan_update
 from napari_gem.results.temporary import ResultFolder, ResultFolders
-from napari_gem.widget.results.result_layers import add_ours, set_rest
+from napari_gem.widget.results.result_layers import (
+    add_signed,
+    set_features,
+    update_properties,
+)
 from napari_gem.widget.results.strokes import forget_strokes
 
 if TYPE_CHECKING:
     from napari_gem.layers import LayerData, LayerImage, Policy
+    from napari_gem.layers.writing.combine import ArrayRegion
     from napari_gem.widget.results.result_layers import ResultLayers
     from napari_gem.widget.results.undo import Undo
 
@@ -45,7 +64,7 @@ class StackResult:
         shown: ResultLayers,
         layer: Any,
         policy: Policy = "new",
-        largest_maps: int = stack.LARGEST_MAPS,
+        largest_maps: int = LARGEST_MAPS,
         folders: ResultFolders | None = None,
     ) -> None:
         self._shown = shown
@@ -88,10 +107,10 @@ class StackResult:
             If the labels layer was deleted or its data replaced during the run, or
             the image now has another shape.
         """
-        results = layers.move_results(self._layer, image, results)
+        results = move_results(self._layer, image, results)
         if self._undo is None:
             try:
-                with self._shown.whole():
+                with self._shown.all_or_nothing():
                     self._start(image, results)
             except Exception:
                 self._undo = self._labels = None
@@ -99,23 +118,23 @@ class StackResult:
                 raise
         elif live:
             results = self._recolor(image, results)
-        index = stack.slice_index(image)
-        part = fill.looked_at(results[-1], image)
+        index = slice_index(image)
+        region = computed_region(results[-1], image)
         for result in results[:-1]:
-            found = self._maps.get(result.kwargs["metadata"][layers.KEY]["label"])
-            if found is not None and found in self._shown.viewer.layers:
-                old = found.data[index]
+            layer = self._maps.get(result.entry.label)
+            if layer is not None and layer in self._shown.viewer.layers:
+                old = layer.data[index]
                 if self._undo is not None:
-                    self._undo.keep_plane(found, index, old)
-                found.data[index] = fill.filled_map(old, result, part, old.shape)
-                found.refresh(extent=False, thumbnail=False, highlight=False)
-        return self._write_labels(index, results[-1], part, live)
+                    self._undo.keep_plane(layer, index, old)
+                layer.data[index] = combine_maps(old, result, region, old.shape)
+                layer.refresh(extent=False, thumbnail=False, highlight=False)
+        return self._write_labels(index, results[-1], region, live)
 
     def _recolor(self, image: LayerImage, results: list[LayerData]) -> list[LayerData]:
         """Give the labels the colours and names of classes that came since."""
-        whole = stack.stack_image(self._layer, image)
-        results = layers.color_results(self._shown.viewer.layers, whole, results)
-        colors = update.kept_label_colors(self._labels, results[-1])
+        whole = stack_image(self._layer, image)
+        results = color_results(self._shown.viewer.layers, whole, results)
+        colors = kept_label_colors(self._labels, results[-1])
         if colors is not None:
             self._labels.colormap = colors
         return results
@@ -123,43 +142,43 @@ class StackResult:
     def _start(self, image: LayerImage, results: list[LayerData]) -> None:
         """Find or make the layers of the whole stack."""
         viewer, ledger = self._shown.viewer, self._shown.ledger
-        whole = stack.stack_image(self._layer, image)
-        results = layers.color_results(viewer.layers, whole, results)
-        empty = stack.stack_layers(whole, results, self._new, self._largest_maps)
+        whole = stack_image(self._layer, image)
+        results = color_results(viewer.layers, whole, results)
+        empty = stack_layers(whole, results, self._new, self._largest_maps)
         shape = empty[-1].data.shape
-        plan = layers.plan_update(viewer.layers, whole, empty, self._policy, ledger)
-        found = {id(result): layer for layer, result in plan.update}
-        made: list[Any] = []
+        plan = plan_update(viewer.layers, whole, empty, self._policy, ledger)
+        known = {id(result): layer for layer, result in plan.update}
+        stack: list[Any] = []
         for result in empty:
-            layer = found.get(id(result))
+            layer = known.get(id(result))
             fits = layer is not None and layer.data.shape == shape
-            made.append(layer if fits else Layer.create(*result))
-        self._undo = undo = self._shown.begin()
+            stack.append(layer if fits else Layer.create(*result.as_tuple()))
+        self._undo = undo = self._shown.begin_undo()
         for layer in plan.remove:
             undo.remove(layer)
         for layer in plan.hide:
             self._shown.hide(layer, undo)
-        for layer, result in zip(made, empty, strict=True):
+        for layer, result in zip(stack, empty, strict=True):
             is_labels = result.kind == "labels"
             if layer not in viewer.layers:
                 undo.add(layer)
-                add_ours(viewer, layer, result)
+                add_signed(viewer, layer, result)
                 if is_labels:
-                    text = written.as_text(layer.features)
-                    blank = self._blank(result)
-                    ledger[layer] = written.Written(blank, text)
+                    blank = Snapshot(self._blank(result), features_as_text(layer))
+                    ledger.put(layer, blank)
             else:
-                if is_labels:
-                    self._take_up(layer)
+                if is_labels and ledger.get(layer) is None:
+                    # what we wrote is not known: any label may be the user's
+                    ledger.note(layer, own_pixels(layer.data, None))
                 undo.keep(layer, ledger.get(layer), in_place=True)
-                colors = update.kept_label_colors(layer, result)
+                colors = kept_label_colors(layer, result) if is_labels else None
                 if colors is not None:
                     layer.colormap = colors
-                set_rest(layer, result, {})
+                update_properties(layer, result, result.entry)
             if is_labels:
                 self._labels = layer
             else:
-                self._maps[result.kwargs["metadata"][layers.KEY]["label"]] = layer
+                self._maps[result.entry.label] = layer
 
     def _new(self) -> ResultFolder:
         return ResultFolder(self._folders.new())
@@ -171,19 +190,11 @@ class StackResult:
             return np.zeros(data.shape, data.dtype)
         return on_disk(data.shape, data.dtype, self._new())
 
-    def _take_up(self, layer: Any) -> None:
-        """Go on with a labels layer of which is not known what we wrote."""
-        ledger = self._shown.ledger
-        if layer not in ledger:  # whatever is there may be the user's
-            own = written.own_pixels(layer.data, None)
-            text = written.as_text(layer.features)
-            ledger[layer] = written.Written(np.array(layer.data), text, own)
-
     def _write_labels(
         self,
         index: tuple[slice, ...],
         result: LayerData,
-        part: fill.Part | None,
+        region: ArrayRegion | None,
         live: bool,
     ) -> Any | None:
         layer, ledger = self._labels, self._shown.ledger
@@ -193,27 +204,24 @@ class StackResult:
                 "The labels layer of the slices was deleted, so no more of them were "
                 "written. Run again."
             )
-        if then.labels.shape != layer.data.shape:
+        if then.data.shape != layer.data.shape:
             raise GemError(
                 f"The data of '{layer.name}' were replaced by others of another "
                 "shape, so no more slices were written. Run again."
             )
         kind = np.result_type(layer.data.dtype, result.data.dtype)
         if layer.data.dtype != kind:
-            then = replace(then, labels=then.labels.astype(kind))
+            then = replace(then, data=then.data.astype(kind))
             layer.data = np.asarray(layer.data).astype(kind)
         old = layer.data[index]
-        plane = replace(
-            then,
-            labels=then.labels[index],
-            own=None if then.own is None else then.own[index],
-        )
-        changed = written.own_pixels(old, plane) is not None
-        if live and changed and self._policy != "fill":
+        plane = then.part(index)
+        own = own_pixels(old, plane)
+        if live and own is not None and self._policy != "fill":
             return layer
-        again = self._policy == "replace" and not live
-        policy: Policy = "replace" if again else "fill"
-        data, own = fill.filled_labels(old, result, part, policy, plane, changed)
+        policy: Policy = "fill"
+        if self._policy == "replace" and not live:
+            policy = "replace"
+        data, own = combine_labels(old, result, region, policy, own)
         if self._undo is not None:
             self._undo.keep_plane(layer, index, old, plane)
         if own is not None and then.own is None:
@@ -221,11 +229,9 @@ class StackResult:
         if then.own is not None:
             then.own[index] = False if own is None else own
         layer.data[index] = data
-        then.labels[index] = data
-        features = fill.filled_features(layer.features, result.kwargs["features"])
-        if written.as_text(layer.features) != written.as_text(features):
-            layer.features = features
-        ledger[layer] = replace(then, features=written.as_text(layer.features))
+        then.data[index] = data
+        set_features(layer, combine_features(layer.features, result.kwargs["features"]))
+        ledger.put(layer, replace(then, features=features_as_text(layer)))
         forget_strokes(layer)
         layer.refresh(extent=False, thumbnail=False, highlight=False)
         return None

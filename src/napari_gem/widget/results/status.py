@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.core.foreign_text import without_tags
-from napari_gem.layers import KEY
-from napari_gem.layers.derived import class_names, classes_off
+from napari_gem.layers.derived import class_names
+from napari_gem.layers.entry import LABELS, PROBABILITY, read_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,26 +84,22 @@ def text_at(layers: Sequence[Any], active: Any, position: Sequence[float]) -> st
         ``nuclei: nuclei 0.83, fibre 0.12``, the label first unless the selected layer
         tells it anyway; empty if there is no map.
     """
-    found: dict[str, list[tuple[float, str]]] = {}
-    off = {
-        (_source(layer), name)
-        for layer in layers
-        for name in classes_off(_entry(layer)).values()
-    }
-    for layer in reversed(layers):
-        entry = _entry(layer)
-        key = _source(layer), str(entry.get("class"))
-        if entry.get("role") != "probability" or key in off:
+    entries = [read_entry(layer) for layer in layers]
+    off = {(e.source, name) for e in entries for name in e.off_classes.values()}
+    values: dict[str, list[tuple[float, str]]] = {}
+    for layer, entry in zip(reversed(layers), reversed(entries), strict=True):
+        if entry.role != PROBABILITY or (entry.source, entry.class_name) in off:
             continue
         value = value_at(layer, position)
         if value is not None:
-            # in front, so that equal ones are told in the order of the layers
-            found.setdefault(key[0], []).insert(0, (float(value), key[1]))
-    if not found:
+            # in front, so that equal ones come in the order of the layers
+            pair = float(value), entry.class_name
+            values.setdefault(entry.source, []).insert(0, pair)
+    if not values:
         return ""
-    source = _source(active) or str(getattr(active, "unique_id", ""))
-    source = source if source in found else next(iter(found))
-    best = sorted(found[source], key=lambda pair: -pair[0])[:MOST]
+    source = read_entry(active).source or str(getattr(active, "unique_id", ""))
+    source = source if source in values else next(iter(values))
+    best = sorted(values[source], key=lambda pair: -pair[0])[:MOST]
     text = ", ".join(f"{name} {value:.2f}" for value, name in best)
     label = _label_at(layers, active, source, position)
     return without_tags(f"{label}: {text}" if label else text)
@@ -126,24 +122,15 @@ def value_at(layer: Any, position: Sequence[float]) -> Any:
 def _label_at(
     layers: Sequence[Any], active: Any, source: str, position: Sequence[float]
 ) -> str:
-    if _entry(active).get("role") == "labels":
+    if read_entry(active).role == LABELS:
         return ""
     for layer in reversed(layers):
-        entry = _entry(layer)
-        if entry.get("role") == "labels" and _source(layer) == source:
+        entry = read_entry(layer)
+        if entry.role == LABELS and entry.source == source:
             value = value_at(layer, position)
             if value is not None:
                 return class_names(layer).get(int(value), f"label {value}")
     return ""
-
-
-def _entry(layer: Any) -> dict[str, Any]:
-    entry = getattr(layer, "metadata", {}).get(KEY)
-    return entry if isinstance(entry, dict) else {}
-
-
-def _source(layer: Any) -> str:
-    return str(_entry(layer).get("source", ""))
 
 
 def _place(status: str | dict[str, str]) -> str:

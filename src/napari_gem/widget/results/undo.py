@@ -11,9 +11,9 @@ import numpy as np
 from napari.layers import Layer
 
 from napari_gem.core.foreign_text import without_tags
-from napari_gem.layers import KEY
+from napari_gem.layers.entry import LayerEntry, read_entry, write_entry
+from napari_gem.layers.ledger import Ledger, Snapshot, features_as_text, table_as_text
 from napari_gem.layers.transform import TRANSFORM, set_transform
-from napari_gem.layers.writing import written
 from napari_gem.widget.results.strokes import forget_strokes
 
 if TYPE_CHECKING:
@@ -32,19 +32,19 @@ class _State:
     data
         The array itself: the run gives the layer another one, or `Undo.keep_plane`
         has what was in it. None if it was too large to be kept.
-    written
-        What we had written to it.
+    snapshot
+        The layer as we had left it.
     """
 
     layer: ref[Any]
     data: Any
     features: Any
     colormap: Any
-    entry: dict[str, Any]
+    entry: LayerEntry
     transform: dict[str, Any]
     name: str
     visible: bool
-    written: written.Written | None
+    snapshot: Snapshot | None
 
 
 class Undo:
@@ -71,9 +71,7 @@ class Undo:
         self._kept = 0
         self.fresh: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
-    def keep(
-        self, layer: Any, then: written.Written | None, in_place: bool = False
-    ) -> None:
+    def keep(self, layer: Any, then: Snapshot | None, in_place: bool = False) -> None:
         """Note a layer before it is changed; once is enough."""
         if layer in self._states or any(layer is added() for added in self._added):
             return
@@ -87,11 +85,11 @@ class Undo:
             data=data,
             features=layer.features.copy() if is_labels else None,
             colormap=layer.colormap,
-            entry=layer.metadata[KEY],
+            entry=read_entry(layer),
             transform={name: getattr(layer, name) for name in TRANSFORM},
             name=layer.name,
             visible=layer.visible,
-            written=then,
+            snapshot=then,
         )
 
     def keep_plane(
@@ -99,7 +97,7 @@ class Undo:
         layer: Any,
         index: tuple[slice, ...],
         old: Any,
-        then: written.Written | None = None,
+        then: Snapshot | None = None,
     ) -> None:
         """Note a part of a layer before it is written in place; once is enough.
 
@@ -122,7 +120,7 @@ class Undo:
                 self._states[layer] = replace(self._states[layer], data=None)
                 return
         own = None if then is None or then.own is None else _pack(then.own)
-        labels = None if then is None else _pack(then.labels)
+        labels = None if then is None else _pack(then.data)
         packed = old.copy() if then is None else _pack(old)
         self._planes.append((ref(layer), index, packed, labels, own))
 
@@ -136,7 +134,7 @@ class Undo:
         self._removed.append((self._viewer.layers.index(layer), layer))
         self._viewer.layers.remove(layer)
 
-    def restore(self, ledger: written.Ledger) -> str:
+    def restore(self, ledger: Ledger) -> str:
         """Bring everything back.
 
         Parameters
@@ -151,15 +149,15 @@ class Undo:
         """
         every = self._viewer.layers
         selected, active = set(every.selection), every.selection.active
-        told = ["The last run is undone."]
+        sentences = ["The last run is undone."]
         for added in self._added:
             layer = added()
             if layer is not None and layer in every:
-                told.append(self._take_away(layer, ledger))
+                sentences.append(self._take_away(layer, ledger))
         for state in list(self._states.values()):
             layer = state.layer()
             if layer is not None and layer in every:
-                told += self._restore(layer, state, ledger)
+                sentences += self._restore(layer, state, ledger)
         self._restore_planes(ledger)
         for index, layer in reversed(self._removed):
             if layer not in every:
@@ -167,23 +165,25 @@ class Undo:
         every.selection = {layer for layer in selected if layer in every}
         if active in every:
             every.selection.active = active
-        return " ".join(part for part in told if part)
+        return " ".join(part for part in sentences if part)
 
-    def _take_away(self, layer: Any, ledger: written.Ledger) -> str:
+    def _take_away(self, layer: Any, ledger: Ledger) -> str:
         then = ledger.get(layer)
-        if then is not None and _touched(layer, then):
-            disown(layer)
+        if then is not None and then.differs(layer):
+            write_entry(layer, replace(read_entry(layer), layer=""))  # the user's now
             return f"'{layer.name}' was changed since, so it was kept."
         self._viewer.layers.remove(layer)
         return ""
 
-    def _restore(self, layer: Any, state: _State, ledger: written.Ledger) -> list[str]:
-        told = []
+    def _restore(self, layer: Any, state: _State, ledger: Ledger) -> list[str]:
+        sentences = []
         now = ledger.get(layer)
         if now is not None and self._is_lost(layer, state, now):
-            told.append(f"What was painted since is in '{self._save_copy(layer)}'.")
+            sentences.append(
+                f"What was painted since is in '{self._save_copy(layer)}'."
+            )
         if state.data is None:
-            told.append(f"'{layer.name}' was too large to be kept and stays.")
+            sentences.append(f"'{layer.name}' was too large to be kept and stays.")
         else:
             # hidden maps of classes that are off were not written to
             if layer.data is not state.data:
@@ -192,34 +192,31 @@ class Undo:
             set_transform(layer, state.transform)
             if layer.colormap is not state.colormap:
                 layer.colormap = state.colormap
-        if state.features is not None and written.as_text(
-            layer.features
-        ) != written.as_text(state.features):
+        if state.features is not None and features_as_text(layer) != table_as_text(
+            state.features
+        ):
             layer.features = state.features
-        entry = layer.metadata.get(KEY, {})
-        if layer.name == entry.get("shown_name") and layer.name != state.name:
+        entry = read_entry(layer)
+        if layer.name == entry.shown_name and layer.name != state.name:
             layer.name = state.name
-        if bool(entry.get("off")) != bool(state.entry.get("off")):
+        if entry.is_hidden != state.entry.is_hidden:
             layer.visible = state.visible
-        layer.metadata = {**layer.metadata, KEY: state.entry}
-        if state.written is None:
-            ledger.pop(layer, None)
-        else:
-            ledger[layer] = state.written
-        return told
+        write_entry(layer, state.entry)
+        ledger.put(layer, state.snapshot)
+        return sentences
 
-    def _is_lost(self, layer: Any, state: _State, now: written.Written) -> bool:
+    def _is_lost(self, layer: Any, state: _State, now: Snapshot) -> bool:
         """Tell whether bringing a layer back would lose what the user did since."""
-        if layer.data is not state.data or layer.data.shape != now.labels.shape:
-            return _touched(layer, now)
+        if layer.data is not state.data or layer.data.shape != now.data.shape:
+            return now.differs(layer)
         data = layer.data
         return any(
-            not np.array_equal(data[index], now.labels[index])
+            not np.array_equal(data[index], now.data[index])
             for weak, index, *_ in self._planes
             if weak() is layer
         )
 
-    def _restore_planes(self, ledger: written.Ledger) -> None:
+    def _restore_planes(self, ledger: Ledger) -> None:
         changed: set[Any] = set()
         for weak, index, data, labels, own in reversed(self._planes):
             layer: Any = weak()
@@ -230,7 +227,7 @@ class Undo:
             layer.data[index] = _unpack(data)
             then = ledger.get(layer)
             if then is not None and labels is not None:
-                then.labels[index] = _unpack(labels)
+                then.data[index] = _unpack(labels)
                 if then.own is not None:
                     then.own[index] = False if own is None else _unpack(own)
             changed.add(layer)
@@ -246,10 +243,11 @@ class Undo:
         kwargs = {
             **kwargs,
             "name": without_tags(f"{layer.name} · painted"),
-            "metadata": {KEY: {**layer.metadata[KEY], "layer": ""}},
         }
-        copy = self._viewer.add_layer(Layer.create(data, kwargs, kind))
-        return str(copy.name)
+        copy = Layer.create(data, kwargs, kind)
+        copy.metadata = {}
+        write_entry(copy, replace(read_entry(layer), layer=""))
+        return str(self._viewer.add_layer(copy).name)
 
 
 def _pack(array: Any) -> tuple[bytes, Any, tuple[int, ...]]:
@@ -262,17 +260,3 @@ def _unpack(packed: Any) -> Any:
         return packed
     data, dtype, shape = packed
     return np.frombuffer(zlib.decompress(data), dtype).reshape(shape)
-
-
-def disown(layer: Any) -> None:
-    """Make a layer of ours the user's."""
-    entry = {**layer.metadata[KEY], "layer": ""}
-    layer.metadata = {**layer.metadata, KEY: entry}
-
-
-def _touched(layer: Any, then: written.Written) -> bool:
-    """Tell whether the user changed a labels layer after we wrote it."""
-    return (
-        written.painted_since(layer, then)
-        or written.as_text(layer.features) != then.features
-    )

@@ -6,65 +6,59 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from napari_gem.core.region import Region, expand, inside
-from napari_gem.layers.writing.results import KEY
-from napari_gem.layers.writing.update import is_result
-from napari_gem.layers.writing.written import own_pixels
+from napari_gem.core.region import expand, inside
+from napari_gem.layers.entry import EXAMPLES, LABELS, is_result, read_entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from napari_gem.layers.ledger import Pixels
     from napari_gem.layers.reading.source import LayerImage
     from napari_gem.layers.writing.results import LayerData
     from napari_gem.layers.writing.update import Policy
-    from napari_gem.layers.writing.written import Pixels, Written
 
 
-class Part(NamedTuple):
-    """Part of an array."""
+class ArrayRegion(NamedTuple):
+    """Box of an array, and which elements of it are meant."""
 
     box: tuple[slice, ...]
     mask: Pixels | None
-    """Within the box; None for all of it."""
+    """None for all of the box."""
 
 
-def asked_region(entry: Mapping[str, Any]) -> Region | None:
-    """Read the region of a result from its metadata; None for all of the image."""
-    region = entry["recipe"].get("region")
+def computed_region(result: LayerData, image: LayerImage) -> ArrayRegion | None:
+    """Tell which part of a layer a result was computed for; None for all of it."""
+    region = result.entry.region
     if region is None:
         return None
-    corners = tuple((float(row), float(column)) for row, column in region["polygon"])
-    return Region(tuple(region["rows"]), tuple(region["columns"]), corners)
-
-
-def looked_at(result: LayerData, image: LayerImage) -> Part | None:
-    """Tell which part of a layer a result is about; None for all of it."""
-    entry = result.kwargs["metadata"][KEY]
-    asked = asked_region(entry)
-    if asked is None:
-        return None
-    box, mask = inside(asked, entry["step"], image.shape)
+    box, mask = inside(region, result.entry.step, image.shape)
     down, right = image.geometry.displayed
     every = [slice(None)] * len(image.geometry.transform["scale"])
     every[down], every[right] = box
-    return Part(tuple(every), None if mask is None else image.geometry.place(mask))
+    placed = None if mask is None else image.geometry.place(mask)
+    return ArrayRegion(tuple(every), placed)
 
 
-def put(target: NDArray[Any], part: Part | None, source: NDArray[Any]) -> None:
-    """Write a part of an array into another."""
-    if part is None:
+def _copy_region(
+    target: NDArray[Any], region: ArrayRegion | None, source: NDArray[Any]
+) -> None:
+    """Write a region of an array into another."""
+    if region is None:
         target[...] = source
     else:
-        where = True if part.mask is None else part.mask
-        np.copyto(target[part.box], source[part.box], where=where)
+        where = True if region.mask is None else region.mask
+        np.copyto(target[region.box], source[region.box], where=where)
 
 
-def filled_map(
-    old: NDArray[Any], result: LayerData, part: Part | None, shape: tuple[int, ...]
+def combine_maps(
+    old: NDArray[Any],
+    result: LayerData,
+    region: ArrayRegion | None,
+    shape: tuple[int, ...],
 ) -> NDArray[np.float32]:
-    """Make a map's new data: the earlier ones where the result did not look.
+    """Make a map's new data: the earlier ones outside of the result's region.
 
     Parameters
     ----------
@@ -72,26 +66,25 @@ def filled_map(
         The layer's data.
     result
         Map of the new result, perhaps of a preview.
-    part
-        What it is about; None for all.
+    region
+        From `computed_region`.
     shape
         Shape of the labels of the result.
     """
-    expanded = expand(result.data, result.kwargs["metadata"][KEY]["step"], shape)
-    if part is None or old.shape != shape:
+    expanded = expand(result.data, result.entry.step, shape)
+    if region is None or old.shape != shape:
         return expanded
     new: NDArray[np.float32] = np.array(old)
-    put(new, part, expanded)
+    _copy_region(new, region, expanded)
     return new
 
 
-def filled_labels(
+def combine_labels(
     old: NDArray[Any],
     result: LayerData,
-    part: Part | None,
+    region: ArrayRegion | None,
     policy: Policy,
-    written: Written | None,
-    changed: bool,
+    own: Pixels | None,
 ) -> tuple[NDArray[Any], Pixels | None]:
     """Make the new data of a labels layer.
 
@@ -101,14 +94,12 @@ def filled_labels(
         The layer's data.
     result
         Labels of the new result.
-    part
-        What it is about; None for all.
+    region
+        From `computed_region`.
     policy
-        ``fill`` keeps the user's pixels; others do not, within the part.
-    written
-        The layer as we left it, if known.
-    changed
-        Whether somebody changed the layer since.
+        ``fill`` keeps the user's pixels; others do not, within the region.
+    own
+        The user's pixels in ``old``; None if there are none.
 
     Returns
     -------
@@ -119,22 +110,20 @@ def filled_labels(
     """
     if old.shape != result.data.shape:
         return result.data.copy(), None
-    own = own_pixels(old, written) if changed else None
-    kind = np.result_type(old.dtype, result.data.dtype)
-    if part is None and (own is None or policy != "fill"):
+    if region is None and (own is None or policy != "fill"):
         return result.data.copy(), None
-    new = old.astype(kind)
-    put(new, part, result.data)
+    new = old.astype(np.result_type(old.dtype, result.data.dtype))
+    _copy_region(new, region, result.data)
     if own is None:
         return new, None
     if policy == "fill":
         np.copyto(new, old, where=own, casting="unsafe")
     else:
-        put(own, part, np.zeros_like(own))
+        _copy_region(own, region, np.zeros_like(own))
     return new, own if own.any() else None
 
 
-def filled_features(old: Any, new: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+def combine_features(old: Any, new: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     """Join two features tables by label id: ours count, other rows and columns stay.
 
     Parameters
@@ -177,10 +166,10 @@ def named_ids(layers: Iterable[Any]) -> dict[int, str]:
     dict[int, str]
         Names of classes; background is left out.
     """
-    columns = {"labels": "index", "examples": "label"}
-    found: dict[int, str] = {}
+    columns = {LABELS: "index", EXAMPLES: "label"}
+    names: dict[int, str] = {}
     for layer in layers:
-        column = columns.get(layer.metadata[KEY]["role"]) if is_result(layer) else None
+        column = columns.get(read_entry(layer).role) if is_result(layer) else None
         if column is None or "class" not in layer.features:
             continue
         table = layer.features
@@ -188,8 +177,8 @@ def named_ids(layers: Iterable[Any]) -> dict[int, str]:
         for value, name in zip(ids, table["class"], strict=True):
             label = _whole(value)
             if label > 0 and isinstance(name, str) and name:
-                found[label] = name
-    return found
+                names[label] = name
+    return names
 
 
 def _whole(value: Any) -> int:
