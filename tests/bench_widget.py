@@ -34,7 +34,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QTimer
 from napari_gem.core import json_records as records
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.progress import Progress
-from napari_gem.core.results import Recipe
+from napari_gem.core.results import Job, Recipe, StoredSegmentation
 from napari_gem.images import samples
 from napari_gem.layers import KEY
 from napari_gem.models.find import find_model
@@ -463,10 +463,13 @@ def measure_records(repeats: int = 50) -> None:
         device="cpu",
         precision="float32",
     )
+    result = StoredSegmentation(
+        labels="labels", probabilities="maps", shape=(9, 9), patch=1, recipe=recipe
+    )
     for message in (
-        Request(1, "pixels", Appearance(), prompts, card.id, "auto", "auto"),
+        Request(1, Job(appearance=Appearance(), prompts=prompts), "pixels"),
         Progressed(1, Progress("Encoding", 1, 9, 3.0)),
-        Finished(1, "maps", "labels", recipe, (), True),
+        Finished(1, result, is_new=True),
     ):
         kept = _processor_time(message, repeats, forget=False)
         made = _processor_time(message, max(3, repeats // 10), forget=True)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from napari_gem.models.find import find_model, list_models, load_model
     from napari_gem.results.recipe import read_recipe
     from napari_gem.results.save import save
-    from napari_gem.segmentation.large import segment_large
     from napari_gem.segmentation.pipeline import encode, heat_maps, segment
     from napari_gem.segmentation.replay import replay
 
@@ -78,7 +77,7 @@ _HOME = {
     "replay": "segmentation.replay",
     "save": "results.save",
     "segment": "segmentation.pipeline",
-    "segment_large": "segmentation.large",
+    "segment_large": "segmentation.pipeline",
 }
 
 

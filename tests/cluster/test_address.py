@@ -18,6 +18,7 @@ from napari_gem.cluster.address import read_address
 from napari_gem.cluster.connection import ASKING, Cluster, connect_steps
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
+from napari_gem.core.results import Job
 from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.worker.messages import Request
 from napari_gem.worker.session import Session
@@ -139,10 +140,11 @@ def test_a_run_of_the_dock_asks_step_by_step(tmp_path: Path) -> None:
         session = Session(tmp_path)
         asked = Request(
             run=1,
-            pixels="",
-            appearance=Appearance((0, 255)),
-            prompts=parse_prompts(["cat"]),
-            device=f"tcp://127.0.0.1:{port}",
+            job=Job(
+                appearance=Appearance((0, 255)),
+                prompts=parse_prompts(["cat"]),
+                device=f"tcp://127.0.0.1:{port}",
+            ),
         )
         steps = session.steps(asked)
         assert next(steps).stage == next(steps).stage == ASKING

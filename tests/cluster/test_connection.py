@@ -30,6 +30,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.memory import NoMemoryError
 from napari_gem.core.parameters import EncodeParameters, GemParameters
 from napari_gem.core.progress import run
+from napari_gem.core.results import Job
 from napari_gem.encoding import feature_cache
 from napari_gem.encoding.encode import encode_steps
 from napari_gem.encoding.feature_cache import FeatureCache
@@ -42,6 +43,7 @@ from napari_gem.segmentation.large import segment_large_steps
 from napari_gem.segmentation.writing import fill_here
 from napari_gem.worker.messages import Request, Storage
 from napari_gem.worker.session import Session
+from tests.change_request import change
 from tests.dask_processes import Processes
 from tests.tiny import write_tiny_model
 
@@ -377,23 +379,25 @@ def test_the_worker_of_the_widget_has_a_cluster_encode(
     request = Request(
         run=1,
         pixels=str(pixels),
-        appearance=SHOWN,
-        prompts=parse_prompts(["cat", "dog"]),
-        model=model.card.weights.partition(":")[2],
-        device=processes.address,
-        encode=ENCODE,
+        job=Job(
+            appearance=SHOWN,
+            prompts=parse_prompts(["cat", "dog"]),
+            model=model.card.weights.partition(":")[2],
+            device=processes.address,
+            encode=ENCODE,
+        ),
     )
     found = []
     for device in (processes.address, "cpu"):
         session = Session(tmp_path)
         told = []
-        done = run(session.steps(replace(request, device=device)), told.append)
+        done = run(session.steps(change(request, device=device)), told.append)
         assert max(one.done for one in told if one.stage == "Encoding") > 20
-        found.append((done.recipe.device, np.load(done.labels)))
-        words = replace(
-            request, device=device, pixels="", image=done.image, run=2, preview=True
+        found.append((done.result.recipe.device, np.load(done.result.labels)))
+        words = change(
+            request, device=device, pixels="", encoded=done.encoded, run=2, preview=True
         )
-        assert not run(session.steps(words)).encoded
+        assert not run(session.steps(words)).is_new
     assert [device for device, _ in found] == ["dask", "cpu"]
     assert (found[0][1] == found[1][1]).mean() > 0.999
 
@@ -421,21 +425,23 @@ def test_the_worker_of_the_widget_has_a_cluster_write_large_results(
         request = Request(
             run=1,
             pixels=str(tmp_path / "pixels.npy"),
-            appearance=SHOWN,
-            prompts=parse_prompts(["cat", "dog"]),
-            model=model.card.weights.partition(":")[2],
-            device=device,
-            encode=ENCODE,
+            job=Job(
+                appearance=SHOWN,
+                prompts=parse_prompts(["cat", "dog"]),
+                model=model.card.weights.partition(":")[2],
+                device=device,
+                encode=ENCODE,
+            ),
             folder=str(tmp_path / str(number)),
         )
         done = run(session.steps(request))
         labels.append(zarr.open_group(f"{done.folder}/labels.zarr")["0"][:])
         assert sent.count(fill_part) > 5
         words = replace(
-            request, pixels="", image=done.image, folder=f"{done.folder}-words"
+            request, pixels="", encoded=done.encoded, folder=f"{done.folder}-words"
         )
         before = len(sent)
-        assert not run(session.steps(words)).encoded
+        assert not run(session.steps(words)).is_new
         assert len(sent) == before  # they need no cluster
     assert (labels[0] == labels[1]).mean() > 0.999
 

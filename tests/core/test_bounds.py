@@ -25,16 +25,18 @@ from napari_gem.core.parameters import (
 )
 from napari_gem.core.prompts import Example, Prompt, label_ids
 from napari_gem.core.region import Region
-from napari_gem.core.results import Recipe
+from napari_gem.core.results import Job, Recipe
 from napari_gem.core.validation import check_recipe, check_request
 from napari_gem.prompts.sets import PromptSet, read_set, write_set
 from napari_gem.results.recipe import read_recipe, recipe_text, write_recipe
 from napari_gem.worker.messages import Request
+from tests.change_request import change
 
 pytestmark = pytest.mark.contact("numbers")
 
 EXAMPLE = Example((3.0, 4.5), (0.6, 0.8), "embedded")
 LUT = ((0.0, 0.0, 0.0), (1.0, 0.5, 0.0))
+
 RECIPE = Recipe(
     version="1",
     model="embedded",
@@ -230,7 +232,8 @@ def test_what_users_have_is_within_the_bounds(tmp_path: Path) -> None:
 
 
 def test_a_request_is_looked_at_before_its_model_is_loaded() -> None:
-    request = Request(1, "pixels.npy", Appearance(), RECIPE.prompts, model="nowhere")
+    job = Job(appearance=Appearance(), prompts=RECIPE.prompts, model="nowhere")
+    request = Request(1, job, "pixels.npy")
     check_request(request)
     changes: list[dict[str, Any]] = [
         {"encode": EncodeParameters(GemParameters(iterations=10**9))},
@@ -240,9 +243,9 @@ def test_a_request_is_looked_at_before_its_model_is_loaded() -> None:
         {"prompts": (Prompt(("a" * 10**6,)),)},
         {"label": LabelParameters(-1)},
     ]
-    for change in changes:
+    for each in changes:
         with pytest.raises(GemError):
-            check_request(replace(request, **change))
+            check_request(change(request, **each))
 
 
 def test_words_in_templates_are_counted_together() -> None:

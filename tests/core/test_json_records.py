@@ -15,28 +15,32 @@ from napari_gem.core.json_records import (
 )
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
-from napari_gem.core.results import Recipe
+from napari_gem.core.results import Job, Recipe
 from napari_gem.worker.messages import Failed, Request
 
 RECORDS = [
     Request(
         3,
+        Job(
+            appearance=Appearance(lut=((0.0, 0.5, 1.0), (1.0, 1.0, 1.0))),
+            prompts=(Prompt(("a", "ä")), Prompt(("b",))),
+            encode=EncodeParameters(
+                gem=GemParameters(inverse_temperature=2.5), zoom=2.0
+            ),
+            score=ScoreParameters(background=("sky",)),
+        ),
         "pixels.npy",
-        Appearance(lut=((0.0, 0.5, 1.0), (1.0, 1.0, 1.0))),
-        (Prompt(("a", "ä")), Prompt(("b",))),
-        encode=EncodeParameters(gem=GemParameters(inverse_temperature=2.5), zoom=2.0),
-        score=ScoreParameters(background=("sky",)),
     ),
     Recipe(
-        "1",
-        "m",
-        "r",
-        (Prompt(("a",)),),
-        EncodeParameters(),
-        ScoreParameters(),
-        Appearance(),
-        "cpu",
-        "float32",
+        version="1",
+        model="m",
+        revision="r",
+        prompts=(Prompt(("a",)),),
+        encode=EncodeParameters(),
+        score=ScoreParameters(),
+        appearance=Appearance(),
+        device="cpu",
+        precision="float32",
     ),
     Failed(1, "line\nbreak 'quote' µ"),
 ]
@@ -51,7 +55,7 @@ def test_records_survive_json_on_one_line(record: object) -> None:
 
 
 def test_what_does_not_fit_is_named() -> None:
-    with pytest.raises(GemError, match=r"Request record: pixels"):
+    with pytest.raises(GemError, match=r"Request record: job"):
         from_json(Request, '{"run": 1}')
     with pytest.raises(GemError, match="JSON"):
         from_json(Request, "no json")

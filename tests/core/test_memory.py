@@ -32,6 +32,7 @@ from napari_gem.core.parameters import (
 )
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
+from napari_gem.core.results import Job
 from napari_gem.encoding import batches, blending, feature_cache, scheduling
 from napari_gem.encoding import stored_features as stored_array
 from napari_gem.encoding.encode import encode_steps
@@ -47,8 +48,7 @@ from napari_gem.scoring import patch_scores, refinement
 from napari_gem.scoring.text import embed_words
 from napari_gem.segmentation import large
 from napari_gem.segmentation import segment as segmenting
-from napari_gem.segmentation.large import segment_large
-from napari_gem.segmentation.pipeline import encode, segment
+from napari_gem.segmentation.pipeline import encode, segment, segment_large
 from napari_gem.segmentation.postprocess import small
 from napari_gem.worker.arrays import save_array
 from napari_gem.worker.messages import Failed, Finished, Request
@@ -640,12 +640,14 @@ def test_the_worker_of_the_dock_says_so_and_goes_on(
     out = tmp_path / "out"
     request = Request(
         1,
+        Job(
+            appearance=Appearance(rgb=True),
+            prompts=(Prompt(("cat",)), Prompt(("dog",))),
+            model=str(folder),
+            encode=ENCODE,
+            score=SCORE,
+        ),
         str(tmp_path / "pixels.npy"),
-        Appearance(rgb=True),
-        (Prompt(("cat",)), Prompt(("dog",))),
-        model=str(folder),
-        encode=ENCODE,
-        score=SCORE,
         folder=str(out) if on_disk else "",
     )
     worker = Worker(tmp_path, Pipe(), Pipe())  # type: ignore[arg-type]
@@ -659,7 +661,7 @@ def test_the_worker_of_the_dock_says_so_and_goes_on(
     assert not out.exists()
     finished = worker._answer(request)
     assert isinstance(finished, Finished)
-    assert finished.notices == ()
+    assert finished.result.notices == ()
 
 
 def test_the_command_line_says_what_to_do(

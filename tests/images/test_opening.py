@@ -187,20 +187,20 @@ def test_a_georeference_of_one_number_and_of_any_script_stays(
 def written(tmp_path: Path) -> Callable[[ImageFile], Path]:
     """Write a result with the tags of an image, and give the labels' file."""
     made_by = Recipe(
-        "0.1",
-        "embedded",
-        "abc",
-        (Prompt(("cell",)),),
-        EncodeParameters(),
-        ScoreParameters(),
-        Appearance(limits=(0, 255)),
-        "cpu",
-        "float32",
+        version="0.1",
+        model="embedded",
+        revision="abc",
+        prompts=(Prompt(("cell",)),),
+        encode=EncodeParameters(),
+        score=ScoreParameters(),
+        appearance=Appearance(limits=(0, 255)),
+        device="cpu",
+        precision="float32",
     )
 
     def write(image: ImageFile) -> Path:
         maps = np.zeros((1, *OWN.shape), np.float32)
-        result = Segmentation(maps, np.zeros(OWN.shape, np.uint8), made_by)
+        result = Segmentation(maps, np.zeros(OWN.shape, np.uint8), recipe=made_by)
         tiff.write(result, image, tmp_path)
         return tmp_path / "labels.tif"
 

@@ -49,15 +49,15 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def recipe(folder: Path) -> Recipe:
     return Recipe(
-        "1",
-        str(folder),
-        "0" * 16,
-        (Prompt(("cat",)),),
-        EncodeParameters(),
-        ScoreParameters(),
-        Appearance(limits=(0.0, 255.0)),
-        "cpu",
-        "float32",
+        version="1",
+        model=str(folder),
+        revision="0" * 16,
+        prompts=(Prompt(("cat",)),),
+        encode=EncodeParameters(),
+        score=ScoreParameters(),
+        appearance=Appearance(limits=(0.0, 255.0)),
+        device="cpu",
+        precision="float32",
     )
 
 

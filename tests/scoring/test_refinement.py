@@ -115,7 +115,7 @@ def test_strips_join_to_the_whole(
     kept = all_rows(features, rounds, portion)
     assert kept == pytest.approx(whole, abs=0.01)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("napari_gem.scoring.refinement.HELD_PIXELS", 0)
+        patch.setattr("napari_gem.core.bounds.LARGEST_HELD", 0)
         patch.setattr("napari_gem.scoring.refinement.BAND", block[0])
         patch.setattr("napari_gem.scoring.refinement.BLOCK", block[1])
         assert (all_rows(features, rounds, portion) == kept).all()

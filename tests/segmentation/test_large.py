@@ -27,8 +27,8 @@ from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.results import pyramid as zarr_results
 from napari_gem.results.pyramid import Pyramid
 from napari_gem.results.recipe import read_recipe
-from napari_gem.segmentation.large import segment_large, segment_large_steps
-from napari_gem.segmentation.pipeline import encode, segment
+from napari_gem.segmentation.large import segment_large_steps
+from napari_gem.segmentation.pipeline import encode, segment, segment_large
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:

@@ -19,17 +19,12 @@ from napari_gem.core.parameters import (
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.region import Region
+from napari_gem.encoding.encode import encode_steps, restrict
 from napari_gem.images.rendering import stretch
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.text import embed_words
-from napari_gem.segmentation.pipeline import (
-    encode,
-    encode_steps,
-    heat_maps,
-    restrict,
-    segment,
-    segment_steps,
-)
+from napari_gem.segmentation.pipeline import encode, heat_maps, segment
+from napari_gem.segmentation.segment import segment_steps
 from tests.tiny import PATCH, write_tiny_model
 
 if TYPE_CHECKING:

@@ -8,14 +8,16 @@ import torch
 from PIL import Image
 
 from napari_gem.core.errors import GemError
-from napari_gem.core.parameters import EncodeParameters, LabelParameters
+from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
+from napari_gem.core.results import Job
 from napari_gem.images.rendering import stretch
 from napari_gem.models.find import Model, load_model
+from napari_gem.segmentation.job import job_steps
 from napari_gem.segmentation.pipeline import encode, heat_maps
 from napari_gem.segmentation.replay import replay
-from napari_gem.segmentation.squashed import SHOWN, squashed_steps
+from napari_gem.segmentation.squashed import SHOWN
 from tests.tiny import write_tiny_model
 
 SIZE = 48
@@ -36,11 +38,10 @@ def pixels() -> np.ndarray:
 def test_maps_are_those_of_the_squashed_image(model: Model, pixels) -> None:
     shown = stretch(pixels)
     score = model.card.score
-    result = run(
-        squashed_steps(
-            model, pixels, shown, PROMPTS, ENCODE, score, LabelParameters(), SIZE
-        )
+    job = Job(
+        appearance=shown, prompts=PROMPTS, encode=ENCODE, score=score, squash=SIZE
     )
+    result = run(job_steps(job, pixels, model))
     square = Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BICUBIC)
     whole = replace(ENCODE, tile=SIZE // model.backbone.patch_size, overlap=0)
     features = encode(
@@ -70,16 +71,6 @@ def test_maps_are_those_of_the_squashed_image(model: Model, pixels) -> None:
 
 def test_bad_classes_are_refused(model: Model, pixels) -> None:
     bad = replace(PROMPTS[0], threshold=3.0)
+    job = Job(appearance=stretch(pixels), prompts=(bad,), encode=ENCODE, squash=SIZE)
     with pytest.raises(GemError, match="threshold"):
-        run(
-            squashed_steps(
-                model,
-                pixels,
-                stretch(pixels),
-                [bad],
-                ENCODE,
-                model.card.score,
-                LabelParameters(),
-                SIZE,
-            )
-        )
+        run(job_steps(job, pixels, model))

@@ -87,7 +87,7 @@ def test_parts_make_the_whole(
 @pytest.fixture
 def scored(model: Model, monkeypatch: pytest.MonkeyPatch) -> Scored:
     """An image whose edges are found in bands."""
-    monkeypatch.setattr(refinement, "HELD_PIXELS", 0)
+    monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 0)
     monkeypatch.setattr(refinement, "BAND", 64)
     monkeypatch.setattr(refinement, "BLOCK", 10)
     monkeypatch.setattr(patch_scores, "STRIP", 20 * PIXELS.shape[1])

@@ -7,7 +7,7 @@ import threading
 import numpy as np
 
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
-from napari_gem.core.results import Recipe
+from napari_gem.core.results import Recipe, StoredSegmentation
 from napari_gem.worker.messages import Finished
 
 PATCH = 4.0
@@ -52,7 +52,7 @@ class HandClient:
         assert self.loaded.wait(10)
         if self.error is not None:
             raise self.error
-        count = len(finished.recipe.prompts)
+        count = len(finished.result.recipe.prompts)
         shape = self.pixels[finished.run - 1].shape[:2]
         shape = tuple(-(-length // finished.step) for length in shape)
         maps = np.full((count, *shape), 0.5, np.float32)
@@ -69,26 +69,31 @@ class HandClient:
         request = self.requests[run - 1]
         recipe = Recipe(
             version="0",
-            model=request.model,
+            model=request.job.model,
             revision="abc",
-            prompts=request.prompts,
+            prompts=request.job.prompts,
             encode=EncodeParameters(),
             score=ScoreParameters(),
-            appearance=request.appearance,
+            appearance=request.job.appearance,
             device="cpu",
             precision="float32",
             patch=PATCH,
-            region=request.region,
+            region=request.job.region,
+        )
+        result = StoredSegmentation(
+            labels="l.npy",
+            probabilities="p.npy",
+            shape=self.pixels[run - 1].shape[:2],
+            patch=PATCH,
+            recipe=recipe,
+            notices=notices,
+            shares=(1.0, *[0.0] * (len(request.job.prompts) - 1)),
         )
         return Finished(
             run,
-            "p.npy",
-            "l.npy",
-            recipe,
-            notices,
-            encoded=not request.image,
-            image=request.image or f"image {run}",
+            result,
+            is_new=not request.encoded,
+            encoded=request.encoded or f"image {run}",
             step=step,
             folder=str(folder),
-            shares=(1.0, *[0.0] * (len(request.prompts) - 1)),
         )

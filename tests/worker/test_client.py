@@ -26,6 +26,7 @@ from napari_gem.core.atomic import remove_leftovers
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
+from napari_gem.core.results import Job
 from napari_gem.worker import client as client_module
 from napari_gem.worker import process as process_module
 from napari_gem.worker.client import FOLDER_PREFIX, WorkerClient
@@ -37,6 +38,7 @@ from napari_gem.worker.messages import (
     Progressed,
     Request,
 )
+from tests.change_request import change
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -69,9 +71,14 @@ class Listener:
 
     def submit(self, pixels: object = SMALL, *words: str, **asked: object) -> int:
         prompts = tuple(Prompt((word,)) for word in words or ("cat", "dog"))
-        request = Request(0, "", RGB, prompts, self.model, encode=ENCODE, score=SCORE)
-        asked = {**vars(request), **asked}
-        return self.client.submit(pixels, Request(**asked))
+        job = Job(
+            appearance=RGB,
+            prompts=prompts,
+            model=self.model,
+            encode=ENCODE,
+            score=SCORE,
+        )
+        return self.client.submit(pixels, change(Request(0, job), **asked))
 
     def wait(
         self, wanted: Callable[[Event], object], seconds: float = 200
@@ -179,7 +186,7 @@ def test_maps_are_those_of_the_pipeline(listener: Listener, model: Path) -> None
     assert listener.client.running
     finished = listener.end(run)
     assert isinstance(finished, Finished)
-    assert finished.encoded
+    assert finished.is_new
     probabilities, labels = listener.client.load_maps(finished)
     assert listener.files() == set()
     loaded = load_model(str(model))
@@ -188,7 +195,7 @@ def test_maps_are_those_of_the_pipeline(listener: Listener, model: Path) -> None
     assert probabilities.dtype == np.float32
     assert np.allclose(probabilities, expected.probabilities, atol=1e-5)
     assert (labels == expected.labels).mean() > 0.999
-    assert finished.recipe == expected.recipe
+    assert finished.result.recipe == expected.recipe
 
 
 def test_new_words_encode_nothing_and_a_lazy_image_is_read(listener: Listener) -> None:
@@ -196,10 +203,10 @@ def test_new_words_encode_nothing_and_a_lazy_image_is_read(listener: Listener) -
     listener.submit(lambda: SMALL.copy(), "tree")
     finished, before = listener.wait(lambda e: not isinstance(e, Progressed))
     assert isinstance(finished, Finished)
-    assert not finished.encoded
+    assert not finished.is_new
     stages = {e.progress.stage for e in before if isinstance(e, Progressed)}
     assert not stages & {"Loading model", "Encoding"}
-    assert [p.name for p in finished.recipe.prompts] == ["tree"]
+    assert [p.name for p in finished.result.recipe.prompts] == ["tree"]
     listener.client.load_maps(finished)
 
 
@@ -212,7 +219,14 @@ def test_a_large_image_on_disk_is_read_where_it_lies(
     )
     monkeypatch.setattr(client_module, "save_array", None)  # nothing is copied
     prompts = (Prompt(("cat",)),)
-    request = Request(0, "", RGB, prompts, listener.model, encode=ENCODE, score=SCORE)
+    job = Job(
+        appearance=RGB,
+        prompts=prompts,
+        model=listener.model,
+        encode=ENCODE,
+        score=SCORE,
+    )
+    request = Request(0, job)
     finished = listener.end(listener.client.submit(rows, request, large=True))
     assert isinstance(finished, Finished)
     labels = zarr.open_group(f"{finished.folder}/labels.zarr")["0"]
@@ -238,7 +252,7 @@ def test_what_decides_features_is_encoded_anew(
     asked = {k: v for k, v in changed.items() if k != "pixels"}
     finished = listener.end(listener.submit(pixels, **asked))
     assert isinstance(finished, Finished)
-    assert finished.encoded
+    assert finished.is_new
 
 
 def test_a_cancelled_run_is_taken_up(listener: Listener) -> None:
@@ -287,7 +301,7 @@ def test_a_newer_run_replaces_the_older(listener: Listener) -> None:
         lambda e: not isinstance(e, Progressed) and e.run == newest
     )
     assert isinstance(finished, Finished)
-    assert [p.name for p in finished.recipe.prompts] == ["house"]
+    assert [p.name for p in finished.result.recipe.prompts] == ["house"]
     with pytest.raises(Empty):
         listener.wait(lambda e: e.run != newest, seconds=0.3)
     assert all(f"-{newest}." in name for name in listener.files() if "pixels" in name)
@@ -435,6 +449,7 @@ import numpy as np
 print("script starts", flush=True)
 from napari_gem.worker.client import WorkerClient
 from napari_gem import Appearance, EncodeParameters, Prompt
+from napari_gem.core.results import Job
 from napari_gem.worker.messages import Request
 
 def on_event(event):
@@ -443,8 +458,13 @@ def on_event(event):
 client = WorkerClient(on_event)
 image = np.random.default_rng(0).integers(0, 255, (SIZE, SIZE, 3)).astype(np.uint8)
 request = Request(
-    0, "", Appearance(True, (0, 255)), (Prompt(("cat",)),), sys.argv[1],
-    encode=EncodeParameters(tile=4, overlap=2),
+    0,
+    Job(
+        appearance=Appearance(True, (0, 255)),
+        prompts=(Prompt(("cat",)),),
+        model=sys.argv[1],
+        encode=EncodeParameters(tile=4, overlap=2),
+    ),
 )
 client.submit(image, request)
 while client.running:
@@ -561,7 +581,7 @@ def test_the_client_survives_a_job_that_fails(model: Path) -> None:
             assert "OddError" in failed.message
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(client_module, "to_line", fail)
-            failed = listener.end(listener.submit(None, image="x"))
+            failed = listener.end(listener.submit(None, encoded="x"))
         assert isinstance(failed, Failed)
         listener.client.cancel()
         assert isinstance(listener.end(listener.submit()), Finished)

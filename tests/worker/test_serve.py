@@ -18,11 +18,12 @@ from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.progress import Progress, run
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.region import Region
+from napari_gem.core.results import Job
 from napari_gem.encoding import interim
 from napari_gem.images.references import refer_array
+from napari_gem.segmentation.image_cache import ImageCache
 from napari_gem.worker import arrays as protocol
 from napari_gem.worker.arrays import load_array, save_array
-from napari_gem.worker.image_cache import ImageCache
 from napari_gem.worker.messages import (
     Cancel,
     Failed,
@@ -36,16 +37,19 @@ from napari_gem.worker.messages import (
 )
 from napari_gem.worker.serve import Worker
 from napari_gem.worker.session import LostImageError, Session
+from tests.change_request import change
 from tests.tiny import write_tiny_model
 
 RGB = Appearance(rgb=True, limits=(0.0, 255.0))
 REQUEST = Request(
     1,
+    Job(
+        appearance=RGB,
+        prompts=(Prompt(("cat",)),),
+        encode=EncodeParameters(tile=6, overlap=2),
+        score=ScoreParameters(background=("sky",), near=2.0),
+    ),
     "pixels.npy",
-    RGB,
-    (Prompt(("cat",)),),
-    encode=EncodeParameters(tile=6, overlap=2),
-    score=ScoreParameters(background=("sky",), near=2.0),
 )
 
 
@@ -123,8 +127,7 @@ def request_of_tiny(tmp_path: Path) -> Request:
     pixels = np.random.default_rng(0).integers(0, 255, (40, 40, 3)).astype(np.uint8)
     save_array(tmp_path / "pixels.npy", pixels)
     model = write_tiny_model(tmp_path / "tiny")
-    asked = {"pixels": str(tmp_path / "pixels.npy"), "model": str(model)}
-    return Request(**{**vars(REQUEST), **asked})
+    return change(REQUEST, pixels=str(tmp_path / "pixels.npy"), model=str(model))
 
 
 def test_new_weights_in_the_same_place_are_loaded(
@@ -135,8 +138,12 @@ def test_new_weights_in_the_same_place_are_loaded(
     again = run(session.steps(request_of_tiny))
     write_tiny_model(tmp_path / "tiny", seed=1)
     other = run(session.steps(request_of_tiny))
-    assert [r.encoded for r in (first, again, other)] == [True, False, True]
-    assert first.recipe.revision == again.recipe.revision != other.recipe.revision
+    assert [r.is_new for r in (first, again, other)] == [True, False, True]
+    assert (
+        first.result.recipe.revision
+        == again.result.recipe.revision
+        != other.result.recipe.revision
+    )
 
 
 def test_another_model_comes_when_the_former_is_gone(
@@ -149,17 +156,17 @@ def test_another_model_comes_when_the_former_is_gone(
     assert model is not None
     former = weakref.ref(next(model.backbone._clip.parameters()))
     del model
-    steps = session.steps(replace(request_of_tiny, model=str(other)))
+    steps = session.steps(change(request_of_tiny, model=str(other)))
     while next(steps).stage != "Loading model":
         assert former() is not None
     assert former() is None
     run(steps)
     # the features of the former are of no use to the words of this one
-    asked = replace(request_of_tiny, pixels="", image=first.image)
+    asked = change(request_of_tiny, pixels="", encoded=first.encoded)
     with pytest.raises(GemError, match="Press Run"):
         run(session.steps(asked))
     # but they are kept for when it is chosen again
-    assert not run(session.steps(request_of_tiny)).encoded
+    assert not run(session.steps(request_of_tiny)).is_new
 
 
 def test_a_model_that_does_not_load_leaves_none(
@@ -169,8 +176,8 @@ def test_a_model_that_does_not_load_leaves_none(
     run(session.steps(request_of_tiny))
     with pytest.raises(GemError, match="holds no"):
         (tmp_path / "empty").mkdir()
-        run(session.steps(replace(request_of_tiny, model=str(tmp_path / "empty"))))
-    assert run(session.steps(request_of_tiny)).labels
+        run(session.steps(change(request_of_tiny, model=str(tmp_path / "empty"))))
+    assert run(session.steps(request_of_tiny)).result.labels
 
 
 def test_an_encoded_image_is_scored_without_its_pixels(
@@ -178,20 +185,22 @@ def test_an_encoded_image_is_scored_without_its_pixels(
 ) -> None:
     session = Session(tmp_path)
     first = run(session.steps(request_of_tiny))
-    assert first.image
-    assert first.patch == 8
+    assert first.encoded
+    assert first.result.patch == 8
     Path(request_of_tiny.pixels).unlink()
     words = (Prompt(("cat",)), Prompt(("dog",), label=7))
-    asked = replace(request_of_tiny, run=2, pixels="", image=first.image, prompts=words)
+    asked = change(
+        request_of_tiny, run=2, pixels="", encoded=first.encoded, prompts=words
+    )
     again = run(session.steps(asked))
-    assert not again.encoded
-    assert len(again.shares) == 2
-    assert set(np.unique(load_array(Path(again.labels)))) <= {0, 1, 7}
+    assert not again.is_new
+    assert len(again.result.shares) == 2
+    assert set(np.unique(load_array(Path(again.result.labels)))) <= {0, 1, 7}
     session.forget()
     with pytest.raises(LostImageError, match="Press Run"):
         run(session.steps(asked))
     with pytest.raises(LostImageError, match="Press Run"):
-        run(session.steps(replace(asked, image="other")))
+        run(session.steps(change(asked, encoded="other")))
 
 
 @pytest.mark.parametrize(("memory", "again"), [(1, False), (0, True)])
@@ -203,25 +212,25 @@ def test_slices_of_a_stack_are_encoded_once_if_they_fit(
     for number in range(3):
         path = tmp_path / f"slice-{number}.npy"
         save_array(path, rng.integers(0, 255, (40, 40, 3)).astype(np.uint8))
-        asked.append(replace(request_of_tiny, pixels=str(path)))
+        asked.append(change(request_of_tiny, pixels=str(path)))
     rounds = []
     for _ in range(2):
         for request in asked:
             rounds.append(run(session.steps(request)))
             session.images.trim()
-    assert [found.encoded for found in rounds] == [*[True] * 3, *[again] * 3]
-    assert len({found.image for found in rounds}) == 3
+    assert [found.is_new for found in rounds] == [*[True] * 3, *[again] * 3]
+    assert len({found.encoded for found in rounds}) == 3
 
 
 def test_a_preview_is_small(tmp_path: Path, request_of_tiny: Request) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (40, 1100)).astype(np.uint8)
     save_array(Path(request_of_tiny.pixels), pixels)
-    grey = replace(request_of_tiny, appearance=Appearance(limits=(0.0, 255.0)))
+    grey = change(request_of_tiny, appearance=Appearance(limits=(0.0, 255.0)))
     session = Session(tmp_path)
     found = run(session.steps(replace(grey, preview=True)))
     assert found.step == 3
-    assert load_array(Path(found.labels)).shape == (14, 367)
-    assert load_array(Path(found.probabilities)).shape == (1, 14, 367)
+    assert load_array(Path(found.result.labels)).shape == (14, 367)
+    assert load_array(Path(found.result.probabilities)).shape == (1, 14, 367)
 
 
 def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
@@ -232,20 +241,21 @@ def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
     pixels = np.random.default_rng(0).integers(0, 255, (150, 60, 3)).astype(np.uint8)
     save_array(Path(request_of_tiny.pixels), pixels)
     small = run(Session(tmp_path).steps(request_of_tiny))
-    labels = load_array(Path(small.labels))
+    labels = load_array(Path(small.result.labels))
     told: list[Progress | Interim] = []
     session = Session(tmp_path)
     folder = tmp_path / "result"
-    asked = replace(request_of_tiny, folder=str(folder), pixel_size=(2.0, 3.0))
-    found = run(session.steps(replace(asked, unit="nm")), told.append)
-    assert (found.folder, found.labels, found.step) == (str(folder), "", 1)
-    assert found.shares == pytest.approx(small.shares)
+    asked = change(request_of_tiny, folder=str(folder), pixel_size=(2.0, 3.0))
+    found = run(session.steps(change(asked, unit="nm")), told.append)
+    assert (found.folder, found.step) == (str(folder), 1)
+    assert found.result.labels == str(folder / "labels.zarr")
+    assert found.result.shares == pytest.approx(small.result.shares)
     stored = zarr.open_group(store=str(folder / "labels.zarr"), mode="r")
     np.testing.assert_array_equal(np.asarray(stored["0"]), labels)
     assert dict(stored.attrs)["ome"]["multiscales"][0]["axes"][0]["unit"] == (
         "nanometer"
     )
-    looks = [event.result for event in told if isinstance(event, Interim)]
+    looks = [event.preview.result for event in told if isinstance(event, Interim)]
     assert len(looks) > 1
     rows = [look.recipe.region.rows[1] for look in looks if look.recipe.region]
     assert rows == sorted(set(rows))
@@ -257,8 +267,11 @@ def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
         assert maps[:, :end].any(axis=(0, 2)).all()
         assert not maps[:, end:].any()
     # what is encoded is scored again, as a preview as well
-    again = run(session.steps(replace(asked, image=found.image, preview=True)))
-    assert (again.folder, load_array(Path(again.labels)).shape) == ("", (150, 60))
+    again = run(session.steps(change(asked, encoded=found.encoded, preview=True)))
+    assert (again.folder, load_array(Path(again.result.labels)).shape) == (
+        "",
+        (150, 60),
+    )
 
 
 def test_an_image_is_read_where_it_lies_and_told_if_it_is_another(
@@ -266,11 +279,11 @@ def test_an_image_is_read_where_it_lies_and_told_if_it_is_another(
 ) -> None:
     pixels = load_array(Path(request_of_tiny.pixels))
     stored = zarr.create_array(tmp_path / "scene.zarr", data=pixels)
-    asked = replace(request_of_tiny, pixels="", reference=refer_array(stored))
+    asked = change(request_of_tiny, pixels="", reference=refer_array(stored))
     assert from_line(to_line(asked)) == asked
     session = Session(tmp_path)
     found = [run(session.steps(each)) for each in (request_of_tiny, asked)]
-    assert [each.encoded for each in found] == [True, False]  # the same pixels
+    assert [each.is_new for each in found] == [True, False]  # the same pixels
     stored[:] = 0
     with pytest.raises(GemError, match=r"scene\.zarr' is not what was shown"):
         run(session.steps(asked))
@@ -279,9 +292,9 @@ def test_an_image_is_read_where_it_lies_and_told_if_it_is_another(
 def test_detail_is_image_pixels_per_patch(
     tmp_path: Path, request_of_tiny: Request
 ) -> None:
-    found = run(Session(tmp_path).steps(replace(request_of_tiny, detail=5.0)))
-    assert found.patch == pytest.approx(5)
-    assert found.recipe.encode.zoom == pytest.approx(8 / 5)
+    found = run(Session(tmp_path).steps(change(request_of_tiny, detail=5.0)))
+    assert found.result.patch == pytest.approx(5)
+    assert found.result.recipe.encode.zoom == pytest.approx(8 / 5)
 
 
 def test_the_whole_image_goes_on_from_a_region(
@@ -297,16 +310,16 @@ def test_the_whole_image_goes_on_from_a_region(
         done = [step.done for step in told if step.stage == "Encoding"]
         return done[-1] - done[0] if done else 0
 
-    first = replace(request_of_tiny, region=Region((0, 40), (0, 40)))
+    first = change(request_of_tiny, region=Region((0, 40), (0, 40)))
     part = tiles(first)
     assert tiles(first) == 0
     rest = tiles(request_of_tiny)
     assert part > 0
     assert rest > 0
-    assert tiles(replace(first, region=Region((60, 90), (60, 90)))) == 0
+    assert tiles(change(first, region=Region((60, 90), (60, 90)))) == 0
     whole = run(Session(tmp_path).steps(request_of_tiny))
     assert part + rest == 25
-    assert whole.recipe.region is None
+    assert whole.result.recipe.region is None
 
 
 class Pipe:
@@ -345,7 +358,7 @@ def test_errors_become_sentences(
     worker = Worker(tmp_path, Pipe(), Pipe())  # type: ignore[arg-type]
     worker._wanted = request_of_tiny.run
     with monkeypatch.context() as patch:
-        patch.setattr("napari_gem.segmentation.pipeline.segment_steps", fail)
+        patch.setattr("napari_gem.segmentation.job.segment_steps", fail)
         failed = worker._answer(request_of_tiny)
     assert isinstance(failed, Failed)
     assert words in failed.message
@@ -353,7 +366,7 @@ def test_errors_become_sentences(
     finished = worker._answer(request_of_tiny)
     assert isinstance(finished, Finished)
     # the memory was given back, else the features are still there
-    assert finished.encoded == isinstance(error, (MemoryError, NoMemoryError))
+    assert finished.is_new == isinstance(error, (MemoryError, NoMemoryError))
 
 
 def test_the_process_keeps_the_pipe_clean_and_ends_with_it(tmp_path: Path) -> None:
@@ -380,18 +393,20 @@ def test_a_later_session_finds_the_image_on_disk(
 ) -> None:
     storage = Storage(disk=1, folder=str(tmp_path / "encoded"))
     first = run(Session(tmp_path, storage).steps(request_of_tiny))
-    assert first.encoded
-    maps = load_array(Path(first.probabilities))
+    assert first.is_new
+    maps = load_array(Path(first.result.probabilities))
     stages: list[str] = []
     later = run(
         Session(tmp_path, storage).steps(request_of_tiny),
         lambda progress: stages.append(progress.stage),
     )
-    assert not later.encoded
+    assert not later.is_new
     assert "Encoding" not in stages
-    np.testing.assert_array_equal(load_array(Path(later.probabilities)), maps)
+    np.testing.assert_array_equal(load_array(Path(later.result.probabilities)), maps)
     kept_none = run(Session(tmp_path).steps(request_of_tiny))
-    np.testing.assert_array_equal(load_array(Path(kept_none.probabilities)), maps)
+    np.testing.assert_array_equal(
+        load_array(Path(kept_none.result.probabilities)), maps
+    )
 
 
 def test_a_folder_that_cannot_be_used_is_told_and_the_run_goes_on(
@@ -400,8 +415,8 @@ def test_a_folder_that_cannot_be_used_is_told_and_the_run_goes_on(
     (tmp_path / "file").touch()
     storage = Storage(disk=1, folder=str(tmp_path / "file" / "encoded"))
     finished = run(Session(tmp_path, storage).steps(request_of_tiny))
-    assert finished.encoded
-    assert any("kept in memory only" in notice for notice in finished.notices)
+    assert finished.is_new
+    assert any("kept in memory only" in notice for notice in finished.result.notices)
 
 
 @pytest.mark.contact("damaged caches")
@@ -417,14 +432,14 @@ def test_features_that_are_damaged_while_they_are_used_are_encoded_anew(
     (chunk,) = (tmp_path / "encoded").glob("*/features/c/0/0/0")
     content = chunk.read_bytes()
     chunk.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    words = replace(request_of_tiny, image=first.image, prompts=(Prompt(("dog",)),))
+    words = change(request_of_tiny, encoded=first.encoded, prompts=(Prompt(("dog",)),))
     failed = worker._answer(words)
     assert isinstance(failed, Failed)
     assert failed.lost
     assert "Run again" in failed.message
     again = worker._answer(request_of_tiny)
     assert isinstance(again, Finished)
-    assert again.encoded
-    assert any("encoded anew" in notice for notice in again.notices)
-    maps = [load_array(Path(each.probabilities)) for each in (first, again)]
+    assert again.is_new
+    assert any("encoded anew" in notice for notice in again.result.notices)
+    maps = [load_array(Path(each.result.probabilities)) for each in (first, again)]
     np.testing.assert_array_equal(*maps)

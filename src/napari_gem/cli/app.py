@@ -43,8 +43,11 @@ from napari_gem.core.zarr_end import close_zarr_at_exit
 from napari_gem.models.presets import read_preset, with_preset
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_gem.core.appearance import Appearance
     from napari_gem.core.arrays import LazyArray
+    from napari_gem.core.progress import Progress
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
     from napari_gem.core.results import Segmentation
@@ -162,20 +165,23 @@ def segment(
     What is left out is taken from the prompt set, or as it suits the model. Of large
     images labels and probabilities are written as OME-Zarr, and only parts are read.
     """
-    from napari_gem.cli.cluster import places
+    from napari_gem.cli.cluster import ShowWaiting, connected
     from napari_gem.cli.image import Opened, check_small, report_stored
+    from napari_gem.cluster.placing import ClusterPlace
+    from napari_gem.core.appearance import Appearance
     from napari_gem.core.path_names import check_length
     from napari_gem.core.progress import run
+    from napari_gem.core.results import Job, Segmentation
     from napari_gem.core.validation import (
         check_device,
         check_precision,
         check_prompts,
         check_score,
     )
-    from napari_gem.models.find import load_model
+    from napari_gem.encoding.feature_cache import FeatureCache
     from napari_gem.results import save as export
-    from napari_gem.segmentation import large, pipeline
-    from napari_gem.segmentation.squashed import squashed_steps
+    from napari_gem.segmentation import large
+    from napari_gem.segmentation.job import Resources, job_steps, load_steps
 
     zoom = given.get("zoom")
     if detail is not None and zoom is not None:
@@ -203,16 +209,19 @@ def segment(
     opened = Opened(image, _parse_index(index), len(prompts))
     opened.check(level, _region(region))
     export.check_folder(output, image)
-    with Bars() as bars, places(scheduler, bars.show) as place:
+    job = Job(
+        prompts=prompts,
+        appearance=Appearance(),  # to be told when pixels are read
+        model=model,
+        architecture=architecture,
+        device=device,
+        precision="auto" if scheduler else precision,
+        label=label,
+        squash=squash,
+    )
+    with Bars() as bars, connected(scheduler, bars.show) as cluster:
         loaded = with_consent(
-            lambda allowed: load_model(
-                model,
-                device=device,
-                precision="auto" if scheduler else precision,
-                architecture=architecture,
-                download=allowed,
-                progress=bars.show,
-            ),
+            lambda allowed: run(load_steps(job, download=allowed), bars.show),
             bars,
             allowed=download,
         )
@@ -220,65 +229,37 @@ def segment(
         view = opened.view(level, detail, loaded.backbone.patch_size)
         if view.large:
             check_length(output, large.INSIDE)
-        appearance = _appearance(view.pixels, percentiles, limits, gamma)
         encode = with_values(loaded.card.encode, given)
         if detail is not None:
             zoom = loaded.backbone.patch_size * view.factor / detail
             encode = replace(encode, zoom=zoom)
-        score = with_values(loaded.card.score, given)
         if squash:
             check_small(view, preset)
-            result = run(
-                squashed_steps(
-                    loaded,
-                    view.pixels,
-                    appearance,
-                    prompts,
-                    encode,
-                    score,
-                    label,
-                    squash,
-                ),
-                bars.show,
-            )
-            _report(result, view.file, output)
-            return
-        used, schedule = place.prepare(loaded, precision, view)
-        encoding = view.encode_steps(
-            used,
-            appearance,
-            encode,
+        job = replace(
+            job,
+            appearance=_appearance(view.pixels, percentiles, limits, gamma),
+            encode=encode,
+            score=with_values(loaded.card.score, given),
             region=view.place(_region(region)),
-            schedule=schedule,
-            keep=cache,
+            pixel_size=view.file.pixel_size,
+            unit=view.file.unit,
         )
-        features = run(encoding, place.show)
-        if view.large:
-            steps = large.segment_large_steps(
-                loaded,
-                features,
-                prompts,
-                output,
-                score,
-                label,
-                pixel_size=view.file.pixel_size or (1.0, 1.0),
-                unit=view.file.unit,
-                filling=place.filling(),
-            )
-            stored = run(steps, place.show)
-        else:
-            result = pipeline.segment(
-                features,
-                prompts,
-                loaded,
-                parameters=score,
-                label=label,
-                progress=bars.show,
-            )
-    if view.large:
-        report_stored(stored, output)
-    else:
+        keeps = (cache or view.large) and not squash
+        resources = Resources(
+            disk=FeatureCache if keeps else None, must_keep=view.large
+        )
+        show: Callable[[Progress], object] = bars.show
+        if cluster is not None:
+            place = ClusterPlace(cluster, precision, lambda: view.reference)
+            resources = replace(resources, place=place)
+            show = ShowWaiting(scheduler, bars.show)
+        folder = output if view.large else None
+        steps = job_steps(job, view.pixels, loaded, resources, folder=folder)
+        result = run(steps, show)
+    if isinstance(result, Segmentation):
         _report(result, view.file, output)
+    else:
+        report_stored(result, output)
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,17 +17,12 @@ from napari_gem.images.lazy_files import LARGE, Source, open_source
 from napari_gem.images.references import ImageReference, refer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_gem.core.appearance import Appearance
     from napari_gem.core.arrays import LazyArray
-    from napari_gem.core.parameters import EncodeParameters
-    from napari_gem.core.progress import Progress
     from napari_gem.core.region import Region
-    from napari_gem.core.results import Features, StoredSegmentation
-    from napari_gem.encoding.scheduling import Schedule
-    from napari_gem.models.find import Model
+    from napari_gem.core.results import StoredSegmentation
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,46 +68,6 @@ class View:
         if region is None or self.source is None:
             return region
         return self.source.place(region, self.level)
-
-    def encode_steps(
-        self,
-        model: Model,
-        appearance: Appearance,
-        parameters: EncodeParameters,
-        *,
-        region: Region | None,
-        schedule: Schedule | None,
-        keep: bool,
-    ) -> Generator[Progress, None, Features]:
-        """Encode it as `encode_steps` does, and keep it for later runs.
-
-        Where it cannot be kept, a notice says so; a large image must be.
-
-        Raises
-        ------
-        CacheError
-            If it is large and cannot be kept.
-        GemError
-            See `napari_gem.encoding.encode.encode_steps`.
-        """
-        from napari_gem.encoding.feature_cache import CacheError, FeatureCache
-        from napari_gem.segmentation import pipeline
-
-        what = model, self.pixels, appearance, parameters
-        notices: tuple[str, ...] = ()
-        if keep or self.large:
-            try:
-                kept = FeatureCache().encode_steps(
-                    *what, region=region, schedule=schedule
-                )
-                return (yield from kept)
-            except CacheError as error:
-                if self.large:
-                    raise
-                notices = (f"{error} The encoded image is not kept for later runs.",)
-        steps = pipeline.encode_steps(*what, region=region, schedule=schedule)
-        features = yield from steps
-        return replace(features, notices=(*features.notices, *notices))
 
 
 def check_small(view: View, preset: str) -> None:

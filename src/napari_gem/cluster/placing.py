@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_gem.cluster import connection as clusters
@@ -40,52 +42,40 @@ def connect_steps(address: str) -> Generator[Progress, None, Cluster | None]:
     return (yield from clusters.connect_steps(address))
 
 
-def place_steps(
-    cluster: Cluster | None,
-    model: Model,
-    precision: str,
-    image: Callable[[], ImageReference | None],
-) -> Generator[Progress, None, tuple[Model, Schedule | None]]:
-    """Give the model and the schedule for `napari_gem.encoding.encode.encode_steps`.
+@dataclass(frozen=True, eq=False)
+class ClusterPlace:
+    """The workers of a cluster: a `napari_gem.segmentation.job.Place`.
 
-    Parameters
+    Attributes
     ----------
     cluster
-        A connection; None for this process.
-    model
-        Loaded here.
+        A connection.
     precision
-        As of `Cluster.model_steps`.
-    image
-        Tells where workers may find the image.
-
-    Yields
-    ------
-    Progress
-        As `Cluster.model_steps`.
+        As for `Cluster.model_steps`.
+    find_image
+        Tells where workers may find the image; None if they cannot.
     """
-    if cluster is None:
-        return model, None
-    from napari_gem.cluster.schedule import OnCluster
 
-    there = yield from cluster.model_steps(model, precision)
-    return there, OnCluster(cluster, there, image())
+    cluster: Cluster
+    precision: str
+    find_image: Callable[[], ImageReference | None]
 
+    def prepare_steps(
+        self, model: Model, /
+    ) -> Generator[Progress, None, tuple[Model, Schedule | None]]:
+        """Ask the workers how they compute with a model that is loaded here."""
+        from napari_gem.cluster.schedule import OnCluster
 
-def who_fills(cluster: Cluster | None, image: ImageReference | None) -> Filling:
-    """Say who writes the results of large images.
+        there = yield from self.cluster.model_steps(model, self.precision)
+        return there, OnCluster(self.cluster, there, self._image)
 
-    Parameters
-    ----------
-    cluster
-        A connection; None for this process.
-    image
-        Where workers may find the image; None if they cannot.
-    """
-    if cluster is None:
-        from napari_gem.segmentation.writing import fill_here
+    @property
+    def filling(self) -> Filling:
+        """The workers write large results."""
+        from napari_gem.cluster.writing import FillOnCluster
 
-        return fill_here
-    from napari_gem.cluster.writing import FillOnCluster
+        return FillOnCluster(self.cluster, self._image)
 
-    return FillOnCluster(cluster, image)
+    @cached_property
+    def _image(self) -> ImageReference | None:
+        return self.find_image()

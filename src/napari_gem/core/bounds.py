@@ -6,6 +6,16 @@ alone takes the memory or hours. The range of a parameter stands on its field, s
 `napari_gem.core.fields`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LARGEST_HELD = 1 << 24
+"""Pixels of the largest image whose picture and maps are held in memory."""
+
 LARGEST_MAPS = 8 << 30
 """Bytes that the probability maps of one run may take at most."""
 
@@ -83,3 +93,8 @@ MOST_VALUES = 4_000_000
 
 MOST_DEPTH = 64
 """Of lists and tables in one another in a JSON text; our own have up to 8."""
+
+
+def is_large(shape: Sequence[int]) -> bool:
+    """Tell whether an image of (height, width) is read, and shown, in parts only."""
+    return shape[0] * shape[1] > LARGEST_HELD

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     )
     from napari_gem.core.prompts import Example, Prompt
     from napari_gem.core.region import Region
-    from napari_gem.core.results import Recipe
+    from napari_gem.core.results import Job, Recipe
     from napari_gem.worker.messages import Request
 
 
@@ -238,15 +238,7 @@ def check_recipe(recipe: Recipe) -> None:
     names = ("model", "revision", "architecture", "device", "precision", "version")
     for name in (*names, "unit"):
         check_length(name, getattr(recipe, name), LONGEST_NAME)
-    check_prompts(recipe.prompts)
-    check_encode(recipe.encode)
-    check_score(recipe.score)
-    check_sentences(recipe.prompts, recipe.score)
-    check_label(recipe.label)
-    check_appearance(recipe.appearance)
-    if recipe.region is not None:
-        check_region(recipe.region)
-    check_squash(recipe.squash)
+    check_job(recipe)
     check_number("Patch", recipe.patch, 0, LARGEST_LENGTH)
     check_number("The factor of the resolution", recipe.factor, SMALLEST, LARGEST)
     for side in recipe.pixel_size or ():
@@ -345,18 +337,30 @@ def check_request(request: Request) -> None:
     GemError
         For the first number or text that is out of its range.
     """
-    check_prompts(request.prompts)
-    check_label(request.label)
-    check_appearance(request.appearance)
-    if request.encode is not None:
-        check_encode(request.encode)
-    if request.score is not None:
-        check_score(request.score)
-        check_sentences(request.prompts, request.score)
+    check_job(request.job)
     if request.detail is not None:
         check_detail(request.detail)
-    if request.region is not None:
-        check_region(request.region)
+
+
+def check_job(job: Job) -> None:
+    """Refuse a job that could not be done, before its model is loaded.
+
+    Raises
+    ------
+    GemError
+        For the first number or text that is out of its range.
+    """
+    check_prompts(job.prompts)
+    check_label(job.label)
+    check_appearance(job.appearance)
+    if job.encode is not None:
+        check_encode(job.encode)
+    if job.score is not None:
+        check_score(job.score)
+        check_sentences(job.prompts, job.score)
+    if job.region is not None:
+        check_region(job.region)
+    check_squash(job.squash)
 
 
 def check_texts(what: str, texts: object) -> None:

@@ -8,7 +8,6 @@ and whatever is raised while it is read is damage: it is removed and made anew.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -16,9 +15,9 @@ import shutil
 import time
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -40,15 +39,16 @@ from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.path_names import is_too_long
 from napari_gem.core.progress import Progress
 from napari_gem.core.region import Region
-from napari_gem.core.results import Features
+from napari_gem.core.results import Encoding, Features
 from napari_gem.encoding.encode import encode_steps, restrict
+from napari_gem.encoding.key import key_steps, region_key
 from napari_gem.encoding.stored_features import (
     RowWriter,
     StoredFeatures,
     create_features,
 )
 from napari_gem.encoding.tiles import plan_tiles
-from napari_gem.images.tile_reading import Picture, hash_steps
+from napari_gem.images.tile_reading import Picture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -70,9 +70,6 @@ LOCK_SECONDS = 60.0
 """Locks younger than this are not looked at: they may be about to be taken."""
 
 
-LAYOUT = 2
-"""Version of what entries hold; those of others are not found, and go by their age."""
-
 ENCODED_ANEW = (
     "The image was encoded anew, since what was kept of it on disk was damaged."
 )
@@ -85,7 +82,7 @@ class CacheError(GemError):
 PART = ".part"
 GONE = ".gone-"
 TILES = "tiles"
-FEATURES, ENTRY, STATE, VIEWS = "features", "entry", "state", "views"
+FEATURES, ENTRY, STATE, TILE_EMBEDDINGS = "features", "entry", "state", "views"
 
 INSIDE = f"{'0' * 32}{PART}/{FEATURES}/c/100/100/0.{'0' * 32}.partial"
 """The longest path in the folder, as a rule."""
@@ -96,21 +93,11 @@ _OUR_LOCK = re.compile(r"[0-9a-f]{32}([.-][0-9a-f]{32})?\.lock")
 _LEFT = re.compile(r"[0-9a-f]{32}\.[0-9a-f]{32}\.part|.*\.gone-[0-9a-f]{32}")
 
 
-@dataclass(frozen=True)
-class _Entry:
-    """What is to be known of features besides their array."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Entry(Encoding):
+    """Features but for their arrays, and the hash of the metadata of theirs."""
 
     image_embedding: tuple[float, ...]
-    image_shape: tuple[int, int]
-    patch: float
-    model: str
-    revision: str
-    parameters: EncodeParameters
-    appearance: Appearance
-    region: Region | None
-    device: str
-    precision: str
-    notices: tuple[str, ...]
     metadata: str
 
 
@@ -205,28 +192,28 @@ class FeatureCache:
         region: Region | None = None,
         partial: Partial | None = None,
         schedule: Schedule | None = None,
-        digest: str = "",
         watch: Watch | None = None,
+        key: str = "",
     ) -> Generator[Progress, None, Features]:
-        """Encode an image, or find it encoded; parameters as `encoding.encode_steps`.
+        """Encode an image, or find it encoded; parameters as `encode.encode_steps`.
 
-        An image that was stopped half-way goes on where it was. The digest is what
-        `reading.hash_steps` gives; empty: it is computed.
+        An image that was stopped half-way goes on where it was. The key is that of
+        `key.key_steps`, which is asked if it is empty.
 
         Raises
         ------
         CacheError
             If the disk is full, or the folder cannot be written.
         GemError
-            As `encoding.encode_steps`.
+            As `encode.encode_steps`.
         """
         parameters = parameters or model.card.encode
         picture = Picture(pixels, appearance)
-        key = yield from _key_steps(model, pixels, appearance, parameters, digest)
-        found = yield from self._find_any_steps(key, region, picture)
+        key = key or (yield from key_steps(model, pixels, appearance, parameters))
+        found = yield from self.find_steps(key, region, picture)
         if found is not None:
             return found
-        name = _digest(key, region)
+        name = region_key(key, region)
         self._sweep_parts()
         with _Writing(self.folder, name) as writing:
             if (yield from writing.check_steps()):
@@ -249,33 +236,18 @@ class FeatureCache:
         self.trim()
         if found is None:
             raise CacheError("The encoded image was removed meanwhile. Run again.")
-        if self._damaged & {name, _digest(key, None)}:
+        if self._damaged & {name, region_key(key, None)}:
             self._damaged.clear()
             found = replace(found, notices=(*found.notices, ENCODED_ANEW))
         return replace(found, picture=picture)
 
     @explained
     def find_steps(
-        self,
-        model: Model,
-        pixels: LazyArray,
-        appearance: Appearance,
-        parameters: EncodeParameters,
-        *,
-        region: Region | None = None,
-        digest: str = "",
-    ) -> Generator[Progress, None, Features | None]:
-        """Find an encoded image, or the whole of which it is a region; None if not."""
-        picture = Picture(pixels, appearance)
-        key = yield from _key_steps(model, pixels, appearance, parameters, digest)
-        found = yield from self._find_any_steps(key, region, picture)
-        return found
-
-    def _find_any_steps(
         self, key: str, region: Region | None, picture: Picture
     ) -> Generator[Progress, None, Features | None]:
+        """Find an encoded region, or the whole of which it is one; None if not."""
         for area in dict.fromkeys((region, None)):
-            found = yield from self._find_steps(_digest(key, area))
+            found = yield from self._find_steps(region_key(key, area))
             if found is not None:
                 return restrict(replace(found, picture=picture), region)
         return None
@@ -432,17 +404,8 @@ class _Writing:
             None if it is in its place; else what it is read as where it lies.
         """
         entry = _Entry(
+            **_encoding(features),
             image_embedding=tuple(float(x) for x in features.image_embedding),
-            image_shape=features.image_shape,
-            patch=features.patch,
-            model=features.model,
-            revision=features.revision,
-            parameters=features.parameters,
-            appearance=features.appearance,
-            region=features.region,
-            device=features.device,
-            precision=features.precision,
-            notices=features.notices,
             metadata=hash_file(_metadata(self._part)),
         )
         try:
@@ -531,7 +494,7 @@ class _Sink:
     def _save(self) -> None:
         content = io.BytesIO()
         np.save(content, self.tile_embeddings)
-        write_checked(self.folder / VIEWS, content.getvalue())
+        write_checked(self.folder / TILE_EMBEDDINGS, content.getvalue())
         state = replace(self._state, done=self._writer.done)
         write_checked(self.folder / STATE, to_json(state).encode())
 
@@ -543,20 +506,6 @@ class _Sink:
             return None
         same = wanted == replace(state, metadata="", done=0)
         return state.done if same else None
-
-
-def _key_steps(
-    model: Model,
-    pixels: LazyArray,
-    appearance: Appearance,
-    parameters: EncodeParameters,
-    digest: str,
-) -> Generator[Progress, None, str]:
-    """Tell what decides the features, whatever the region."""
-    if not digest:
-        digest = yield from hash_steps(pixels)
-    made_by = model.card.id, model.revision, model.device, model.precision
-    return _digest(LAYOUT, digest, appearance, made_by, parameters)
 
 
 def _acquire(lock: FileLock, timeout: float = -1) -> None:
@@ -589,20 +538,16 @@ def _read(folder: Path, lock: FileLock) -> Features:
     """Read an entry but for its array; what is damaged raises anything."""
     entry = from_json(_Entry, read_checked(folder / ENTRY))
     return Features(
+        **_encoding(entry),
         array=_open_features(folder, entry.metadata, lock),
         image_embedding=np.array(entry.image_embedding, np.float32),
-        image_shape=entry.image_shape,
-        patch=entry.patch,
-        model=entry.model,
-        revision=entry.revision,
-        parameters=entry.parameters,
-        appearance=entry.appearance,
-        region=entry.region,
         tile_embeddings=_read_tile_embeddings(folder),
-        device=entry.device,
-        precision=entry.precision,
-        notices=entry.notices,
     )
+
+
+def _encoding(record: Encoding) -> dict[str, Any]:
+    """Fields that features and entries share."""
+    return {one.name: getattr(record, one.name) for one in fields(Encoding)}
 
 
 def _taken(features: Features, lock: FileLock) -> Features:
@@ -638,7 +583,7 @@ def _read_state(folder: Path) -> _State:
 
 
 def _read_tile_embeddings(folder: Path) -> NDArray[np.float32]:
-    content = io.BytesIO(read_checked(folder / VIEWS))
+    content = io.BytesIO(read_checked(folder / TILE_EMBEDDINGS))
     embeddings: NDArray[np.float32] = np.load(content)
     return embeddings
 
@@ -681,7 +626,3 @@ def _size(folder: Path) -> int:
             with suppress(OSError):  # being moved
                 total += (Path(root) / name).stat().st_size
     return total
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

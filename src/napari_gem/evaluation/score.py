@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.core.appearance import Appearance
+from napari_gem.core.results import Job
 from napari_gem.evaluation.controls import Control, change_image
 from napari_gem.evaluation.metrics import IGNORED
 from napari_gem.evaluation.protocols import (
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.core.parameters import GemParameters
-    from napari_gem.core.results import Features
     from napari_gem.evaluation.datasets import Points
     from napari_gem.evaluation.protocols import Protocol
     from napari_gem.evaluation.question import Question
@@ -147,19 +147,22 @@ def read_picture(path: Path) -> Maps:
     return render(pixels, stretch(pixels))
 
 
-def encode_picture(model: Model, picture: Maps, method: Method, name: str) -> Features:
-    """Change, resize and encode an image; its name decides what is random."""
+def picture_job(
+    model: Model, picture: Maps, method: Method, name: str
+) -> tuple[Maps, Job]:
+    """Change and resize an image, and say how; its name decides what is random."""
     changed = change_image(picture, method.control, name)
     shown = resize(changed, method.protocol, method.short_side)
     encoding = encoding_of(method.protocol, model, method.gem, shown.shape[:2])
-    return encode(shown, model, appearance=RGB, parameters=encoding)
+    return shown, Job(prompts=(), appearance=RGB, encode=encoding)
 
 
 def score_image(
     model: Model, picture: Maps, question: Question, method: Method, name: str
 ) -> ImageScores:
     """Score an image, (height, width, 3) from 0 to 1, by the words of a question."""
-    features = encode_picture(model, picture, method, name)
+    shown, job = picture_job(model, picture, method, name)
+    features = encode(shown, model, appearance=RGB, parameters=job.encode)
     templates = templates_of(method.protocol, model)
     texts = [
         embed_words(model.backbone, words, templates, model.texts)

@@ -9,10 +9,11 @@ import numpy as np
 
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
+from napari_gem.core.results import Segmentation
 from napari_gem.evaluation.metrics import OTHER
 from napari_gem.evaluation.protocols import scale_of
-from napari_gem.evaluation.score import Prediction, encode_picture, sample_pixels
-from napari_gem.segmentation.segment import segment_steps
+from napari_gem.evaluation.score import Prediction, picture_job, sample_pixels
+from napari_gem.segmentation.job import job_steps
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def predict_as_segmented(
     truth
         (height, width): class numbers, or `metrics.IGNORED`.
     """
-    features = encode_picture(model, picture, method, name)
+    shown, job = picture_job(model, picture, method, name)
     # what is no class of the data set by its rest words is background too
     rest = [
         number == question.background or words == question.rest
@@ -60,15 +61,17 @@ def predict_as_segmented(
         background=tuple(background),
     )
     usual = Prompt(words=("any",)).threshold
-    prompts = [
+    prompts = tuple(
         Prompt(
             question.words[place],
             label=label,
             threshold=method.protocol.threshold or usual,
         )
         for label, place in enumerate(front, start=1)
-    ]
-    result = run(segment_steps(model, features, prompts, parameters))
+    )
+    job = replace(job, prompts=prompts, score=parameters)
+    result = run(job_steps(job, shown, model))
+    assert isinstance(result, Segmentation)  # noqa: S101 (for the type checker)
     nothing = OTHER if question.background is None else question.background
     numbers = [nothing, *(question.numbers[place] for place in front)]
     places = sample_pixels(truth, name)

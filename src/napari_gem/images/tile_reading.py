@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from napari_gem.core.bounds import is_large
 from napari_gem.core.progress import Progress
 from napari_gem.images.border import read_part
 from napari_gem.images.rendering import render
@@ -36,9 +37,6 @@ BAND = 1 << 22
 
 HASHED_BYTES = 1 << 26
 """Pixels are hashed in pieces of about this size, so that it can be cancelled."""
-
-HELD_PIXELS = 1 << 24
-"""Pictures of at most so many pixels are kept in memory for refinement."""
 
 HELD_BAND = 1 << 20
 """Pixels of a picture that are shown at a time."""
@@ -142,8 +140,8 @@ class Picture:
 
 
 def held_picture(picture: LazyArray | None) -> NDArray[np.uint8] | None:
-    """Read a picture into memory; None if it has more than `HELD_PIXELS`."""
-    if picture is None or picture.shape[0] * picture.shape[1] > HELD_PIXELS:
+    """Read a picture into memory; None if it is large."""
+    if picture is None or is_large(picture.shape):
         return None
     held = np.empty(picture.shape, np.uint8)
     rows = max(1, HELD_BAND // picture.shape[1])

@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_gem.core.bounds import is_large
 from napari_gem.core.memory import ERRORS, is_out_of_memory
 from napari_gem.core.progress import Clock
-from napari_gem.images.tile_reading import HELD_PIXELS, read_ahead
+from napari_gem.images.tile_reading import read_ahead
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -166,8 +167,8 @@ def shift_steps(
     rounds
         Steps of the walk; 0 for no refinement.
     cache
-        Cache of these features; keeps the shifts of an image of at most `HELD_PIXELS`.
-        Those of larger images are computed when they are asked for.
+        Cache of these features; keeps the shifts unless the image is large. Those of
+        large images are computed when they are asked for.
     step
         Image pixels per pixel of the result along each axis.
 
@@ -213,7 +214,7 @@ def shifts_in_bands(
 
 def _allocate(height: int, width: int) -> NDArray[np.float16] | None:
     """Allocate the shifts of all pixels; None if they take too much memory."""
-    if height * width > HELD_PIXELS:
+    if is_large((height, width)):
         return None
     try:
         return np.empty((2, height, width), np.float16)

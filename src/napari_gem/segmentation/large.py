@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,13 +10,8 @@ import numpy as np
 from napari_gem.core.atomic import PREFIX
 from napari_gem.core.memory import explained
 from napari_gem.core.path_names import check_length
-from napari_gem.core.progress import Clock, Progress, run
+from napari_gem.core.progress import Clock, Progress
 from napari_gem.core.results import StoredSegmentation
-from napari_gem.encoding.feature_cache import FeatureCache
-from napari_gem.images.rendering import check_image, stretch
-from napari_gem.images.tile_reading import as_pixels
-from napari_gem.models.find import load_model
-from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.results.pyramid import Pyramid, describe_labels, describe_probabilities
 from napari_gem.results.recipe import write_result_recipe
 from napari_gem.results.save import move_up, unfinished
@@ -27,19 +21,13 @@ from napari_gem.segmentation.segment import score_steps
 from napari_gem.segmentation.writing import fill_here
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
-    from napari_gem.core.appearance import Appearance
-    from napari_gem.core.arrays import LazyArray
-    from napari_gem.core.parameters import (
-        EncodeParameters,
-        LabelParameters,
-        ScoreParameters,
-    )
+    from napari_gem.core.parameters import LabelParameters, ScoreParameters
     from napari_gem.core.prompts import Prompt
-    from napari_gem.core.region import Region
     from napari_gem.core.results import Features
     from napari_gem.models.find import Model
     from napari_gem.segmentation.segment import Scored
@@ -49,63 +37,6 @@ LABELS, PROBABILITIES = "labels.zarr", "probabilities.zarr"
 
 INSIDE = f"{PREFIX}12345678/{PROBABILITIES}/0/c/100/100/100.{'0' * 32}.partial"
 """The longest path in a folder of results."""
-
-
-def segment_large(
-    image: ArrayLike | LazyArray,
-    prompts: str | Iterable[str | Prompt],
-    folder: Path | str,
-    model: Model | str = "embedded",
-    *,
-    appearance: Appearance | None = None,
-    encode: EncodeParameters | None = None,
-    parameters: ScoreParameters | None = None,
-    label: LabelParameters | None = None,
-    region: Region | None = None,
-    cache: FeatureCache | None = None,
-    progress: Callable[[Progress], object] | None = None,
-) -> StoredSegmentation:
-    """Find classes in an image of any size by words, with results on disk.
-
-    The image is read tile by tile, its features are kept on disk, and labels and
-    probabilities are written in bands of rows: never a map at full size is in memory.
-
-    Parameters
-    ----------
-    image
-        (height, width), or (height, width, 3 or 4) for RGB and RGBA: an array, or
-        anything that is sliced like one (dask, zarr, memory-mapped files).
-    prompts
-        As for `napari_gem.segment`.
-    folder
-        Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json``; made if
-        missing. They appear when all are complete.
-    model
-        From `napari_gem.load_model`, or the id of a model that needs no download.
-    appearance, encode, parameters, label, region
-        As for `napari_gem.encode` and `napari_gem.segment`.
-    cache
-        Where features are kept; None takes the usual place.
-    progress
-        Called with a `Progress` now and then.
-
-    Raises
-    ------
-    GemError
-        As `napari_gem.segment`, or if the folder cannot be written.
-    """
-    classes = parse_prompts(prompts)
-    pixels = as_pixels(image)
-    check_image(pixels, appearance)
-    loaded = load_model(model) if isinstance(model, str) else model
-    shown = appearance or stretch(pixels)
-    kept = cache or FeatureCache()
-    encoding = kept.encode_steps(loaded, pixels, shown, encode, region=region)
-    features = run(encoding, progress)
-    steps = segment_large_steps(
-        loaded, features, classes, Path(folder), parameters, label
-    )
-    return run(steps, progress)
 
 
 @explained
@@ -123,14 +54,15 @@ def segment_large_steps(
 ) -> Generator[Progress, None, StoredSegmentation]:
     """Score an encoded image and write the results; if it is closed, nothing is left.
 
-    Nor if it fails; errors are those of `segment_large`.
+    Nor if it fails.
 
     Parameters
     ----------
     model, features, prompts, parameters, label
         As for `napari_gem.segmentation.segment.segment_steps`.
     folder
-        As for `segment_large`.
+        Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json``; made if
+        missing. They appear when all are complete.
     pixel_size, unit
         Height and width of a pixel, and their unit.
     filling

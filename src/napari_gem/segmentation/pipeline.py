@@ -1,14 +1,9 @@
-"""The straight line: pixels and words to probabilities and labels.
-
-`encode_steps` (`encoding.py`) is costly and needs no words; `segment_steps`
-(`segmenting.py`) is cheap and needs no image. Both are generators that yield `Progress`
-and return their result, so whoever runs them shows progress and cancels between two
-steps by not going on. `encode` and `segment` run them for notebooks.
-"""
+"""What notebooks and scripts call: pixels and words to features, maps and labels."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,9 +17,8 @@ from napari_gem.core.parameters import (
 from napari_gem.core.progress import Progress, run
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.region import Region
-from napari_gem.core.results import Features, Segmentation
-from napari_gem.core.validation import check_maps
-from napari_gem.encoding.encode import encode_steps, restrict
+from napari_gem.core.results import Features, Job, Segmentation, StoredSegmentation
+from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.images.rendering import check_image, stretch
 from napari_gem.images.tile_reading import as_pixels
 from napari_gem.models.find import load_model
@@ -32,6 +26,7 @@ from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.scoring.cosines import group_scores, min_max
 from napari_gem.scoring.upsampling import upsample
 from napari_gem.scoring.words import word_steps
+from napari_gem.segmentation.job import Resources, encode_job_steps, job_steps
 from napari_gem.segmentation.segment import check_features, segment_steps
 
 if TYPE_CHECKING:
@@ -40,17 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_gem.core.arrays import LazyArray
-    from napari_gem.encoding.feature_cache import FeatureCache
     from napari_gem.models.find import Model
-
-__all__ = [
-    "encode",
-    "encode_steps",
-    "heat_maps",
-    "restrict",
-    "segment",
-    "segment_steps",
-]
 
 
 def encode(
@@ -97,10 +82,14 @@ def encode(
     """
     pixels = as_pixels(image)
     loaded = load_model(model) if isinstance(model, str) else model
-    shown = appearance or stretch(pixels)
-    encoding = cache.encode_steps if cache else encode_steps
-    steps = encoding(loaded, pixels, shown, parameters, region=region)
-    return run(steps, progress)
+    job = Job(
+        prompts=(),
+        appearance=appearance or stretch(pixels),
+        encode=parameters,
+        region=region,
+    )
+    resources = Resources(disk=(lambda: cache) if cache else None, must_keep=True)
+    return run(encode_job_steps(job, pixels, loaded, resources), progress).features
 
 
 def segment(
@@ -150,13 +139,81 @@ def segment(
     classes = parse_prompts(prompts)
     loaded = load_model(model) if isinstance(model, str) else model
     if isinstance(image, Features):
-        features = image
-    else:
-        pixels = as_pixels(image)
-        check_image(pixels)
-        check_maps(len(classes), (pixels.shape[0], pixels.shape[1]))
-        features = encode(pixels, loaded, progress=progress)
-    return run(segment_steps(loaded, features, classes, parameters, label), progress)
+        steps = segment_steps(loaded, image, classes, parameters, label)
+        return run(steps, progress)
+    pixels = as_pixels(image)
+    check_image(pixels)
+    job = Job(
+        prompts=classes,
+        appearance=stretch(pixels),
+        score=parameters,
+        label=label or LabelParameters(),
+    )
+    result = run(job_steps(job, pixels, loaded), progress)
+    assert isinstance(result, Segmentation)  # noqa: S101 (for the type checker)
+    return result
+
+
+def segment_large(
+    image: ArrayLike | LazyArray,
+    prompts: str | Iterable[str | Prompt],
+    folder: Path | str,
+    model: Model | str = "embedded",
+    *,
+    appearance: Appearance | None = None,
+    encode: EncodeParameters | None = None,
+    parameters: ScoreParameters | None = None,
+    label: LabelParameters | None = None,
+    region: Region | None = None,
+    cache: FeatureCache | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> StoredSegmentation:
+    """Find classes in an image of any size by words, with results on disk.
+
+    The image is read tile by tile, its features are kept on disk, and labels and
+    probabilities are written in bands of rows: never a map at full size is in memory.
+
+    Parameters
+    ----------
+    image
+        (height, width), or (height, width, 3 or 4) for RGB and RGBA: an array, or
+        anything that is sliced like one (dask, zarr, memory-mapped files).
+    prompts
+        As for `napari_gem.segment`.
+    folder
+        Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json``; made if
+        missing. They appear when all are complete.
+    model
+        From `napari_gem.load_model`, or the id of a model that needs no download.
+    appearance, encode, parameters, label, region
+        As for `napari_gem.encode` and `napari_gem.segment`.
+    cache
+        Where features are kept; None takes the usual place.
+    progress
+        Called with a `Progress` now and then.
+
+    Raises
+    ------
+    GemError
+        As `napari_gem.segment`, or if the folder cannot be written.
+    """
+    classes = parse_prompts(prompts)
+    pixels = as_pixels(image)
+    check_image(pixels, appearance)
+    loaded = load_model(model) if isinstance(model, str) else model
+    job = Job(
+        prompts=classes,
+        appearance=appearance or stretch(pixels),
+        encode=encode,
+        score=parameters,
+        label=label or LabelParameters(),
+        region=region,
+    )
+    resources = Resources(disk=lambda: cache or FeatureCache(), must_keep=True)
+    steps = job_steps(job, pixels, loaded, resources, folder=Path(folder))
+    result = run(steps, progress)
+    assert isinstance(result, StoredSegmentation)  # noqa: S101 (for the type checker)
+    return result
 
 
 def heat_maps(

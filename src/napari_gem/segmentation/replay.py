@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
+from napari_gem.core.results import Segmentation
 from napari_gem.core.validation import (
     check_device,
     check_maps,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from napari_gem.core.progress import Progress
-    from napari_gem.core.results import Recipe, Segmentation
+    from napari_gem.core.results import Recipe
     from napari_gem.models.find import Model
 
 
@@ -77,11 +78,10 @@ def replay(
         If the model cannot be had or has other weights, or if the image does not
         suit the recipe's appearance or region.
     """
-    # scipy comes with them; the dock, which knows recipes, opens sooner without
     import numpy as np
 
-    from napari_gem.segmentation.pipeline import encode_steps, segment_steps
-    from napari_gem.segmentation.squashed import squashed_steps
+    # scipy comes with it; the dock, which knows recipes, opens sooner without
+    from napari_gem.segmentation.job import job_steps
 
     pixels = np.asarray(image)
     if pixels.ndim < 2:
@@ -112,29 +112,14 @@ def replay(
             f"but here {model.card.id} has {model.revision}: get the recipe's "
             "weights, or allow other weights and expect other labels."
         )
-    if recipe.squash:
-        squashed = squashed_steps(
-            model,
-            pixels,
-            recipe.appearance,
-            recipe.prompts,
-            recipe.encode,
-            recipe.score,
-            recipe.label,
-            recipe.squash,
-        )
-        return run(squashed, progress)
-    encoding = encode_steps(
-        model, pixels, recipe.appearance, recipe.encode, region=recipe.region
-    )
-    features = run(encoding, progress)
-    scoring = segment_steps(model, features, recipe.prompts, recipe.score, recipe.label)
-    return run(scoring, progress)
+    result = run(job_steps(recipe, pixels, model), progress)
+    assert isinstance(result, Segmentation)  # noqa: S101 (for the type checker)
+    return result
 
 
-def _precision(told: str, device: str) -> str:
+def _precision(wanted: str, device: str) -> str:
     from napari_gem.models.load import PRECISIONS, choose_device, has_precision
 
-    if told in PRECISIONS and not has_precision(told, choose_device(device)):
+    if wanted in PRECISIONS and not has_precision(wanted, choose_device(device)):
         return "auto"
-    return told
+    return wanted

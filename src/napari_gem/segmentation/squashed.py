@@ -1,4 +1,4 @@
-"""An image segmented as GEM was released: squashed, with maps from minimum to maximum.
+"""A job done as GEM was released: a squashed image, maps from minimum to maximum.
 
 The image is resized to a square whatever its shape, a map is what is seen of each word,
 and every word lights up somewhere (arXiv 2312.00878 and its code).
@@ -15,15 +15,8 @@ from napari_gem._version import __version__
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.prompts import label_ids
 from napari_gem.core.results import Recipe, Segmentation
-from napari_gem.core.validation import (
-    check_label,
-    check_maps,
-    check_prompts,
-    check_score,
-    check_squash,
-)
-from napari_gem.encoding.encode import encode_steps
-from napari_gem.images.rendering import check_image, render, squash
+from napari_gem.core.validation import check_maps
+from napari_gem.images.rendering import render, squash
 from napari_gem.scoring.cosines import group_scores, min_max
 from napari_gem.scoring.text import notices
 from napari_gem.scoring.upsampling import upsample
@@ -32,54 +25,47 @@ from napari_gem.segmentation.postprocess.largest import label_type
 from napari_gem.segmentation.postprocess.small import remove_small
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
 
     from napari_gem.core.arrays import LazyArray
-    from napari_gem.core.parameters import (
-        EncodeParameters,
-        LabelParameters,
-        ScoreParameters,
-    )
     from napari_gem.core.progress import Progress
-    from napari_gem.core.prompts import Prompt
+    from napari_gem.core.results import Job
     from napari_gem.models.find import Model
+    from napari_gem.segmentation.image_cache import Encoded
 
 SHOWN = Appearance(rgb=True, limits=(0.0, 1.0))
 
 
-def squashed_steps(
-    model: Model,
-    pixels: LazyArray,
-    appearance: Appearance,
-    prompts: Sequence[Prompt],
-    encode: EncodeParameters,
-    score: ScoreParameters,
-    label: LabelParameters,
-    size: int,
-) -> Generator[Progress, None, Segmentation]:
-    """Segment an image that is squashed first.
+def squash_job(
+    job: Job, pixels: LazyArray, model: Model
+) -> tuple[Job, NDArray[np.float32]]:
+    """Squash an image to a square that is one tile.
 
     Parameters
     ----------
-    model
-        From `napari_gem.load_model`.
-    pixels, appearance
-        As of `napari_gem.encoding.encode.encode_steps`.
-    prompts
-        The classes; examples are not used.
-    encode
-        Of it only what concerns GEM is used: the square is one tile.
-    score
-        Of it templates and synonyms are used; there is no background.
-    label
-        Parameters.
-    size
-        Side of the square in pixels.
+    job
+        With a side of the square, and parameters of which those of GEM are used.
+    pixels, model
+        As for `napari_gem.segmentation.job.job_steps`.
 
-    Yields
-    ------
-    Progress
-        For reading words and encoding.
+    Returns
+    -------
+    Job, array
+        What is asked of the square, and its pixels: (side, side, 3), 0 to 1.
+    """
+    check_maps(len(job.prompts), (int(pixels.shape[0]), int(pixels.shape[1])))
+    picture = squash(render(np.asarray(pixels), job.appearance), job.squash)
+    tile = -(-job.squash // model.backbone.patch_size)
+    encode = replace(job.encode or model.card.encode, zoom=1.0, tile=tile, overlap=0)
+    return replace(job, encode=encode, appearance=SHOWN, region=None), picture
+
+
+def heat_map_steps(
+    job: Job, model: Model, encoded: Encoded
+) -> Generator[Progress, None, Segmentation]:
+    """Segment a squashed image, by templates and synonyms and without a background.
 
     Returns
     -------
@@ -87,49 +73,41 @@ def squashed_steps(
         Its maps are no probabilities but cosines, each from its minimum to its
         maximum. A pixel has the class whose map is largest there, of those that reach
         their threshold.
-
-    Raises
-    ------
-    GemError
-        As `napari_gem.segment`.
     """
-    prompts = tuple(prompt for prompt in prompts if prompt.on)
-    check_image(pixels, appearance)
-    check_prompts(prompts)
-    check_score(score)
-    check_label(label)
-    check_squash(size)
-    height, width = shape = int(pixels.shape[0]), int(pixels.shape[1])
-    check_maps(len(prompts), shape)
-    picture = squash(render(np.asarray(pixels), appearance), size)
-    tile = -(-size // model.backbone.patch_size)
-    whole = replace(encode, zoom=1.0, tile=tile, overlap=0)
-    features = yield from encode_steps(model, picture, SHOWN, whole)
-    score = replace(score, background=())
+    features, size = encoded.features, job.squash
+    height, width = encoded.image_shape
+    prompts = tuple(prompt for prompt in job.prompts if prompt.on)
+    score = replace(job.score or model.card.score, background=())
     words = yield from word_steps(model, features, prompts, score)
     cosines = group_scores(features.array, words.groups[:-1], synonyms=score.synonyms)
     square = min_max(upsample(cosines, features.patch, size, slice(0, size)))
     maps = upsample(square, (height / size, width / size), width, slice(0, height))
     ids = label_ids(prompts)
-    reached = [one.threshold for one in prompts]
-    reaches = maps >= np.array(reached, np.float32)[:, None, None]
+    thresholds = np.array([prompt.threshold for prompt in prompts], np.float32)
+    reaches = maps >= thresholds[:, None, None]
     best = np.where(reaches, maps, -1).argmax(axis=0)
     labels = np.array(ids, label_type(max(ids)))[best]
     labels[~reaches.any(axis=0)] = 0
-    remove_small(labels, label.minimum_size)
+    remove_small(labels, job.label.minimum_size)
     recipe = Recipe(
         version=__version__,
         model=model.card.id,
         revision=model.revision,
         prompts=prompts,
-        encode=whole,
+        encode=features.parameters,
         score=score,
-        appearance=appearance,
+        appearance=job.appearance,
         device=model.device,
         precision=model.precision,
-        label=label,
+        label=job.label,
         squash=size,
     )
-    said = notices(model.backbone, prompts, score.templates, model.card.known_words)
-    shares = tuple(float((labels == one).mean()) for one in ids)
-    return Segmentation(maps, labels, recipe, said, shares)
+    return Segmentation(
+        maps,
+        labels,
+        recipe=recipe,
+        notices=notices(
+            model.backbone, prompts, score.templates, model.card.known_words
+        ),
+        shares=tuple(float((labels == number).mean()) for number in ids),
+    )

@@ -351,7 +351,7 @@ class GemWidget(QWidget):
         self.refresh()
 
     def _measure_cache(self, event: Finished) -> None:
-        if event.encoded and self.cache_row.isVisible():
+        if event.is_new and self.cache_row.isVisible():
             self.cache_row.refresh()
 
     def _on_image_told(self, kind: str, sentence: str) -> None:
@@ -424,18 +424,18 @@ class GemWidget(QWidget):
             self._show_background(self.card())
 
     def _on_scored(self, event: Finished) -> None:
-        recipe = event.recipe
+        result, recipe = event.result, event.result.recipe
         ids = label_ids(recipe.prompts)
         self.prompt_table.note_vectors(recipe.prompts)
-        self.prompt_table.model.show_shares(dict(zip(ids, event.shares, strict=True)))
+        self.prompt_table.model.show_shares(dict(zip(ids, result.shares, strict=True)))
         pairs = zip(ids, recipe.prompts, strict=True)
         self.prompt_table.model.show_absent(
-            {i for i, p in pairs if p.name in event.absent}
+            {i for i, p in pairs if p.name in result.absent}
         )
         with suppress(GemError):  # another model was chosen, which Run tells about
             card = self.card()
             if recipe.model == card.id and not patch_size(card):
-                self._show_patch(card, round(event.patch * recipe.encode.zoom))
+                self._show_patch(card, round(result.patch * recipe.encode.zoom))
         layer = self.image_panel.layer()
         source = getattr(getattr(layer, "source", None), "path", None)
         image = Path(source) if source else ""

@@ -222,7 +222,7 @@ class WorkerClient:
         GemError
             If the files are gone.
         """
-        paths = Path(finished.probabilities), Path(finished.labels)
+        paths = Path(finished.result.probabilities), Path(finished.result.labels)
         probabilities, labels = (load_array(path) for path in paths)
         for path in paths:
             path.unlink(missing_ok=True)
@@ -484,7 +484,7 @@ class WorkerClient:
             given = pixels() if callable(pixels) else pixels
             lazy = hasattr(given, "shape")
             array = cast("LazyArray", given) if lazy else np.asarray(given)
-            check_image(array, request.appearance)
+            check_image(array, request.job.appearance)
             from_line(to_line(request))
             reference = _find_place(given, request)
             if reference is None:
@@ -513,7 +513,7 @@ class WorkerClient:
 def _find_place(pixels: object, request: Request) -> ImageReference | None:
     """Say where the pixels lie, if it is worth while to read them there."""
     whole = getattr(pixels, "whole", None)
-    if whole is None or not (request.folder or is_cluster(request.device)):
+    if whole is None or not (request.folder or is_cluster(request.job.device)):
         return None
     from napari_gem.images.references import refer_array
 
@@ -527,12 +527,12 @@ def _find_place(pixels: object, request: Request) -> ImageReference | None:
 def discard(event: Event) -> None:
     """Remove the files of a result that nobody wants."""
     if isinstance(event, Interim):
-        event = event.result
+        event = event.preview
     if isinstance(event, Finished) and event.folder:
         shutil.rmtree(event.folder, ignore_errors=True)
     elif isinstance(event, Finished):
-        _unlink(event.probabilities)
-        _unlink(event.labels)
+        _unlink(event.result.probabilities)
+        _unlink(event.result.labels)
 
 
 def _remove_files(folder: Path | None, request: Request) -> None:

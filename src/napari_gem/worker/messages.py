@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, get_args
 
-from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_json, to_json
-from napari_gem.core.parameters import (
-    EncodeParameters,
-    LabelParameters,
-    ScoreParameters,
-)
 from napari_gem.core.progress import Progress
-from napari_gem.core.prompts import Prompt
-from napari_gem.core.region import Region
-from napari_gem.core.results import Recipe
+from napari_gem.core.results import Job, StoredSegmentation
 from napari_gem.images.references import ImageReference
 from napari_gem.models.card import ModelCard
 
@@ -34,69 +26,38 @@ class Request:
     run
         Number of the run; it comes back with every event, so that stale ones can be
         told from current ones.
+    job
+        What is asked of the image.
     pixels
         Path of a ``.npy`` file: (height, width), (height, width, 3 or 4), or with the
-        channels of the appearance as last axis; empty if `image` or `reference` is
+        channels of the appearance as last axis; empty if `encoded` or `reference` is
         given.
-    image
-        What an earlier `Finished` called this image: it is scored as it was encoded
-        then, and no pixels are needed. Model and `encode` are those of then.
-    appearance
-        How to turn pixels into RGB.
-    prompts
-        Classes to look for.
-    model
-        Id, or path of a file or folder.
-    device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, or the address of a dask
-        scheduler, whose workers encode the image.
-    precision
-        ``auto``, ``float32``, ``bfloat16``, ``float16``.
-    encode, score
-        Parameters; None takes those of the model's card.
+    reference
+        Where the pixels lie, if they need not be copied.
+    encoded
+        Name that an earlier `Finished` gave to the encoded image. No pixels are needed
+        then, and model and `encode` are those that it was encoded with.
     detail
-        Image pixels per patch; None takes the zoom of `encode`.
-    label
-        Parameters.
-    region
-        The part of the image to encode; None for all.
+        Image pixels per patch; None takes the zoom of the job's `encode`.
     preview
         True: maps and labels on a grid of at most `PREVIEW_SIDE` x `PREVIEW_SIDE`.
     download
         Whether the user agreed to download this model's weights.
-    architecture
-        open_clip architecture for a bare weights file; empty otherwise.
     folder
         For an image that is too large for maps in memory: where labels and
         probabilities are written, see `StoredSegmentation`; a preview has maps all the
         same. Empty otherwise.
-    pixel_size, unit
-        (height, width) of a pixel and its unit, for what is written there; None and
-        empty if not known.
-    reference
-        Where the pixels lie, if they need not be copied.
     """
 
     run: int
-    pixels: str
-    appearance: Appearance
-    prompts: tuple[Prompt, ...]
-    model: str = "embedded"
-    device: str = "auto"
-    precision: str = "auto"
-    encode: EncodeParameters | None = None
-    score: ScoreParameters | None = None
-    download: bool = False
-    architecture: str = ""
-    image: str = ""
-    detail: float | None = None
-    label: LabelParameters = field(default_factory=LabelParameters)
-    region: Region | None = None
-    preview: bool = False
-    folder: str = ""
-    pixel_size: tuple[float, float] | None = None
-    unit: str = ""
+    job: Job
+    pixels: str = ""
     reference: ImageReference | None = None
+    encoded: str = ""
+    detail: float | None = None
+    preview: bool = False
+    download: bool = False
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -132,35 +93,24 @@ class Finished:
 
     Attributes
     ----------
-    probabilities, labels
-        Paths of ``.npy`` files in the run folder, as in `Segmentation`; who receives
-        the event owns the files.
-    encoded
+    result
+        Maps in ``.npy`` files of the run folder, or in zarr groups of `folder`. Whoever
+        receives the event owns the files.
+    is_new
         False if the features were there already, so that only words were scored.
-    image
-        What the worker calls the encoded image, for `Request.image`.
+    encoded
+        Name of the encoded image, for `Request.encoded`.
     step
         Image pixels per pixel of the maps along each axis: 1 but for previews.
-    shares, absent
-        As in `Segmentation`.
-    patch
-        Image pixels per patch.
     folder
-        Where labels and probabilities of a large image are, as of `Request`; the paths
-        above are empty then.
+        The folder of a large image's result, as in `Request`; empty for others.
     """
 
     run: int
-    probabilities: str
-    labels: str
-    recipe: Recipe
-    notices: tuple[str, ...]
-    encoded: bool
-    image: str = ""
+    result: StoredSegmentation
+    is_new: bool
+    encoded: str = ""
     step: int = 1
-    shares: tuple[float, ...] = ()
-    absent: tuple[str, ...] = ()
-    patch: float = 0.0
     folder: str = ""
 
 
@@ -170,12 +120,12 @@ class Interim:
 
     Attributes
     ----------
-    result
-        A preview of the rows that are encoded.
+    preview
+        Of the rows that are encoded.
     """
 
     run: int
-    result: Finished
+    preview: Finished
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def _import_heavy() -> None:
     """Load torch and open_clip while the user still types."""
     from napari_gem.backbones.open_clip_import import import_open_clip
     from napari_gem.models import load as loading  # noqa: F401
-    from napari_gem.segmentation import pipeline  # noqa: F401
+    from napari_gem.segmentation import job  # noqa: F401
 
     import_open_clip()
 

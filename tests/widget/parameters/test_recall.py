@@ -132,7 +132,7 @@ def check_it_runs(widget, client):
         widget.prompt_table.add_text("cell")
     widget.run()
     assert len(client.requests) == 1, widget.run_bar.status.text()
-    assert client.requests[0].prompts
+    assert client.requests[0].job.prompts
 
 
 def test_what_is_whole_is_all_taken(make_dock):

@@ -17,7 +17,6 @@ from napari_gem.images import samples
 from napari_gem.layers import KEY
 from napari_gem.layers.files import files
 from napari_gem.layers.levels.lazy import LazyPlane
-from napari_gem.layers.reading import source
 from napari_gem.results import pyramid as zarr_results
 from napari_gem.results.pyramid import Pyramid
 from napari_gem.widget.results.status import text_at
@@ -33,7 +32,7 @@ GRID = 6, 5
 
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch):
-    monkeypatch.setattr(source, "LARGEST_HELD", 300)
+    monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 300)
     monkeypatch.setattr(zarr_results, "COARSEST", 12)
 
 
@@ -223,13 +222,13 @@ def test_a_result_that_comes_after_undo_leaves_no_files(stage, tmp_path):
 
 
 def test_labels_of_the_user_stay_beside_a_large_result(stage, tmp_path, monkeypatch):
-    monkeypatch.setattr(source, "LARGEST_HELD", 10_000)
+    monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 10_000)
     image = stage.image(*SHAPE)
     stage.run(image)
     stage.finish(1)
     (*_, small) = stage.results()
     small.data[3, 3] = 7
-    monkeypatch.setattr(source, "LARGEST_HELD", 300)
+    monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 300)
     stage.run(image)
     assert stage.policies == []
     finish(stage, 2, tmp_path / "2")
@@ -270,11 +269,11 @@ def test_the_real_worker_writes_what_a_small_image_gets(
         assert told[-1][0] == "info", told[-1]
         return viewer.layers[-1]
 
-    monkeypatch.setattr(source, "LARGEST_HELD", 1 << 24)
+    monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 1 << 24)
     small = np.array(run().data)
     widget.controller.undo()
     assert list(viewer.layers) == [layer]
-    monkeypatch.setattr(source, "LARGEST_HELD", 300)
+    monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 300)
     labels = run()
     assert labels.multiscale
     assert np.array_equal(np.asarray(labels.data[0]), small)

@@ -11,7 +11,6 @@ import zarr
 
 from napari_gem.cluster.connection import WAITING
 from napari_gem.images import samples
-from napari_gem.layers.reading import source
 from tests.dask_processes import Processes
 from tests.widget.test_dock import PATIENCE, type_classes
 
@@ -30,7 +29,7 @@ def test_a_large_image_on_a_cluster_whose_workers_go(
     make_napari_viewer, qtbot, monkeypatch, tmp_path, processes
 ):
     monkeypatch.setenv("NAPARI_GEM_CACHE", str(tmp_path / "features"))
-    monkeypatch.setattr(source, "LARGEST_HELD", 300)
+    monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 300)
     viewer = make_napari_viewer(show=True)
     _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
     (pixels, kwargs, _), *_ = samples.load_aerial()

@@ -115,9 +115,12 @@ def test_a_run_from_request_to_layers(stage):
     stage.run(layer, "nuclei, nucleus\n\nfilament", device="cpu")
     assert stage.busy == [True]
     request = stage.client.requests[0]
-    assert [p.words for p in request.prompts] == [("nuclei", "nucleus"), ("filament",)]
-    assert request.appearance == Appearance(limits=(0.1, 0.9), gamma=0.7)
-    assert (request.model, request.device) == ("embedded", "cpu")
+    assert [p.words for p in request.job.prompts] == [
+        ("nuclei", "nucleus"),
+        ("filament",),
+    ]
+    assert request.job.appearance == Appearance(limits=(0.1, 0.9), gamma=0.7)
+    assert (request.job.model, request.job.device) == ("embedded", "cpu")
     assert not request.download
     assert np.array_equal(stage.client.pixels[0], layer.data)
     stage.send(Progressed(1, Progress("Encoding", 1, 4, 2.0)))
@@ -413,13 +416,13 @@ def test_words_on_an_encoded_image_come_at_once(stage):
     assert stage.current[-1]
     stage.controller.refresh(stage.ask(layer, "nuclei\nspot"))
     first = stage.client.requests[1]
-    assert (first.image, first.preview, first.pixels) == ("image 1", True, "")
+    assert (first.encoded, first.preview, first.pixels) == ("image 1", True, "")
     assert not stage.controller.busy
     for text in ("cell", "cells", "ship"):
         stage.controller.refresh(stage.ask(layer, text))
     assert len(stage.client.requests) == 2, "one preview at a time"
     stage.send(stage.client.finished(2, step=4))
-    assert [p.name for p in stage.client.requests[2].prompts] == ["ship"]
+    assert [p.name for p in stage.client.requests[2].job.prompts] == ["ship"]
     assert stage.client.requests[2].preview
     stage.send(stage.client.finished(3, step=4))
     labels = stage.results()[-1]
@@ -482,7 +485,7 @@ def test_a_change_that_is_taken_back_while_another_is_scored(stage):
     for text in ("cell", "ship", "cell"):
         stage.controller.refresh(stage.ask(layer, text))
     stage.send(stage.client.finished(2))
-    assert [p.name for p in stage.client.requests[-1].prompts] == ["cell"]
+    assert [p.name for p in stage.client.requests[-1].job.prompts] == ["cell"]
     assert len(stage.client.requests) == 2
 
 
@@ -738,8 +741,8 @@ def test_words_changed_during_a_run_are_shown_after_it(stage):
     stage.run(layer)
     stage.controller.refresh(stage.ask(layer, "ship"))
     stage.finish(2)
-    assert [p.name for p in stage.client.requests[2].prompts] == ["ship"]
-    assert stage.client.requests[2].image == "image 2"
+    assert [p.name for p in stage.client.requests[2].job.prompts] == ["ship"]
+    assert stage.client.requests[2].encoded == "image 2"
 
 
 def test_another_image_chosen_during_a_run_is_not_current_after_it(stage):
@@ -828,7 +831,10 @@ def test_a_recipe_tells_the_size_of_a_pixel(stage):
     stage.controller.scored.connect(heard.append)
     stage.run(layer)
     stage.finish(1)
-    assert (heard[0].recipe.pixel_size, heard[0].recipe.unit) == ((0.5, 0.25), "µm")
+    assert (heard[0].result.recipe.pixel_size, heard[0].result.recipe.unit) == (
+        (0.5, 0.25),
+        "µm",
+    )
     kept = stage.results()[-1].metadata[layers.KEY]["recipe"]
     assert (tuple(kept["pixel_size"]), kept["unit"]) == ((0.5, 0.25), "µm")
     layer.units = "pixel"
@@ -868,7 +874,7 @@ def test_a_change_shows_in_the_slice_on_screen(stage):
     stage.controller.refresh(stage.ask(layer))
     assert len(stage.client.requests) == 3, "the slice shows this already"
     stage.controller.refresh(stage.ask(layer, "nuclei\nship"))
-    assert stage.client.requests[3].image == "image 2"
+    assert stage.client.requests[3].encoded == "image 2"
     finished = stage.client.finished(4)
     stage.client.label = 2
     stage.send(finished)
@@ -909,15 +915,20 @@ def test_examples_of_a_stack_hold_when_a_slice_is_looked_at(stage):
     asked = replace(ask, prompts=(replace(prompt, examples=(placed,)),), more=more)
     stage.controller.run(asked)
     first = stage.client.finished(1)
-    recipe = replace(first.recipe, prompts=(replace(prompt, examples=(told,)),))
-    stage.send(replace(first, recipe=recipe))
-    assert stage.client.requests[1].prompts[0].examples == (replace(told, point=None),)
+    prompts = (replace(prompt, examples=(told,)),)
+    recipe = replace(first.result.recipe, prompts=prompts)
+    stage.send(replace(first, result=replace(first.result, recipe=recipe)))
+    assert stage.client.requests[1].job.prompts[0].examples == (
+        replace(told, point=None),
+    )
     stage.finish(2)
     stage.viewer.dims.set_point(0, 1)
     stage.controller.refresh(stage.ask(layer, "nuclei"))
     assert len(stage.client.requests) == 2, "its points lie on another slice"
     stage.controller.refresh(stage.ask(layer, "nuclei, cell"))
-    assert stage.client.requests[2].prompts[0].examples == (replace(told, point=None),)
+    assert stage.client.requests[2].job.prompts[0].examples == (
+        replace(told, point=None),
+    )
 
 
 def test_a_cancelled_stack_leaves_nothing(stage):

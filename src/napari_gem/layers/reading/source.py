@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.core.appearance import Appearance
+from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.images.levels import coarsest_that_shows, factor_of
 
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 LARGEST_LEVEL = 8192 * 8192
 """Pixels: of a multiscale image the finest level with at most as many is taken, unless
 the user locked one in the layer controls or chose a detail."""
-
-LARGEST_HELD = 1 << 24
-"""Pixels: results of larger images are on disk, and read where they are shown."""
 
 LUT_SIZE = 256
 
@@ -183,7 +181,7 @@ class LayerImage:
     @property
     def is_large(self) -> bool:
         """Whether results are written to disk rather than held in memory."""
-        return self.shape[0] * self.shape[1] > LARGEST_HELD
+        return is_large(self.shape)
 
     def rows(self) -> Rows:
         """Give the pixels as what is read when its rows are sliced."""

@@ -57,9 +57,10 @@ def make_results(
     try:
         size, unit = ask.image.pixel_size  # the worker gets pixels without a size
         factor = ask.image.factor
-        recipe = replace(event.recipe, pixel_size=size, unit=unit, factor=factor)
-        event = replace(event, recipe=recipe)
-        made_of = event.recipe, ask.image
+        result = event.result
+        recipe = replace(result.recipe, pixel_size=size, unit=unit, factor=factor)
+        event = replace(event, result=replace(result, recipe=recipe))
+        made_of = recipe, ask.image
         if event.folder:
             folder = ResultFolder(Path(event.folder))
             return event, stored_layers(folder, *made_of, ask.prompts)

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_gem.core.arrays import LazyArray
+    from napari_gem.core.results import StoredSegmentation
     from napari_gem.layers import LayerData, Policy
     from napari_gem.widget.run.answer import Maps
     from napari_gem.worker.messages import Storage
@@ -337,7 +338,7 @@ class Controller(QObject):
             return
         of.shown = ask.question
         self._job = job
-        request = replace(request, image=of.name, preview=preview)
+        request = replace(request, encoded=of.name, preview=preview)
         to_disk = job.large and not preview
         if self._submit(job, None, request, large=to_disk) and to_disk:
             self._tell("info", COARSE)
@@ -397,7 +398,7 @@ class Controller(QObject):
             if job is None:  # it was undone meanwhile, or its image is gone
                 discard(event)
             if isinstance(event, Finished | Interim) and job is not None:
-                found = event.result if isinstance(event, Interim) else event
+                found = event.preview if isinstance(event, Interim) else event
                 load, large = self._client.load_maps, job.large
                 made, results = make_results(found, job.ask, load, large)
                 if not isinstance(event, Interim):
@@ -544,13 +545,13 @@ class Controller(QObject):
 
     def _note_encoded(self, job: _Job, event: Finished) -> None:
         """Note what can be scored at once when the run has ended."""
-        vectors = vectors_of(event.recipe.prompts) if job.slices else None
-        image = Encoded(job.ask, event.image, stack=job.stack, vectors=vectors)
+        vectors = vectors_of(event.result.recipe.prompts) if job.slices else None
+        image = Encoded(job.ask, event.encoded, stack=job.stack, vectors=vectors)
         job.slices.append(image)
 
     def _go_on(self, job: _Job, event: Finished) -> None:
         """Segment the next slice of a stack."""
-        ask = next_slice(job.ask, event.recipe.prompts)
+        ask = next_slice(job.ask, event.result.recipe.prompts)
         try:
             request = replace(make_request(ask), download=job.allowed)
         except GemError as error:
@@ -565,7 +566,8 @@ class Controller(QObject):
         self._live.encoded(*(() if job.stale else job.slices))
         self._watch(self._live.layers)
         self.current_changed.emit(not job.stale)
-        notices = [*event.notices, *_missing(event), *([STALE] if job.stale else [])]
+        result = event.result
+        notices = [*result.notices, *_missing(result), *([STALE] if job.stale else [])]
         self._end(
             job,
             "warning" if notices else "info",
@@ -659,10 +661,10 @@ def _live_policy(ask: Ask, of: Encoded) -> Policy:
     return "new" if ask.policy == "new" else "keep"
 
 
-def _missing(event: Finished) -> list[str]:
+def _missing(result: StoredSegmentation) -> list[str]:
     names = [
         prompt.name
-        for prompt, share in zip(event.recipe.prompts, event.shares, strict=False)
+        for prompt, share in zip(result.recipe.prompts, result.shares, strict=False)
         if share == 0
     ]
     return [f"Not in the labels: {', '.join(names)}."] if names else []

@@ -13,6 +13,7 @@ from napari_gem.core.parameters import (
 )
 from napari_gem.core.prompts import Example, Prompt, label_ids
 from napari_gem.core.region import Region
+from napari_gem.core.results import Job
 from napari_gem.core.validation import check_maps
 from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.worker.messages import Request
@@ -37,9 +38,11 @@ class Ask:
         What of them is shown, and how.
     prompts
         The classes, also those that are off.
-    model, architecture, device, precision, encode, detail, region
-        As in `Request`: with the image they decide the encoding.
-    score, label, download
+    model, architecture, device, precision, encode, region
+        As in `Job`: with the image and the detail they decide the encoding.
+    score, label
+        As in `Job`.
+    detail, download
         As in `Request`.
     policy
         What becomes of labels that somebody painted on.
@@ -113,9 +116,7 @@ def make_request(ask: Ask, large: bool = False) -> Request:
     if not large:
         check_maps(len(prompts), ask.image.shape)
     size, unit = ask.image.pixel_size
-    return Request(
-        run=0,
-        pixels="",
+    job = Job(
         appearance=ask.image.appearance,
         prompts=prompts,
         model=ask.model,
@@ -124,12 +125,12 @@ def make_request(ask: Ask, large: bool = False) -> Request:
         encode=ask.encode,
         score=ask.score,
         architecture=ask.architecture,
-        detail=ask.detail,
         label=ask.label,
         region=ask.region,
         pixel_size=size,
         unit=unit,
     )
+    return Request(run=0, job=job, detail=ask.detail)
 
 
 def next_slice(ask: Ask, told: tuple[Prompt, ...]) -> Ask:

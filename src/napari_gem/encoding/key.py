@@ -1,0 +1,42 @@
+"""One key for each encoding: whether two are the same is decided here alone."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from napari_gem.images.tile_reading import hash_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari_gem.core.appearance import Appearance
+    from napari_gem.core.arrays import LazyArray
+    from napari_gem.core.parameters import EncodeParameters
+    from napari_gem.core.progress import Progress
+    from napari_gem.core.region import Region
+    from napari_gem.models.find import Model
+
+LAYOUT = 2
+"""Version of what is kept on disk; entries of others are not found, and grow old."""
+
+
+def key_steps(
+    model: Model,
+    pixels: LazyArray,
+    appearance: Appearance,
+    parameters: EncodeParameters,
+) -> Generator[Progress, None, str]:
+    """Hash the pixels and all else that decides the features of a whole image."""
+    digest = yield from hash_steps(pixels)
+    made_by = model.card.id, model.revision, model.device, model.precision
+    return _digest(LAYOUT, digest, appearance, made_by, parameters)
+
+
+def region_key(key: str, region: Region | None) -> str:
+    """Name the features of a region, or of the whole, of an image with this key."""
+    return _digest(key, region)
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,314 @@
+"""The one line from an image and words to a result.
+
+load -> place -> encode or find -> score -> write or return. The command line, the
+worker process, recipes, evaluation and the library's functions all take it, whole
+(`job_steps`) or in its halves: `encode_job_steps` is costly and asks no words,
+`score_job_steps` is cheap and asks no pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from napari_gem.core.region import Region
+from napari_gem.core.results import Job, Segmentation, StoredSegmentation
+from napari_gem.core.validation import check_job, check_maps
+from napari_gem.encoding.encode import encode_steps, restrict
+from napari_gem.encoding.feature_cache import CacheError, FeatureCache
+from napari_gem.encoding.key import key_steps
+from napari_gem.images.rendering import check_image
+from napari_gem.images.tile_reading import Picture, held_picture
+from napari_gem.models.find import load_model_steps
+from napari_gem.segmentation.image_cache import Encoded, ImageCache
+from napari_gem.segmentation.large import segment_large_steps
+from napari_gem.segmentation.segment import segment_steps
+from napari_gem.segmentation.squashed import heat_map_steps, squash_job
+from napari_gem.segmentation.writing import fill_here
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from pathlib import Path
+
+    from napari_gem.core.arrays import LazyArray
+    from napari_gem.core.progress import Progress
+    from napari_gem.encoding.encode import Partial, Watch
+    from napari_gem.encoding.scheduling import Schedule
+    from napari_gem.models.find import Model
+    from napari_gem.segmentation.writing import Filling
+
+NOT_KEPT = (
+    "{error} The encoded image is kept in memory only; it is not kept for later runs."
+)
+
+
+class Place(Protocol):
+    """Where tiles are encoded and large results are written."""
+
+    def prepare_steps(
+        self, model: Model, /
+    ) -> Generator[Progress, None, tuple[Model, Schedule | None]]:
+        """Give the model as it computes there, and who encodes the tiles."""
+
+    @property
+    def filling(self) -> Filling:
+        """Who writes large results."""
+
+
+class ThisProcess:
+    """A `Place`: all is done here."""
+
+    filling = staticmethod(fill_here)
+
+    def prepare_steps(
+        self, model: Model, /
+    ) -> Generator[Progress, None, tuple[Model, Schedule | None]]:
+        """Give the model itself."""
+        yield from ()
+        return model, None
+
+
+@dataclass(frozen=True, eq=False)
+class Resources:
+    """Where a job is done, and where encoded images are kept.
+
+    Attributes
+    ----------
+    place
+        This process, or a cluster.
+    memory
+        Encoded images of earlier jobs; None for none.
+    disk
+        Opens the folder of encoded images; None to keep none there.
+    must_keep
+        Whether the job ends with an error if the image cannot be kept on disk; else it
+        is kept in memory, and a notice says so.
+    watch
+        Sees features while an image is encoded.
+    """
+
+    place: Place = field(default_factory=ThisProcess)
+    memory: ImageCache | None = None
+    disk: Callable[[], FeatureCache] | None = None
+    must_keep: bool = False
+    watch: Watch | None = None
+
+
+def load_steps(job: Job, *, download: bool = False) -> Generator[Progress, None, Model]:
+    """Load the model of a job; on a cluster's behalf it only reads words here.
+
+    Raises
+    ------
+    GemError
+        As `napari_gem.load_model`.
+    """
+    local = "://" not in job.device
+    return (
+        yield from load_model_steps(
+            job.model,
+            device=job.device if local else "auto",
+            precision=job.precision if local else "auto",
+            architecture=job.architecture,
+            download=download,
+        )
+    )
+
+
+def job_steps(
+    job: Job,
+    pixels: LazyArray,
+    model: Model,
+    resources: Resources | None = None,
+    *,
+    folder: Path | None = None,
+) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
+    """Do a job: encode an image, or find it encoded, and segment it.
+
+    Parameters
+    ----------
+    job
+        What is asked.
+    pixels
+        (height, width), or (height, width, 3 or 4) for RGB and RGBA, or with the
+        channels of the appearance as last axis; an array, or anything that is sliced
+        like one.
+    model
+        From `load_steps`.
+    resources
+        None does all in this process and keeps nothing.
+    folder
+        Where labels and probabilities of any size are written; None makes them in
+        memory.
+
+    Yields
+    ------
+    Progress
+        Wherever the job can be stopped.
+
+    Returns
+    -------
+    Segmentation or StoredSegmentation
+        The latter if there is a folder.
+
+    Raises
+    ------
+    GemError
+        If the job or the image cannot be used, or if the memory suffices for nothing.
+    """
+    resources = resources or Resources()
+    check_job(job)
+    if folder is None:
+        check_image(pixels, job.appearance)
+        classes = sum(prompt.on for prompt in job.prompts)
+        check_maps(classes, (int(pixels.shape[0]), int(pixels.shape[1])))
+    encoding = encode_job_steps(job, pixels, model, resources, large=folder is not None)
+    encoded = yield from encoding
+    filling = resources.place.filling
+    return (
+        yield from score_job_steps(job, model, encoded, folder=folder, filling=filling)
+    )
+
+
+def encode_job_steps(
+    job: Job,
+    pixels: LazyArray,
+    model: Model,
+    resources: Resources,
+    *,
+    large: bool = False,
+) -> Generator[Progress, None, Encoded]:
+    """Encode the image of a job, unless it is found; parameters as `job_steps`.
+
+    What is ``large`` is read again, and not held in memory, when edges are refined.
+    """
+    check_image(pixels, job.appearance)
+    asked = replace(job, encode=job.encode or model.card.encode)
+    shape = int(pixels.shape[0]), int(pixels.shape[1])
+    if job.squash:
+        asked, pixels = squash_job(asked, pixels, model)
+    used, schedule = yield from resources.place.prepare_steps(model)
+    region = None if _is_whole(asked.region, pixels) else asked.region
+    wanted = _Wanted(used, pixels, replace(asked, region=region), schedule)
+    if resources.memory is None:
+        encoded = yield from _find_or_encode_steps(wanted, resources)
+    else:
+        encoded = yield from _remember_steps(wanted, resources, resources.memory, large)
+    return replace(encoded, image_shape=shape)
+
+
+def score_job_steps(
+    job: Job,
+    model: Model,
+    encoded: Encoded,
+    *,
+    folder: Path | None = None,
+    step: int = 1,
+    filling: Filling | None = None,
+) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
+    """Score the words of a job on its encoded image, and write or return the result.
+
+    Parameters
+    ----------
+    job, model, folder
+        As for `job_steps`.
+    encoded
+        From `encode_job_steps`.
+    step
+        Image pixels per pixel of the result along each axis, for previews in memory.
+    filling
+        Who writes the folder; None for this process.
+    """
+    what = model, encoded.features, job.prompts
+    how: Any = {"parameters": job.score, "label": job.label}
+    result: Segmentation | StoredSegmentation
+    if job.squash:
+        result = yield from heat_map_steps(job, model, encoded)
+    elif folder is None:
+        result = yield from segment_steps(*what, **how, step=step, cache=encoded.scores)
+    else:
+        result = yield from segment_large_steps(
+            *what,
+            folder,
+            **how,
+            pixel_size=job.pixel_size or (1.0, 1.0),
+            unit=job.unit,
+            filling=filling or fill_here,
+        )
+    return replace(result, recipe=replace(result.recipe, region=job.region))
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What is to be encoded, and by whom."""
+
+    model: Model
+    pixels: LazyArray
+    job: Job
+    schedule: Schedule | None
+
+
+def _is_whole(region: Region | None, pixels: LazyArray) -> bool:
+    return region == Region((0, pixels.shape[0]), (0, pixels.shape[1]))
+
+
+def _remember_steps(
+    wanted: _Wanted, resources: Resources, memory: ImageCache, large: bool
+) -> Generator[Progress, None, Encoded]:
+    """Look into the memory first, and keep there what is encoded."""
+    key = yield from _key_steps(wanted)
+    image, region, is_new = memory.get(key), wanted.job.region, False
+    if region not in image.regions:
+        whole = image.regions.get(None)
+        if whole is not None:
+            part = restrict(whole.features, region)
+            encoded = replace(whole, features=part)
+        else:
+            steps = _find_or_encode_steps(wanted, resources, key, image.partial)
+            encoded = yield from steps
+            is_new = encoded.is_new
+            if not large:  # the pixels may go away
+                picture = held_picture(encoded.features.picture)
+                features = replace(encoded.features, picture=picture)
+                encoded = replace(encoded, features=features)
+        image.add(region, encoded)
+    found = image.regions[region]
+    return replace(found, name=memory.name(key, region), is_new=is_new)
+
+
+def _find_or_encode_steps(
+    wanted: _Wanted,
+    resources: Resources,
+    key: str = "",
+    partial: Partial | None = None,
+) -> Generator[Progress, None, Encoded]:
+    """Look on the disk, and keep there what is encoded."""
+    job = wanted.job
+    what = wanted.model, wanted.pixels, job.appearance, job.encode
+    how: Any = {
+        "region": job.region,
+        "partial": partial,
+        "schedule": wanted.schedule,
+        "watch": resources.watch,
+    }
+    notices: tuple[str, ...] = ()
+    if resources.disk is not None:
+        try:
+            cache = resources.disk()
+            key = key or (yield from _key_steps(wanted))
+            picture = Picture(wanted.pixels, job.appearance)
+            features = yield from cache.find_steps(key, job.region, picture)
+            if features is not None:
+                return Encoded(features, is_new=False)
+            return Encoded((yield from cache.encode_steps(*what, **how, key=key)))
+        except CacheError as error:
+            if resources.must_keep:
+                raise
+            notices = (NOT_KEPT.format(error=error),)
+    features = yield from encode_steps(*what, **how)
+    return Encoded(replace(features, notices=(*features.notices, *notices)))
+
+
+def _key_steps(wanted: _Wanted) -> Generator[Progress, None, str]:
+    parameters = wanted.job.encode or wanted.model.card.encode
+    appearance = wanted.job.appearance
+    return (yield from key_steps(wanted.model, wanted.pixels, appearance, parameters))
