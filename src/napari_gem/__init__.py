@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from napari_gem.core.region import Region
     from napari_gem.encoding.feature_cache import FeatureCache
     from napari_gem.images.files import read_image
-    from napari_gem.models.find import find_model, list_models, load_model
+    from napari_gem.models.catalogue import list_models
+    from napari_gem.models.find import find_model, load_model
     from napari_gem.results.recipe import read_recipe
     from napari_gem.results.save import save
     from napari_gem.segmentation.pipeline import encode, heat_maps, segment
@@ -70,7 +71,7 @@ _HOME = {
     "encode": "segmentation.pipeline",
     "find_model": "models.find",
     "heat_maps": "segmentation.pipeline",
-    "list_models": "models.find",
+    "list_models": "models.catalogue",
     "load_model": "models.find",
     "read_image": "images.files",
     "read_recipe": "results.recipe",

@@ -9,7 +9,8 @@ import torch
 
 from napari_gem.backbones import Backbone, build_backbone
 from napari_gem.backbones.open_clip_import import import_open_clip
-from napari_gem.models.catalogue import configuration, list_models
+from napari_gem.models.architectures import configuration
+from napari_gem.models.catalogue import list_models
 from napari_gem.models.find import find_model
 
 CARRIED = "ViT-B-16-BiomedBERT-256"

@@ -36,7 +36,7 @@ from napari_gem.encoding.encode import encode_steps
 from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.images.references import refer_array
 from napari_gem.images.rendering import stretch
-from napari_gem.models.find import add_address
+from napari_gem.models.add import add_address
 from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.results import pyramid as zarr_results
 from napari_gem.segmentation.large import segment_large_steps

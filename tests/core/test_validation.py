@@ -22,7 +22,7 @@ from napari_gem.core.validation import (
     check_score,
 )
 from napari_gem.models.card import ModelCard
-from napari_gem.models.find import list_models
+from napari_gem.models.catalogue import list_models
 
 
 @pytest.mark.parametrize("card", list_models(), ids=lambda card: card.id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import zipfile
 from contextlib import closing, suppress
 from pathlib import Path
@@ -16,11 +17,10 @@ from huggingface_hub import constants, scan_cache_dir
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
-from napari_gem.models import archive as archives
 from napari_gem.models.archive import export_steps, import_steps
-from napari_gem.models.cached import cached_bytes, cached_files, remove_cached
 from napari_gem.models.find import find_model, is_available, load_model
 from napari_gem.models.own_list import add_own, read_own
+from napari_gem.models.weight_sources import weight_source
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ def test_import_leaves_what_the_cache_has_of_the_repository(
     assert (folder / "refs/main").read_text() == COMMIT
     assert is_available(first)
     assert is_available(second)
-    assert [file.revision for file in cached_files(second)] == ["b" * 40]
+    files = weight_source(second).cached_files()
+    assert [file.revision for file in files] == ["b" * 40]
 
 
 def test_export_refuses_what_it_cannot_do(
@@ -315,8 +316,8 @@ def test_a_full_disk_is_told_before(
     archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use_cache(tmp_path / "other", monkeypatch)
-    usage = archives.shutil.disk_usage(tmp_path)._replace(free=10)
-    monkeypatch.setattr(archives.shutil, "disk_usage", lambda path: usage)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(GemError, match=r"0 MB are free\. Make room"):
         run(import_steps(archive))
 
@@ -327,17 +328,18 @@ def test_a_full_disk_is_told_before(
 def test_what_is_removed_is_the_model_alone(card: ModelCard, cache: Path) -> None:
     folder = cache / "models--tiny--model"
     (folder / "blobs/begun.incomplete").write_bytes(b"x" * 100)
-    size = cached_bytes(card)
-    assert size == sum(file.path.stat().st_size for file in cached_files(card))
-    assert remove_cached(card) == size
+    source = weight_source(card)
+    size = source.cached_bytes()
+    assert size == sum(file.path.stat().st_size for file in source.cached_files())
+    assert source.remove() == size
     assert not is_available(card)
     # what another program wanted of it stays
     left = {path.name for path in folder.glob("snapshots/*/*")}
     assert left == {"README.md"}
     assert (folder / f"snapshots/{COMMIT}/README.md").read_bytes() == b"# tiny"
-    assert remove_cached(card) == 0
+    assert weight_source(card).remove() == 0
     (folder / f"snapshots/{COMMIT}/README.md").unlink()
-    remove_cached(card)
+    weight_source(card).remove()
     assert not folder.exists()
 
 
@@ -347,10 +349,10 @@ def test_models_of_one_repository_are_removed_apart(cache: Path) -> None:
     first, second = (find_model(name) for name in TWO)
     assert is_available(first)
     assert is_available(second)
-    assert remove_cached(first) == len(names[0])
+    assert weight_source(first).remove() == len(names[0])
     assert not is_available(first)
     assert is_available(second)
-    assert remove_cached(second) == len(names[1])
+    assert weight_source(second).remove() == len(names[1])
     assert list(cache.iterdir()) == []
 
 
@@ -361,7 +363,7 @@ def test_a_blob_that_two_snapshots_share_is_freed_once(cache: Path) -> None:
     (blob,) = folder.glob("blobs/*")
     (folder / "snapshots" / ("a" * 40)).mkdir()
     (folder / "snapshots" / ("a" * 40) / name).symlink_to(blob)
-    assert remove_cached(card) == 5
+    assert weight_source(card).remove() == 5
     assert not folder.exists()
 
 
@@ -371,7 +373,7 @@ def test_a_model_whose_weights_are_in_use_stays_whole(
     card: ModelCard, cache: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
 ) -> None:
     folder = cache / "models--tiny--model"
-    files = [file.path for file in cached_files(card)]
+    files = [file.path for file in weight_source(card).cached_files()]
     if not linked:  # as on Windows
         for path in folder.glob("snapshots/*/*"):
             content = path.read_bytes()
@@ -387,7 +389,7 @@ def test_a_model_whose_weights_are_in_use_stays_whole(
 
     monkeypatch.setattr(Path, "unlink", refuse)
     with pytest.raises(GemError, match="Close what uses it"):
-        remove_cached(card)
+        weight_source(card).remove()
     assert is_available(card)
     assert all(path.stat().st_size for path in files)
     monkeypatch.undo()

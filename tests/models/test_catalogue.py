@@ -19,23 +19,24 @@ from napari_gem.backbones import check_tower
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
-from napari_gem.models.cached import cached_files
+from napari_gem.models.architectures import (
+    activation_of,
+    configuration,
+    open_clip_architectures,
+)
 from napari_gem.models.card import ModelCard
 from napari_gem.models.catalogue import (
     DOMAINS,
-    activation_of,
-    configuration,
     group_models,
     is_own,
     list_models,
     make_card,
-    open_clip_architectures,
     own_errors,
     patch_size,
-    remote_files,
 )
-from napari_gem.models.find import describe, find_model, is_available
+from napari_gem.models.find import find_model, is_available
 from napari_gem.models.own_list import add_own, forget_own, own_path, read_own
+from napari_gem.models.weight_sources import weight_source
 from tests.backbones import full_size
 from tests.tiny import PATCH, write_tiny_model
 
@@ -114,7 +115,7 @@ def test_a_card_tells_what_can_be_built(card: ModelCard) -> None:
     assert card.context_length == stated["text_cfg"].get("context_length", 77)
     own = card.weights.startswith("hf-hub:") and card.weights.count("/") == 1
     assert own or (card.activation and card.mean and card.std)
-    assert remote_files(card)
+    assert weight_source(card).remote_files()
     name = card.architecture
     assert card.encode.gem.residual == (not re.search("-[LHg]-", name))
 
@@ -129,7 +130,7 @@ def test_a_tag_agrees_with_open_clip(card: ModelCard) -> None:
     assert card.std == tuple(stated["std"])
     assert (card.activation == "QuickGELU") == stated.get("quick_gelu", False)
     assert card.activation == activation_of(card.architecture)
-    assert stated["hf_hub"] == f"{remote_files(card)[0].repository}/"
+    assert stated["hf_hub"] == f"{weight_source(card).remote_files()[0].repository}/"
 
 
 def test_carried_architectures_are_those_that_open_clip_lacks() -> None:
@@ -289,14 +290,14 @@ def test_one_bad_entry_is_left_out_and_nothing_that_lists_raises(
     assert ids[-1] == "good"
     for card in list_models():
         assert is_available(card) in (True, False)
-        cached_files(card)
+        weight_source(card).cached_files()
         patch_size(card)
     if len(ids) == len(CARDS) + 2:
         assert str(own_path()) in " ".join(own_errors())
     else:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         with suppress(GemError):  # a sentence, and nothing else
-            describe(find_model(ids[-2]))
+            weight_source(find_model(ids[-2])).describe()
     add_own(own(tmp_path / "b.pt", id="another"))
     assert entry.splitlines()[0].partition(" = ")[2].strip("\"'") in (
         own_path().read_text()

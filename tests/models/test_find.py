@@ -13,7 +13,8 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
 from napari_gem.models import find as models
 from napari_gem.models.card import ModelCard
-from napari_gem.models.find import find_model, is_available, list_models
+from napari_gem.models.catalogue import list_models
+from napari_gem.models.find import find_model, is_available
 from napari_gem.prompts import word_lists as prompts
 from tests.tiny import CONFIG
 

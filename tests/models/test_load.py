@@ -19,12 +19,14 @@ from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import GemParameters
 from napari_gem.core.progress import Progress
+from napari_gem.models import architectures
 from napari_gem.models import find as models
 from napari_gem.models import load as loading
-from napari_gem.models.card import ModelCard
-from napari_gem.models.catalogue import make_card
+from napari_gem.models.card import DownloadNeeded, ModelCard
+from napari_gem.models.catalogue import list_models, make_card
 from napari_gem.models.download.hub import HubFiles
-from napari_gem.models.find import is_available, list_models, load_model
+from napari_gem.models.find import is_available, load_model
+from napari_gem.models.weight_sources import weight_source
 from napari_gem.models.weights import hash_file, read_weights, shapes
 from tests import peak
 from tests.hub import point_at, serve
@@ -60,8 +62,9 @@ def architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         open_clip.factory, "_MODEL_CONFIGS", dict(open_clip.factory._MODEL_CONFIGS)
     )
     open_clip.add_model_config(path)
-    known = models._architectures() | {ARCHITECTURE: CONFIG}
-    monkeypatch.setattr(models, "_architectures", lambda: known)
+    known = architectures.open_clip_architectures() | {ARCHITECTURE: CONFIG}
+    for module in (architectures, models):
+        monkeypatch.setattr(module, "open_clip_architectures", lambda: known)
     return ARCHITECTURE
 
 
@@ -217,7 +220,9 @@ def test_a_card_knows_activation_and_normalisation(
     ],
 )
 def test_the_usual_colours_of_an_architecture(name: str, mean: Any) -> None:
-    found = loading._usual_colours(name).get("force_preprocess_cfg", {})
+    card = make_card("x", "X", architecture=name, weights="file:x.pt")
+    options = weight_source(card).build_options()
+    found = options.get("force_preprocess_cfg", {})
     assert found.get("mean") == mean
 
 
@@ -245,7 +250,7 @@ def test_a_single_file_of_the_hub_loads(
     card = make_card("x", "X", architecture=architecture, weights=place, size=9)
     with serve(files) as hub, point_at(hub.address, tmp_path / "cache"):
         assert not models.is_available(card)
-        with pytest.raises(models.DownloadNeeded):
+        with pytest.raises(DownloadNeeded):
             load_model(card, device="cpu")
         model = load_model(card, device="cpu", download=True)
         assert models.is_available(card)
@@ -264,7 +269,7 @@ def test_a_tokenizer_of_the_hub_is_asked_for(
     files["tokenizer_config.json"] = b'{"tokenizer_class": "BertTokenizer"}'
     files["config.json"] = b'{"model_type": "bert"}'
     with serve(files) as hub, point_at(hub.address, tmp_path / "cache"):
-        with pytest.raises(models.DownloadNeeded) as caught:
+        with pytest.raises(DownloadNeeded) as caught:
             load_model(path, architecture=architecture, device="cpu")
         assert caught.value.card.size == sum(map(len, files.values())) - 22
         assert not any("resolve" in line for line in hub.asked)
@@ -440,8 +445,8 @@ def test_a_tag_decides_activation_and_colours(
         yield Progress("Downloading")
         return (folder / "open_clip_model.safetensors",)
 
-    monkeypatch.setattr(loading.downloads, "describe", lambda card, files: card)
-    monkeypatch.setattr(loading.downloads, "fetch_steps", fetch)
+    monkeypatch.setattr(HubFiles, "look_up", lambda _, card: card)
+    monkeypatch.setattr(HubFiles, "fetch_steps", fetch)
     clip, mean, std = given(monkeypatch, f"{architecture}/mine")
     kinds = {type(module).__name__ for module in clip.modules()}
     assert kinds & {"GELU", "QuickGELU"} == {activation}

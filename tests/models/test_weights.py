@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
 from napari_gem.models.download import transfer
-from napari_gem.models.download.hub import HubFiles, fetch_steps
-from napari_gem.models.own_list import check_begin
+from napari_gem.models.download.hub import HubFiles
+from napari_gem.models.first_bytes import check_begin
 from napari_gem.models.weights import read_weights
 from tests.hub import point_at, serve
 from tests.tiny import write_tiny_model
@@ -215,7 +215,7 @@ def test_a_page_that_comes_instead_of_a_download_is_told(
         hub.spoil_with = PAGE
         hub.spoiled.add("weights.safetensors")
         with point_at(hub.address, tmp_path / "hub"), pytest.raises(GemError) as error:
-            run(fetch_steps(files))
+            run(files.fetch_steps())
     assert "is a web page, such as one to sign in" in str(error.value)
     assert "was not kept" in str(error.value)
     assert not list(tmp_path.rglob("*.incomplete"))

@@ -9,7 +9,7 @@ import typer
 
 from napari_gem.core.foreign_text import shown
 from napari_gem.core.terminal import say
-from napari_gem.models.download.hub import DownloadNeeded, size_text
+from napari_gem.models.card import DownloadNeeded, size_text
 from napari_gem.models.used_list import place_of
 from napari_gem.results.recipe_model import NotUsedError, check_used, recipe_card
 

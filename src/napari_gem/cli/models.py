@@ -13,13 +13,13 @@ from napari_gem.cli.consent import agrees, tell
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
 from napari_gem.core.terminal import say
-from napari_gem.models.download.hub import size_text
+from napari_gem.models.card import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_gem.models.cached import CachedFile
     from napari_gem.models.card import ModelCard
+    from napari_gem.models.download.files import CachedFile
 
 app = typer.Typer(help="List, download, remove and share models.", add_completion=False)
 
@@ -83,16 +83,17 @@ def table() -> None:
 @app.command()
 def info(model: Id) -> None:
     """Show all that is known of a model."""
-    from napari_gem.models.cached import cached_bytes, cached_files
-    from napari_gem.models.find import find_model, is_available
+    from napari_gem.models.find import find_model
+    from napari_gem.models.weight_sources import weight_source
 
     card = find_model(model)
-    here = is_available(card)
+    source = weight_source(card)
+    here = source.is_here()
     gem = card.encode.gem
     where = "yes" if here else "no"
-    files = cached_files(card) if here else ()
+    files = source.cached_files() if here else ()
     if files:
-        where += f", {cached_bytes(card) / 1e6:,.0f} MB in {files[-1].path.parent}"
+        where += f", {source.cached_bytes() / 1e6:,.0f} MB in {files[-1].path.parent}"
     lines = {
         "Id": card.id,
         "Name": card.name,
@@ -122,43 +123,39 @@ def info(model: Id) -> None:
 @app.command()
 def download(model: Id, yes: Yes = False) -> None:
     """Download a model: its size, source and licence are told first."""
-    from napari_gem.models.find import (
-        describe,
-        download_steps,
-        find_model,
-        is_available,
-    )
+    from napari_gem.models.find import find_model
+    from napari_gem.models.weight_sources import weight_source
 
     card = find_model(model)
-    if is_available(card):
+    source = weight_source(card)
+    if source.is_here():
         tell(f"{card.name} is on this computer already.")
         return
-    card = describe(card)
-    if not yes and not agrees(card):
+    if not yes and not agrees(source.describe()):
         tell("Nothing was downloaded.")
         raise typer.Exit(1)
     with Bars() as bars:
-        run(download_steps(card), bars.show)
+        run(source.fetch_steps(), bars.show)
     tell(f"{card.name} is on this computer now.")
 
 
 @app.command()
 def remove(model: Id, yes: Yes = False) -> None:
     """Remove a downloaded model, or take one of your own off the list."""
-    from napari_gem.models.cached import cached_bytes, remove_cached
-    from napari_gem.models.catalogue import is_own, remote_files
+    from napari_gem.models.catalogue import is_own
     from napari_gem.models.find import find_model
     from napari_gem.models.own_list import forget_own
+    from napari_gem.models.weight_sources import weight_source
 
     card = find_model(model)
-    own, size = is_own(card), cached_bytes(card)
+    source = weight_source(card)
+    own, size = is_own(card), source.cached_bytes()
     if own and not size:
         forget_own(card.id)
-        kind, _, place = card.weights.partition(":")
-        stays = f" '{place}' was not touched." if kind == "file" else ""
+        stays = f" '{source.own_path}' was not touched." if source.own_path else ""
         tell(f"{card.name} is off your list.{stays}")
         return
-    if not remote_files(card):
+    if not source.remote_files():
         raise GemError(
             f"{card.name} was not downloaded, so there is nothing to remove. Delete "
             "files of your own yourself."
@@ -170,7 +167,7 @@ def remove(model: Id, yes: Yes = False) -> None:
         f"Remove {card.name} ({size / 1e6:,.0f} MB)?", err=True
     ):
         raise typer.Exit(1)
-    tell(f"{card.name} is removed; {remove_cached(card) / 1e6:,.1f} MB are free again.")
+    tell(f"{card.name} is removed; {source.remove() / 1e6:,.1f} MB are free again.")
     if own:
         tell("It is still on your list; the same command takes it off.")
 
@@ -227,8 +224,8 @@ def add(
     source: Annotated[str, typer.Option(help="Page that tells about it.")] = "",
 ) -> None:
     """Put a weights file, of your own or of the web, on the list of models."""
+    from napari_gem.models.add import add_address, add_file
     from napari_gem.models.download.web import is_address
-    from napari_gem.models.find import add_address, add_file
 
     names = {"name": name, "domain": domain}
     if is_address(file):

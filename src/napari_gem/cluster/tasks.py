@@ -22,14 +22,9 @@ from napari_gem.encoding.batches import encode_tiles
 from napari_gem.encoding.scheduling import Here, TileWork
 from napari_gem.images.references import ImageReference, find
 from napari_gem.images.tile_reading import Picture
-from napari_gem.models.card import ModelCard
-from napari_gem.models.catalogue import remote_files
-from napari_gem.models.find import (
-    DownloadNeeded,
-    find_model,
-    is_available,
-    load_model_steps,
-)
+from napari_gem.models.card import DownloadNeeded, ModelCard
+from napari_gem.models.find import find_model, is_available, load_model_steps
+from napari_gem.models.weight_sources import weight_source
 from napari_gem.scoring.refinement import shifts_in_bands
 from napari_gem.segmentation.writing import Filled, fill
 
@@ -194,7 +189,7 @@ class Encoder(WorkerPlugin):
             f"The model {card.name} is not on the worker {self._address}. "
             f"{_how_to_bring(card)}"
         )
-        if remote_files(card) and not is_available(card):
+        if weight_source(card).remote_files() and not is_available(card):
             raise missing  # else the hub would be asked for its size
         try:
             return run(load_model_steps(card, precision=precision, exact=True))

@@ -19,18 +19,13 @@ from typing import IO, TYPE_CHECKING, Any
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
 
 from napari_gem.backbones import check_tower
-from napari_gem.core.atomic import move, unfinished_path, whole_file
+from napari_gem.core.atomic import unfinished_path, whole_file
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown_error
 from napari_gem.core.json_records import from_json, to_json
 from napari_gem.core.progress import Progress
-from napari_gem.models.cached import cached_files
-from napari_gem.models.catalogue import (
-    configuration,
-    list_models,
-    make_card,
-    remote_files,
-)
+from napari_gem.models.architectures import configuration
+from napari_gem.models.catalogue import list_models, make_card
 from napari_gem.models.configurations import (
     CONFIG,
     check_file,
@@ -38,20 +33,16 @@ from napari_gem.models.configurations import (
     is_checked,
     longest,
 )
-from napari_gem.models.download.transfer import SNAPSHOTS, repository_folder
-from napari_gem.models.download.web import (
-    FOLDER_VARIABLE,
-    WebFile,
-    is_address,
-    weights_folder,
-)
+from napari_gem.models.download.web import FOLDER_VARIABLE, is_address
 from napari_gem.models.find import find_model, is_available
 from napari_gem.models.own_list import add_own, read_own
+from napari_gem.models.weight_sources import weight_source
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Generator, Mapping
+    from collections.abc import Container, Generator, Mapping, Sequence
 
     from napari_gem.models.card import ModelCard
+    from napari_gem.models.weight_sources import RemoteFiles
 
 SUFFIX = ".gem-model.zip"
 MANIFEST = "manifest.json"
@@ -133,13 +124,14 @@ def export_steps(
         If the model is not on this computer or was not downloaded, or the file is
         there or cannot be written.
     """
-    if not remote_files(card):
+    source = weight_source(card)
+    if not source.remote_files():
         raise GemError(
             f"{card.name} cannot be exported: only downloaded models can. Copy a "
             "file or folder of your own as it is, and add it there with "
             "'napari-gem models add'."
         )
-    if not is_available(card):
+    if not source.is_here():
         raise GemError(
             f"{card.name} is not on this computer. Download it first: napari-gem "
             f"models download {card.id}"
@@ -182,7 +174,7 @@ def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
                 raise GemError("it is no file")  # a pipe would be waited for
             archive = stack.enter_context(ZipFile(source))
             manifest = _read_manifest(archive)
-            card = _check(manifest, archive)
+            card, parts = _check(manifest, archive)
         except OSError as error:
             raise GemError(_unusable(source, error.strerror or str(error))) from error
         except GemError as error:
@@ -192,12 +184,12 @@ def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
         if is_available(card):
             return _listed(card, manifest)
         try:
-            yield from _place_steps(card, manifest, archive)
+            yield from _place_steps(card, parts, manifest, archive)
         except (BadZipFile, EOFError) as error:
             raise GemError(_unusable(source, str(error))) from error
         except OSError as error:
             raise GemError(
-                f"{card.name} cannot be written to '{_cache(manifest)}' "
+                f"{card.name} cannot be written to '{parts[0].cache}' "
                 f"({error.strerror}). Make room there, or set HF_HOME, for models of "
                 f"the web {FOLDER_VARIABLE}, to another folder."
             ) from error
@@ -205,7 +197,7 @@ def import_steps(source: Path) -> Generator[Progress, None, ModelCard]:
 
 
 def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, None]:
-    files = cached_files(card)
+    files = weight_source(card).cached_files()
     sizes = [file.path.stat().st_size for file in files]
     total, done, archived = sum(sizes), 0, []
     with (
@@ -245,15 +237,18 @@ def _read_manifest(archive: ZipFile) -> Manifest:
     return manifest
 
 
-def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
+def _check(
+    manifest: Manifest, archive: ZipFile
+) -> tuple[ModelCard, tuple[RemoteFiles, ...]]:
     """Refuse what is not a whole model of the hub or the web and only that."""
     card = _card(manifest)
-    parts = remote_files(card)
+    source = weight_source(card)
+    parts = source.remote_files()
     if not parts:
         raise GemError(f"{card.name} never comes by file")
     if not card.architecture:
         config = _read_config(manifest, parts[0].repository, archive)
-        parts = remote_files(card, config)
+        parts = source.remote_files(config)
     needed = {
         part.repository: {
             *part.extra,
@@ -274,7 +269,7 @@ def _check(manifest: Manifest, archive: ZipFile) -> ModelCard:
         if part.revision and revisions != {part.revision}:
             raise GemError(f"{card.name} is pinned to another version")
     _check_content(manifest, archive)
-    return card
+    return card, parts
 
 
 def _check_files(
@@ -351,10 +346,13 @@ def _read(archive: ZipFile, number: int, file: ArchivedFile) -> bytes:
 
 
 def _place_steps(
-    card: ModelCard, manifest: Manifest, archive: ZipFile
+    card: ModelCard,
+    parts: Sequence[RemoteFiles],
+    manifest: Manifest,
+    archive: ZipFile,
 ) -> Generator[Progress, None, None]:
     total, done = sum(file.size for file in manifest.files), 0
-    cache = _cache(manifest)
+    cache = parts[0].cache
     cache.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(cache).free
     if free < total:
@@ -372,7 +370,8 @@ def _place_steps(
                     yield Progress("Importing", done + count, total)
             done += file.size
         for number, file in enumerate(manifest.files):
-            _put(unfinished / str(number), file)
+            part = next(part for part in parts if part.repository == file.repository)
+            part.take_in(unfinished / str(number), file.name, file.revision)
     if not is_available(card):
         raise GemError(f"{card.name} is still not whole. Export it again.")
 
@@ -388,32 +387,6 @@ def _copy_steps(
         yield count
     if digest.hexdigest() != file.sha256:
         raise BadZipFile(f"'{file.name}' has another hash than the manifest says")
-
-
-def _cache(manifest: Manifest) -> Path:
-    """Where the weights go."""
-    addresses = [file for file in manifest.files if is_address(file.repository)]
-    if addresses:
-        return weights_folder()
-    return repository_folder(manifest.files[0].repository).parent
-
-
-def _put(path: Path, file: ArchivedFile) -> None:
-    """Move a file to where it is looked for; what is there stays."""
-    if is_address(file.repository):
-        target = WebFile(file.repository, file.sha256).path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        move(path, target)
-        return
-    folder = repository_folder(file.repository)
-    target = folder / SNAPSHOTS / file.revision / file.name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not target.exists():
-        shutil.move(path, target)  # the cache may lie on another disk
-    reference = folder / "refs" / "main"
-    reference.parent.mkdir(parents=True, exist_ok=True)
-    if not reference.exists():
-        reference.write_text(file.revision, encoding="utf-8")
 
 
 def _unusable(source: Path, why: str) -> str:

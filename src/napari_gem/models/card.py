@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 
 
@@ -77,3 +78,28 @@ class ModelCard:
     encode: EncodeParameters = field(default_factory=EncodeParameters)
     score: ScoreParameters = field(default_factory=ScoreParameters)
     known_words: frozenset[str] = frozenset()
+
+
+class DownloadNeeded(GemError):  # noqa: N818 (an answer that is missing, no error)
+    """A model is not on this computer, and nobody agreed to its download yet.
+
+    Attributes
+    ----------
+    card
+        The model with size, source and licence, as far as they can be known.
+    """
+
+    def __init__(self, card: ModelCard) -> None:
+        super().__init__(
+            f"The model {card.name} is not on this computer: {size_text(card.size)} "
+            f"from {card.source}, licence {card.licence}. Allow the download to get "
+            "it (--download, download=True)."
+        )
+        self.card = card
+
+
+def size_text(size: int | None) -> str:
+    """Write the bytes of a download for the user."""
+    if size is None:
+        return "size not known"
+    return f"about {size / 1e6:,.0f} MB" if size >= 1e6 else "less than 1 MB"

@@ -8,28 +8,19 @@ from __future__ import annotations
 import json
 import logging
 import re
-import tomllib
+from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_json
+from napari_gem.models.architectures import configuration, shipped_catalogue
 from napari_gem.models.card import ModelCard
-from napari_gem.models.configurations import CONFIG
-from napari_gem.models.configurations.names import (
-    check_file_name,
-    check_repository,
-    check_revision,
-    is_repository,
-)
-from napari_gem.models.download import hub as downloads
-from napari_gem.models.download.hub import Files, HubFiles
-from napari_gem.models.download.web import WebFile, is_address
+from napari_gem.models.configurations import check_revision
 from napari_gem.models.own_list import count_nameless, own_path, read_own
+from napari_gem.models.weight_sources import weight_source
 from napari_gem.prompts.word_lists import read_background, read_templates
 
 logger = logging.getLogger(__name__)
@@ -44,7 +35,6 @@ DOMAINS = (
 )
 """In the order in which lists show them; a user's own ones follow."""
 
-PACKAGE = Path(__file__).parent
 _PATCH = re.compile(r"patch(\d+)")
 """How timm names the patches of a tower."""
 _LARGE = re.compile(r"(vit|pe-core|eva0\d)[-_](so400m|l|h|g|bigg|e)[-_]", re.IGNORECASE)
@@ -100,7 +90,7 @@ def make_card(id: str, name: str, **entry: Any) -> ModelCard:  # noqa: A002 (as 
 
 
 def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
-    catalogue = _catalogue()
+    catalogue = shipped_catalogue()
     architecture, slash, tag = id_.partition("/")
     if ":" not in id_ and slash and "weights" not in entry:
         entry |= {"architecture": architecture, "weights": f"open_clip:{tag}"}
@@ -114,136 +104,11 @@ def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
         "templates": read_templates(score["templates"]),
         "background": read_background(score["background"]),
     }
-    if entry["weights"].startswith("package:"):
-        _check_package(id_, entry["weights"])
-        folder = PACKAGE / entry["weights"].removeprefix("package:")
-        entry["known_words"] = _words(folder / "words.json")
     card = from_json(ModelCard, json.dumps(entry))
-    _check_place(card)
-    if is_address(card.weights):
-        WebFile(card.weights, card.sha256)  # refuses what is none
-        if not card.architecture:
-            raise GemError(
-                f"The model {id_} names no architecture, which weights at an address "
-                "need. Correct the catalogue."
-            )
-    return card
-
-
-def _check_place(card: ModelCard) -> None:
-    """Refuse a place of weights that leads out of a repository of the hub."""
-    kind, _, place = card.weights.partition(":")
     check_revision(card.revision)
-    if kind == "hf-hub":
-        owner, _, rest = place.partition("/")
-        name, slash, file = rest.partition("/")
-        check_repository(f"{owner}/{name}")
-        if slash:
-            check_file_name(file)
-
-
-def _check_package(id_: str, weights: str) -> None:
-    if not weights.removeprefix("package:").isidentifier():
-        raise GemError(
-            f"The model {id_} has {weights[:120]!r} for weights, which is no folder of "
-            "napari-gem. Correct the catalogue."
-        )
-
-
-@cache
-def open_clip_architectures() -> dict[str, dict[str, Any]]:
-    """Give open_clip's model configurations by name, without importing it and torch."""
-    package = find_spec("open_clip")
-    folders = (package.submodule_search_locations if package else None) or []
-    paths = [
-        path
-        for folder in folders
-        for path in sorted(Path(folder, "model_configs").glob("*.json"))
-    ]
-    return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
-
-
-def configuration(card: ModelCard) -> dict[str, Any] | None:
-    """Give the configuration of a card's architecture, as open_clip has them.
-
-    Returns
-    -------
-    dict or None
-        Of open_clip, or the one that the catalogue carries where open_clip has none;
-        None if the card names no architecture.
-    """
-    name = card.architecture
-    return carried(name) or open_clip_architectures().get(name)
-
-
-def carried(architecture: str) -> dict[str, Any] | None:
-    """Give a configuration that the catalogue carries since open_clip has none."""
-    found: dict[str, Any] | None = _catalogue()["architecture"].get(architecture)
-    return found
-
-
-def remote_files(
-    card: ModelCard, stated: dict[str, Any] | None = None
-) -> tuple[Files, ...]:
-    """Say which files of the hub or the web a model of the catalogue needs.
-
-    Parameters
-    ----------
-    card
-        The model.
-    stated
-        Configuration in its repository; None takes what the cache has of it.
-
-    Returns
-    -------
-    tuple[Files, ...]
-        The model's own first; then what its text tower needs besides weights. Empty
-        for models on this computer and for open_clip's tags outside the catalogue,
-        whose repository open_clip alone knows.
-    """
-    kind, _, value = card.weights.partition(":")
-    revision = card.revision or None
-    config = configuration(card) or stated
-    if not config:
-        try:
-            config = _cached_configuration(card)
-        except GemError:  # loading it tells, and it can still be removed
-            config = {}
-    text = config.get("text_cfg", {})
-    whole = (downloads.MODEL, downloads.TOKENIZER, revision)
-    # of the hub's address or a mirror's, as HF_ENDPOINT says
-    page = "/".join(card.source.split("/")[-2:])
-    found: list[Files]
-    if is_address(card.weights):
-        found = [WebFile(card.weights, card.sha256)]
-    elif kind == "hf-hub":
-        parts = value.split("/", maxsplit=2)
-        file = tuple(parts[2:])
-        groups = ((file,), (), revision) if file else whole
-        found = [HubFiles("/".join(parts[:2]), *groups)]
-    elif kind == "open_clip" and is_repository(page):
-        alone = ((downloads.WEIGHTS,), (), revision)
-        found = [HubFiles(page, *(whole if "hf_tokenizer_name" in text else alone))]
-    else:
-        return ()
-    if text.get("hf_model_name"):
-        found.append(HubFiles(text["hf_model_name"], (("config.json",),)))
-    return tuple(found)
-
-
-def _cached_configuration(card: ModelCard) -> dict[str, Any]:
-    """Read what the cache has of a repository outside the catalogue.
-
-    Raises
-    ------
-    GemError
-        If it does not pass `napari_gem.models.configurations`.
-    """
-    kind, _, repository = card.weights.partition(":")
-    if kind != "hf-hub" or not is_repository(repository):
-        return {}
-    found = downloads.find_cached(repository, [[CONFIG]])
-    return downloads.read_config(found[0]) if found else {}
+    source = weight_source(card)
+    source.check()
+    return replace(card, known_words=source.known_words() or card.known_words)
 
 
 def patch_size(card: ModelCard) -> int | None:
@@ -255,7 +120,7 @@ def patch_size(card: ModelCard) -> int | None:
         As the configuration says; None while that is not on this computer.
     """
     try:
-        config = configuration(card) or _own_configuration(card)
+        config = configuration(card) or weight_source(card).stated_configuration()
     except GemError:  # loading it tells
         return None
     tower = config.get("vision_cfg", {})
@@ -263,21 +128,6 @@ def patch_size(card: ModelCard) -> int | None:
     named = _PATCH.search(str(tower.get("timm_model_name") or ""))
     size = named[1] if named else np.max(stated) if stated else None
     return None if size is None else int(size)
-
-
-def _own_configuration(card: ModelCard) -> dict[str, Any]:
-    """Read what lies beside the weights of a model without an architecture."""
-    kind, _, place = card.weights.partition(":")
-    if kind in ("package", "folder"):
-        folder = PACKAGE / place  # which is the place alone if that is absolute
-        return downloads.read_config(folder / CONFIG)
-    return _cached_configuration(card)
-
-
-def activation_of(architecture: str) -> str:
-    """Activation that an architecture of open_clip has."""
-    quick = open_clip_architectures().get(architecture, {}).get("quick_gelu", False)
-    return "QuickGELU" if quick else "GELU"
 
 
 def _own() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
@@ -299,7 +149,7 @@ def _own() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
             card = make_card(**entry)
             if card.id in taken:
                 raise GemError(f"There are two models '{card.id}'. Rename one.")
-            remote_files(card)  # what it names can be looked for
+            weight_source(card).remote_files()  # what it names can be looked for
             taken.add(card.id)
             cards.append(card)
         except GemError as error:
@@ -316,19 +166,7 @@ def _own() -> tuple[tuple[ModelCard, ...], tuple[str, ...]]:
 
 @cache
 def _shipped() -> tuple[ModelCard, ...]:
-    return tuple(make_card(**entry) for entry in _catalogue()["model"])
-
-
-@cache
-def _catalogue() -> dict[str, Any]:
-    return tomllib.loads((PACKAGE / "models.toml").read_text(encoding="utf-8"))
-
-
-def _words(path: Path) -> list[str]:
-    if not path.is_file():
-        return []
-    words: list[str] = json.loads(path.read_text(encoding="utf-8"))
-    return words
+    return tuple(make_card(**entry) for entry in shipped_catalogue()["model"])
 
 
 def _merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:

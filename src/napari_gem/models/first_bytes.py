@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from stat import S_ISREG
+from typing import TYPE_CHECKING
+
+from napari_gem.core.errors import GemError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 LOOKED_AT = 512
 """Bytes that are enough to tell."""
 
 _POINTER = b"version https://git-lfs"
+_BEGINS = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]", re.DOTALL)
+"""How files of `torch.save` begin: a zip, or a pickle of older versions."""
+
 _PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")
 
 
@@ -41,3 +53,36 @@ def what_instead(begin: bytes) -> str:
             "Download the file again."
         )
     return ""
+
+
+def check_begin(path: Path) -> None:
+    """Refuse a file that does not begin as weights do; the rest is read when it loads.
+
+    Web pages and pointers of git-lfs in the place of weights are told as such.
+
+    Raises
+    ------
+    GemError
+        If it is no such file or cannot be read.
+    """
+    try:
+        size, mode = path.stat().st_size, path.stat().st_mode
+        if not S_ISREG(mode):  # a pipe would be waited for
+            raise GemError(f"'{path}' is no file. Give a weights file.")
+        with path.open("rb") as file:
+            begin = file.read(LOOKED_AT)
+    except OSError as error:
+        raise GemError(f"'{path}' cannot be read ({error.strerror}).") from error
+    if path.suffix == ".safetensors":
+        # the length of the header, then the header
+        fits = begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") < size
+    else:
+        fits = bool(_BEGINS.match(begin))
+    instead = "" if fits else what_instead(begin)
+    if instead:
+        raise GemError(f"'{path}' {instead}")
+    if not fits:
+        raise GemError(
+            f"'{path}' is no weights file of torch or safetensors. Give such a file; "
+            "if it should be one, download it again, the file itself and not its page."
+        )

@@ -7,9 +7,7 @@ what passed `napari_gem.models.configurations`.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from platform import machine
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -29,23 +27,20 @@ from napari_gem.core.memory import (
     places,
     short_of_memory,
 )
-from napari_gem.core.progress import Progress, aside_steps
-from napari_gem.models import describe as describing
+from napari_gem.core.progress import Progress
 from napari_gem.models.build import build_empty, build_tokenizer, fill
-from napari_gem.models.catalogue import carried, remote_files
+from napari_gem.models.card import DownloadNeeded
 from napari_gem.models.configurations import (
     CONFIG,
     TOWER,
-    check_architecture,
     check_model,
     read_file,
     read_short,
 )
 from napari_gem.models.configurations.staging import staged
-from napari_gem.models.download import hub as downloads
-from napari_gem.models.download.hub import DownloadNeeded, Files, HubFiles
-from napari_gem.models.download.web import WebFile
-from napari_gem.models.own_list import check_begin
+from napari_gem.models.download.hub import TOKENIZER, HubFiles
+from napari_gem.models.first_bytes import check_begin
+from napari_gem.models.weight_sources import architecture_configuration, weight_source
 from napari_gem.models.weights import hash_file, misfit, read_weights, shapes
 
 if TYPE_CHECKING:
@@ -61,11 +56,8 @@ PRECISIONS = {
     "float16": torch.float16,
 }
 
-_PACKAGE = Path(__file__).parent
 _TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
 """One of these makes a tokenizer."""
-
-_WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pth")
 
 
 class Loaded(NamedTuple):
@@ -257,151 +249,18 @@ def has_precision(name: str, device: torch.device) -> bool:
     return True
 
 
-def describe(card: ModelCard) -> ModelCard:
-    """Fill up the card of an open_clip tag: see `napari_gem.models.find.describe`."""
-    files = _main_files(card)
-    return card if files is None else describing.describe(card, files)
-
-
 def _source_steps(
     card: ModelCard, download: bool
 ) -> Generator[Progress, None, _Source]:
-    kind, _, value = card.weights.partition(":")
-    if kind == "package":
-        return _folder_source(_PACKAGE / value)
-    if kind == "folder":
-        return _folder_source(Path(value))
-    if kind == "file":
-        options = _usual_colours(card.architecture) | _options(card)
-        return _Source(_architecture(card), _there(Path(value)), options)
-    files = _main_files(card)
-    if files is None:
-        raise GemError(f"There is no place such as '{card.weights}' for weights.")
-    *others, weights = yield from _get_steps(card, files, download)
-    if others:
-        return _folder_source(others[0].parent, weights, _options(card))
-    if kind != "open_clip":
-        options = _usual_colours(card.architecture) | _options(card)
-        return _Source(_architecture(card), weights, options)
-    stated = import_open_clip().get_pretrained_cfg(card.architecture, value)
-    keep = ("mean", "std", "interpolation", "resize_mode")
-    options = {
-        "force_preprocess_cfg": {key: stated[key] for key in keep if key in stated},
-        # the weights decide the activation, whatever the architecture's name says
-        "force_quick_gelu": stated.get("quick_gelu", False),
-    }
-    return _Source(_architecture(card), weights, options)
-
-
-def _architecture(card: ModelCard) -> dict[str, Any]:
-    """Find the configuration that a card's architecture has, also by a program.
-
-    Raises
-    ------
-    GemError
-        If there is no such architecture, or its configuration does not pass the gate.
-    """
-    name = card.architecture
-    stated = carried(name) or import_open_clip().get_model_config(name)
-    if not stated:
-        raise GemError(
-            f"open_clip has no architecture '{name}', which {card.name} is said to "
-            "have. Install a newer open_clip, or correct the entry of the model."
-        )
-    return {"model_cfg": check_architecture(stated, name)}
-
-
-def _get_steps(
-    card: ModelCard, files: Files, download: bool
-) -> Generator[Progress, None, tuple[Path, ...]]:
-    """Find files on this computer or, if the user agreed, download them."""
-    found = files.find()
-    if found:
-        return found
-    asked = "server" if isinstance(files, WebFile) else "hub"
-    ask = partial(describing.describe, card, files)
-    described = yield from aside_steps(f"Asking the {asked}", ask)
-    if not download:
-        raise DownloadNeeded(described)
-    return (yield from downloads.fetch_steps(files))
-
-
-def _main_files(card: ModelCard) -> Files | None:
-    """Say what a model is downloaded from; None for models on this computer."""
-    kind, _, value = card.weights.partition(":")
-    known = remote_files(card)
-    if known:
-        return known[0]
-    return _tag_files(card, value) if kind == "open_clip" else None
-
-
-def _tag_files(card: ModelCard, tag: str) -> HubFiles:
-    open_clip = import_open_clip()
-    stated = open_clip.get_pretrained_cfg(card.architecture, tag)
-    if not stated.get("hf_hub"):
-        tags = open_clip.list_pretrained_tags_by_model(card.architecture)
-        near = difflib.get_close_matches(tag, tags, cutoff=0.3) or tags[:5]
-        raise GemError(
-            f"open_clip has no weights '{tag}' for {card.architecture}. "
-            f"It has: {', '.join(near) or 'none'}."
-        )
-    config = _architecture(card)["model_cfg"]
-    # OWNER/REPOSITORY/FILE, where an empty FILE means open_clip's usual names
-    repository, _, file = stated["hf_hub"].rpartition("/")
-    if "hf_tokenizer_name" in config["text_cfg"]:
-        # the repository has the tokenizer, which open_clip would fetch by itself
-        return HubFiles(
-            repository, downloads.MODEL, downloads.TOKENIZER, card.revision or None
-        )
-    names = (Path(file).stem + ".safetensors", file) if file else downloads.WEIGHTS
-    return HubFiles(repository, (names,), revision=card.revision or None)
-
-
-def _usual_colours(architecture: str) -> dict[str, Any]:
-    """Mean and deviation of all weights that open_clip knows for an architecture.
-
-    Configurations of architectures do not have them, and open_clip takes OpenAI's.
-    """
-    open_clip = import_open_clip()
-    tags = open_clip.list_pretrained_tags_by_model(architecture)
-    known = [open_clip.get_pretrained_cfg(architecture, tag) for tag in tags]
-    found = {(tuple(tag["mean"]), tuple(tag["std"])) for tag in known if "mean" in tag}
-    if len(found) != 1:
-        return {}
-    ((mean, std),) = found
-    return {"force_preprocess_cfg": {"mean": mean, "std": std}}
-
-
-def _options(card: ModelCard) -> dict[str, Any]:
-    """Say what the card knows better than an architecture's name."""
-    options: dict[str, Any] = {}
-    if card.mean and card.std:
-        options["force_preprocess_cfg"] = {"mean": card.mean, "std": card.std}
-    if card.activation == "QuickGELU":
-        options["force_quick_gelu"] = True
-    return options
-
-
-def _folder_source(
-    folder: Path, weights: Path | None = None, options: dict[str, Any] | None = None
-) -> _Source:
-    path = _there(folder / CONFIG)
-    stated = check_model(read_short(path), str(path))
-    found = weights or _weights_in(folder)
-    return _Source(stated, found, options or {}, folder)
-
-
-def _weights_in(folder: Path) -> Path:
-    """Find the weights that open_clip takes from a folder."""
-    files = [path for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES]
-    named = [folder / name for name in downloads.WEIGHTS if folder / name in files]
-    if named or len(files) == 1:
-        return (named or files)[0]
-    came = ", ".join(sorted(path.name for path in files)) or "none"
-    raise GemError(
-        f"The folder '{folder}' must hold one weights file ({came} came). Name it "
-        f"{' or '.join(downloads.WEIGHTS)}."
-    )
+    """Get the weights, and read what the model is to be built of."""
+    source = weight_source(card)
+    weights, folder = yield from source.get_steps(download=download)
+    if folder is not None:
+        path = folder / CONFIG
+        stated = check_model(read_short(path), str(path))
+        return _Source(stated, weights, source.card_options(), folder)
+    stated = {"model_cfg": architecture_configuration(card)}
+    return _Source(stated, weights, source.build_options())
 
 
 def _text_steps(
@@ -409,37 +268,34 @@ def _text_steps(
 ) -> Generator[Progress, None, _TextFiles]:
     """Get what the transformers package needs to read texts, besides weights."""
     check_text(card.name, source.stated["model_cfg"])
-    tower, content = source.text.get("hf_model_name"), None
-    tokenizer, folder = source.text.get("hf_tokenizer_name"), source.folder
+    tower = source.text.get("hf_model_name")
+    described = None
     if tower:
-        described = HubFiles(tower, ((TOWER,),))
-        (path,) = yield from _text_files_steps(card, described, download)
-        content = read_file(path)
-    if not tokenizer:
-        return _TextFiles(content, {})
+        files = HubFiles(tower, ((TOWER,),))
+        described = read_file((yield from _text_file_steps(card, files, download)))
+    repository, folder = source.text.get("hf_tokenizer_name"), source.folder
+    if not repository:
+        return _TextFiles(described, {})
     if folder is None:
-        files = HubFiles(tokenizer, (_TOKENIZER,), downloads.TOKENIZER)
-        (path,) = yield from _text_files_steps(card, files, download)
-        folder = path.parent
-    paths = [folder / name for name in downloads.TOKENIZER]
-    there = {path.name: read_file(path) for path in paths if path.is_file()}
-    if not there.keys() & set(_TOKENIZER):
+        files = HubFiles(repository, (_TOKENIZER,), TOKENIZER)
+        folder = (yield from _text_file_steps(card, files, download)).parent
+    paths = [folder / name for name in TOKENIZER]
+    tokenizer = {path.name: read_file(path) for path in paths if path.is_file()}
+    if not tokenizer.keys() & set(_TOKENIZER):
         raise GemError(
             f"The folder '{folder}' holds none of {', '.join(_TOKENIZER)}, which the "
             f"texts of {card.name} need. Copy the tokenizer's files there."
         )
-    return _TextFiles(content, there)
+    return _TextFiles(described, tokenizer)
 
 
-def _text_files_steps(
+def _text_file_steps(
     card: ModelCard, files: HubFiles, download: bool
-) -> Generator[Progress, None, tuple[Path, ...]]:
-    found = files.find()
-    if found:
-        return found
-    if not download:
-        raise DownloadNeeded(downloads.describe(card, files))
-    return (yield from downloads.fetch_steps(files))
+) -> Generator[Progress, None, Path]:
+    paths = files.find()
+    if not paths and not download:
+        raise DownloadNeeded(files.look_up(card))
+    return (paths or (yield from files.fetch_steps()))[0]
 
 
 def _create(
@@ -468,9 +324,3 @@ def _create(
             "architecture that the weights were trained with."
         ) from error
     return clip, tokenizer
-
-
-def _there(path: Path) -> Path:
-    if path.is_file():
-        return path
-    raise GemError(f"'{path}' is not there. Check the path, or install again.")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import stat
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -16,7 +14,6 @@ from platformdirs import user_config_path
 from napari_gem.core.atomic import write_whole
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import read_text
-from napari_gem.models.first_bytes import LOOKED_AT, what_instead
 
 FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
 """Environment variable: folder for settings and the user's own catalogue."""
@@ -29,44 +26,6 @@ used."""
 
 LARGEST_FILE = 8 << 20
 """Bytes: an entry takes some hundred."""
-
-
-_BEGINS = re.compile(rb"PK\x03\x04|\x80[\x02-\x05]", re.DOTALL)
-"""How files of `torch.save` begin: a zip, or a pickle of older versions."""
-
-
-def check_begin(path: Path) -> None:
-    """Refuse a file that does not begin as weights do; the rest is read when it loads.
-
-    Web pages and pointers of git-lfs in the place of weights are told as such.
-
-    Raises
-    ------
-    GemError
-        If it is no such file or cannot be read.
-    """
-    try:
-        state = path.stat()
-        size = state.st_size
-        if not stat.S_ISREG(state.st_mode):  # a pipe would be waited for
-            raise GemError(f"'{path}' is no file. Give a weights file.")
-        with path.open("rb") as file:
-            begin = file.read(LOOKED_AT)
-    except OSError as error:
-        raise GemError(f"'{path}' cannot be read ({error.strerror}).") from error
-    if path.suffix == ".safetensors":
-        # the length of the header, then the header
-        fits = begin[8:9] == b"{" and int.from_bytes(begin[:8], "little") < size
-    else:
-        fits = bool(_BEGINS.match(begin))
-    instead = "" if fits else what_instead(begin)
-    if instead:
-        raise GemError(f"'{path}' {instead}")
-    if not fits:
-        raise GemError(
-            f"'{path}' is no weights file of torch or safetensors. Give such a file; "
-            "if it should be one, download it again, the file itself and not its page."
-        )
 
 
 def config_folder() -> Path:

@@ -15,6 +15,7 @@ from napari_gem.core.json_records import parse_json, read_text
 from napari_gem.models.card import ModelCard
 from napari_gem.models.catalogue import list_models
 from napari_gem.models.own_list import FRESH, config_folder
+from napari_gem.models.weight_sources import weight_source
 
 logger = logging.getLogger(__name__)
 
@@ -47,10 +48,7 @@ def note_used(card: ModelCard) -> None:
 
 def place_of(card: ModelCard) -> str:
     """Say where a model comes from, for whoever decides whether to trust it."""
-    kind, _, place = card.weights.partition(":")
-    if kind in ("file", "folder"):
-        return f"the {kind} '{place}'"
-    return f"'{card.source or card.weights}'"
+    return weight_source(card).origin
 
 
 def _is_listed(card: ModelCard) -> bool:

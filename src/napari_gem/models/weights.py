@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
 from napari_gem.core.memory import is_out_of_memory
-from napari_gem.models.own_list import check_begin
+from napari_gem.models.first_bytes import check_begin
 from napari_gem.models.weights_bounds import (
     check_count,
     check_finite,

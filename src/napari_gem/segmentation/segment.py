@@ -32,6 +32,7 @@ from napari_gem.core.validation import (
     check_sentences,
 )
 from napari_gem.models.find import load_model_steps
+from napari_gem.models.weight_sources import FileWeights, weight_source
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.examples import usable_examples, with_vectors
 from napari_gem.scoring.patch_scores import patch_scores, probability_strips
@@ -183,7 +184,7 @@ def score_steps(
     scores = patch_scores(features, words, prompts, parameters, cache)
     rounds = parameters.refinement
     shifts = yield from shift_steps(features, rounds, cache, step or 1)
-    from_file = model.card.weights.startswith("file:")
+    from_file = isinstance(weight_source(model.card), FileWeights)
     return Scored(
         features=features,
         prompts=prompts,

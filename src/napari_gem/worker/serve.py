@@ -32,7 +32,7 @@ from napari_gem.core.memory import (
     shortage,
 )
 from napari_gem.core.progress import Progress
-from napari_gem.models.download.hub import DownloadNeeded
+from napari_gem.models.card import DownloadNeeded
 from napari_gem.worker.messages import (
     Cancel,
     Cancelled,

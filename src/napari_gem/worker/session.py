@@ -16,6 +16,7 @@ from napari_gem.core.results import Segmentation, StoredSegmentation
 from napari_gem.core.validation import check_request
 from napari_gem.encoding.interim import Watch
 from napari_gem.images.rendering import check_image
+from napari_gem.models.weight_sources import weight_source
 from napari_gem.segmentation.image_cache import Encoded, ImageCache
 from napari_gem.worker.arrays import load_array, save_array
 from napari_gem.worker.messages import (
@@ -274,10 +275,9 @@ def _has_words(job: Job) -> bool:
 
 def _files_state(card: ModelCard) -> object:
     """Tell when somebody wrote new weights to the place of the old ones."""
-    kind, _, place = card.weights.partition(":")
-    if kind not in ("file", "folder"):
+    path = weight_source(card).own_path
+    if path is None:
         return None
-    path = Path(place)
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     states = [(file, file.stat()) for file in files]
     return [(file.name, state.st_mtime_ns, state.st_size) for file, state in states]

@@ -16,7 +16,8 @@ from huggingface_hub.utils import validate_repo_id
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.core.errors import GemError
 from napari_gem.models import configurations as gate
-from napari_gem.models.catalogue import carried, make_card, open_clip_architectures
+from napari_gem.models.architectures import carried, open_clip_architectures
+from napari_gem.models.catalogue import make_card
 from napari_gem.models.configurations import towers
 from napari_gem.models.download.hub import TOKENIZER, read_config
 from napari_gem.models.find import find_model, is_available

@@ -17,8 +17,9 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
 from napari_gem.models.archive import export_steps, import_steps
 from napari_gem.models.catalogue import list_models, make_card
-from napari_gem.models.find import describe, download_steps, find_model, load_model
+from napari_gem.models.find import find_model, load_model
 from napari_gem.models.own_list import add_own
+from napari_gem.models.weight_sources import weight_source
 from tests.hub import COMMIT, Hub, point_at, serve
 from tests.planted import CLASS, ELSEWHERE, write_planted_model
 from tests.tiny import write_tiny_model
@@ -133,9 +134,9 @@ def test_a_repository_that_says_so_itself_is_not_downloaded(
     hub.files |= {path.name: path.read_bytes() for path in folder.iterdir()}
     card = find_model(NAME)
     with pytest.raises(GemError, match=CODE):
-        describe(card)
+        weight_source(card).describe()
     with pytest.raises(GemError, match=CODE):
-        run(download_steps(card))
+        run(weight_source(card).fetch_steps())
     with pytest.raises(GemError, match=CODE):
         load_model(card, download=True)
     assert not any("safetensors" in line for line in hub.asked)

@@ -27,7 +27,7 @@ CONTENT = b"some weights"
 # what a program of its own does: nothing is set but the environment
 CHILD = """
 import sys
-from napari_gem.models.download.hub import HubFiles, describe, fetch_steps
+from napari_gem.models.download.hub import HubFiles
 from napari_gem.models.catalogue import make_card
 from napari_gem.core.errors import GemError
 from napari_gem.models.download.web import WebFile
@@ -36,9 +36,9 @@ files = {
     "web": WebFile(sys.argv[2] + "/web/weights.safetensors", "0" * 64),
 }[sys.argv[1]]
 try:
-    print(describe(make_card("x", "X"), files).size)
+    print(files.look_up(make_card("x", "X")).size)
     if sys.argv[1] == "hub":
-        for step in fetch_steps(files):
+        for step in files.fetch_steps():
             pass
 except GemError as error:
     sys.exit(str(error))

@@ -13,19 +13,17 @@ from napari_gem import backbones
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress, run
+from napari_gem.models.card import DownloadNeeded, size_text
 from napari_gem.models.catalogue import make_card
 from napari_gem.models.configurations import towers
 from napari_gem.models.download import hub as download
-from napari_gem.models.download.hub import size_text
 from napari_gem.models.find import (
-    DownloadNeeded,
-    describe,
-    download_steps,
     find_model,
     is_available,
     load_model,
     load_model_steps,
 )
+from napari_gem.models.weight_sources import weight_source
 from tests.hub import COMMIT, Hub, point_at, serve
 from tests.tiny import write_tiny_model
 
@@ -74,7 +72,7 @@ def test_size_source_and_licence_are_told_before_a_download(
     with pytest.raises(DownloadNeeded, match="not on this computer") as caught:
         load_model(card)
     told = caught.value.card
-    assert told == describe(card)
+    assert told == weight_source(card).describe()
     assert told.size == sum(map(len, files.values())) - len(files["README.md"])
     assert told.source == f"{hub.address}/tiny/model"
     assert told.licence == "cc-by-4.0"
@@ -85,7 +83,7 @@ def test_size_source_and_licence_are_told_before_a_download(
     assert not is_available(told)
     load_model(card, download=True)
     assert is_available(told)
-    assert describe(card).size == 0
+    assert weight_source(card).describe().size == 0
 
 
 @pytest.mark.parametrize(
@@ -98,7 +96,7 @@ def test_size_source_and_licence_are_told_before_a_download(
 )
 def test_licences_are_read(hub: Hub, stated: dict, licence: str) -> None:
     hub.card_data = stated
-    assert describe(find_model(NAME)).licence == licence
+    assert weight_source(find_model(NAME)).describe().licence == licence
 
 
 def test_a_tag_is_described_and_fetched(
@@ -123,11 +121,11 @@ def test_a_tag_is_described_and_fetched(
 
 def test_the_catalogue_tells_without_the_hub(hub: Hub) -> None:
     card = find_model("ViT-B-16-quickgelu/openai")
-    assert describe(card) == card
+    assert weight_source(card).describe() == card
     with pytest.raises(DownloadNeeded, match=r"about 598 MB.*licence MIT") as caught:
         load_model(card)
     assert caught.value.card == card
-    assert describe(find_model("embedded")).size == 0
+    assert weight_source(find_model("embedded")).describe().size == 0
     assert not hub.asked
 
 
@@ -168,9 +166,9 @@ def test_a_missing_package_is_told_for_the_catalogue_without_the_hub(
     monkeypatch.setattr(backbones, "find_spec", lambda _: None)
     card = find_model(name)
     with pytest.raises(GemError, match=r'pip install "napari-gem\[hf\]"'):
-        describe(card)
+        weight_source(card).describe()
     with pytest.raises(GemError, match=r'pip install "napari-gem\[hf\]"'):
-        run(download_steps(card))
+        run(weight_source(card).fetch_steps())
     with pytest.raises(GemError, match=r'pip install "napari-gem\[hf\]"'):
         load_model(card, download=True)
     assert not hub.asked
@@ -239,7 +237,7 @@ def test_a_pinned_model_is_fetched_in_its_version_and_a_lost_one_is_told(
 ) -> None:
     entry = {"architecture": "ViT-B-32", "weights": "hf-hub:tiny/model/vocab.txt"}
     card = make_card("pinned", "Pinned", revision=COMMIT, **entry)
-    run(download_steps(card))
+    run(weight_source(card).fetch_steps())
     assert is_available(card)
     assert {name for name in hub.asked if "/resolve/" in name} == {
         f"{verb} /tiny/model/resolve/{COMMIT}/vocab.txt" for verb in ("HEAD", "GET")
@@ -247,12 +245,12 @@ def test_a_pinned_model_is_fetched_in_its_version_and_a_lost_one_is_told(
     lost = make_card("lost", "Lost", revision="a" * 40, **entry)
     assert not is_available(lost)
     with pytest.raises(GemError, match=r"has lost the version.*hf-hub:tiny/model"):
-        run(download_steps(lost))
+        run(weight_source(lost).fetch_steps())
 
 
 def test_another_repository_is_not_taken_for_the_model(hub: Hub) -> None:
     with pytest.raises(GemError, match="no repository 'tiny/modell'"):
-        describe(find_model("hf-hub:tiny/modell"))
+        weight_source(find_model("hf-hub:tiny/modell")).describe()
 
 
 def test_a_repository_of_something_else_is_told(hub: Hub) -> None:

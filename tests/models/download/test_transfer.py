@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,6 @@ from huggingface_hub import constants
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress, run
-from napari_gem.models.download import hub as download
 from napari_gem.models.download import transfer
 from napari_gem.models.download.hub import HubFiles, find_cached
 from tests.hub import Hub, point_at, serve
@@ -32,10 +32,10 @@ FILES = HubFiles("tiny/model", ((WEIGHTS,),))
 # what a program of its own does: nothing is set but the environment
 CHILD = """
 import sys
-from napari_gem.models.download.hub import HubFiles, fetch_steps
+from napari_gem.models.download.hub import HubFiles
 from napari_gem.core.errors import GemError
 try:
-    for step in fetch_steps(HubFiles("tiny/model", (("weights.safetensors",),))):
+    for step in HubFiles("tiny/model", (("weights.safetensors",),)).fetch_steps():
         pass
 except GemError as error:
     sys.exit(str(error))
@@ -52,7 +52,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 def fetch() -> tuple[Path, list[Progress]]:
     seen: list[Progress] = []
-    (path,) = run(download.fetch_steps(FILES), seen.append)
+    (path,) = run(FILES.fetch_steps(), seen.append)
     return path, seen
 
 
@@ -67,7 +67,7 @@ def left_over(folder: Path) -> list[str]:
 
 def cancel_half_way(hub: Hub) -> None:
     hub.go_on.clear()
-    steps = download.fetch_steps(FILES)
+    steps = FILES.fetch_steps()
     while next(steps).done < HALF or not hub.held:
         pass
     steps.close()
@@ -90,7 +90,7 @@ def test_a_file_comes_whole(hub: Hub, tmp_path: Path) -> None:
 
 def test_time_left_is_told(hub: Hub) -> None:
     hub.go_on.clear()
-    steps = download.fetch_steps(FILES)
+    steps = FILES.fetch_steps()
     while (step := next(steps)).done < HALF:
         pass
     time.sleep(0.3)
@@ -158,7 +158,7 @@ def test_a_silent_server_times_out(
 def test_a_silent_server_is_left_at_once(hub: Hub) -> None:
     cancel_half_way(hub)
     hub.go_on.clear()
-    steps = download.fetch_steps(FILES)
+    steps = FILES.fetch_steps()
     while next(steps).stage != "Downloading" or not hub.held:
         pass
     steps.close()
@@ -167,7 +167,7 @@ def test_a_silent_server_is_left_at_once(hub: Hub) -> None:
 
 def test_a_hub_that_says_nothing_is_left_at_once(hub: Hub) -> None:
     hub.answers.clear()
-    steps = download.fetch_steps(FILES)
+    steps = FILES.fetch_steps()
     for _ in range(3):
         assert next(steps).stage == "Asking the hub"
     steps.close()
@@ -179,7 +179,7 @@ def test_a_disk_without_room_is_told_before(
     hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = SimpleNamespace(free=1_500_000)
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(GemError, match=r"needs about 2 MB.* has about 2 MB.*HF_HOME"):
         fetch()
     assert not hub.sent
@@ -222,13 +222,13 @@ def test_a_full_disk_is_told_and_what_came_is_kept(hub: Hub, tmp_path: Path) -> 
 FILLED = f"""
 import os, sys
 from pathlib import Path
-from napari_gem.models.download.hub import HubFiles, fetch_steps
+from napari_gem.models.download.hub import HubFiles
 from napari_gem.core.errors import GemError
 files = HubFiles("tiny/model", (("{WEIGHTS}",),))
 home = Path(os.environ["HF_HOME"])
 other = home / "other"
 try:
-    for step in fetch_steps(files):
+    for step in files.fetch_steps():
         if step.done >= {HALF} and not other.exists():
             free = os.statvfs(home)
             other.write_bytes(bytes(free.f_bavail * free.f_frsize))
@@ -237,7 +237,7 @@ except GemError as error:
     sys.stderr.write(str(error))
 (left,) = home.glob("hub/models--tiny--model/blobs/*")
 other.unlink()
-first = next(s.done for s in fetch_steps(files) if s.stage == "Downloading")
+first = next(s.done for s in files.fetch_steps() if s.stage == "Downloading")
 print(left.name.endswith(".incomplete"), first, flush=True)
 """
 

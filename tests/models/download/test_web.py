@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,23 +17,15 @@ from napari_gem import encode
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress, run
 from napari_gem.models import archive as archives
+from napari_gem.models.add import add_address
 from napari_gem.models.archive import export_steps, import_steps
-from napari_gem.models.cached import cached_bytes, remove_cached
-from napari_gem.models.card import ModelCard
+from napari_gem.models.card import DownloadNeeded, ModelCard, size_text
 from napari_gem.models.catalogue import list_models, make_card, own_errors
-from napari_gem.models.download import hub as download
 from napari_gem.models.download import transfer
-from napari_gem.models.download.hub import DownloadNeeded, size_text
 from napari_gem.models.download.web import WebFile
-from napari_gem.models.find import (
-    add_address,
-    describe,
-    download_steps,
-    find_model,
-    is_available,
-    load_model,
-)
+from napari_gem.models.find import find_model, is_available, load_model
 from napari_gem.models.own_list import add_own, forget_own
+from napari_gem.models.weight_sources import weight_source
 from tests.hub import Hub, point_at, serve
 
 if TYPE_CHECKING:
@@ -75,7 +68,7 @@ def file_of(card: ModelCard) -> Path:
 
 def fetch(card: ModelCard) -> list[Progress]:
     seen: list[Progress] = []
-    run(download_steps(card), seen.append)
+    run(weight_source(card).fetch_steps(), seen.append)
     return seen
 
 
@@ -86,7 +79,7 @@ def left_over(tmp_path: Path) -> list[str]:
 
 def cancel_half_way(server: Hub, card: ModelCard) -> None:
     server.go_on.clear()
-    steps = download_steps(card)
+    steps = weight_source(card).fetch_steps()
     while next(steps).done < HALF or not server.held:
         pass
     steps.close()
@@ -109,7 +102,7 @@ def test_an_address_is_listed_described_and_fetched(
     assert card.size is None
     assert not is_available(card)
     assert not server.asked, "nothing is asked before somebody wants it"
-    told = describe(card)
+    told = weight_source(card).describe()
     assert (told.size, told.source) == (len(CONTENT), card.weights)
     assert size_text(told.size) == "about 2 MB"
     seen = fetch(card)
@@ -119,8 +112,8 @@ def test_an_address_is_listed_described_and_fetched(
     assert [p.done for p in seen] == sorted(p.done for p in seen)
     assert {"Asking the server", "Downloading"} <= {p.stage for p in seen}
     assert is_available(card)
-    assert describe(card).size == 0
-    assert cached_bytes(card) == len(CONTENT)
+    assert weight_source(card).describe().size == 0
+    assert weight_source(card).cached_bytes() == len(CONTENT)
     server.asked.clear()
     fetch(card)
     assert not server.asked
@@ -214,7 +207,7 @@ def test_a_server_that_hides_the_size_is_read_to_its_end(
     server: Hub, card: ModelCard, whole: bool
 ) -> None:
     server.tells_size = False
-    assert describe(card).size is None
+    assert weight_source(card).describe().size is None
     partial = file_of(card).with_name(f"{NAME}.napari-gem.incomplete")
     partial.parent.mkdir(parents=True)
     partial.write_bytes(CONTENT[: None if whole else HALF])
@@ -268,7 +261,7 @@ def test_a_disk_without_room_is_told_before(
     server: Hub, card: ModelCard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = SimpleNamespace(free=1_500_000)
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(GemError, match=r"needs about 2 MB.*NAPARI_GEM_WEIGHTS"):
         fetch(card)
     assert not server.sent
@@ -298,7 +291,7 @@ def test_a_full_disk_is_told_and_what_came_is_kept(
         (418, "refused .answer 418"),
     ],
 )
-@pytest.mark.parametrize("ask", [describe, fetch])
+@pytest.mark.parametrize("ask", [lambda card: weight_source(card).describe(), fetch])
 def test_refusals_are_told(
     server: Hub, card: ModelCard, ask: Any, status: int, message: str
 ) -> None:
@@ -329,10 +322,10 @@ def test_the_token_of_the_hub_is_never_shown(
 
 def test_two_at_once_fetch_it_once(server: Hub, card: ModelCard) -> None:
     server.go_on.clear()
-    first = download_steps(card)
+    first = weight_source(card).fetch_steps()
     while next(first).done < HALF:
         pass
-    second = download_steps(card)
+    second = weight_source(card).fetch_steps()
     while next(second).stage != "Waiting for another download":
         pass
     server.go_on.set()
@@ -410,7 +403,7 @@ def test_an_archive_cannot_bring_other_weights_or_entries(
     good = tmp_path / "a.zip"
     run(export_steps(card, good))
     forget_own(card.id)
-    remove_cached(card)
+    weight_source(card).remove()
     entry = archives.from_json(
         archives.Manifest, archives.ZipFile(good).read("manifest.json")
     ).entry

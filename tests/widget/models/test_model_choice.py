@@ -14,8 +14,9 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox, QWidget
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress
+from napari_gem.models.add import add_file
 from napari_gem.models.catalogue import list_models
-from napari_gem.models.find import add_file, find_model, is_available
+from napari_gem.models.find import find_model, is_available
 from napari_gem.models.own_list import add_own, own_path
 from napari_gem.widget.models.model_choice import ModelChoice
 from napari_gem.widget.models.model_dialog import (

@@ -6,7 +6,7 @@ import pytest
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication, QMessageBox
 
-from napari_gem.models.catalogue import PACKAGE
+from napari_gem.models.architectures import PACKAGE
 from napari_gem.models.download.hub import CONFIG
 from napari_gem.models.find import is_available
 from napari_gem.widget.models.model_dialog import NamedModel

@@ -1,20 +1,28 @@
-"""Fetching weights from the hub or the web, with progress and a way to stop."""
+"""Files of a repository on the Hugging Face hub, and what the cache has of them.
+
+The cache is laid out as huggingface_hub documents it
+(https://huggingface.co/docs/huggingface_hub/guides/manage-cache): a folder for each
+repository, with ``snapshots/COMMIT/FILE`` that mostly point to ``blobs``.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
-from contextlib import closing
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from napari_gem.core.atomic import delete
 from napari_gem.core.errors import GemError
-from napari_gem.core.progress import Clock, Progress, aside_steps
+from napari_gem.core.progress import Progress, aside_steps
 from napari_gem.models.configurations import CONFIG, check_model, longest, read_short
 from napari_gem.models.download import transfer
 from napari_gem.models.download.certificates import hub_http
 from napari_gem.models.download.errors import explain, failures
-from napari_gem.models.download.web import FOLDER_VARIABLE, WebFile, weights_folder
+from napari_gem.models.download.files import CachedFile, Meter, check_room
+from napari_gem.models.download.transfer import SNAPSHOTS, repository_folder
 
 if TYPE_CHECKING:
     from collections.abc import Container, Generator, Sequence
@@ -26,7 +34,7 @@ WEIGHTS = (
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
-"""Usual names of its weights, in open_clip's order of preference."""
+"""Usual names of weights, in open_clip's order of preference."""
 
 MODEL = ((CONFIG,), WEIGHTS)
 
@@ -42,34 +50,8 @@ TOKENIZER = (
 )
 """Files that tokenizers of the transformers package are read from."""
 
-
 ASK_SECONDS = 10
 """The hub has this long to say what a repository holds."""
-
-
-class DownloadNeeded(GemError):  # noqa: N818 (an answer that is missing, no error)
-    """A model is not on this computer, and nobody agreed to its download yet.
-
-    Attributes
-    ----------
-    card
-        The model with size, source and licence, as far as they can be known.
-    """
-
-    def __init__(self, card: ModelCard) -> None:
-        super().__init__(
-            f"The model {card.name} is not on this computer: {size_text(card.size)} "
-            f"from {card.source}, licence {card.licence}. Allow the download to get "
-            "it (--download, download=True)."
-        )
-        self.card = card
-
-
-def size_text(size: int | None) -> str:
-    """Say how large a download is, for the user."""
-    if size is None:
-        return "size not known"
-    return f"about {size / 1e6:,.0f} MB" if size >= 1e6 else "less than 1 MB"
 
 
 @dataclass(frozen=True)
@@ -92,14 +74,184 @@ class HubFiles:
     groups: tuple[tuple[str, ...], ...]
     extra: tuple[str, ...] = ()
     revision: str | None = None
+    server: ClassVar[str] = "hub"
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the hub's cache."""
+        return repository_folder(self.repository).parent
 
     def find(self) -> tuple[Path, ...] | None:
         """Find a file of each group in the hub's cache; None if one is missing."""
         return find_cached(self.repository, self.groups, self.revision)
 
+    def look_up(self, card: ModelCard) -> ModelCard:
+        """Fill in the bytes still to come, the page and the licence, as the hub says.
 
-Files = HubFiles | WebFile
-"""What a model is downloaded from."""
+        Raises
+        ------
+        GemError
+            If the hub cannot be asked or lacks the files.
+        """
+        try:
+            listing = self._list()
+        except failures() as error:
+            raise GemError(explain(error, self.repository)) from error
+        missing = [
+            size for name, size in listing.sizes.items() if not self._is_cached(name)
+        ]
+        return replace(
+            card,
+            size=None if None in missing else sum(size or 0 for size in missing),
+            source=listing.page,
+            licence=listing.licence or card.licence,
+        )
+
+    def read_configuration(self) -> dict[str, Any]:
+        """Read the repository's ``model_cfg`` without keeping it.
+
+        Raises
+        ------
+        GemError
+            If it cannot be had, or does not pass `napari_gem.models.configurations`.
+        """
+        cached = find_cached(self.repository, [[CONFIG]], self.revision)
+        if cached:
+            return read_config(cached[0])
+        try:
+            content = transfer.read_short(
+                self.repository, CONFIG, self.revision, longest=longest(CONFIG)
+            )
+        except failures() as error:
+            raise GemError(explain(error, self.repository)) from error
+        config: dict[str, Any]
+        config = check_model(content, f"{CONFIG} of {self.repository}")["model_cfg"]
+        return config
+
+    def fetch_steps(self) -> Generator[Progress, None, tuple[Path, ...]]:
+        """Download into the hub's cache; the result is a file for each group.
+
+        Closing the generator stops the download; what came is used the next time.
+
+        Raises
+        ------
+        GemError
+            If the download fails.
+        """
+        try:
+            return (yield from self._fetch_steps())
+        except failures() as error:
+            raise GemError(explain(error, self.repository)) from error
+
+    def cached_files(self) -> list[CachedFile]:
+        """List what the cache has, if a file of each group is there."""
+        files = [self._cached_file(path) for path in self.find() or ()]
+        others = []
+        for name in self.extra if files else ():
+            paths = find_cached(self.repository, [[name]], files[0].revision)
+            others += [self._cached_file(path) for path in paths or ()]
+        return others + files
+
+    def remove(self) -> int:
+        """Remove these files of all commits from the cache; give the bytes freed.
+
+        What other programs have of the same repository stays.
+        """
+        folder = repository_folder(self.repository)
+        files = [path for path in folder.glob(f"{SNAPSHOTS}/**/*") if not path.is_dir()]
+        names = {*self.extra, *(name for group in self.groups for name in group)}
+        commits = list(folder.glob(f"{SNAPSHOTS}/*"))
+        wanted = {commit / name for commit in commits for name in names}
+        ours = [path for path in files if path in wanted]
+        others = [path for path in files if path not in wanted]
+        sizes = {b: b.stat().st_size if b.exists() else 0 for b in map(_blob, ours)}
+        unused = sizes.keys() - {_blob(path) for path in others}
+        # weights first: Windows removes nothing in use, and then all stays
+        for blob in sorted(unused, key=lambda blob: -sizes[blob]):
+            delete(blob)
+        for path in ours:
+            delete(path)
+        if not others:
+            delete(folder)  # begun downloads too
+        return sum(size for blob, size in sizes.items() if not os.path.lexists(blob))
+
+    def take_in(self, path: Path, name: str, revision: str) -> None:
+        """Move a checked file into the cache; what is there stays."""
+        folder = repository_folder(self.repository)
+        target = folder / SNAPSHOTS / revision / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.exists():
+            shutil.move(path, target)  # the cache may lie on another disk
+        reference = folder / "refs" / "main"
+        reference.parent.mkdir(parents=True, exist_ok=True)
+        if not reference.exists():
+            reference.write_text(revision, encoding="utf-8")
+
+    def _is_cached(self, name: str) -> bool:
+        return find_cached(self.repository, [[name]], self.revision) is not None
+
+    def _cached_file(self, path: Path) -> CachedFile:
+        snapshot = next(p for p in path.parents if p.parent.name == SNAPSHOTS)
+        name = path.relative_to(snapshot).as_posix()
+        return CachedFile(self.repository, snapshot.name, name, path)
+
+    def _list(self) -> _Listing:
+        from huggingface_hub import HfApi, constants
+
+        hub_http()  # whose session it takes
+        info = HfApi().model_info(
+            self.repository,
+            revision=self.revision,
+            files_metadata=True,
+            timeout=ASK_SECONDS,
+        )
+        sizes = {file.rfilename: file.size for file in info.siblings or ()}
+        chosen = [_pick(self.repository, group, sizes) for group in self.groups]
+        # weights last: with them in the cache the model counts as complete
+        names = [*(name for name in self.extra if name in sizes), *chosen]
+        about: Any = info.card_data or {}
+        licence = about.get("license_name") or about.get("license") or ""
+        return _Listing(
+            {name: sizes[name] for name in names},
+            chosen,
+            f"{constants.ENDPOINT}/{self.repository}",
+            licence if isinstance(licence, str) else ", ".join(map(str, licence)),
+        )
+
+    def _fetch_steps(self) -> Generator[Progress, None, tuple[Path, ...]]:
+        listing = yield from aside_steps("Asking the hub", self._list)
+        sizes = {name: size or 0 for name, size in listing.sizes.items()}
+        missing = sum(n for name, n in sizes.items() if not self._is_cached(name))
+        check_room(missing, self.cache, "HF_HOME")
+        meter = Meter(sum(sizes.values()))
+        # also those that are cached: they may be of an older commit
+        for name, size in sizes.items():
+            steps = transfer.fetch_steps(self.repository, name, self.revision)
+            yield from meter.steps(steps, size)
+        yield Progress("Downloading", sum(sizes.values()), sum(sizes.values()))
+        chosen = [[name] for name in listing.chosen]
+        return find_cached(self.repository, chosen, self.revision) or ()
+
+
+class _Listing(NamedTuple):
+    """What the hub says of files that are wanted.
+
+    Attributes
+    ----------
+    sizes
+        Bytes of each file, None if the hub does not say, in the order of download.
+    chosen
+        The file of each group.
+    page
+        Where people read about the repository.
+    licence
+        As the repository states it; may be empty.
+    """
+
+    sizes: dict[str, int | None]
+    chosen: list[str]
+    page: str
+    licence: str
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -117,28 +269,16 @@ def read_config(path: Path) -> dict[str, Any]:
 def find_cached(
     repository: str, groups: Sequence[Sequence[str]], revision: str | None = None
 ) -> tuple[Path, ...] | None:
-    """Find files of a repository in the hub's cache, without asking the network.
+    """Find a file of each group in the hub's cache, all of one commit.
 
-    Parameters
-    ----------
-    repository
-        ``OWNER/REPOSITORY``.
-    groups
-        One file of each is looked for; the first of a group that is there is taken.
-    revision
-        Commit; None is the newest that was downloaded, or another one that has all:
-        a repository may have grown between the downloads of two of its models.
-
-    Returns
-    -------
-    tuple[Path, ...] or None
-        A file for each group, all of one commit; None if one is missing.
+    Without a revision it is the newest commit that was downloaded, or another one that
+    has all: a repository may have grown between the downloads of two of its models.
     """
     try:
-        found = _find_at(repository, groups, revision)
-        if found is not None or revision is not None:
-            return found
-        folder = transfer.repository_folder(repository) / transfer.SNAPSHOTS
+        paths = _find_at(repository, groups, revision)
+        if paths is not None or revision is not None:
+            return paths
+        folder = repository_folder(repository) / SNAPSHOTS
         commits = sorted(folder.glob("*"), key=lambda path: path.stat().st_mtime_ns)
         others = (_find_at(repository, groups, path.name) for path in reversed(commits))
         return next((paths for paths in others if paths is not None), None)
@@ -152,216 +292,24 @@ def _find_at(
 ) -> tuple[Path, ...] | None:
     from huggingface_hub import try_to_load_from_cache
 
-    found = []
+    chosen = []
     for names in groups:
-        cached = [
+        cached = (
             try_to_load_from_cache(repository, name, revision=revision)
             for name in names
-        ]
-        paths = [Path(path) for path in cached if isinstance(path, str)]
-        if not paths:
-            return None
-        found.append(paths[0])
-    return tuple(found)
-
-
-def describe(card: ModelCard, files: Files) -> ModelCard:
-    """Ask the hub, or another server, what users want to know before a download.
-
-    Parameters
-    ----------
-    card
-        The model.
-    files
-        What it needs.
-
-    Returns
-    -------
-    ModelCard
-        With the bytes that are still to come; from the hub also the page, and the
-        licence that the repository states.
-
-    Raises
-    ------
-    GemError
-        If it cannot be asked or lacks the files.
-    """
-    if isinstance(files, WebFile):
-        size = 0 if files.find() else files.size()
-        return replace(card, size=size, source=card.source or files.url)
-    try:
-        listing = _list_files(files)
-    except failures() as error:
-        raise GemError(explain(error, files.repository)) from error
-    missing = [
-        size
-        for name, size in listing.sizes.items()
-        if find_cached(files.repository, [[name]], files.revision) is None
-    ]
-    return replace(
-        card,
-        size=None if None in missing else sum(size or 0 for size in missing),
-        source=listing.page,
-        licence=listing.licence or card.licence,
-    )
-
-
-def look_at_config(repository: str, revision: str | None = None) -> dict[str, Any]:
-    """Read a repository's configuration without keeping it.
-
-    Raises
-    ------
-    GemError
-        If it cannot be had, or does not pass `napari_gem.models.configurations`.
-    """
-    found = find_cached(repository, [[CONFIG]], revision)
-    if found:
-        return read_config(found[0])
-    try:
-        most = longest(CONFIG)
-        content = transfer.read_short(repository, CONFIG, revision, longest=most)
-    except failures() as error:
-        raise GemError(explain(error, repository)) from error
-    stated = check_model(content, f"{CONFIG} of {repository}")
-    config: dict[str, Any] = stated["model_cfg"]
-    return config
-
-
-def fetch_steps(files: Files) -> Generator[Progress, None, tuple[Path, ...]]:
-    """Download files of a repository into the hub's cache, or a file of the web.
-
-    Yields
-    ------
-    Progress
-        Bytes downloaded. Closing the generator stops the download; what is there
-        already is used the next time.
-
-    Returns
-    -------
-    tuple[Path, ...]
-        A file for each group.
-
-    Raises
-    ------
-    GemError
-        If the download fails.
-    """
-    if isinstance(files, WebFile):
-        return (yield from _download_web_steps(files))
-    try:
-        return (yield from _download_steps(files))
-    except failures() as error:
-        raise GemError(explain(error, files.repository)) from error
-
-
-@dataclass(frozen=True)
-class _Listing:
-    """What the hub says of files that are wanted.
-
-    Attributes
-    ----------
-    sizes
-        Bytes of each file, None if not told, in the order of download.
-    chosen
-        The file of each group.
-    page
-        Where people read about the repository.
-    licence
-        As the repository states it; may be empty.
-    """
-
-    sizes: dict[str, int | None]
-    chosen: list[str]
-    page: str
-    licence: str
-
-
-def _list_files(files: HubFiles) -> _Listing:
-    from huggingface_hub import HfApi, constants
-
-    hub_http()  # whose session it takes
-    info = HfApi().model_info(
-        files.repository,
-        revision=files.revision,
-        files_metadata=True,
-        timeout=ASK_SECONDS,
-    )
-    sizes = {file.rfilename: file.size for file in info.siblings or ()}
-    chosen = [_pick(files.repository, group, sizes) for group in files.groups]
-    # weights last: with them in the cache the model counts as complete
-    names = [*(name for name in files.extra if name in sizes), *chosen]
-    told: Any = info.card_data or {}
-    licence = told.get("license_name") or told.get("license") or ""
-    return _Listing(
-        {name: sizes[name] for name in names},
-        chosen,
-        f"{constants.ENDPOINT}/{files.repository}",
-        licence if isinstance(licence, str) else ", ".join(map(str, licence)),
-    )
-
-
-def _download_steps(files: HubFiles) -> Generator[Progress, None, tuple[Path, ...]]:
-    from huggingface_hub import constants
-
-    listing = yield from aside_steps("Asking the hub", lambda: _list_files(files))
-    sizes = {name: size or 0 for name, size in listing.sizes.items()}
-    here = [n for n in sizes if find_cached(files.repository, [[n]], files.revision)]
-    done, total = 0, sum(sizes.values())
-    _check_room(
-        total - sum(sizes[name] for name in here),
-        Path(constants.HF_HUB_CACHE),
-        "HF_HOME",
-    )
-    clock = None
-    # also those that are here: they may be of an older commit
-    for name, size in sizes.items():
-        with closing(
-            transfer.fetch_steps(files.repository, name, files.revision)
-        ) as steps:
-            for come in steps:
-                count = size if come.stage == "Checking" else min(come.done, size)
-                if come.stage != "Downloading":
-                    yield Progress(come.stage, done + count, total)
-                    continue
-                # what an earlier try left took no time
-                clock = clock or Clock(total, skipped=done + count)
-                yield clock.progress(come.stage, done + count)
-        done += size
-    yield Progress("Downloading", total, total)
-    chosen = [[name] for name in listing.chosen]
-    return find_cached(files.repository, chosen, files.revision) or ()
-
-
-def _download_web_steps(file: WebFile) -> Generator[Progress, None, tuple[Path, ...]]:
-    if not file.find():
-        size = yield from aside_steps("Asking the server", file.size)
-        _check_room(size or 0, weights_folder(), FOLDER_VARIABLE)
-        clock = None
-        with closing(file.fetch_steps()) as steps:
-            for come in steps:
-                count = size if size and come.stage == "Checking" else come.done
-                if come.stage == "Downloading" and size:
-                    clock = clock or Clock(size, skipped=count)
-                    yield clock.progress(come.stage, count)
-                else:
-                    yield Progress(come.stage, count, size or 0)
-        if size:
-            yield Progress("Downloading", size, size)
-    return (file.path,)
-
-
-def _check_room(needed: int, cache: Path, variable: str) -> None:
-    """Refuse a download for which the disk has no room."""
-    there = next((path for path in (cache, *cache.parents) if path.exists()), None)
-    if there is None:
-        return
-    free = shutil.disk_usage(there).free
-    if free < needed:
-        raise GemError(
-            f"The download needs {size_text(needed)}; the disk of {cache} has "
-            f"{size_text(free)} left. Make room there, or set {variable} to a folder "
-            "of another disk."
         )
+        path = next((path for path in cached if isinstance(path, str)), None)
+        if path is None:
+            return None
+        chosen.append(Path(path))
+    return tuple(chosen)
+
+
+def _blob(path: Path) -> Path:
+    """Follow one link: what it points to may be shared in its turn."""
+    with suppress(OSError):
+        return Path(os.path.abspath(path.parent / path.readlink()))  # noqa: PTH100
+    return path
 
 
 def _pick(repository: str, names: Sequence[str], there: Container[str]) -> str:

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from platformdirs import user_cache_path
 
-from napari_gem.core.atomic import delete
+from napari_gem.core.atomic import delete, move
 from napari_gem.core.errors import GemError
+from napari_gem.core.progress import Progress, aside_steps
 from napari_gem.models.download import transfer
 from napari_gem.models.download.certificates import explain_certificate
 from napari_gem.models.download.errors import explain_disk, failures
+from napari_gem.models.download.files import CachedFile, Meter, check_room
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from napari_gem.core.progress import Progress
+    from napari_gem.models.card import ModelCard
 
 FOLDER_VARIABLE = "NAPARI_GEM_WEIGHTS"
 """Environment variable: folder for weights from the web."""
@@ -64,6 +66,7 @@ class WebFile:
 
     url: str
     sha256: str
+    server: ClassVar[str] = "server"
 
     def __post_init__(self) -> None:
         if not (_ADDRESS.fullmatch(self.url) and self._names()):
@@ -101,45 +104,72 @@ class WebFile:
         return ()
 
     @property
+    def cache(self) -> Path:
+        """Folder of all weights from the web."""
+        return weights_folder()
+
+    @property
     def path(self) -> Path:
         """Where the file is, or would be."""
-        return weights_folder() / self.sha256 / self._names()[-1]
+        return self.cache / self.sha256 / self._names()[-1]
 
     def find(self) -> tuple[Path, ...] | None:
         """Find the file on this computer; None if it is not there."""
         return (self.path,) if self.path.is_file() else None
 
-    def size(self) -> int | None:
-        """Ask the server for the bytes; None if it does not tell.
+    def look_up(self, card: ModelCard) -> ModelCard:
+        """Fill in the bytes still to come, if the server tells them.
 
         Raises
         ------
         GemError
             If the server cannot be asked or has no such file.
         """
+        size = 0 if self.find() else self.size()
+        return replace(card, size=size, source=card.source or self.url)
+
+    def size(self) -> int | None:
+        """Ask the server for the bytes; None if it does not tell."""
         try:
             return transfer.url_size(self.url)
         except failures() as error:
             raise GemError(_explain(error, self)) from error
 
-    def fetch_steps(self) -> Generator[Progress, None, None]:
-        """Download the file: see `napari_gem.models.download.transfer.fetch_url_steps`.
+    def fetch_steps(self) -> Generator[Progress, None, tuple[Path, ...]]:
+        """Download the file; what came of it is kept unless its hash is wrong.
 
         Raises
         ------
         GemError
-            If that fails; what came is kept unless its hash is wrong.
+            If the download fails.
         """
-        try:
-            yield from transfer.fetch_url_steps(self.url, self.sha256, self.path)
-        except failures() as error:
-            raise GemError(_explain(error, self)) from error
+        if not self.find():
+            size = (yield from aside_steps("Asking the server", self.size)) or 0
+            check_room(size, self.cache, FOLDER_VARIABLE)
+            steps = transfer.fetch_url_steps(self.url, self.sha256, self.path)
+            try:
+                yield from Meter(size).steps(steps, size)
+            except failures() as error:
+                raise GemError(_explain(error, self)) from error
+            if size:
+                yield Progress("Downloading", size, size)
+        return (self.path,)
+
+    def cached_files(self) -> list[CachedFile]:
+        """List the file, if it is there."""
+        paths = self.find() or ()
+        return [CachedFile(self.url, self.sha256, path.name, path) for path in paths]
 
     def remove(self) -> int:
-        """Delete the file and what is left of downloads; tell the bytes freed."""
+        """Delete the file and what is left of downloads; give the bytes freed."""
         size = self.path.stat().st_size if self.find() else 0
         delete(self.path.parent)
         return size
+
+    def take_in(self, path: Path, _name: str, _revision: str) -> None:
+        """Move a checked file to where it is looked for."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        move(path, self.path)
 
     def _names(self) -> list[str]:
         """Parts of the path that end as weights files do."""

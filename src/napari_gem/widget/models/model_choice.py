@@ -21,17 +21,11 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.path_names import file_name
 from napari_gem.core.progress import Progress, aside_steps
 from napari_gem.models.archive import SUFFIX, export_steps, import_steps
-from napari_gem.models.cached import remove_cached
-from napari_gem.models.catalogue import is_own, list_models, own_errors, remote_files
-from napari_gem.models.download.hub import size_text
-from napari_gem.models.find import (
-    check_there,
-    describe,
-    download_steps,
-    find_model,
-    is_available,
-)
+from napari_gem.models.card import size_text
+from napari_gem.models.catalogue import is_own, list_models, own_errors
+from napari_gem.models.find import find_model, is_available
 from napari_gem.models.own_list import forget_own
+from napari_gem.models.weight_sources import weight_source
 from napari_gem.widget.models.model_dialog import (
     WEIGHTS_FILTER,
     AddDialog,
@@ -193,7 +187,7 @@ class ModelChoice(QWidget):
             for action in (self.download, self.remove, self.export_file):
                 action.setEnabled(False)
             return
-        here, cached = is_available(card), bool(remote_files(card))
+        here, cached = is_available(card), bool(weight_source(card).remote_files())
         # what was downloaded of it goes first
         own = is_own(card) and not (cached and here)
         self.download.setText(menu_text(f"Download {card.name}…"))
@@ -216,12 +210,13 @@ class ModelChoice(QWidget):
     def _ask_download(self, card: ModelCard) -> None:
         if ask(self, download_box(card, self).exec) == MessageBox.StandardButton.Ok:
             self._start(
-                lambda: download_steps(card), f"{card.name} is on this computer now."
+                weight_source(card).fetch_steps, f"{card.name} is on this computer now."
             )
 
     def _on_remove(self) -> None:
         card = self.card()
-        if is_own(card) and not (remote_files(card) and is_available(card)):
+        downloaded = weight_source(card).remote_files() and is_available(card)
+        if is_own(card) and not downloaded:
             self._take_off(card)
             return
         box = MessageBox("Remove model", self)
@@ -246,8 +241,8 @@ class ModelChoice(QWidget):
             return
         self.combo.reload()
         self.combo.currentIndexChanged.emit(self.combo.currentIndex())
-        kind, _, place = card.weights.partition(":")
-        stays = f" '{place}' stays." if kind == "file" else ""
+        path = weight_source(card).own_path
+        stays = f" '{path}' stays." if path else ""
         self.message_sent.emit("info", f"{card.name} is off the list.{stays}")
 
     def _on_add_file(self) -> None:
@@ -321,7 +316,7 @@ class ModelChoice(QWidget):
     def _describe(self) -> None:
         try:
             card = self.card()
-            check_there(card)
+            weight_source(card).check_there()
         except GemError as error:
             self._about.setText(str(error))
             return
@@ -337,7 +332,8 @@ class ModelChoice(QWidget):
 
 
 def _describe_steps(card: ModelCard) -> Generator[Progress, None, ModelCard]:
-    return (yield from aside_steps("Asking for its size", lambda: describe(card)))
+    describe = weight_source(card).describe
+    return (yield from aside_steps("Asking for its size", describe))
 
 
 def _look_steps() -> Generator[Progress, None, list[str]]:
@@ -352,4 +348,4 @@ def _look_steps() -> Generator[Progress, None, list[str]]:
 
 def _remove_steps(card: ModelCard) -> Generator[Progress, None, None]:
     yield Progress("Removing")
-    remove_cached(card)
+    weight_source(card).remove()

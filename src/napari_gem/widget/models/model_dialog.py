@@ -21,14 +21,11 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem.core.errors import GemError
+from napari_gem.models.add import add_address, add_file
+from napari_gem.models.architectures import readable_architectures
+from napari_gem.models.card import size_text
 from napari_gem.models.catalogue import DOMAINS
-from napari_gem.models.download.hub import size_text
-from napari_gem.models.find import (
-    add_address,
-    add_file,
-    find_model,
-    readable_architectures,
-)
+from napari_gem.models.find import find_model
 from napari_gem.widget.parts.plain import Label, MessageBox, ask
 
 if TYPE_CHECKING:
@@ -208,7 +205,7 @@ def download_box(card: ModelCard, parent: QWidget | None = None) -> MessageBox:
     Parameters
     ----------
     card
-        From `napari_gem.models.find.DownloadNeeded`, so that size, source and licence
+        From `napari_gem.models.card.DownloadNeeded`, so that size, source and licence
         are what the hub says; or one of the catalogue.
     parent
         Of the box.

@@ -15,8 +15,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem.core.foreign_text import shown
+from napari_gem.models.card import size_text
 from napari_gem.models.catalogue import group_models
-from napari_gem.models.download.hub import size_text
 from napari_gem.widget.models.model_dialog import NamedModel
 from napari_gem.widget.parts.plain import tip
 
