@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QFileDialog,
     QHBoxLayout,
     QMenu,
     QProgressBar,
@@ -34,8 +33,14 @@ from napari_gem.widget.models.model_dialog import (
     download_box,
 )
 from napari_gem.widget.models.model_list import ModelList
+from napari_gem.widget.parts.dialogs import (
+    path_to_open,
+    path_to_save,
+    says_yes,
+    yes_box,
+)
 from napari_gem.widget.parts.job import BackgroundJob
-from napari_gem.widget.parts.plain import Label, MessageBox, ask, menu_text, tip
+from napari_gem.widget.parts.plain import Label, ask, menu_text, tip
 from napari_gem.widget.parts.progress_text import progress_text
 from napari_gem.widget.parts.style import BUTTON
 
@@ -181,23 +186,25 @@ class ModelChoice(QWidget):
         self._describe()
 
     def _on_menu(self) -> None:
+        actions = (self.download, self.remove, self.export_file)
         try:
             card = self.card()
         except GemError:
-            for action in (self.download, self.remove, self.export_file):
+            for action in actions:
                 action.setEnabled(False)
             return
-        here, cached = is_available(card), bool(weight_source(card).remote_files())
+        source, idle = weight_source(card), not self.job.busy
+        remote, here = bool(source.remote_files()), source.is_here()
+        downloaded = remote and here
         # what was downloaded of it goes first
-        own = is_own(card) and not (cached and here)
-        self.download.setText(menu_text(f"Download {card.name}…"))
-        self.download.setEnabled(cached and not here and not self.job.busy)
-        verb = "Take off the list:" if own else "Remove"
-        self.remove.setText(menu_text(f"{verb} {card.name}…"))
-        self.remove.setEnabled((own or (cached and here)) and not self.job.busy)
-        self.import_file.setEnabled(not self.job.busy)
-        self.export_file.setText(menu_text(f"Export {card.name}…"))
-        self.export_file.setEnabled(cached and here and not self.job.busy)
+        own = is_own(card) and not downloaded
+        verbs = ("Download", "Take off the list:" if own else "Remove", "Export")
+        for action, verb in zip(actions, verbs, strict=True):
+            action.setText(menu_text(f"{verb} {card.name}…"))
+        self.download.setEnabled(remote and not here and idle)
+        self.remove.setEnabled((own or downloaded) and idle)
+        self.export_file.setEnabled(downloaded and idle)
+        self.import_file.setEnabled(idle)
 
     def _on_download(self) -> None:
         card = self.card()
@@ -208,29 +215,25 @@ class ModelChoice(QWidget):
         self.job.run(lambda: _describe_steps(card), self._ask_download)
 
     def _ask_download(self, card: ModelCard) -> None:
-        if ask(self, download_box(card, self).exec) == MessageBox.StandardButton.Ok:
+        if says_yes(self, download_box(card, self)):
             self._start(
                 weight_source(card).fetch_steps, f"{card.name} is on this computer now."
             )
 
     def _on_remove(self) -> None:
         card = self.card()
-        downloaded = weight_source(card).remote_files() and is_available(card)
-        if is_own(card) and not downloaded:
+        source = weight_source(card)
+        if is_own(card) and not (source.remote_files() and source.is_here()):
             self._take_off(card)
             return
-        box = MessageBox("Remove model", self)
-        box.setIcon(MessageBox.Icon.Question)
-        box.setText(f"Remove {card.name} from this computer?")
-        box.setInformativeText(
-            f"Size: {size_text(card.size)}. It can be fetched again."
+        box = yes_box(
+            "Remove model",
+            f"Remove {card.name} from this computer?",
+            f"Size: {size_text(card.size)}. It can be fetched again.",
+            "Remove",
+            self,
         )
-        box.setStandardButtons(
-            MessageBox.StandardButton.Ok | MessageBox.StandardButton.Cancel
-        )
-        box.button(MessageBox.StandardButton.Ok).setText("Remove")
-        box.setDefaultButton(MessageBox.StandardButton.Cancel)
-        if ask(self, box.exec) == MessageBox.StandardButton.Ok:
+        if says_yes(self, box):
             self._start(lambda: _remove_steps(card), f"{card.name} is removed.")
 
     def _take_off(self, card: ModelCard) -> None:
@@ -246,12 +249,7 @@ class ModelChoice(QWidget):
         self.message_sent.emit("info", f"{card.name} is off the list.{stays}")
 
     def _on_add_file(self) -> None:
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getOpenFileName(
-                self, "Weights file", filter=WEIGHTS_FILTER
-            ),
-        ) or ("", "")
+        path = path_to_open(self, "Weights file", WEIGHTS_FILTER)
         if path:
             self._add_own(Path(path))
 
@@ -263,24 +261,14 @@ class ModelChoice(QWidget):
             self.look()
 
     def _on_import(self) -> None:
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getOpenFileName(
-                self, OFFLINE, filter=f"Models (*{SUFFIX} *.zip)"
-            ),
-        ) or ("", "")
+        path = path_to_open(self, OFFLINE, f"Models (*{SUFFIX} *.zip)")
         if path:
             self._start(lambda: import_steps(Path(path)), "The model is imported.")
 
     def _on_export(self) -> None:
         card = self.card()
         name = file_name(card.name, SUFFIX, "model")
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getSaveFileName(
-                self, OFFLINE, name, f"Models (*{SUFFIX})"
-            ),
-        ) or ("", "")
+        path = path_to_save(self, OFFLINE, name, f"Models (*{SUFFIX})")
         if path:
             # the dialog asked before it gave a file that is there
             self._start(

@@ -26,6 +26,7 @@ from napari_gem.models.architectures import readable_architectures
 from napari_gem.models.card import size_text
 from napari_gem.models.catalogue import DOMAINS
 from napari_gem.models.find import find_model
+from napari_gem.widget.parts.dialogs import path_to_open, yes_box
 from napari_gem.widget.parts.plain import Label, MessageBox, ask
 
 if TYPE_CHECKING:
@@ -101,13 +102,10 @@ class AddDialog(QDialog):
         if not path:
             form.addRow("Licence", self.licence)
             form.addRow("Page", self.source)
-        about = Label(ARCHITECTURE_HELP)
-        about.setWordWrap(True)
-        self.error = Label()
-        self.error.setWordWrap(True)
+        self.error = _wrapped()
         layout = QVBoxLayout(self)
         layout.addLayout(form)
-        for part in (about, self.error, _buttons(self)):
+        for part in (_wrapped(ARCHITECTURE_HELP), self.error, _buttons(self)):
             layout.addWidget(part)
 
     def accept(self) -> None:
@@ -115,7 +113,7 @@ class AddDialog(QDialog):
         try:
             self.card = self._add()
         except GemError as error:
-            _tell(self, self.error, str(error))
+            _show_error(self, self.error, str(error))
             return
         super().accept()
 
@@ -142,11 +140,10 @@ class ModelDialog(QDialog):
         self.chosen: tuple[NamedModel, str] | None = None
         self.setWindowTitle("Other model")
         self.setMinimumWidth(480)
-        about = Label(
+        about = _wrapped(
             "ARCHITECTURE/TAG of open_clip, hf-hub:OWNER/REPOSITORY, or the path of a "
             "folder or weights file."
         )
-        about.setWordWrap(True)
         self.model = QLineEdit()
         self.model.setPlaceholderText("ViT-B-16/laion2b_s34b_b88k")
         self.architecture = architecture_box()
@@ -160,8 +157,7 @@ class ModelDialog(QDialog):
         form.addRow("Model", row)
         form.addRow("Architecture", self.architecture)
         self.architecture.setToolTip(ARCHITECTURE_HELP)
-        self.error = Label()
-        self.error.setWordWrap(True)
+        self.error = _wrapped()
         layout = QVBoxLayout(self)
         layout.addWidget(about)
         layout.addLayout(form)
@@ -176,18 +172,13 @@ class ModelDialog(QDialog):
         try:
             card = find_model(named.model, named.architecture)
         except GemError as error:
-            _tell(self, self.error, str(error))
+            _show_error(self, self.error, str(error))
             return
         self.chosen = named, card.name
         super().accept()
 
     def _on_file(self) -> None:
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getOpenFileName(
-                self, "Weights file", filter=WEIGHTS_FILTER
-            ),
-        ) or ("", "")
+        path = path_to_open(self, "Weights file", WEIGHTS_FILTER)
         if path:
             self.model.setText(path)
 
@@ -205,33 +196,33 @@ def download_box(card: ModelCard, parent: QWidget | None = None) -> MessageBox:
     Parameters
     ----------
     card
-        From `napari_gem.models.card.DownloadNeeded`, so that size, source and licence
-        are what the hub says; or one of the catalogue.
+        With size, source and licence as the hub or the catalogue states them.
     parent
         Of the box.
     """
-    box = MessageBox("Download model", parent)
-    box.setIcon(MessageBox.Icon.Question)
-    box.setText(f"{card.name} is not on this computer. Download it?")
-    box.setInformativeText(
+    return yes_box(
+        "Download model",
+        f"{card.name} is not on this computer. Download it?",
         f"Size: {size_text(card.size)}\n"
         f"From: {card.source or 'not known'}\n"
-        f"Licence: {card.licence}"
+        f"Licence: {card.licence}",
+        "Download",
+        parent,
     )
-    box.setStandardButtons(
-        MessageBox.StandardButton.Ok | MessageBox.StandardButton.Cancel
-    )
-    box.button(MessageBox.StandardButton.Ok).setText("Download")
-    box.setDefaultButton(MessageBox.StandardButton.Cancel)
-    return box
 
 
-def _tell(dialog: QDialog, label: Label, sentence: str) -> None:
-    """Show what is wrong; the dialog grows by it, or its lines would be squeezed."""
+def _show_error(dialog: QDialog, label: Label, sentence: str) -> None:
+    """Show a sentence; the dialog grows by it, or its lines would be squeezed."""
     label.setText(sentence)
     dialog.layout().activate()
     height = dialog.layout().totalHeightForWidth(dialog.width())
     dialog.resize(dialog.width(), max(dialog.height(), height))
+
+
+def _wrapped(text: str = "") -> Label:
+    label = Label(text)
+    label.setWordWrap(True)
+    return label
 
 
 def _buttons(dialog: QDialog) -> QDialogButtonBox:
