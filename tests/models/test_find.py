@@ -187,7 +187,7 @@ def test_towers_that_cannot_be_read_are_refused(
     weights.touch()
     with pytest.raises(GemError, match=message):
         find_model(str(weights), architecture)
-    config = {"model_cfg": models._architectures()[architecture]}
+    config = {"model_cfg": models.open_clip_architectures()[architecture]}
     folder = tmp_path / architecture
     folder.mkdir()
     (folder / "open_clip_config.json").write_text(json.dumps(config))

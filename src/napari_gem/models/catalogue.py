@@ -81,15 +81,28 @@ def make_card(id: str, name: str, **entry: Any) -> ModelCard:  # noqa: A002 (as 
             "Correct the catalogue."
         )
     try:
-        return _make_card(id, name, entry)
+        filled = _filled_up(id, name, entry)
     except (AttributeError, TypeError) as error:
-        raise GemError(
-            f"The model {id} has a field of the wrong kind ({error}). Correct the "
-            "catalogue."
-        ) from error
+        raise _wrong_field(id, error) from error
+    try:
+        card = from_json(ModelCard, json.dumps(filled))
+    except GemError as error:
+        raise _wrong_field(id, error) from error
+    check_revision(card.revision)
+    source = weight_source(card)
+    source.check()
+    return replace(card, known_words=source.known_words() or card.known_words)
 
 
-def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
+def _wrong_field(id_: str, error: Exception) -> GemError:
+    return GemError(
+        f"The model {id_} has a field of the wrong kind ({error}). Correct the "
+        "catalogue."
+    )
+
+
+def _filled_up(id_: str, name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """Lay an entry over the defaults of the catalogue."""
     catalogue = shipped_catalogue()
     architecture, slash, tag = id_.partition("/")
     if ":" not in id_ and slash and "weights" not in entry:
@@ -97,18 +110,14 @@ def _make_card(id_: str, name: str, entry: dict[str, Any]) -> ModelCard:
     defaults = catalogue["defaults"]
     if _LARGE.search(f"{entry.get('architecture', '')} {id_}-"):
         defaults = _merge(defaults, catalogue["large"])
-    told = {"id": id_, "name": name, "architecture": "", "weights": id_}
-    entry = _merge(defaults, told | entry)
+    least = {"id": id_, "name": name, "architecture": "", "weights": id_}
+    entry = _merge(defaults, least | entry)
     score = entry["score"]
     entry["score"] = score | {
         "templates": read_templates(score["templates"]),
         "background": read_background(score["background"]),
     }
-    card = from_json(ModelCard, json.dumps(entry))
-    check_revision(card.revision)
-    source = weight_source(card)
-    source.check()
-    return replace(card, known_words=source.known_words() or card.known_words)
+    return entry
 
 
 def patch_size(card: ModelCard) -> int | None:
