@@ -59,7 +59,7 @@ class ArchivedFile:
     Attributes
     ----------
     repository, revision, name
-        As in `napari_gem.models.cached.CachedFile`.
+        As in `napari_gem.models.download.files.CachedFile`.
     size
         Bytes.
     sha256
