@@ -211,7 +211,7 @@ def segment(
     export.check_folder(output, image)
     job = Job(
         prompts=prompts,
-        appearance=Appearance(),  # to be told when pixels are read
+        appearance=Appearance(),  # comes from the pixels
         model=model,
         architecture=architecture,
         device=device,
@@ -501,10 +501,10 @@ def main() -> None:
         with others_safe():
             app()
     except (GemError, *ERRORS) as error:
-        told = str(error) if isinstance(error, GemError) else shortage(error)
-        if not told:
+        sentence = str(error) if isinstance(error, GemError) else shortage(error)
+        if not sentence:
             raise
-        say(f"Error: {told}", aside=True)
+        say(f"Error: {sentence}", aside=True)
         sys.exit(2)
     except KeyboardInterrupt:  # before a command begins; typer tells it later
         say("Aborted!", aside=True)

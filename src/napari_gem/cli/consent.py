@@ -40,20 +40,8 @@ def agrees(card: ModelCard) -> bool:
 def agreed_model(recipe: Recipe, architecture: str = "") -> str:
     """Ask whether a recipe's model may be used, if this user has not used it before.
 
-    Parameters
-    ----------
-    recipe, architecture
-        As of `napari_gem.results.recipe_card`.
-
-    Returns
-    -------
-    str
-        Its name if the user agreed; empty if there was nothing to ask.
-
-    Raises
-    ------
-    NotUsedError
-        If nobody can be asked.
+    Returns its name if the user agreed; empty if there was nothing to ask.
+    `NotUsedError` says that nobody can be asked.
     """
     card = recipe_card(recipe, architecture)
     try:

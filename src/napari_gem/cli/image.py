@@ -80,15 +80,7 @@ def check_small(view: View, preset: str) -> None:
 
 
 class Opened:
-    """An image file.
-
-    Parameters
-    ----------
-    path, index
-        As of `napari_gem.images.lazy_files.open_source`.
-    classes
-        How many maps there will be.
-    """
+    """An image file or one of its planes, and how many maps will be made of it."""
 
     def __init__(self, path: Path, index: Sequence[int], classes: int) -> None:
         self._path, self._index = path, tuple(index)

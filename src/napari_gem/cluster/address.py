@@ -1,7 +1,7 @@
 """The address of a dask scheduler, and whether a scheduler is there.
 
 dask itself waits without end for one who takes a connection and says nothing, and
-believes every length that it is told. So the first bytes are looked at before dask
+believes every length that it reads. So the first bytes are looked at before dask
 sees them. Nothing here imports dask.
 """
 
@@ -29,17 +29,7 @@ _PORT = (
 
 @dataclass(frozen=True)
 class SchedulerAddress:
-    """Where a scheduler is.
-
-    Attributes
-    ----------
-    text
-        As the user gave it.
-    encrypted
-        Whether it is reached by TLS.
-    host, port
-        Name or number of the computer, without brackets; 1 to 65535.
-    """
+    """Where a scheduler is: the user's text and its parts; hosts have no brackets."""
 
     text: str
     encrypted: bool
@@ -91,14 +81,8 @@ def greet(
 ) -> None:
     """Look whether a scheduler is there, by the first bytes that it sends.
 
-    Parameters
-    ----------
-    address
-        Where.
-    context
-        Certificates for TLS; None for none.
-    seconds
-        How long it may take to take the connection, and to say something.
+    It has some seconds to take the connection, and again to say something; the context
+    holds certificates for TLS.
 
     Raises
     ------

@@ -114,13 +114,7 @@ class Cluster:
         leave: Callable[[Returned], object] | None = None,
         stage: str = ASKING,
     ) -> Generator[Progress, None, Returned]:
-        """Ask the scheduler, which may keep silent for ever.
-
-        Raises
-        ------
-        GemError
-            If it does so.
-        """
+        """Ask the scheduler; `GemError` says so if it keeps silent."""
         try:
             steps = aside_steps(stage, call, seconds or self._seconds, leave)
             return (yield from steps)
@@ -145,10 +139,10 @@ class Cluster:
         GemError
             If the scheduler is lost.
         """
-        with self._told():
-            # else some releases of dask tell of five
-            told = self._client.scheduler_info(n_workers=-1)
-        everyone: dict[str, dict[str, Any]] = dict(told["workers"])
+        with self._explained():
+            # else some releases of dask list only five
+            answer = self._client.scheduler_info(n_workers=-1)
+        everyone: dict[str, dict[str, Any]] = dict(answer["workers"])
         with_gpu = {k: w for k, w in everyone.items() if w["resources"].get("GPU")}
         self._gpus = self._gpus or bool(with_gpu)
         return with_gpu if self._gpus else everyone
@@ -166,10 +160,10 @@ class Cluster:
         GemError
             If a worker has another one than this process, or none.
         """
-        with self._told():
-            found = self._client.get_versions(packages=["napari-gem"])
-        for address, told in found["workers"].items():
-            version = told["packages"]["napari-gem"]
+        with self._explained():
+            versions = self._client.get_versions(packages=["napari-gem"])
+        for address, worker in versions["workers"].items():
+            version = worker["packages"]["napari-gem"]
             if version != __version__:
                 has = f"napari-gem {version}" if version else "no napari-gem"
                 raise GemError(
@@ -217,7 +211,7 @@ class Cluster:
         yield from self._aside(self.check, LONGEST)
         from napari_gem.cluster.tasks import Encoder, report
 
-        with self._told():
+        with self._explained():
             register = partial(self._client.register_plugin, Encoder())
             yield from self._aside(register, LONGEST)
             there = yield from self.workers_steps()
@@ -239,20 +233,10 @@ class Cluster:
     def model_steps(
         self, model: Model, precision: str = "auto"
     ) -> Generator[Progress, None, Model]:
-        """Say how the workers will compute with a model.
+        """Say how the workers will compute with a model, which reads words here.
 
-        Parameters
-        ----------
-        model
-            Loaded here, for its texts.
-        precision
-            All workers compute with the same one; ``auto`` is float16 if all have
-            GPUs, else float32.
-
-        Returns
-        -------
-        Model
-            To be given to `encode_steps`, together with `schedule`.
+        All compute with the same precision; ``auto`` is float16 if all have GPUs, else
+        float32.
         """
         reports = yield from self.report_steps()
         if precision == "auto":
@@ -262,7 +246,7 @@ class Cluster:
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Have a function of `napari_gem.cluster.tasks` called; gives a future."""
-        with self._told():
+        with self._explained():
             return self._client.submit(
                 function,
                 *arguments,
@@ -281,9 +265,9 @@ class Cluster:
             If the result did not come over in so many seconds.
         """
         if future.status != "error":
-            with self._told(timeout=False):
+            with self._explained(timeout=False):
                 return future.result(timeout=seconds)
-        with self._told(timeout=False):
+        with self._explained(timeout=False):
             error = future.exception(timeout=seconds)
         if isinstance(error, GemError) or is_out_of_memory(error):
             raise error
@@ -310,7 +294,7 @@ class Cluster:
             self._client.cancel(futures)
 
     @contextmanager
-    def _told(self, *, timeout: bool = True) -> Iterator[None]:
+    def _explained(self, *, timeout: bool = True) -> Iterator[None]:
         """Tell in a sentence that the scheduler is lost; of timeouts only if wanted."""
         try:
             if self._client.status != "running":

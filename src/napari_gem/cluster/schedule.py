@@ -41,15 +41,7 @@ LOOK_SECONDS = 2.0
 
 
 class Tasks:
-    """What the workers were asked for and have not given yet.
-
-    Parameters
-    ----------
-    cluster
-        A connection.
-    stage
-        What is being done.
-    """
+    """What the workers were asked for in one stage and have not given yet."""
 
     def __init__(self, cluster: Cluster, stage: str) -> None:
         self._cluster = cluster
@@ -60,20 +52,14 @@ class Tasks:
         self._question: Future[dict[str, dict[str, Any]]] | None = None
 
     def send(self, function: Callable[..., Any], *arguments: Any) -> Event:
-        """Submit a call to the cluster; the event is set when its result is ready."""
+        """Ask for something; the event is set when the answer is there."""
         future, ready = self._cluster.submit(function, *arguments), Event()
         self._sent[ready] = future
         future.add_done_callback(lambda _: ready.set())
         return ready
 
     def receive(self, ready: Event) -> Generator[str, None, Any]:
-        """Wait for what was asked for, with a text now and then.
-
-        Raises
-        ------
-        GemError
-            As `Cluster.result`.
-        """
+        """Wait for an answer and yield a text now and then; see `Cluster.result`."""
         seconds = 1.0
         while True:
             if ready.wait(0.3):
@@ -98,13 +84,7 @@ class Tasks:
         return self._stage if self.slots() or self._slots is None else WAITING
 
     def slots(self) -> int:
-        """Count what can be done at once; the workers are asked now and then.
-
-        Raises
-        ------
-        GemError
-            If the scheduler is lost, or does not answer.
-        """
+        """Count what can be done at once; the workers are asked now and then."""
         now = time.monotonic()
         if self._question is None:
             if now - self._looked <= LOOK_SECONDS:
@@ -137,19 +117,11 @@ class _Sent:
 
 
 class OnCluster:
-    """Has tiles encoded by a cluster; see `napari_gem.encoding.scheduling.Schedule`.
+    """Has tiles encoded by a cluster; a `napari_gem.encoding.scheduling.Schedule`.
 
     Workers that see the folder of the unfinished features write tiles there, where a
-    later run finds them; others send them back.
-
-    Parameters
-    ----------
-    cluster
-        A connection.
-    model
-        From `Cluster.model_steps`.
-    image
-        Where workers may find the image; None sends them pixels.
+    later run finds them; others send them back. The model is that of
+    `Cluster.model_steps`; without a reference to the image, pixels are sent.
     """
 
     def __init__(

@@ -22,13 +22,8 @@ if TYPE_CHECKING:
 class StoredTiles:
     """A zarr array with a chunk, which has a checksum, for each tile.
 
-    Parameters
-    ----------
-    folder
-        Of the array.
-    array
-        (tiles, patches of a tile + 1, channels) float32; the last row is the embedding
-        of the tile.
+    Its shape is (tiles, patches of a tile + 1, channels), float32; the last row is the
+    embedding of the tile.
     """
 
     def __init__(self, folder: Path, array: zarr.Array[Any]) -> None:
@@ -72,19 +67,7 @@ class StoredTiles:
 def make_tiles(
     folder: Path, tiles: int, tile: tuple[int, int], channels: int
 ) -> StoredTiles:
-    """Make an empty array for tiles of so many rows and columns, or take up an old one.
-
-    Parameters
-    ----------
-    folder
-        Of the array; what else is there is removed.
-    tiles
-        How many.
-    tile
-        (rows, columns) of a tile in patches.
-    channels
-        Of features.
-    """
+    """Make a folder for tiles of that shape and number, or go on with one that fits."""
     import zarr
     from zarr.codecs import Crc32cCodec
 

@@ -50,19 +50,8 @@ NAME = "napari-gem"
 class Order:
     """How tiles of an image are to be encoded.
 
-    Attributes
-    ----------
-    version
-        Of napari-gem, where the order comes from.
-    card, revision, precision
-        Of the model.
-    parameters, appearance, patch
-        As of `napari_gem.encoding.scheduling.TileWork`.
-    image
-        Where the image is; None if pixels come with the order.
-    tiles, token
-        Folder of `StoredTiles` for the features, and its token; empty if features are
-        to be sent back.
+    The version is that of the sender's napari-gem. Pixels come with the order if there
+    is no reference to the image; features are sent back if there is no folder of tiles.
     """
 
     version: str
@@ -81,21 +70,8 @@ class Order:
 class FillOrder:
     """What is to be written, and where.
 
-    Attributes
-    ----------
-    version
-        Of napari-gem, where the order comes from.
-    scored
-        As of `napari_gem.segmentation.writing.fill`, with features on disk, but without
-        the image.
-    image
-        Where the image is, if the scores are refined.
-    features, folder
-        Folders of the features, and of all that is written.
-    labels, maps
-        The arrays in that folder.
-    token
-        What the file `MARK` there says as long as it is to be filled.
+    Features are on disk, and the image is only needed if scores are refined. As long as
+    the folder is to be filled, its file `MARK` has the token.
     """
 
     version: str
@@ -271,18 +247,7 @@ def encode(
 
 
 def fill_part(order: FillOrder, part: RowRanges) -> list[Filled] | None:
-    """Write a part of the labels and probabilities on a worker.
-
-    Returns
-    -------
-    list[Filled] | None
-        What was written; None if the worker does not see the folders or the image.
-
-    Raises
-    ------
-    GemError
-        If the worker has another version, or the features are damaged.
-    """
+    """Write a part of labels and probabilities; None if the worker does not see all."""
     import zarr
 
     worker = get_worker()
@@ -332,7 +297,7 @@ def report(card: ModelCard | None = None, precision: str = "auto") -> WorkerRepo
 
     worker = get_worker()
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    told = WorkerReport(
+    about = WorkerReport(
         address=str(worker.address),
         host=socket.gethostname(),
         version=__version__,
@@ -340,10 +305,10 @@ def report(card: ModelCard | None = None, precision: str = "auto") -> WorkerRepo
         devices=tuple(torch.cuda.get_device_name(i) for i in range(count)),
     )
     if card is None:
-        return told
+        return about
     try:
         model = worker.plugins[NAME].model(card, precision)
     except GemError as error:
-        return replace(told, problem=str(error))
+        return replace(about, problem=str(error))
     where = f"{model.device}, {model.precision}"
-    return replace(told, model=where, revision=model.revision)
+    return replace(about, model=where, revision=model.revision)

@@ -34,17 +34,10 @@ END_SECONDS = 2.0
 
 
 class FillOnCluster:
-    """Has parts written by a cluster; see `napari_gem.segmentation.writing.Filling`.
+    """Has parts written by a cluster: a `napari_gem.segmentation.writing.Filling`.
 
     Workers need to see the features on disk, the folder of the results and, for refined
     scores, the image. What they do not see is written here, as are features in memory.
-
-    Parameters
-    ----------
-    cluster
-        A connection.
-    image
-        Where workers may find the image; None if they cannot.
     """
 
     def __init__(self, cluster: Cluster, image: ImageReference | None = None) -> None:

@@ -147,39 +147,44 @@ def _leave(leave: Callable[[Returned], object], ended: Future[Returned]) -> None
 
 
 def made_ahead(
-    items: Iterator[Step], stop: Callable[[], object]
+    items: Iterator[Step], stop: Callable[[], object] | None = None
 ) -> Generator[Step | None, None, None]:
-    """Make the next item in a thread while the one before is worked on.
+    """Compute the next item in a thread while the one before is worked on.
 
     Parameters
     ----------
     items
-        One is made ahead, no more.
+        One is computed ahead, no more.
     stop
-        Called before what is being made is waited for, if nobody wants it any more.
+        Called when nobody wants more items; then what is being computed is waited for.
+        None leaves it alone.
 
     Yields
     ------
     Step or None
-        The items in their order; None four times a second while the next is not there.
-        What making it raises is raised.
+        The items in their order, or what computing them raises. If it can be stopped,
+        None four times a second while the next is not there.
     """
     end: Any = object()
-    with ThreadPoolExecutor(1) as pool:
+    pool = ThreadPoolExecutor(1)
+    try:
         coming = pool.submit(next, items, end)
-        try:
-            while True:
-                while not coming.done():
-                    wait([coming], 0.25)
-                    if not coming.done():
-                        yield None
-                item = coming.result()
-                if item is end:
-                    return
-                coming = pool.submit(next, items, end)
-                yield item
-        finally:
+        while True:
+            while stop and not coming.done():
+                wait([coming], 0.25)
+                if not coming.done():
+                    yield None
+            item = coming.result()
+            if item is end:
+                return
+            coming = pool.submit(next, items, end)
+            yield item
+    finally:
+        if stop:
             stop()
+        # Python may tidy up a generator that was left anywhere, even in a thread that
+        # is being started and holds a lock: whoever waited there would wait for ever
+        pool.shutdown(wait=stop is not None, cancel_futures=True)
 
 
 class Clock:

@@ -80,21 +80,9 @@ def blend(
     overlap: int,
     pieces: Iterable[tuple[Tile, NDArray[np.floating[Any]]]],
 ) -> NDArray[np.float32]:
-    """Join features of overlapping tiles in memory: see `Blending`.
+    """Join tiles, row by row, to (rows, columns, channels) in memory; see `Blending`.
 
-    Parameters
-    ----------
-    shape
-        (rows, columns) of the patch grid.
-    overlap
-        Length of the ramp in patches.
-    pieces
-        Tiles with their features, (rows, columns, channels) of the tile, row by row.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        (rows, columns, channels), unit length; zero where no tile is.
+    Where no tile is, features are zero.
     """
     bands: list[tuple[slice, NDArray[np.float32]]] = []
     blending = Blending(shape, overlap, lambda rows, band: bands.append((rows, band)))

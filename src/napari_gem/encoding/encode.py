@@ -136,8 +136,7 @@ def encode_steps(
     schedule
         Has the tiles encoded; None encodes them in this process.
     watch
-        Told of rows of features as they come; one that is used again forgets what it
-        was told before.
+        Sees rows of features as they come; if it is used again, it begins anew.
 
     Yields
     ------
@@ -224,7 +223,7 @@ class _Encoding:
         write: Callable[[slice, Rows], None] = sink.write
         if watch is not None:
             watch.begin(shape, self._features(sink))
-            write = _told_too(sink, watch)
+            write = _also_watched(sink, watch)
         blending = Blending(work.grid, parameters.overlap, write)
         with closing(schedule(work, missing, sink)) as encoded:
             for number in needed:
@@ -265,7 +264,7 @@ class _Encoding:
         )
 
 
-def _told_too(sink: Sink, watch: Watch) -> Callable[[slice, Rows], None]:
+def _also_watched(sink: Sink, watch: Watch) -> Callable[[slice, Rows], None]:
     def write(rows: slice, features: Rows) -> None:
         sink.write(rows, features)
         embeddings = sink.tile_embeddings

@@ -345,13 +345,7 @@ class _Writing:
             unfinished.remove(self._part)
 
     def check_steps(self) -> Generator[Progress, None, bool]:
-        """Look through what a stopped run left, and remove it if it is damaged.
-
-        Returns
-        -------
-        bool
-            Whether it was damaged.
-        """
+        """Remove what a stopped run left if it is damaged, and tell whether it was."""
         if not os.path.lexists(self._part):
             return False
         damaged = False
@@ -387,21 +381,10 @@ class _Writing:
     def seal(
         self, features: Features, remove: Callable[[str], bool], *, trusted: bool
     ) -> Features | None:
-        """Give the entry its place.
+        """Give the entry its place, unless a trusted one is there.
 
-        Parameters
-        ----------
-        features
-            All that was encoded.
-        remove
-            Removes an entry by its name.
-        trusted
-            Whether an entry that is in the place may be taken.
-
-        Returns
-        -------
-        Features | None
-            None if it is in its place; else what it is read as where it lies.
+        Returns None if an entry is in the place; else features to be read where they
+        lie.
         """
         entry = _Entry(
             **_encoding(features),

@@ -35,7 +35,7 @@ class Watch:
         rows, columns = (-(-n // self._step) for n in shape[:2])
         self._array = np.zeros((rows, columns, shape[2]), np.float16)
         self._embedding = features.image_embedding
-        self._done = self._told = 0
+        self._done = self._shown = 0
         self._next = time.monotonic() + FIRST
         self._features = features
 
@@ -54,9 +54,9 @@ class Watch:
     def look(self) -> Features | None:
         """Give coarse features of the rows so far; None if it is not time for that."""
         features, now = self._features, time.monotonic()
-        if features is None or now < self._next or self._done == self._told:
+        if features is None or now < self._next or self._done == self._shown:
             return None
-        self._next, self._told = now + MORE, self._done
+        self._next, self._shown = now + MORE, self._done
         height, width = features.image_shape
         bottom = min(height, max(1, int(self._done * features.patch)))
         return replace(

@@ -1,4 +1,4 @@
-"""Plan and upsample: everything that lies on the patch grid.
+"""The patch grid and its tiles.
 
 One grid of patches covers the whole image and starts at its origin. Tiles begin and
 end on it, so that stitching is exact indexing; only the last step leaves the grid.
@@ -20,15 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tile:
-    """A rectangle of patches.
-
-    Attributes
-    ----------
-    row, column
-        First patch.
-    rows, columns
-        Number of patches along each axis.
-    """
+    """A rectangle of patches: the first one, and how many along each axis."""
 
     row: int
     column: int
@@ -114,18 +106,9 @@ def tiles_of(
     patch: float,
     tiles: Tiles,
 ) -> list[int]:
-    """Numbers of the tiles that a region needs.
+    """Numbers of the tiles that a region needs; None needs all.
 
-    Parameters
-    ----------
-    region
-        In image pixels; None needs all tiles.
-    shape
-        (height, width) of the image.
-    patch
-        Image pixels per patch.
-    tiles
-        From `plan_tiles`.
+    The shape is (height, width) of the image, and a patch has that many of its pixels.
 
     Raises
     ------
@@ -158,17 +141,8 @@ def grid_shape(height: int, width: int, patch: int) -> tuple[int, int]:
 def plan_tiles(rows: int, columns: int, tile: int, overlap: int) -> Tiles:
     """Cover the patch grid with overlapping tiles.
 
-    A grid larger than one tile is cut into the fewest tiles of full size that share
-    at least ``overlap`` patches, spread evenly; they never leave the grid.
-
-    Parameters
-    ----------
-    rows, columns
-        Size of the patch grid, at least 1.
-    tile
-        Side of a tile in patches.
-    overlap
-        Patches that neighbours share at least.
+    A grid larger than one tile is cut into the fewest tiles of full size that share at
+    least ``overlap`` patches, spread evenly; they never leave the grid.
 
     Raises
     ------

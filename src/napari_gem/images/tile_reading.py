@@ -9,14 +9,13 @@ enlarged at once, would have there.
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from scipy import sparse
 
 from napari_gem.core.bounds import is_large
-from napari_gem.core.progress import Progress
+from napari_gem.core.progress import Progress, made_ahead
 from napari_gem.images.border import read_part
 from napari_gem.images.rendering import render
 
@@ -151,25 +150,13 @@ def held_picture(picture: LazyArray | None) -> NDArray[np.uint8] | None:
 
 
 def read_ahead(
-    read: Callable[[Item], Result], items: Iterable[Item], *, count: int = 1
+    read: Callable[[Item], Result], items: Iterable[Item]
 ) -> Generator[Result, None, None]:
-    """Read the next items in a thread while the current one is worked on.
+    """Read the next item in a thread while the current one is worked on.
 
     What is being read when nobody wants it any more is not waited for.
     """
-    waiting = []
-    pool = ThreadPoolExecutor(1)
-    try:
-        for item in items:
-            waiting.append(pool.submit(read, item))
-            if len(waiting) > count:
-                yield waiting.pop(0).result()
-        while waiting:
-            yield waiting.pop(0).result()
-    finally:
-        # Python may tidy up a generator that was left anywhere, even in a thread that
-        # is being started and holds a lock: whoever waited there would wait for ever
-        pool.shutdown(wait=False, cancel_futures=True)
+    return cast("Generator[Result, None, None]", made_ahead(map(read, items)))
 
 
 def hash_steps(pixels: LazyArray) -> Generator[Progress, None, str]:

@@ -115,7 +115,7 @@ class _Code:
             head = f"{type(value).__name__}("
             parts = [
                 f"{inner}{name}={self.write(part, indent + 4)},"
-                for name, part in _told(value)
+                for name, part in _given(value)
             ]
         elif isinstance(value, tuple):
             head = "("
@@ -133,8 +133,8 @@ class _Code:
         if is_dataclass(value):
             name = type(value).__name__
             self._used.add(name)
-            told = (f"{key}={self._line(part)}" for key, part in _told(value))
-            return f"{name}({', '.join(told)})"
+            parts = (f"{key}={self._line(part)}" for key, part in _given(value))
+            return f"{name}({', '.join(parts)})"
         if isinstance(value, tuple):
             inside = ", ".join(self._line(part) for part in value)
             return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -142,7 +142,7 @@ class _Code:
         return repr(float(value)) if isinstance(value, float) else repr(value)
 
 
-def _told(record: Any) -> Iterator[tuple[str, object]]:
+def _given(record: Any) -> Iterator[tuple[str, object]]:
     """Fields that are not at their defaults."""
     for field in fields(record):
         value = getattr(record, field.name)

@@ -35,15 +35,7 @@ NAME = "recipe.json"
 
 
 def recipe_text(recipe: Recipe, more: Mapping[str, Any] | None = None) -> str:
-    """Write a recipe as the text of a recipe file.
-
-    Parameters
-    ----------
-    recipe
-        How a result was made.
-    more
-        Further entries for whoever reads the file; `read_recipe` ignores them.
-    """
+    """Write the text of a recipe file; `read_recipe` ignores further entries."""
     content = {SCHEMA_KEY: SCHEMA, **to_dict(recipe), **(more or {})}
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 

@@ -52,41 +52,34 @@ def segment_large_steps(
     unit: str = "",
     filling: Filling = fill_here,
 ) -> Generator[Progress, None, StoredSegmentation]:
-    """Score an encoded image and write the results; if it is closed, nothing is left.
-
-    Nor if it fails.
+    """Score an encoded image and write the results; nothing is left if that is stopped.
 
     Parameters
     ----------
     model, features, prompts, parameters, label
         As for `napari_gem.segmentation.segment.segment_steps`.
     folder
-        Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json``; made if
-        missing. They appear when all are complete.
+        Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json`` when all are
+        complete; made if missing.
     pixel_size, unit
-        Height and width of a pixel, and their unit.
+        (height, width) of a pixel, and their unit.
     filling
         Writes the finest levels.
-
-    Yields
-    ------
-    Progress
-        For each strip of the image and each band that is gone over again.
     """
     check_length(folder, INSIDE)
     scored = yield from score_steps(model, features, prompts, parameters, label)
-    with unfinished(folder) as made:
+    with unfinished(folder) as hidden:
         labels = Pyramid(
-            made / LABELS, features.image_shape, label_type(max(scored.ids))
+            hidden / LABELS, features.image_shape, label_type(max(scored.ids))
         )
         grid = len(scored.prompts), *features.array.shape[:2]
-        maps = Pyramid(made / PROBABILITIES, grid, np.float16, chunk=256)
-        inside = yield from _fill_steps(scored, labels, maps, made, filling)
+        maps = Pyramid(hidden / PROBABILITIES, grid, np.float16, chunk=256)
+        inside = yield from _fill_steps(scored, labels, maps, hidden, filling)
         counts = yield from _coarser_steps(labels, maps, max(scored.ids))
         describe_labels(labels, scored.recipe, pixel_size, unit)
         describe_probabilities(maps, scored.recipe, features.patch, pixel_size, unit)
-        write_result_recipe(scored, made, pixel_size if unit else None, unit)
-        move_up(made, folder)
+        write_result_recipe(scored, hidden, pixel_size if unit else None, unit)
+        move_up(hidden, folder)
     return StoredSegmentation(
         labels=str(folder / LABELS),
         probabilities=str(folder / PROBABILITIES),
@@ -107,11 +100,11 @@ def _fill_steps(
     rows = height if region is None else region.rows[1] - region.rows[0]
     clock, done, inside = Clock(rows), 0, 0
     with closing(filling(scored, labels.finest, maps.finest, folder)) as filled:
-        for found in filled:
-            stage = found if isinstance(found, str) else "Scoring"
-            if not isinstance(found, str):
-                done += found.rows
-                inside += found.inside
+        for piece in filled:
+            stage = piece if isinstance(piece, str) else "Scoring"
+            if not isinstance(piece, str):
+                done += piece.rows
+                inside += piece.inside
             yield clock.progress(stage, done, waits=stage != "Scoring")
     bands = labels.bands()
     size = scored.label.minimum_size

@@ -69,25 +69,16 @@ def segment_steps(
 
     Parameters
     ----------
-    model
-        The model that made the features.
-    features
-        From `encode_steps`.
+    model, features
+        The model, and what it made of the image.
     prompts
-        The classes; those that are off are left out. `label_ids` tells their ids.
-    parameters
-        None takes those of the model's card.
-    label
-        None takes the defaults.
+        The classes; those that are off are left out.
+    parameters, label
+        None takes those of the model's card, and the defaults.
     step
         Image pixels per pixel of the result along each axis, for previews.
     cache
         Scores of these features made so far; new ones are added.
-
-    Yields
-    ------
-    Progress
-        Reading words, then a step for each strip of the image.
 
     Returns
     -------
@@ -97,8 +88,8 @@ def segment_steps(
     Raises
     ------
     GemError
-        If the features come from another model, if nothing is left to compare a
-        single class with, or if the maps do not fit the memory.
+        If the features come from another model, if nothing is left to compare a single
+        class with, or if the maps do not fit the memory.
     """
     scored = yield from score_steps(
         model, features, prompts, parameters, label, step=step, cache=cache
@@ -127,22 +118,8 @@ def segment_steps(
 class Scored:
     """An encoded image scored against words, and what there is to say about it.
 
-    Attributes
-    ----------
-    features
-        The encoded image.
-    prompts
-        The classes that are on.
-    ids
-        Their labels.
-    scores
-        On the patch grid.
-    shifts
-        Where they are read; None for no refinement.
-    parameters, label
-        What was used.
-    recipe, notices, absent
-        As in `napari_gem.core.results.Segmentation`.
+    The prompts are those that are on, with their label ids; scores are on the patch
+    grid, and shifts, unless there is no refinement, say where pixels read them.
     """
 
     features: Features
@@ -263,21 +240,10 @@ def label_strips(
     on_patches: Callable[[slice, NDArray[np.float32]], object] | None = None,
     part: RowRanges | None = None,
 ) -> Generator[Strip, None, None]:
-    """Make probabilities and labels, strip by strip.
+    """Yield rows, (classes, those rows, width) probabilities, and their labels.
 
-    Parameters
-    ----------
-    scored
-        From `score_steps`.
-    step
-        Image pixels per pixel of the result along each axis.
-    on_patches, part
-        As of `napari_gem.scoring.patch_scores.probability_strips`.
-
-    Yields
-    ------
-    tuple
-        Rows; (classes, those rows, width) probabilities; (those rows, width) labels.
+    One pixel of the result stands for ``step`` pixels of the image along each axis; the
+    other parameters are those of `napari_gem.scoring.patch_scores.probability_strips`.
     """
     features = scored.features
     shape = _shape(features, step)
@@ -320,14 +286,7 @@ def check_features(
     prompts: Sequence[Prompt],
     step: int | None = 1,
 ) -> None:
-    """Refuse features that these words cannot be compared with.
-
-    Raises
-    ------
-    GemError
-        If another model made them, if no class is left, or if the maps would not fit
-        the memory.
-    """
+    """Refuse features of another model, no class at all, and maps beyond the memory."""
     if (model.card.id, model.revision) != (features.model, features.revision):
         raise GemError(
             f"The image was encoded by {features.model} ({features.revision}), the "

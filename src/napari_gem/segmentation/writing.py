@@ -53,8 +53,8 @@ class Filling(Protocol):
     ) -> Generator[Filled | str, None, None]:
         """Write labels, (height, width), and maps, (classes, rows, columns).
 
-        Both lie in the folder. What is written is told piece by piece; a text between
-        them says what is waited for; there the caller may stop.
+        Both lie in the folder. Yields what was written, piece by piece, and between
+        them texts that say what it waits for; the caller may stop at each.
         """
 
 
@@ -82,21 +82,9 @@ def parts(labels: zarr.Array[Any], maps: zarr.Array[Any]) -> list[RowRanges]:
 def fill(
     scored: Scored, part: RowRanges, labels: zarr.Array[Any], maps: zarr.Array[Any]
 ) -> Iterator[Filled]:
-    """Write a part; what comes next is made meanwhile.
+    """Write a part, which begins and ends with chunks, to the arrays of a `Filling`.
 
-    Parameters
-    ----------
-    scored
-        From `napari_gem.segmentation.segment.score_steps`.
-    part
-        Where it begins and ends chunks do.
-    labels, maps
-        As of `Filling`.
-
-    Yields
-    ------
-    Filled
-        For each strip of pixels, and now and then.
+    The next strip of pixels is computed meanwhile.
     """
     features, width = scored.features, labels.shape[1]
     rows_of_labels = RowWriter(labels, 0, part.rows.start, part.rows.stop)
@@ -104,22 +92,22 @@ def fill(
     on_patches = partial(_write_patches, rows_of_maps, features)
     strips = label_strips(scored, 1, on_patches, _seen(part, features))
     stop = scored.shifts.stop if scored.shifts else _nothing
-    with closing(strips), closing(made_ahead(strips, stop)) as made:
-        for found in made:
-            if found is None:
+    with closing(strips), closing(made_ahead(strips, stop)) as ready:
+        for strip in ready:
+            if strip is None:
                 yield Filled(0, 0)
                 continue
-            rows, _, strip = found
-            rows_of_labels.write(rows, strip)
+            rows, _, values = strip
+            rows_of_labels.write(rows, values)
             mask = inside_rows(features.region, 1, rows, width)
-            inside = strip.size if mask is None else int(mask.sum())
+            inside = values.size if mask is None else int(mask.sum())
             yield Filled(rows.stop - rows.start, inside)
     rows_of_labels.close()
     rows_of_maps.close()
 
 
 def _nothing() -> None:
-    """Stop nothing: strips are made soon."""
+    """Stop nothing: strips come soon."""
 
 
 def _seen(part: RowRanges, features: Features) -> RowRanges:

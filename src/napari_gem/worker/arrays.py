@@ -26,17 +26,10 @@ BAND = 1 << 26
 def save_array(
     path: Path, array: LazyArray, go_on: Callable[[], bool] = lambda: True
 ) -> None:
-    """Write an array to an ``.npy`` file, some rows at a time.
+    """Write an array to an ``.npy`` file, a band of rows at a time.
 
-    Parameters
-    ----------
-    path
-        The file.
-    array
-        An array, or what is read when its rows are sliced, of which ``chunk`` may tell
-        how many are best read together: never all of it at once.
-    go_on
-        Asked before each band of rows; if it says no, the file is left incomplete.
+    The array may be lazy: only rows are sliced, many at once if its ``chunk`` says so.
+    If ``go_on`` says no before a band, the file is left incomplete.
 
     Raises
     ------
@@ -81,13 +74,7 @@ def _writing(path: Path) -> Iterator[None]:
 
 
 def load_array(path: Path, *, mapped: bool = False) -> NDArray[Any]:
-    """Read an array from an ``.npy`` file, or map it into memory.
-
-    Raises
-    ------
-    GemError
-        If the file is not there or damaged.
-    """
+    """Read an array from an ``.npy`` file, or map it; `GemError` if it is damaged."""
     try:
         array: NDArray[Any] = np.load(
             path, mmap_mode="r" if mapped else None, allow_pickle=False

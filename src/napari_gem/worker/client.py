@@ -62,7 +62,7 @@ if TYPE_CHECKING:
     Pixels = ArrayLike | LazyArray
 
 CANCEL_SECONDS = 1.0
-"""A cancelled run is told as such after this time at the latest."""
+"""`Cancelled` comes after this time at the latest."""
 
 LONGEST_STEP = 10.0
 """A worker that takes long steps gets at most this time to stop before it is killed."""
@@ -302,7 +302,7 @@ class WorkerClient:
             folder = self._need_process()
             if large:
                 request = replace(request, folder=str(self._results.new()))
-        except Exception as error:  # noqa: BLE001 (told to the user)
+        except Exception as error:  # noqa: BLE001 (the user sees it)
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
             return
         if pixels is None:
@@ -352,7 +352,7 @@ class WorkerClient:
         request, self._waiting = self._waiting, None
         try:
             self._need_process()
-        except Exception as error:  # noqa: BLE001 (told to the user)
+        except Exception as error:  # noqa: BLE001 (the user sees it)
             _remove_files(self._folder, request)
             self._deliver(Failed(request.run, _not_started(error), _trace(error)))
             return

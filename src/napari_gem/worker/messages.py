@@ -24,8 +24,8 @@ class Request:
     Attributes
     ----------
     run
-        Number of the run; it comes back with every event, so that stale ones can be
-        told from current ones.
+        Number of the run; it comes back with every event, so that events of earlier
+        runs are known.
     job
         What is asked of the image.
     pixels
@@ -191,13 +191,7 @@ def to_line(message: Message) -> bytes:
 
 
 def from_line(line: bytes) -> Message:
-    """Read a message from one line.
-
-    Raises
-    ------
-    GemError
-        If the line is no message.
-    """
+    """Read a message from one line; `GemError` if it is none."""
     try:
         ((name, record),) = json.loads(line).items()
         kind = _KINDS[name]

@@ -110,7 +110,7 @@ class _Process:
                     event = from_line(line)
                     if not isinstance(event, Request | Cancel):
                         self._on_event(self, event)
-            except Exception as error:  # noqa: BLE001 (the end must be told)
+            except Exception as error:  # noqa: BLE001 (the run must end)
                 _log.error("The worker process spoke no protocol.\n%s", _trace(error))
                 self.kill()
         self.popen.wait()
@@ -127,7 +127,7 @@ class _Process:
                 except Exception as error:  # noqa: BLE001 (as above)
                     said = "A message to the worker could not be written.\n%s"
                     _log.error(said, _trace(error))
-                    self.kill()  # which is told, and the run with it
+                    self.kill()  # which ends the run
                     return
                 pipe.write(line)
                 pipe.flush()
@@ -155,9 +155,9 @@ def _command(folder: Path, storage: Storage) -> list[str]:
 
 
 def _not_started(error: Exception) -> str:
-    told = str(error) if isinstance(error, GemError) else shortage(error)
-    if told:
-        return told
+    sentence = str(error) if isinstance(error, GemError) else shortage(error)
+    if sentence:
+        return sentence
     if not isinstance(error, OSError):
         return _unexpected(error)
     try:

@@ -2,7 +2,7 @@
 
 ``python -m napari_gem.worker.serve FOLDER [STORAGE]`` reads requests from its standard
 input and writes events to its standard output (see `napari_gem.worker.arrays`);
-`Storage` is told as JSON. It keeps the last model and the images encoded so far, so
+`Storage` comes as JSON. It keeps the last model and the images encoded so far, so
 that new words cost a matrix product, and it ends when its input ends: then the viewer
 is gone.
 """
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 EVENT_SECONDS = 0.05
-"""Progress of one stage is told at most this often."""
+"""Progress of one stage is sent at most this often."""
 
 
 class Stopped(Exception):  # noqa: N818 (no error: the user wants it)
@@ -69,14 +69,8 @@ class Stopped(Exception):  # noqa: N818 (no error: the user wants it)
 class Worker:
     """Answers what comes down the pipe until it ends.
 
-    Parameters
-    ----------
-    folder
-        The private folder of the viewer's process and this one.
-    requests, events
-        The two ends of the pipe.
-    storage
-        Room that encoded images may take.
+    The folder is private to the viewer's process and this one; requests and events are
+    the two ends of the pipe.
     """
 
     def __init__(
@@ -92,7 +86,7 @@ class Worker:
         self._session = Session(folder, storage)
         self._inbox: SimpleQueue[Request] = SimpleQueue()
         self._wanted = 0
-        self._told = (0.0, "")
+        self._sent = (0.0, "")
 
     def serve(self) -> None:
         """Answer requests; does not return."""
@@ -128,7 +122,7 @@ class Worker:
         failed: Failed
         short = False
         try:
-            return run(steps, lambda progress: self._tell(request.run, progress))
+            return run(steps, lambda progress: self._report(request.run, progress))
         except Stopped:
             return Cancelled(request.run)
         except DownloadNeeded as error:
@@ -139,7 +133,7 @@ class Worker:
                 self._session.images.clear()  # else they were read again and again
             failed = Failed(request.run, str(error), lost=lost)
             short = isinstance(error, NoMemoryError)
-        except Exception as error:  # noqa: BLE001 (told to the user; the worker goes on)
+        except Exception as error:  # noqa: BLE001 (the user sees it; the worker goes on)
             failed = _failed(request, error)
             short = is_out_of_memory(error)
         finally:
@@ -149,25 +143,25 @@ class Worker:
             self._session.forget()
         return failed
 
-    def _tell(self, run: int, progress: Progress | Interim) -> None:
+    def _report(self, run: int, progress: Progress | Interim) -> None:
         if self._wanted != run:
             raise Stopped
         if isinstance(progress, Interim):
             self._send(progress)
             return
-        when, stage = self._told
+        when, stage = self._sent
         now = time.monotonic()
         last = progress.done == progress.total
         if stage != progress.stage or last or now - when >= EVENT_SECONDS:
-            self._told = (now, progress.stage)
+            self._sent = (now, progress.stage)
             self._send(Progressed(run, progress))
 
     def _send(self, event: Event) -> None:
         try:
             line = to_line(event)
         except Exception as error:  # noqa: BLE001 (a run without an answer never ends)
-            told = f"The answer could not be written ({type(error).__name__})."
-            line = to_line(Failed(event.run, f"{told} Press Run again."))
+            problem = f"The answer could not be written ({type(error).__name__})."
+            line = to_line(Failed(event.run, f"{problem} Press Run again."))
         try:
             self._events.write(line)
             self._events.flush()

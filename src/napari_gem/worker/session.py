@@ -49,14 +49,9 @@ class LostImageError(GemError):
 
 
 class Session:
-    """Runs requests, one after the other, and keeps what the next may need.
+    """Runs requests one after the other, and keeps what the next may need.
 
-    Parameters
-    ----------
-    folder
-        Where the maps are written.
-    storage
-        Room that encoded images may take.
+    Maps are written to the folder; the storage bounds what is kept of encoded images.
     """
 
     def __init__(self, folder: Path, storage: Storage | None = None) -> None:
