@@ -320,12 +320,12 @@ def smoothing(tour: Tour) -> None:
     panel = tour.widget.advanced_panel
     regions = count_regions(tour.labels.data)
     tour.forget()
-    named(panel, "Minimum size").setValue(200)
+    panel._controls["minimum_size"].value = 200
     tour.at_rest()
     assert tour.scored[-1].recipe.label.minimum_size == 200
     assert count_regions(tour.labels.data) < regions
     tour.forget()
-    named(panel, "Smoothing").setValue(6)
+    panel._controls["smoothing"].value = 6
     tour.at_rest()
     assert tour.scored[-1].recipe.score.smoothing == 6
     tour.forget()

@@ -243,7 +243,7 @@ def changes(widget: GemWidget) -> dict[str, Callable[[int], object]]:
     model = widget.prompt_table.model
     label = widget.prompt_table.prompts()[0].label
     last = widget.prompt_table.prompts()[-1].label
-    fields = widget.advanced_panel._fields
+    controls = widget.advanced_panel._controls
     words = ("cell", "leaf", "water", "fibre", "sky", "stone", "sand", "fat")
 
     def is_on() -> bool:
@@ -255,10 +255,12 @@ def changes(widget: GemWidget) -> dict[str, Callable[[int], object]]:
     return {
         "threshold": lambda i: model.change(label, threshold=0.4 + i / 50, moving=True),
         "on and off": lambda _: model.change(last, on=not is_on()),
-        "smoothing": lambda i: fields["smoothing"].setValue(2 + i),
-        "minimum size": lambda i: fields["minimum_size"].setValue(50 + 10 * i),
-        "background weight": lambda i: fields["background_weight"].setValue(
-            1.05 + i / 20
+        "smoothing": lambda i: setattr(controls["smoothing"], "value", 2 + i),
+        "minimum size": lambda i: setattr(
+            controls["minimum_size"], "value", 50 + 10 * i
+        ),
+        "background weight": lambda i: setattr(
+            controls["background_weight"], "value", 1.05 + i / 20
         ),
         "new word": new_word,
     }

@@ -115,12 +115,12 @@ def test_a_moving_slider_takes_little_of_the_main_thread(make_napari_viewer, qtb
     viewer.add_image(np.zeros((64, 64), np.uint16))
     widget.prompt_table.load_set("aerial")
     widget.run()
-    slider = widget.advanced_panel._fields["background_weight"]
+    slider = widget.advanced_panel._controls["background_weight"]
     moves = []
     for number in range(1, 5):
         client.send(client.finished(number))
         qtbot.waitUntil(lambda: widget.controller._job is None)
-        moves.append(spent(lambda at=number: slider.setValue(1 + at / 10)))
+        moves.append(spent(lambda at=number: setattr(slider, "value", 1 + at / 10)))
         assert len(client.requests) == number + 1
     assert min(moves) < 0.03
     widget.close()

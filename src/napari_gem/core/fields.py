@@ -104,7 +104,7 @@ class Parameter:
         GemError
             With the values that it may have.
         """
-        if self._fits(value):
+        if self.fits(value):
             return
         words = {int: "give a whole number from", float: "give a number from"}
         given = f"'{brief(value)}'" if isinstance(value, str) else brief(value)
@@ -113,7 +113,8 @@ class Parameter:
             f"{words.get(self.kind, 'choose')} {self.range}."
         )
 
-    def _fits(self, value: object) -> bool:
+    def fits(self, value: object) -> bool:
+        """Tell whether the field may have a value; texts in tuples are not read."""
         if self.kind is tuple or (value is None and self.default is None):
             return True
         if self.choices:

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
+from napari_gem.core.parameters import PRECISIONS
 from napari_gem.core.prompts import label_ids
 from napari_gem.layers.entry import PROBABILITY, read_entry
 from napari_gem.layers.writing.combine import named_ids
@@ -36,7 +37,7 @@ from napari_gem.widget.models.device_choice import DeviceChoice
 from napari_gem.widget.models.model_choice import ModelChoice
 from napari_gem.widget.models.model_dialog import NamedModel, download_box
 from napari_gem.widget.parameters.cache_row import CacheRow
-from napari_gem.widget.parameters.panel import PRECISIONS, AdvancedPanel, panel_presets
+from napari_gem.widget.parameters.panel import AdvancedPanel, panel_presets
 from napari_gem.widget.parameters.recall import load_last
 from napari_gem.widget.parameters.settings import (
     LastUsed,
@@ -513,12 +514,13 @@ class GemWidget(QWidget):
         if not taken:
             misfits.append("The recipe's classes cannot be in one table.")
         precision = recipe.precision if recipe.precision in PRECISIONS else None
-        state = replace(
-            advanced_of(recipe),
-            precision=precision,
-            preset=preset_of(recipe, card, panel_presets()) or None,
+        self.advanced_panel.set_state(
+            {
+                **advanced_of(recipe),
+                "precision": precision,
+                "preset": preset_of(recipe, card, panel_presets()) or None,
+            }
         )
-        self.advanced_panel.set_state(state)
         self._show_background(card)
         return misfits
 

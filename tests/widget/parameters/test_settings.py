@@ -10,10 +10,9 @@ import pytest
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.models import own_list as own_models
 from napari_gem.widget.parameters import settings
-from napari_gem.widget.parameters.recall import load_last
+from napari_gem.widget.parameters.recall import Recalled, load_last
 from napari_gem.widget.parameters.settings import (
     FRESH,
-    Advanced,
     LastUsed,
     Settings,
     read_settings,
@@ -55,7 +54,7 @@ EVERYTHING = LastUsed(
     ),
     background=("sky",),
     detail=2.5,
-    advanced=Advanced(0.5, 2.0, 30, 5, 2, 1.5, True, "bare", "float16"),
+    advanced={"smoothing": 2.0, "depth": 5, "residual": True, "templates": "bare"},
 )
 
 
@@ -78,6 +77,17 @@ def test_without_preferences_the_defaults_are_taken(plugin_settings, npe2pm, cap
     # the plugin is not registered here
     assert read_settings() == Settings()
     assert "could not be read" in caplog.text
+
+
+def test_what_an_earlier_version_kept_is_read(folder):
+    """It kept an entry for each value, without a number where none was chosen."""
+    folder.mkdir(parents=True)
+    advanced = {"smoothing": 2.0, "minimum_size": None, "residual": False}
+    content = {"napari_gem_last": 1, "device": "cpu", "advanced": advanced}
+    (folder / "last.json").write_text(json.dumps(content))
+    assert load_last() == Recalled(
+        LastUsed(device="cpu", advanced={"smoothing": 2.0, "residual": False})
+    )
 
 
 def test_a_demo_recalls_and_keeps_nothing(folder, monkeypatch):

@@ -216,13 +216,13 @@ def test_a_preset_is_found_again(widget):
         score=replace(aerial.score, smoothing=2.0, background=("dust",)),
     )
     widget.recipe_menu.opened.emit(recipe)
-    assert widget.advanced_panel.state().preset == "remote-sensing"
+    assert widget.advanced_panel.state()["preset"] == "remote-sensing"
     assert (widget.asks[-1].encode, widget.asks[-1].score) == (
         recipe.encode,
         recipe.score,
     )
     widget.recipe_menu.opened.emit(RECIPE)
-    assert widget.advanced_panel.state().preset is None
+    assert widget.advanced_panel.state().get("preset") is None
     count = len(widget.asks)
     widget.recipe_menu.opened.emit(replace(RECIPE, squash=448))
     assert len(widget.asks) == count

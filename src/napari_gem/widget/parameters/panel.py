@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
+from magicgui.widgets import FloatSlider, Slider, create_widget
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
-    QCheckBox,
+    QAbstractSlider,
+    QAbstractSpinBox,
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
     QHBoxLayout,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QLabeledDoubleSlider, QLabeledSlider
 
+from napari_gem.core.fields import Control, parameters_of, values_of, with_values
 from napari_gem.core.parameters import (
-    MOST_ROUNDS,
+    PRECISIONS,
     EncodeParameters,
     GemParameters,
     LabelParameters,
@@ -29,60 +28,60 @@ from napari_gem.core.parameters import (
 )
 from napari_gem.models.presets import list_presets, read_preset, with_preset
 from napari_gem.prompts.word_lists import list_templates, read_templates
-from napari_gem.widget.parameters.settings import Advanced
+from napari_gem.widget.parameters.settings import SHOWN
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.plain import Label
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_gem.core.fields import Parameter
     from napari_gem.models.card import ModelCard
 
 REST = 250
 """Milliseconds without a change after which a slider counts as resting."""
 
+READOUT = 60
+"""Pixels that the number beside a slider takes at most; the slider gets the others."""
+
 SUGGESTED = "As the model suggests"
 PREFERRED = "As in Preferences"
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
-LABELS = ("background_weight", "smoothing", "minimum_size")
-SCORE = ("background_weight", "smoothing", "refinement")
-GEM = ("depth", "iterations", "temperature_scale", "residual")
+QUICK = tuple(
+    name
+    for name, each in SHOWN.items()
+    if each.about.control is not None and each.about.control.slider
+)
+GEM = tuple(each.name for each in parameters_of(GemParameters) if each.name in SHOWN)
 
-NAMES = {
-    "preset": "Preset",
-    "background_weight": "Background",
-    "smoothing": "Smoothing",
-    "minimum_size": "Minimum size",
-    "depth": "Depth",
-    "iterations": "Iterations",
-    "temperature_scale": "Temperature",
-    "residual": "Residual",
-    "refinement": "Refinement",
-    "templates": "Templates",
-    "precision": "Precision",
-}
 
-TIPS = {
-    "preset": "Values for a kind of images, in place of the model's own. GEM as it was "
-    "released (paper) is for the command line: it squashes the whole image to a small "
-    "square, which no layer, region or tile can follow.",
-    "background_weight": "Weight of the background: below 1 classes grow, above 1 "
-    "they shrink.",
-    "smoothing": "Smooths the scores before labels are made: standard deviation of "
-    "a Gaussian in image pixels.",
-    "minimum_size": "Connected regions of a class with fewer pixels become background.",
-    "depth": "The last depth - 1 blocks of the model take part. More blocks keep "
-    "regions together, fewer keep what is small.",
-    "iterations": "Rounds of self-self attention: more make regions more even.",
-    "temperature_scale": "Factor on the inverse temperature that is computed from the "
-    "image: above 1 only patches that are much alike are joined.",
-    "residual": "Whether the method starts from the model's own features (the paper) "
-    "or from zero, which suits large models.",
-    "refinement": "How far labels are drawn to the edges of the image: steps among "
-    "pixels of like colour; 0 for not. 10 suit patches of 4 pixels, 20 those of 16.",
-    "templates": "Sentences that each word is put into; their text embeddings are "
-    "averaged.",
-    "precision": "Numbers that the model computes with. Half precision is faster on "
-    "GPUs; on processors bfloat16 takes half the memory.",
+class Choice(NamedTuple):
+    """A list to choose from, whose first item leaves the value to somebody else."""
+
+    label: str
+    first: str
+    help: str
+
+
+CHOICES = {
+    "preset": Choice(
+        "Preset",
+        SUGGESTED,
+        "Values for a kind of images, in place of the model's own. GEM as it was "
+        "released (paper) is for the command line: it squashes the whole image to a "
+        "small square, which no layer, region or tile can follow.",
+    ),
+    "templates": Choice(
+        "Templates",
+        SUGGESTED,
+        "Sentences that each word is put into; their text embeddings are averaged.",
+    ),
+    "precision": Choice(
+        "Precision",
+        PREFERRED,
+        "Numbers that the model computes with. Half precision is faster on GPUs; on "
+        "processors bfloat16 takes half the memory.",
+    ),
 }
 
 
@@ -97,46 +96,48 @@ class AdvancedPanel(QWidget):
     encode_changed = Signal()
     """The model must run again."""
     preset_changed = Signal()
-    """Other values are the usual ones; said before the others."""
+    """The preset changed, and the usual values with it; emitted before the others."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._card: ModelCard | None = None
         self._preset: str | None = None
         self._moving = False
-        self._usual: dict[str, Any] = _values(
-            ScoreParameters(), GemParameters(), LabelParameters()
-        )
-        self._fields = {
-            "preset": _combo((SUGGESTED, *panel_presets())),
-            "background_weight": _slider(QLabeledDoubleSlider, 0.05, 5, 0.05, 2),
-            "smoothing": _slider(QLabeledDoubleSlider, 0, 50, 0.5, 1),
-            "minimum_size": _slider(QLabeledSlider, 0, 5000, 10),
-            "depth": _spin(QSpinBox, 1, 64, 1),
-            "iterations": _spin(QSpinBox, 0, 20, 1),
-            "temperature_scale": _spin(QDoubleSpinBox, 0.1, 64, 0.5),
-            "residual": QCheckBox(),
-            "refinement": _spin(QSpinBox, 0, MOST_ROUNDS, 5),
-            "templates": _combo((SUGGESTED, *list_templates())),
-            "precision": _combo((PREFERRED, *PRECISIONS)),
+        self._usual = _usual(ScoreParameters(), EncodeParameters())
+        items = {
+            "preset": panel_presets(),
+            "templates": list_templates(),
+            "precision": PRECISIONS,
         }
-        self._captions = {name: Label(NAMES[name]) for name in self._fields}
+        quick = {name: _control(SHOWN[name]) for name in QUICK}
+        method = {name: _control(SHOWN[name]) for name in SHOWN if name not in QUICK}
+        lists = {
+            name: _list(choice.first, items[name]) for name, choice in CHOICES.items()
+        }
+        self._controls: dict[str, Any] = {
+            "preset": lists["preset"],
+            **quick,
+            **method,
+            "templates": lists["templates"],
+            "precision": lists["precision"],
+        }
+        self._labels = {name: Label(_label(name)) for name in self._controls}
+        self.labels_group = Fold("Labels")
+        self.method_group = Fold("Advanced")
         self.reset_button = QPushButton("Reset")
-        self.reset_button.setToolTip("Take all values as the model suggests")
         self.summary = Label()
-        self.summary.setWordWrap(True)
         self._rest = QTimer(self, interval=REST, singleShot=True)
-        self._lay_out()
+        self._lay_out(quick, ("preset", *method, "templates", "precision"))
         self._connect()
         self._show_values(self._usual)
 
     def set_card(self, card: ModelCard) -> None:
-        """Take the values of a model's card as the usual ones.
+        """Take the values of a model's card as the usual ones, without a signal.
 
         Values that the user changed stay, but those of the method only as long as
-        the model does. Says nothing: whoever changes the model runs it anyway.
+        the model does.
         """
-        changed = self._changed()
+        changed = self.state()
         if self._card is None or card.id != self._card.id:
             changed = {n: v for n, v in changed.items() if n not in GEM}
         self._card = card
@@ -149,45 +150,48 @@ class AdvancedPanel(QWidget):
 
     def reset(self) -> None:
         """Go back to the model's card."""
-        changed = self._changed()
+        changed = self.state()
         self._suggest(None)
         self._show_values(self._usual)
-        self._report(changed)
+        if "preset" in changed:
+            self.preset_changed.emit()
+        if {*GEM, "precision", "preset"} & changed.keys():
+            self.encode_changed.emit()
+        elif changed:
+            self.score_changed.emit(False)
 
     def score(self, base: ScoreParameters) -> ScoreParameters:
         """Lay what the user changed over other parameters."""
-        changed = self._changed()
-        values = {n: changed[n] for n in SCORE if n in changed}
+        changed = self.state()
         if "templates" in changed:
-            values["templates"] = read_templates(changed["templates"])
-        return replace(base, **values)
+            changed["templates"] = read_templates(changed["templates"])
+        return with_values(base, changed)
 
     def encode(self, base: EncodeParameters) -> EncodeParameters:
         """Lay what the user changed over other parameters."""
-        values = {n: v for n, v in self._changed().items() if n in GEM}
-        return replace(base, gem=replace(base.gem, **values))
+        return with_values(base, self.state())
 
     def label(self) -> LabelParameters:
         """Parameters of labels."""
-        return LabelParameters(minimum_size=self._value("minimum_size"))
+        return with_values(LabelParameters(), self.state())
 
     def precision(self) -> str | None:
         """``auto``, ``float32`` ...; None takes the one of the Preferences."""
         chosen: str | None = self._value("precision")
         return chosen
 
-    def state(self) -> Advanced:
-        """Tell what the user changed."""
-        return Advanced(**self._changed())
+    def state(self) -> dict[str, Any]:
+        """Values that are not the usual ones, by name."""
+        now = {name: self._value(name) for name in self._controls}
+        return {name: v for name, v in now.items() if v != self._usual[name]}
 
-    def set_state(self, state: Advanced) -> None:
-        """Bring back what the user changed; says nothing.
+    def set_state(self, changed: dict[str, Any]) -> None:
+        """Bring back what the user changed, without a signal.
 
         Lists of templates that there are no more are left out.
         """
-        told = {f.name: getattr(state, f.name) for f in fields(state)}
-        changed = {name: value for name, value in told.items() if value is not None}
-        self._suggest(state.preset if state.preset in panel_presets() else None)
+        preset = changed.get("preset")
+        self._suggest(preset if preset in panel_presets() else None)
         self._show_values(self._usual | changed)
 
     def _suggest(self, preset: str | None) -> None:
@@ -195,33 +199,19 @@ class AdvancedPanel(QWidget):
         self._preset = preset
         if self._card is not None:
             card = self.suggested(self._card)
-            self._usual = _values(card.score, card.encode.gem, LabelParameters())
+            self._usual = _usual(card.score, card.encode)
 
-    def _lay_out(self) -> None:
-        self.labels_group = Fold("Labels")
-        self.method_group = Fold("Advanced")
+    def _lay_out(self, quick: Iterable[str], method: Iterable[str]) -> None:
         self.labels_group.toggleButton().setToolTip(
             "How labels are made of the scores; shows at once"
         )
         self.method_group.toggleButton().setToolTip(
             "The method itself; all but the templates need a new run"
         )
-        quick, method = QFormLayout(), QFormLayout()
-        for form in (quick, method):
-            form.setContentsMargins(0, 0, 0, 0)
-            form.setFieldGrowthPolicy(
-                QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-            )
-        for name, widget in self._fields.items():
-            form = quick if name in LABELS else method
-            caption = self._captions[name]
-            caption.setBuddy(widget)
-            widget.setAccessibleName(NAMES[name])
-            form.addRow(caption, widget)
-        for group, form in ((self.labels_group, quick), (self.method_group, method)):
-            inside = QWidget()
-            inside.setLayout(form)
-            group.addWidget(inside)
+        self.reset_button.setToolTip("Take all values as the model suggests")
+        self.summary.setWordWrap(True)
+        self.labels_group.addWidget(self._form(quick))
+        self.method_group.addWidget(self._form(method))
         bottom = QHBoxLayout()
         bottom.setContentsMargins(0, 6, 0, 0)
         bottom.addWidget(self.summary, 1)
@@ -234,18 +224,31 @@ class AdvancedPanel(QWidget):
         layout.addLayout(bottom)
         self.labels_group.expand()
 
+    def _form(self, names: Iterable[str]) -> QWidget:
+        """Put controls beside their labels, which align (magicgui's own do not)."""
+        inside = QWidget()
+        form = QFormLayout(inside)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        for name in names:
+            label, widget = self._labels[name], self._controls[name].native
+            label.setBuddy(widget)
+            widget.setAccessibleName(_label(name))
+            form.addRow(label, widget)
+        return inside
+
     def _connect(self) -> None:
-        for name in LABELS:
-            slider = self._fields[name]
-            slider.valueChanged.connect(self._on_moved)
-            slider.sliderReleased.connect(self._on_rest)
-        for name in ("depth", "iterations", "temperature_scale"):
-            self._fields[name].valueChanged.connect(self._on_encode)
-        self._fields["residual"].toggled.connect(self._on_encode)
-        self._fields["precision"].currentIndexChanged.connect(self._on_encode)
-        self._fields["templates"].currentIndexChanged.connect(self._on_score)
-        self._fields["refinement"].valueChanged.connect(self._on_score)
-        self._fields["preset"].currentIndexChanged.connect(self._on_preset)
+        for name, control in self._controls.items():
+            if name in QUICK:
+                control.changed.connect(self._on_moved)
+                slider = control.native.findChild(QAbstractSlider)
+                slider.sliderReleased.connect(self._on_rest)
+            elif name == "preset":
+                control.changed.connect(self._on_preset)
+            elif name in (*GEM, "precision"):
+                control.changed.connect(self._on_encode)
+            else:
+                control.changed.connect(self._on_score)
         self._rest.timeout.connect(self._on_rest)
         self.reset_button.clicked.connect(self.reset)
 
@@ -270,63 +273,48 @@ class AdvancedPanel(QWidget):
         self.score_changed.emit(False)
 
     def _on_preset(self) -> None:
-        kept = {n: v for n, v in self._changed().items() if n not in GEM}
+        kept = {n: v for n, v in self.state().items() if n not in GEM}
         self._suggest(self._value("preset"))
         self._show_values(self._usual | kept)
         self.preset_changed.emit()
         self.encode_changed.emit()
 
-    def _report(self, changed: dict[str, Any]) -> None:
-        if "preset" in changed:
-            self.preset_changed.emit()
-        if {*GEM, "precision", "preset"} & changed.keys():
-            self.encode_changed.emit()
-        elif changed:
-            self.score_changed.emit(False)
-
     def _value(self, name: str) -> Any:
-        widget = self._fields[name]
-        if isinstance(widget, QCheckBox):
-            return widget.isChecked()
-        if isinstance(widget, QComboBox):
-            return widget.currentText() if widget.currentIndex() else None
-        value = widget.value()
-        return value if isinstance(value, int) else round(value, 6)
+        value = self._controls[name].value
+        if name in CHOICES:
+            return None if value == CHOICES[name].first else value
+        return round(value, 6) if isinstance(value, float) else value
 
     def _show_values(self, values: dict[str, Any]) -> None:
-        for name, value in values.items():
-            widget = self._fields[name]
-            with QSignalBlocker(widget):
-                if isinstance(widget, QCheckBox):
-                    widget.setChecked(value)
-                elif isinstance(widget, QComboBox):
-                    widget.setCurrentIndex(max(0, widget.findText(value or "")))
+        for name, control in self._controls.items():
+            value = values[name]
+            with control.changed.blocked():
+                if name in CHOICES:
+                    known = value in control.choices
+                    control.value = value if known else CHOICES[name].first
+                elif isinstance(value, bool):
+                    control.value = value
                 else:
                     # what a file or a model's card says may lie beyond the scale
-                    widget.setMinimum(min(widget.minimum(), value))
-                    widget.setMaximum(max(widget.maximum(), value))
-                    widget.setValue(value)
+                    control.min = min(control.min, value)
+                    control.max = max(control.max, value)
+                    control.value = value
         self._rest.stop()
         self._moving = False
         self._mark()
 
-    def _changed(self) -> dict[str, Any]:
-        """Values that are not the usual ones."""
-        now = {name: self._value(name) for name in self._fields}
-        return {name: v for name, v in now.items() if v != self._usual[name]}
-
     def _mark(self) -> None:
         """Show which values are not the usual ones."""
-        changed = self._changed()
-        for name, caption in self._captions.items():
-            font = caption.font()
+        changed = self.state()
+        for name, label in self._labels.items():
+            font = label.font()
             font.setBold(name in changed)
-            caption.setFont(font)
-            tip = f"{TIPS[name]}\n{_suggestion(name, self._usual[name])}"
-            for widget in (caption, self._fields[name]):
-                widget.setToolTip(f"<p>{tip.replace(chr(10), '<br>')}</p>")
-        named = ", ".join(NAMES[name].lower() for name in changed)
-        self.summary.setText(f"Changed: {named}" if named else "As the model suggests")
+            label.setFont(font)
+            text = f"<p>{_help(name)}<br>{_suggestion(self._usual[name])}</p>"
+            for widget in (label, self._controls[name].native):
+                widget.setToolTip(text)
+        named = ", ".join(_label(name).lower() for name in changed)
+        self.summary.setText(f"Changed: {named}" if named else SUGGESTED)
         self.reset_button.setEnabled(bool(changed))
 
 
@@ -336,54 +324,53 @@ def panel_presets() -> tuple[str, ...]:
     return tuple(name for name in list_presets() if not read_preset(name).squash)
 
 
-def _values(
-    score: ScoreParameters, gem: GemParameters, label: LabelParameters
-) -> dict[str, Any]:
-    return {
-        "preset": None,
-        "background_weight": score.background_weight,
-        "smoothing": score.smoothing,
-        "minimum_size": label.minimum_size,
-        **{name: getattr(gem, name) for name in GEM},
-        "refinement": score.refinement,
-        "templates": None,
-        "precision": None,
-    }
+def _usual(score: ScoreParameters, encode: EncodeParameters) -> dict[str, Any]:
+    values = values_of(score) | values_of(encode) | values_of(LabelParameters())
+    return {name: values[name] for name in SHOWN} | dict.fromkeys(CHOICES)
 
 
-def _suggestion(name: str, usual: Any) -> str:
+def _label(name: str) -> str:
+    return CHOICES[name].label if name in CHOICES else SHOWN[name].label
+
+
+def _help(name: str) -> str:
+    return CHOICES[name].help if name in CHOICES else SHOWN[name].about.help
+
+
+def _suggestion(usual: Any) -> str:
     if usual is None:
         return ""
-    shown = {True: "on", False: "off"}[usual] if name == "residual" else f"{usual:g}"
+    shown = ("off", "on")[usual] if isinstance(usual, bool) else f"{usual:g}"
     return f"The model suggests {shown}."
 
 
-def _slider(
-    kind: type[QWidget], low: float, high: float, step: float, decimals: int = 0
-) -> Any:
-    slider: Any = kind(Qt.Orientation.Horizontal)
-    slider.setRange(low, high)
-    slider.setSingleStep(step)
-    slider.setPageStep(10 * step)
-    if decimals:
-        slider.setDecimals(decimals)
-    return slider
-
-
-def _spin(kind: type[QWidget], low: float, high: float, step: float) -> Any:
-    spin: Any = kind()
-    spin.setRange(low, high)
-    spin.setSingleStep(step)
+def _control(parameter: Parameter) -> Any:
+    """Make magicgui's widget for a parameter."""
+    if parameter.kind is bool:
+        return create_widget(annotation=bool)
+    asked = parameter.about.control or Control()
+    options: dict[str, Any] = {"min": asked.low, "max": asked.high, "step": asked.step}
+    if asked.slider:
+        options["widget_type"] = FloatSlider if parameter.kind is float else Slider
+    control = create_widget(annotation=parameter.kind, value=asked.low, options=options)
+    native = control.native
+    box = native
+    if asked.slider:
+        slider = native.findChild(QAbstractSlider)
+        box = native.findChild(QAbstractSpinBox)
+        box.setMaximumWidth(READOUT)
+        slider.setPageStep(10 * slider.singleStep())
     # a number that is being typed is no value yet
-    spin.setKeyboardTracking(False)
-    return spin
+    box.setKeyboardTracking(False)
+    return control
 
 
-def _combo(items: tuple[str, ...]) -> QComboBox:
-    combo = QComboBox()
-    combo.addItems(items)
-    combo.setSizeAdjustPolicy(
+def _list(first: str, items: Iterable[str]) -> Any:
+    options = {"choices": [first, *items]}
+    control = create_widget(widget_type="ComboBox", options=options)
+    box: QComboBox = control.native
+    box.setSizeAdjustPolicy(
         QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
     )
-    combo.setMinimumContentsLength(8)
-    return combo
+    box.setMinimumContentsLength(8)
+    return control

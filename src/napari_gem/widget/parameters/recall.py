@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 from dataclasses import dataclass, fields, replace
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from napari_gem.cluster.address import read_address
+from napari_gem.core.bounds import LONGEST_NAME
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_dict, to_dict
-from napari_gem.core.parameters import LabelParameters, ScoreParameters
+from napari_gem.core.parameters import PRECISIONS, ScoreParameters
 from napari_gem.core.prompts import Prompt, label_ids
-from napari_gem.core.validation import check_label, check_prompts, check_score
+from napari_gem.core.validation import (
+    check_detail,
+    check_device,
+    check_prompts,
+    check_score,
+)
 from napari_gem.models.own_list import FRESH, config_folder
 from napari_gem.models.presets import list_presets
 from napari_gem.prompts.parsing import parse_prompts
@@ -23,7 +28,7 @@ from napari_gem.widget.parameters.settings import (
     FILE_NAME,
     SCHEMA,
     SCHEMA_KEY,
-    Advanced,
+    SHOWN,
     LastUsed,
 )
 
@@ -37,31 +42,9 @@ LARGEST_FILE = 32 << 20
 """Bytes: kept examples take some thousand each, nothing takes more."""
 
 MOST_CLASSES = 1000
-LONGEST_NAME = 4096
-"""Characters of a model's name, which may be a path."""
 
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-
-NAMES = {
-    "prompts": "classes",
-    "background": "background words",
-    "background_weight": "background weight",
-    "minimum_size": "minimum size",
-    "temperature_scale": "temperature",
-}
+NAMES = {"prompts": "classes", "background": "background words"}
 """What the user calls a field, where that is not its name."""
-
-_DEVICE = re.compile(r"(auto|cpu|(cuda|mps|xpu)(:\d{1,3})?)|[a-z]+://[^\s\x00-\x1f]+")
-
-_RANGES = {
-    "depth": (1, 1000),
-    "iterations": (0, 1000),
-    "temperature_scale": (1e-6, 1e6),
-    "minimum_size": (0, 1 << 30),
-    "background_weight": (1e-6, 1e6),
-    "detail": (1e-6, 1e9),
-}
-"""Beyond these no widget shows a number."""
 
 
 @dataclass(frozen=True)
@@ -149,22 +132,21 @@ def _take(content: dict[str, Any]) -> tuple[LastUsed, list[str]]:
     return replace(last, advanced=advanced, prompts=prompts), [*wrong, *more, *lost]
 
 
-def _take_advanced(content: object) -> tuple[Advanced, list[str]]:
+def _take_advanced(content: object) -> tuple[dict[str, Any], list[str]]:
     if not isinstance(content, dict):
-        return Advanced(), ["advanced values"]
+        return {}, ["advanced values"]
     taken: dict[str, Any] = {}
     wrong = []
-    for name in (field.name for field in fields(Advanced)):
-        if content.get(name) is None:
+    for name in (*SHOWN, *_LISTS):
+        value = content.get(name)
+        if value is None:
             continue
-        try:
-            value = getattr(from_dict(Advanced, {name: content[name]}), name)
-            _check(name, value)
+        fits = value in _LISTS[name]() if name in _LISTS else SHOWN[name].fits(value)
+        if fits:
             taken[name] = value
-        except Exception:  # as above
-            logger.debug("'%s' cannot be used", name, exc_info=True)
-            wrong.append(NAMES.get(name, name))
-    return Advanced(**taken), wrong
+        else:
+            wrong.append(name.replace("_", " "))
+    return taken, wrong
 
 
 def _take_prompts(content: object) -> tuple[tuple[Prompt, ...], list[str]]:
@@ -201,42 +183,39 @@ def _go_together(prompts: list[Prompt]) -> bool:
 
 def _check(name: str, value: Any) -> None:
     """Refuse a value that no widget could show or no run could use."""
-    if value is None:
-        return
-    if name in _RANGES:
-        low, high = _RANGES[name]
-        _need(isfinite(value) and low <= value <= high)
-    if name in _CHECKS:
+    if value is not None and name in _CHECKS:
         _CHECKS[name](value)
 
 
-def _need(fits: object) -> None:
-    if not fits:
-        raise GemError("This is out of its range.")
+def _check_name(name: str) -> None:
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise GemError("This is no name.")
 
 
 def _check_model(name: str) -> None:
-    _need(name.strip() and len(name) <= LONGEST_NAME and name.isprintable())
-
-
-def _check_architecture(name: str) -> None:
-    _need(len(name) <= LONGEST_NAME and (not name or name.isprintable()))
+    _check_name(name)
+    if not name.strip():
+        raise GemError("This is no name.")
 
 
 def _check_device(name: str) -> None:
-    _need(len(name) <= LONGEST_NAME and _DEVICE.fullmatch(name))
+    _check_name(name)
+    if "://" in name:
+        read_address(name)
+    else:
+        check_device(name)
 
 
 _CHECKS: dict[str, Callable[[Any], None]] = {
     "model": _check_model,
-    "architecture": _check_architecture,
+    "architecture": _check_name,
     "device": _check_device,
+    "detail": check_detail,
     "background": lambda words: check_score(ScoreParameters(background=words)),
-    "background_weight": lambda n: check_score(ScoreParameters(background_weight=n)),
-    "smoothing": lambda n: check_score(ScoreParameters(smoothing=n)),
-    "refinement": lambda n: check_score(ScoreParameters(refinement=n)),
-    "minimum_size": lambda n: check_label(LabelParameters(minimum_size=n)),
-    "precision": lambda name: _need(name in PRECISIONS),
-    "preset": lambda name: _need(name in list_presets()),
-    "templates": lambda name: _need(name in list_templates()),
+}
+
+_LISTS: dict[str, Callable[[], tuple[str, ...]]] = {
+    "precision": lambda: PRECISIONS,
+    "preset": list_presets,
+    "templates": list_templates,
 }

@@ -6,10 +6,16 @@ import json
 import logging
 import os
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.atomic import write_whole
+from napari_gem.core.fields import parameters_of, values_of
 from napari_gem.core.json_records import to_dict
+from napari_gem.core.parameters import (
+    GemParameters,
+    LabelParameters,
+    ScoreParameters,
+)
 from napari_gem.core.prompts import Prompt
 from napari_gem.models.own_list import FRESH, config_folder
 from napari_gem.worker.messages import Storage
@@ -26,6 +32,15 @@ CATEGORY = "gemcompute"
 SCHEMA = 1
 SCHEMA_KEY = "napari_gem_last"
 FILE_NAME = "last.json"
+
+
+SHOWN = {
+    each.name: each
+    for record in (GemParameters, ScoreParameters, LabelParameters)
+    for each in parameters_of(record)
+    if each.about.control is not None
+}
+"""Parameters that the dock shows."""
 
 
 @dataclass(frozen=True)
@@ -46,39 +61,6 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Advanced:
-    """What was changed in the advanced panel; None is as the model's card says.
-
-    Attributes
-    ----------
-    depth, iterations, temperature_scale, residual
-        As in `GemParameters`.
-    templates
-        Name of a list of templates.
-    precision
-        As in `Request`; None takes the one of the Preferences.
-    background_weight, smoothing, refinement
-        As in `ScoreParameters`.
-    minimum_size
-        As in `LabelParameters`.
-    preset
-        Name of one; what else is None is as it says.
-    """
-
-    background_weight: float | None = None
-    smoothing: float | None = None
-    minimum_size: int | None = None
-    depth: int | None = None
-    iterations: int | None = None
-    temperature_scale: float | None = None
-    residual: bool | None = None
-    templates: str | None = None
-    precision: str | None = None
-    refinement: int | None = None
-    preset: str | None = None
-
-
-@dataclass(frozen=True)
 class LastUsed:
     """What the widget starts with.
 
@@ -93,7 +75,8 @@ class LastUsed:
     detail
         Image pixels per patch; None is as the model's card says.
     advanced
-        Of the advanced panel.
+        Values of the advanced panel that the user changed, by name: of parameters in
+        `SHOWN`, and names of templates, a precision and a preset.
     """
 
     model: str = "embedded"
@@ -102,22 +85,14 @@ class LastUsed:
     prompts: tuple[Prompt, ...] = ()
     background: tuple[str, ...] | None = None
     detail: float | None = None
-    advanced: Advanced = field(default_factory=Advanced)
+    advanced: dict[str, Any] = field(default_factory=dict)
 
 
-def advanced_of(recipe: Recipe) -> Advanced:
+def advanced_of(recipe: Recipe) -> dict[str, Any]:
     """Say what the advanced panel shows of a recipe."""
-    gem = recipe.encode.gem
-    return Advanced(
-        background_weight=recipe.score.background_weight,
-        smoothing=recipe.score.smoothing,
-        minimum_size=recipe.label.minimum_size,
-        depth=gem.depth,
-        iterations=gem.iterations,
-        temperature_scale=gem.temperature_scale,
-        residual=gem.residual,
-        refinement=recipe.score.refinement,
-    )
+    records = (recipe.encode, recipe.score, recipe.label)
+    values = {name: v for each in records for name, v in values_of(each).items()}
+    return {name: values[name] for name in SHOWN}
 
 
 def read_settings() -> Settings:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.fields import with_values
 from napari_gem.core.prompts import label_ids
 from napari_gem.layers import read_appearance
 from napari_gem.layers.reading.source import LUT_SIZE
 from napari_gem.models.presets import with_preset
 from napari_gem.results.magnification import enlargement
-from napari_gem.widget.parameters.panel import GEM, SCORE
+from napari_gem.widget.parameters.settings import advanced_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,16 +100,15 @@ def preset_of(recipe: Recipe, card: ModelCard, presets: Sequence[str]) -> str:
     presets
         Names to choose from.
     """
+    words = {"background": recipe.score.background, "templates": recipe.score.templates}
+    free = {**advanced_of(recipe), **words, "zoom": recipe.encode.zoom}
     for name in ("", *presets):
         preset = with_preset(card, name)
-        gem, score = preset.encode.gem, recipe.score
-        shown = {key: getattr(recipe.encode.gem, key) for key in GEM}
-        encode = replace(
-            preset.encode, zoom=recipe.encode.zoom, gem=replace(gem, **shown)
+        encode, score = (
+            with_values(preset.encode, free),
+            with_values(preset.score, free),
         )
-        keys = (*SCORE, "background", "templates")
-        values: dict[str, Any] = {key: getattr(score, key) for key in keys}
-        if (encode, replace(preset.score, **values)) == (recipe.encode, score):
+        if (encode, score) == (recipe.encode, recipe.score):
             return name
     return ""
 
