@@ -67,7 +67,7 @@ def test_a_stored_plane_reads_what_is_asked(tmp_path):
     values = RNG.random((2, 9, 8)).astype(np.float16)
     zarr.save_array(str(tmp_path / "a"), values)
     array = zarr.open_array(str(tmp_path / "a"), mode="r")
-    lazy = LazyPlane(Stored(array, 1, np.float32, None), geometry(2, (1, 0)))
+    lazy = LazyPlane(Stored(array, 1, np.dtype(np.float32), None), geometry(2, (1, 0)))
     assert lazy.dtype == np.float32
     assert np.array_equal(lazy[2:5, ::3], values[1].T[2:5, ::3])
 

@@ -51,6 +51,16 @@ if TYPE_CHECKING:
 TIFF = ".gem.tif"
 SIDECAR = ".napari-gem.json"
 
+ARRAYS = ("scale", "translate", "rotate", "shear", "affine")
+"""Of a transform; units and axis labels are text."""
+IMAGE_LOOK = (
+    "rgb",
+    "gamma",
+    "contrast_limits",
+    "interpolation2d",
+    "projection_mode",
+)
+
 CLASSIC_BYTES = 2**32 - 2**25
 """Larger arrays are written as BigTIFF."""
 
@@ -209,8 +219,8 @@ def read_sidecar(path: Path) -> Sidecar:
     except (ValidationError, RecursionError) as error:
         first = error.errors()[0] if isinstance(error, ValidationError) else None
         where = ".".join(str(part) for part in first["loc"]) if first else "it"
-        told = first["msg"] if first else "too deep"
-        raise _broken(path, f"{where}: {told}") from error
+        why = first["msg"] if first else "too deep"
+        raise _broken(path, f"{where}: {why}") from error
 
 
 def _parts(path: Path) -> list[tuple[Path, str | None]]:
@@ -281,11 +291,7 @@ def _common(state: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": str(state["name"]),
         "transform": Transform(
-            scale=_plain(state["scale"]),
-            translate=_plain(state["translate"]),
-            rotate=_plain(state["rotate"]),
-            shear=_plain(state["shear"]),
-            affine=_plain(state["affine"]),
+            **{name: _plain(state[name]) for name in ARRAYS},
             units=[str(unit) for unit in state["units"]],
             axis_labels=[str(label) for label in state["axis_labels"]],
         ),
@@ -332,31 +338,32 @@ def _labels_record(state: Mapping[str, Any], shared: dict[str, Any]) -> LabelsRe
 
 
 def _points_record(data: Any, state: Mapping[str, Any]) -> PointsRecord:
-    count = len(data)
+    names = ("face_color", "size", "border_color", "border_width")
     return PointsRecord(
         **_common(state),
+        **_columns(state, names, len(data)),
         axes=int(state["ndim"]),
         data=_plain(data),
-        face_color=_plain(state["face_color"])[:count],
-        size=_plain(state["size"])[:count],
-        symbol=[str(symbol) for symbol in state["symbol"]][:count],
-        border_color=_plain(state["border_color"])[:count],
-        border_width=_plain(state["border_width"])[:count],
+        symbol=[str(symbol) for symbol in state["symbol"]][: len(data)],
         border_width_is_relative=bool(state["border_width_is_relative"]),
     )
 
 
 def _shapes_record(data: Any, state: Mapping[str, Any]) -> ShapesRecord:
-    count = len(data)
     return ShapesRecord(
         **_common(state),
+        **_columns(state, ("face_color", "edge_color", "edge_width"), len(data)),
         axes=int(state["ndim"]),
         data=[_plain(shape) for shape in data],
-        face_color=_plain(state["face_color"])[:count],
         shape_type=[str(each) for each in state["shape_type"]],
-        edge_color=_plain(state["edge_color"])[:count],
-        edge_width=_plain(state["edge_width"])[:count],
     )
+
+
+def _columns(
+    state: Mapping[str, Any], names: Sequence[str], count: int
+) -> dict[str, Any]:
+    """Values of each point or shape; napari may keep more than there are."""
+    return {name: _plain(state[name])[:count] for name in names}
 
 
 def _plain(values: Any) -> Any:
@@ -453,23 +460,16 @@ def _layer(record: LayerRecord, sidecar: Path) -> LayerTuple:
         return _read_tiff(record, sidecar), {**kwargs, **_labels_look(record)}, "labels"
     kwargs["ndim"] = record.axes
     if record.data:
-        kwargs["face_color"] = np.array(record.face_color)
+        kwargs |= _item_look(record)
     if isinstance(record, PointsRecord):
         points = np.array(record.data, np.float64).reshape(-1, record.axes)
-        return points, {**kwargs, **_points_look(record)}, "points"
-    shapes = [np.array(shape) for shape in record.data]
-    return shapes, {**kwargs, **_shapes_look(record)}, "shapes"
+        return points, kwargs, "points"
+    return [np.array(shape) for shape in record.data], kwargs, "shapes"
 
 
 def _image_look(record: ImageRecord) -> dict[str, Any]:
-    look: dict[str, Any] = {
-        "rgb": record.rgb,
-        "multiscale": False,
-        "gamma": record.gamma,
-        "contrast_limits": record.contrast_limits,
-        "interpolation2d": record.interpolation2d,
-        "projection_mode": record.projection_mode,
-    }
+    look = {name: getattr(record, name) for name in IMAGE_LOOK}
+    look["multiscale"] = False
     if record.colormap is not None:
         look["colormap"] = dict(record.colormap)
     return look
@@ -487,22 +487,20 @@ def _labels_look(record: LabelsRecord) -> dict[str, Any]:
     return look
 
 
-def _points_look(record: PointsRecord) -> dict[str, Any]:
-    if not record.data:
-        return {}
+def _item_look(record: PointsRecord | ShapesRecord) -> dict[str, Any]:
+    """Look of points or shapes; napari takes none where there are none."""
+    face_color = np.array(record.face_color)
+    if isinstance(record, PointsRecord):
+        return {
+            "face_color": face_color,
+            "size": np.array(record.size),
+            "symbol": record.symbol,
+            "border_color": np.array(record.border_color),
+            "border_width": np.array(record.border_width),
+            "border_width_is_relative": record.border_width_is_relative,
+        }
     return {
-        "size": np.array(record.size),
-        "symbol": record.symbol,
-        "border_color": np.array(record.border_color),
-        "border_width": np.array(record.border_width),
-        "border_width_is_relative": record.border_width_is_relative,
-    }
-
-
-def _shapes_look(record: ShapesRecord) -> dict[str, Any]:
-    if not record.data:
-        return {}
-    return {
+        "face_color": face_color,
         "shape_type": record.shape_type,
         "edge_color": np.array(record.edge_color),
         "edge_width": record.edge_width,

@@ -27,8 +27,8 @@ VERSION = 1
 """Raised when a sidecar of today cannot be read by the package of yesterday."""
 
 Text = Annotated[str, Field(max_length=LONGEST_NOTE)]
-Part = Annotated[float, Field(ge=0, le=1)]
-Color = tuple[Part, Part, Part, Part]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Color = tuple[Fraction, Fraction, Fraction, Fraction]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9_ +-]{1,40}$")]
 FileName = Annotated[str, Field(pattern=r'^[^/\\:*?"<>|\x00-\x1f]+\.tiff?$')]
@@ -63,13 +63,13 @@ class Column(_Record):
         plain: list[Any] = [
             each.item() if hasattr(each, "item") else each for each in values
         ]
-        there = [each for each in plain if each is not None]
-        if there and all(isinstance(each, bool) for each in plain):
+        known = [each for each in plain if each is not None]
+        if known and all(isinstance(each, bool) for each in plain):
             return cls(name=name, type="bool", values=plain)
-        numbers = not any(isinstance(each, bool) for each in there)
-        if numbers and there and all(isinstance(each, int) for each in plain):
+        numbers = not any(isinstance(each, bool) for each in known)
+        if numbers and known and all(isinstance(each, int) for each in plain):
             return cls(name=name, type="int", values=plain)
-        if numbers and all(isinstance(each, int | float) for each in there) and there:
+        if numbers and all(isinstance(each, int | float) for each in known) and known:
             return cls(name=name, type="float", values=plain)
         texts: list[Any] = [None if each is None else str(each) for each in plain]
         return cls(name=name, type="text", values=texts)
@@ -128,7 +128,7 @@ class ImageColors(_Record):
 class _Layer(_Record):
     name: Text
     transform: Transform
-    opacity: Part
+    opacity: Fraction
     blending: Word
     visible: bool
     metadata: dict[str, JsonValue]

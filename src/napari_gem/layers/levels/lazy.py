@@ -17,17 +17,9 @@ if TYPE_CHECKING:
     from napari_gem.core.region import Region
     from napari_gem.layers.reading.source import Geometry
 
-    Rows = NDArray[np.intp]
 
-
-class Plane(Protocol):
-    """(height, width) values of which some rows and columns are read.
-
-    Attributes
-    ----------
-    shape, dtype
-        Of all of it.
-    """
+class LevelPlane(Protocol):
+    """(height, width) values of which some rows and columns are read."""
 
     @property
     def shape(self) -> tuple[int, int]: ...  # noqa: D102
@@ -40,23 +32,14 @@ class Plane(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Stored:
-    """A plane of a zarr array.
+    """A plane of a zarr array: one of several by its number, or all of it (None).
 
-    Attributes
-    ----------
-    array
-        (height, width), or with the plane's number in front.
-    number
-        Which plane; None if there is but one.
-    kind
-        Type of the values that are given.
-    owner
-        Whatever keeps the files from being removed.
+    The owner keeps the files from being removed.
     """
 
     array: LazyArray
     number: int | None
-    kind: DTypeLike
+    dtype: np.dtype[Any]
     owner: object = field(repr=False)
 
     @property
@@ -64,11 +47,6 @@ class Stored:
         """Height and width."""
         height, width = self.array.shape[-2:]
         return int(height), int(width)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Of the values that are given."""
-        return np.dtype(self.kind)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Read rows and columns."""
@@ -81,16 +59,10 @@ class Stored:
 
 @dataclass(frozen=True, eq=False)
 class Coarse:
-    """A plane of which each value stands for a square of pixels.
+    """A plane of this shape of which each value stands for a square of pixels.
 
-    Attributes
-    ----------
-    values
-        (rows, columns).
-    factor
-        Pixels per value along each axis; less than 1 if there are more values.
-    shape
-        Height and width of the plane.
+    The factor is pixels per value along each axis; less than 1 if there are more
+    values.
     """
 
     values: NDArray[Any]
@@ -105,36 +77,22 @@ class Coarse:
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Read rows and columns."""
         down, right = (
-            self._at(part, length)
+            np.minimum((_middles(part) / self.factor).astype(np.intp), length - 1)
             for part, length in zip((rows, columns), self.values.shape, strict=True)
         )
         read: NDArray[Any] = self.values[down[:, None], right]
         return read
 
-    def _at(self, part: slice, length: int) -> Rows:
-        numbers = np.arange(part.start, part.stop, part.step)
-        found = ((numbers + 0.5) / self.factor).astype(np.intp)
-        return np.minimum(found, length - 1)
-
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """A result for a region, and an earlier one around it.
+    """A result for a region, and an earlier one of the same shape around it.
 
-    Attributes
-    ----------
-    new, old
-        Of the same shape.
-    region
-        Where the new one is seen.
-    factor
-        Pixels of the image per value of the planes.
-    whole
-        (height, width) of the image.
+    The factor is pixels of the image (of height and width ``whole``) per value.
     """
 
-    new: Plane
-    old: Plane
+    new: LevelPlane
+    old: LevelPlane
     region: Region
     factor: float
     whole: tuple[int, int]
@@ -146,26 +104,23 @@ class Joined:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """The wider of both."""
+        """The wider of the two."""
         return np.result_type(self.new.dtype, self.old.dtype)
 
     def read(self, rows: slice, columns: slice) -> NDArray[Any]:
         """Read rows and columns."""
         box, mask = inside(self.region, 1, self.whole)
-        # the pixel in the middle of each value tells where it belongs
+        # a value belongs where the pixel in its middle lies
         down, right = (
-            ((np.arange(part.start, part.stop, part.step) + 0.5) * self.factor).astype(
-                np.intp
-            )
-            for part in (rows, columns)
+            (_middles(part) * self.factor).astype(np.intp) for part in (rows, columns)
         )
         within = ((box[0].start <= down) & (down < box[0].stop))[:, None] & (
             (box[1].start <= right) & (right < box[1].stop)
         )
         if mask is not None and within.any():
-            shift = np.clip(down - box[0].start, 0, mask.shape[0] - 1)
-            aside = np.clip(right - box[1].start, 0, mask.shape[1] - 1)
-            within &= mask[shift[:, None], aside]
+            row = np.clip(down - box[0].start, 0, mask.shape[0] - 1)
+            column = np.clip(right - box[1].start, 0, mask.shape[1] - 1)
+            within &= mask[row[:, None], column]
         if within.all():
             return self.new.read(rows, columns).astype(self.dtype, copy=False)
         old = self.old.read(rows, columns)
@@ -177,15 +132,10 @@ class Joined:
 class LazyPlane:
     """A plane with the axes of its image, as napari wants its data.
 
-    Parameters
-    ----------
-    plane
-        What is read.
-    geometry
-        Which axes of the image it has; the others have length 1.
+    Axes of the image that the plane does not have get length 1.
     """
 
-    def __init__(self, plane: Plane, geometry: Geometry) -> None:
+    def __init__(self, plane: LevelPlane, geometry: Geometry) -> None:
         self.plane = plane
         self._geometry = geometry
         self.dtype = plane.dtype
@@ -206,7 +156,7 @@ class LazyPlane:
         parts: dict[int, slice] = {}
         rest: list[Any] = list(keys)
         for axis in self._geometry.displayed:
-            parts[axis], rest[axis] = _part(keys[axis], self.shape[axis])
+            parts[axis], rest[axis] = _split_key(keys[axis], self.shape[axis])
         down, right = self._geometry.displayed
         read = self._geometry.place(self.plane.read(parts[down], parts[right]))
         chosen: NDArray[Any] = read[tuple(rest)]
@@ -218,8 +168,13 @@ class LazyPlane:
         return np.asarray(self[...], dtype)
 
 
-def _part(key: Any, length: int) -> tuple[slice, Any]:
-    """Turn a key of an axis to what is read of it, and what is taken of that."""
+def _middles(part: slice) -> NDArray[np.float64]:
+    """Where the middles of the elements of a slice are."""
+    return np.arange(part.start, part.stop, part.step) + 0.5
+
+
+def _split_key(key: Any, length: int) -> tuple[slice, Any]:
+    """Split the key of an axis into what is read of it, and what is taken of that."""
     if isinstance(key, slice):
         start, stop, step = key.indices(length)
         if step > 0:

@@ -20,19 +20,10 @@ CHUNK = 1024
 
 
 class DiskArray:
-    """A zarr array that can be painted on; its files stay as long as this.
+    """A zarr array that can be painted on, with the axes of a labels layer.
 
-    Parameters
-    ----------
-    array
-        With the axes of a labels layer.
-    owner
-        Keeps the files from being removed.
-
-    Attributes
-    ----------
-    changes
-        How often it was written to.
+    The owner keeps its files from being removed; ``changes`` counts how often it was
+    written to.
     """
 
     def __init__(self, array: Any, owner: object) -> None:
@@ -45,20 +36,21 @@ class DiskArray:
         self.size = int(np.prod(self.shape))
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
-        at = self._array.vindex if _are_places(key) else self._array
-        return np.asarray(at[key])
+        return np.asarray(self._for(key)[key])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.changes += 1
-        if _are_places(key):
-            self._array.vindex[key] = value
-        else:
-            self._array[key] = value
+        self._for(key)[key] = value
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
     ) -> NDArray[Any]:
         return np.asarray(self._array[...], dtype)
+
+    def _for(self, key: Any) -> Any:
+        """How zarr is indexed: a key may be an array of numbers for each axis."""
+        places = isinstance(key, tuple) and all(np.ndim(part) > 0 for part in key)
+        return self._array.vindex if places else self._array
 
 
 def on_disk(
@@ -89,8 +81,3 @@ def on_disk(
         store=str(path), shape=tuple(shape), chunks=chunks, dtype=np.dtype(dtype)
     )
     return DiskArray(array, folder)
-
-
-def _are_places(key: Any) -> bool:
-    """Tell whether a key is an array of numbers for each axis."""
-    return isinstance(key, tuple) and all(np.ndim(part) > 0 for part in key)

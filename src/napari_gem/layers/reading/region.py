@@ -104,8 +104,8 @@ def shapes_region(shapes: Any, layer: Any, image: LayerImage, dims: Any) -> Regi
     world = np.tile(np.asarray(dims.point, np.float64), (len(outline), 1))
     count = min(world.shape[1], len(data))
     for row, corner in zip(world, outline, strict=True):
-        here = np.asarray(shapes.data_to_world(corner)) / unit_factors(shapes, dims)
-        row[-count:] = here[-count:]
+        place = np.asarray(shapes.data_to_world(corner)) / unit_factors(shapes, dims)
+        row[-count:] = place[-count:]
     points = _to_pixels(world, layer, image, dims)
     if _is_upright(points):
         region = _inside(points, image.shape)

@@ -11,6 +11,7 @@ from napari_gem.core.appearance import Appearance
 from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.images.levels import coarsest_that_shows, factor_of
+from napari_gem.layers.transform import transform_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LARGEST_LEVEL = 8192 * 8192
-"""Pixels: of a multiscale image the finest level with at most as many is taken, unless
-the user locked one in the layer controls or chose a detail."""
+"""Most pixels of the level that is taken of a multiscale image, unless the user locked
+one in the layer controls or chose a detail."""
 
 LUT_SIZE = 256
 
@@ -77,15 +78,7 @@ class Plane:
         return everything and self.displayed == (0, 1)
 
     def read(self, step: int = 1, rows: slice = slice(None)) -> NDArray[Any]:
-        """Read (height, width), or (height, width, 3 or 4).
-
-        Parameters
-        ----------
-        step
-            Only every step-th pixel along each axis.
-        rows
-            Only these rows.
-        """
+        """Read (height, width), or (height, width, 3 or 4); see `LayerImage.read`."""
         index = list(self.index)
         stride = step if step > 1 else None
         down, right = self.displayed
@@ -305,10 +298,10 @@ def read_layer(
     asked = {axis: number * factors[axis] for axis, number in (position or {}).items()}
     ranges = _shown_ranges(layer, dims, order[:-2], shapes[0], asked)
     index: list[slice | int] = [slice(None)] * axes
-    found: dict[int, int] = {}
+    at: dict[int, int] = {}
     for axis, (low, high, point) in ranges.items():
         length = shapes[level][axis]
-        found[axis] = int(np.clip(round(point / factors[axis]), 0, length - 1))
+        at[axis] = int(np.clip(round(point / factors[axis]), 0, length - 1))
         first, end = _thick(low / factors[axis], high / factors[axis], length)
         index[axis] = slice(first, end) if end - first > 1 else first
     data = layer.data[level] if layer.multiscale else layer.data
@@ -317,11 +310,11 @@ def read_layer(
         planes=(Plane(data, tuple(index), str(layer.projection_mode), (down, right)),),
         shape=shape,
         appearance=read_appearance(layer),
-        geometry=geometry_of(layer, (down, right), factors, found),
+        geometry=geometry_of(layer, (down, right), factors, at),
         source=str(layer.unique_id),
         whole=shapes[0],
         factors=factors,
-        position=found,
+        position=at,
         notice="" if _is_chosen(layer, wanted) else _level_notice(level, shape),
         coarsest=factor_of(*((s[down], s[right]) for s in (shapes[0], shapes[-1]))),
     )
@@ -345,7 +338,7 @@ def slice_axes(
     channel_axis
         An axis that holds channels; it is left out.
     wanted
-        As of `read_layer`.
+        As for `read_layer`.
 
     Returns
     -------
@@ -529,13 +522,9 @@ def geometry_of(
     translate = layer.translate + np.linalg.solve(affine[:-1, :-1], shift)
     return Geometry(
         transform={
+            **transform_of(layer),
             "scale": np.asarray(layer.scale) * factors,
             "translate": translate,
-            "rotate": np.array(layer.rotate),
-            "shear": np.array(layer.shear),
-            "affine": affine,
-            "units": tuple(layer.units),
-            "axis_labels": tuple(layer.axis_labels),
         },
         displayed=displayed,
     )

@@ -64,7 +64,7 @@ def read_layers(
     limits
         Contrast limits of each of them; empty takes those of the layer.
     position, wanted, largest
-        As in `read_layer`.
+        As for `read_layer`.
 
     Returns
     -------
@@ -147,13 +147,14 @@ def difference(layer: Any, other: Any) -> str:
         return "shape"
     if tuple(layer.units) != tuple(other.units):
         return "units"
-    size = level_shapes(layer, axes)[0]
-    corners = [np.zeros(axes), *np.diag(size)]
-    here = np.array([layer.data_to_world(corner) for corner in corners])
-    there = np.array([other.data_to_world(corner) for corner in corners])
-    if np.abs(here - there).max() <= TOLERANCE * max(
-        np.abs(here - here[0]).max(), 1e-9
-    ):
+    shape = level_shapes(layer, axes)[0]
+    corners = [np.zeros(axes), *np.diag(shape)]
+    first, second = (
+        np.array([each.data_to_world(corner) for corner in corners])
+        for each in (layer, other)
+    )
+    size = max(np.abs(first - first[0]).max(), 1e-9)
+    if np.abs(first - second).max() <= TOLERANCE * size:
         return ""
     for name in ("scale", "translate", "rotate", "shear", "affine"):
         ours = np.asarray(getattr(layer, name))
@@ -195,19 +196,19 @@ def _check_choice(layers: Sequence[Any], channel_axis: int | None) -> None:
         check_layer(layer)
     if channel_axis is not None and len(layers) > 1:
         raise GemError(
-            f"{len(layers)} layers and an axis of channels came; expected one of both. "
-            "Choose one layer, or switch the axis of channels off."
+            f"There are {len(layers)} layers and an axis of channels. Choose one "
+            "layer, or switch the axis of channels off."
         )
     for other in layers[1:]:
-        found = difference(layers[0], other)
-        if found == "colours":
+        differs = difference(layers[0], other)
+        if differs == "colours":
             raise GemError(
                 f"'{layers[0].name}' or '{other.name}' is an RGB image; only "
                 "single-channel layers can be shown together. Choose one of them."
             )
-        if found:
+        if differs:
             raise GemError(
-                f"'{other.name}' differs from '{layers[0].name}' in its {found}; "
+                f"'{other.name}' differs from '{layers[0].name}' in its {differs}; "
                 "layers shown together have the same shape and place. Leave it out, or "
                 "give it the same transform."
             )
@@ -221,18 +222,18 @@ def _channels(
             f"'{layer.name}' is an RGB image, which has its channels already. Switch "
             "the axis of channels off."
         )
-    found = slice_axes(layer, dims)
-    if axis not in found:
+    lengths = slice_axes(layer, dims)
+    if axis not in lengths:
         raise GemError(
             f"Axis {axis} of '{layer.name}' cannot hold channels while it is on the "
             "screen. Choose another, or change the order of the axes (button at the "
             "lower left)."
         )
-    chosen = tuple(channels) or tuple(range(found[axis]))
-    if not set(chosen) <= set(range(found[axis])) or len(set(chosen)) < len(chosen):
+    chosen = tuple(channels) or tuple(range(lengths[axis]))
+    if not set(chosen) <= set(range(lengths[axis])) or len(set(chosen)) < len(chosen):
         raise GemError(
-            f"The channels {list(chosen)} came; '{layer.name}' has channels 0 to "
-            f"{found[axis] - 1} along axis {axis}. Choose among these."
+            f"The channels {list(chosen)} are chosen, but '{layer.name}' has channels "
+            f"0 to {lengths[axis] - 1} along axis {axis}. Choose among these."
         )
     return chosen
 
@@ -274,8 +275,8 @@ def _each(
     limits = limits or ((float(low), float(high)),) * count
     if len(colors) != count or len(limits) != count:
         raise GemError(
-            f"{len(colors)} colours and {len(limits)} contrast limits came for {count} "
-            "channels; expected one of each for each channel."
+            f"There are {len(colors)} colours and {len(limits)} contrast limits for "
+            f"{count} channels. Give one of each for each channel."
         )
     return colors, limits
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
     from napari_gem.core.results import Recipe
-    from napari_gem.layers.levels.lazy import Plane
+    from napari_gem.layers.levels.lazy import LevelPlane
     from napari_gem.layers.reading.source import LayerImage
     from napari_gem.results.temporary import ResultFolder
 
@@ -58,13 +58,14 @@ def stored_layers(
     """
     labels = _levels(folder, "labels.zarr")
     maps = _levels(folder, "probabilities.zarr")
-    planes: list[list[Plane]] = [
-        [Stored(level, number, np.float32, folder) for level in maps]
+    planes: list[list[LevelPlane]] = [
+        [Stored(level, number, np.dtype(np.float32), folder) for level in maps]
         for number in range(len(recipe.prompts))
     ]
-    kind = labels[0].dtype
-    whole: list[Plane] = [Stored(level, None, kind, folder) for level in labels]
-    return _layers(planes, whole, recipe, image, 1, classes)
+    drawn: list[LevelPlane] = [
+        Stored(level, None, labels[0].dtype, folder) for level in labels
+    ]
+    return _layers(planes, drawn, recipe, image, 1, classes)
 
 
 def coarse_layers(
@@ -77,45 +78,30 @@ def coarse_layers(
 ) -> list[LayerData]:
     """Make layer data of a preview, with the levels that the result will have.
 
-    Parameters
-    ----------
-    probabilities, labels, recipe, image, step, classes
-        As for `napari_gem.layers.result_layers`.
+    Parameters are those of `napari_gem.layers.result_layers`.
     """
     patch = recipe.patch
-    grid = tuple(-(-length // patch) for length in image.shape)
-    planes: list[list[Plane]] = [
+    rows, columns = (int(-(-length // patch)) for length in image.shape)
+    planes: list[list[LevelPlane]] = [
         [
             Coarse(values, step / patch / 2**level, shape)
-            for level, shape in enumerate(level_shapes((int(grid[0]), int(grid[1]))))
+            for level, shape in enumerate(level_shapes((rows, columns)))
         ]
         for values in probabilities
     ]
-    whole: list[Plane] = [
+    drawn: list[LevelPlane] = [
         Coarse(labels, step / 2**level, shape)
         for level, shape in enumerate(level_shapes(image.shape))
     ]
-    return _layers(planes, whole, recipe, image, step, classes)
+    return _layers(planes, drawn, recipe, image, step, classes)
 
 
 def join_levels(
     old: Sequence[LazyPlane], result: LayerData, image: LayerImage
 ) -> list[LazyPlane]:
-    """Show a result for a region amid an earlier one.
+    """Join the levels of a result for a region with those of the earlier result.
 
-    Parameters
-    ----------
-    old
-        Levels of the layer that is updated.
-    result
-        From `stored_layers` or `coarse_layers`.
-    image
-        What was segmented.
-
-    Returns
-    -------
-    list[LazyPlane]
-        Those of the result, if it is about all of the image, or if there are others.
+    A result for all of the image, or with other levels, is taken as it is.
     """
     new: list[LazyPlane] = result.data
     region = result.entry.region
@@ -126,15 +112,15 @@ def join_levels(
     return [
         LazyPlane(
             Joined(
-                now.plane,
-                _under(then.plane, region),
+                newer.plane,
+                _visible_below(older.plane, region),
                 region,
                 result.entry.patch * 2**level,
                 image.shape,
             ),
             image.geometry,
         )
-        for level, (now, then) in enumerate(zip(new, known, strict=True))
+        for level, (newer, older) in enumerate(zip(new, known, strict=True))
     ]
 
 
@@ -186,30 +172,30 @@ def paint_copy(labels: Any, folder: ResultFolder) -> LayerData:
     return LayerData(array, kwargs, "labels", replace(read_entry(labels), layer=""))
 
 
-def _under(plane: Plane, region: Region) -> Plane:
-    """Take away what is not seen under a result for a region, whose files then go.
+def _visible_below(plane: LevelPlane, region: Region) -> LevelPlane:
+    """Leave out previews, and results that are hidden by a result for this region.
 
-    So are previews: they say nothing new.
+    The files of those can then be removed.
     """
     if not isinstance(plane, Joined):
         return plane
-    old = _under(plane.old, region)
+    old = _visible_below(plane.old, region)
     if isinstance(plane.new, Coarse) or _covers(region, plane.region):
         return old
     return plane if old is plane.old else replace(plane, old=old)
 
 
 def _covers(region: Region, other: Region) -> bool:
-    """Tell whether a region has all of another one, as far as that is easily told."""
+    """Tell whether a region surely contains another one."""
     if region.polygon:
         return region == other
     pairs = (region.rows, other.rows), (region.columns, other.columns)
-    return all(ours[0] <= its[0] and its[1] <= ours[1] for ours, its in pairs)
+    return all(a[0] <= b[0] and b[1] <= a[1] for a, b in pairs)
 
 
 def _layers(
-    maps: list[list[Plane]],
-    labels: list[Plane],
+    maps: list[list[LevelPlane]],
+    labels: list[LevelPlane],
     recipe: Recipe,
     image: LayerImage,
     step: int,

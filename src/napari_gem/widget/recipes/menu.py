@@ -95,10 +95,10 @@ class RecipeMenu(QPushButton):
         if self._recipe is None:
             return
         _copy(as_python(self._recipe, self._image, index=self._index or ()))
-        told = "Copied as Python."
+        sentence = "Copied as Python."
         if self._recipe.appearance.channels or self._index is None:
-            told += " Fill in how the pixels are read: they are no plane of a file."
-        self.message_sent.emit("info", told + self._about_file())
+            sentence += " Fill in how the pixels are read: they are no plane of a file."
+        self.message_sent.emit("info", sentence + self._about_file())
 
     def _on_command(self) -> None:
         if self._recipe is None:
@@ -108,10 +108,12 @@ class RecipeMenu(QPushButton):
             self.message_sent.emit("warning", why)
             return
         _copy(as_command(self._recipe, self._image, index=self._index))
-        told = "Copied as a command."
+        sentence = "Copied as a command."
         if needs_file(self._recipe):
-            told = "Copied as a command that reads recipe.json: save the recipe too."
-        self.message_sent.emit("info", told + self._about_file())
+            sentence = (
+                "Copied as a command that reads recipe.json: save the recipe too."
+            )
+        self.message_sent.emit("info", sentence + self._about_file())
 
     def _about_file(self) -> str:
         if self._image != NO_FILE:

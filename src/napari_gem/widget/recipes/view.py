@@ -32,15 +32,8 @@ if TYPE_CHECKING:
 def show_image_part(panel: ImagePanel, recipe: Recipe, card: ModelCard) -> list[str]:
     """Set slice, channels, contrast, detail and region of the chosen image.
 
-    Parameters
-    ----------
-    panel
-        With the image. Contrast limits, gamma and colormap of its layers are set, and
-        a Shapes layer is added for a region.
-    recipe
-        What to set.
-    card
-        Of the recipe's model.
+    Contrast limits, gamma and colormap of its layers are set, and a Shapes layer is
+    added for a region.
 
     Returns
     -------
@@ -53,13 +46,13 @@ def show_image_part(panel: ImagePanel, recipe: Recipe, card: ModelCard) -> list[
         If there is no image.
     """
     # the detail first: it decides the resolution, which slices are counted in
-    told = [
+    sentences = [
         _show_detail(panel, recipe, card),
         panel.show_slice(recipe.index),
         _show_appearance(panel, recipe.appearance),
         panel.show_region(recipe.region),
     ]
-    return [sentence for sentence in told if sentence]
+    return [sentence for sentence in sentences if sentence]
 
 
 def prompts_for(recipe: Recipe, shape: tuple[int, int]) -> tuple[Prompt, ...]:
@@ -89,16 +82,9 @@ def prompts_for(recipe: Recipe, shape: tuple[int, int]) -> tuple[Prompt, ...]:
 
 
 def preset_of(recipe: Recipe, card: ModelCard, presets: Sequence[str]) -> str:
-    """Find the preset that a recipe was made with; empty for none.
+    """Find which of the presets a recipe was made with; empty for none.
 
-    Parameters
-    ----------
-    recipe
-        Its detail, words, sentences and what the advanced panel shows may be others.
-    card
-        Of its model.
-    presets
-        Names to choose from.
+    Its detail, words, sentences and what the advanced panel shows may be others.
     """
     words = {"background": recipe.score.background, "templates": recipe.score.templates}
     free = {**advanced_of(recipe), **words, "zoom": recipe.encode.zoom}
@@ -114,14 +100,9 @@ def preset_of(recipe: Recipe, card: ModelCard, presets: Sequence[str]) -> str:
 
 
 def not_shown(ask: Ask, recipe: Recipe) -> str:
-    """Name what the views cannot show of a recipe; empty if that is nothing.
+    """Say what the views cannot show of a recipe; empty if they show all of it.
 
-    Parameters
-    ----------
-    ask
-        What the views say, after all was set.
-    recipe
-        The recipe.
+    ``ask`` is what the views say after all was set.
     """
     names = ["squash"] if recipe.squash else []
     if ask.score is not None:

@@ -41,11 +41,11 @@ class ResultsPanel(QWidget):
     parent
         Widget that it is part of.
     merge_targets
-        As in `MergeButton`.
+        Gives the layers that `MergeButton` offers.
     """
 
     instances_requested = Signal(object)
-    """`DerivedOptions`, as of all signals here."""
+    """`DerivedOptions`, which most signals here carry."""
     boxes_requested = Signal(object)
     uncertainty_requested = Signal(object)
     peaks_requested = Signal(object)
@@ -139,11 +139,9 @@ class ResultsPanel(QWidget):
 
     def show_stale(self, names: list[str]) -> None:
         """Say which layers were made from earlier labels."""
-        told = ", ".join(f"'{name}'" for name in names)
-        self.stale.setText(
-            f"Made from earlier labels: {told}. Make again." if told else ""
-        )
-        self.stale.setVisible(bool(told))
+        listed = ", ".join(f"'{name}'" for name in names)
+        self.stale.setText(f"Made from earlier labels: {listed}. Make again.")
+        self.stale.setVisible(bool(listed))
 
     def _buttons(self) -> list[QPushButton]:
         return [

@@ -26,15 +26,7 @@ ABOUT = (
 
 
 def policy_box(name: str, parent: QWidget | None = None) -> MessageBox:
-    """Make the box that asks.
-
-    Parameters
-    ----------
-    name
-        Of the labels layer.
-    parent
-        Widget that it belongs to.
-    """
+    """Make the box that asks about the labels layer of this name."""
     box = MessageBox("Painted labels", parent)
     box.setIcon(MessageBox.Icon.Question)
     box.setText(f"You have painted on '{name}'. Where shall the new labels go?")
@@ -64,5 +56,5 @@ def choose_policy(
     box = policy_box(name, parent)
     box.exec()
     chosen = box.clickedButton()
-    found = next((p for p in CHOICES if chosen and chosen.objectName() == p), None)
-    return found, box.checkBox().isChecked()
+    policy = next((p for p in CHOICES if chosen and chosen.objectName() == p), None)
+    return policy, box.checkBox().isChecked()
