@@ -26,7 +26,7 @@ from napari_gem.cluster.connection import Cluster
 from napari_gem.cluster.schedule import OnCluster
 from napari_gem.core.progress import run
 from napari_gem.encoding.feature_cache import FeatureCache
-from napari_gem.images.references import refer_array
+from napari_gem.images.references import reference_to_array
 from napari_gem.images.rendering import stretch
 from tests.bench_scaling import aerial, simulate
 from tests.dask_processes import Processes
@@ -83,7 +83,7 @@ def main() -> None:
 def encode(cluster: Cluster, scene: zarr.Array, cache: Path) -> tuple[float, int]:
     """Give the seconds from the first tile to the last, and how many there are."""
     model = run(cluster.model_steps(load_model("embedded")))
-    schedule = OnCluster(cluster, model, refer_array(scene))
+    schedule = OnCluster(cluster, model, reference_to_array(scene))
     moments: list[tuple[float, int]] = []
 
     def note(step) -> None:

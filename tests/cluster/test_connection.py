@@ -34,7 +34,7 @@ from napari_gem.core.results import Job
 from napari_gem.encoding import feature_cache
 from napari_gem.encoding.encode import encode_steps
 from napari_gem.encoding.feature_cache import FeatureCache
-from napari_gem.images.references import refer_array
+from napari_gem.images.references import reference_to_array
 from napari_gem.images.rendering import stretch
 from napari_gem.models.add import add_address
 from napari_gem.prompts.parsing import parse_prompts
@@ -111,7 +111,7 @@ def on_cluster(
     cluster: Cluster, model: Model, pixels: object, cache: Path | None = None
 ) -> Steps:
     there = run(cluster.model_steps(model))
-    schedule = OnCluster(cluster, there, refer_array(pixels))
+    schedule = OnCluster(cluster, there, reference_to_array(pixels))
     encode = FeatureCache(cache).encode_steps if cache else encode_steps
     return encode(there, pixels, SHOWN, schedule=schedule)
 
@@ -165,7 +165,7 @@ def test_an_image_that_workers_do_not_see_is_sent(
     cluster: Cluster, model: Model, expected: Features, scene: zarr.Array
 ) -> None:
     there = run(cluster.model_steps(model))
-    elsewhere = replace(refer_array(scene), piece="of another image")
+    elsewhere = replace(reference_to_array(scene), piece="of another image")
     schedule = OnCluster(cluster, there, elsewhere)
     assert same(run(encode_steps(there, scene, SHOWN, schedule=schedule)), expected)
 

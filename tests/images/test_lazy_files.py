@@ -10,7 +10,7 @@ import zarr
 from napari_gem.core.errors import GemError
 from napari_gem.core.region import Region
 from napari_gem.images import lazy_files as sources
-from napari_gem.images.lazy_files import Source, open_source
+from napari_gem.images.lazy_files import LazyImage, open_lazy_image
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,8 +20,8 @@ RGB = RNG.integers(0, 255, (60, 44, 3)).astype(np.uint8)
 GREY = RNG.integers(0, 9999, (60, 44)).astype(np.uint16)
 
 
-def opened(path: Path, index: tuple[int, ...] = ()) -> Source:
-    found = open_source(path, index)
+def opened(path: Path, index: tuple[int, ...] = ()) -> LazyImage:
+    found = open_lazy_image(path, index)
     assert found is not None
     return found
 
@@ -52,7 +52,7 @@ def test_an_npy_file(tmp_path: Path) -> None:
     np.save(tmp_path / "s.npy", stack)
     assert same(opened(tmp_path / "s.npy", (1,)).levels[0], GREY + 1)
     with pytest.raises(GemError, match=r"planes of shape \(2,\).*--index, such as 0"):
-        open_source(tmp_path / "s.npy")
+        open_lazy_image(tmp_path / "s.npy")
 
 
 def write_ngff(path: Path, data: np.ndarray, axes: str, version: str) -> None:
@@ -91,13 +91,13 @@ def test_ome_ngff_with_levels(tmp_path: Path, version: str) -> None:
     write_ngff(tmp_path / "grey.zarr", stack, "cyx", version)
     assert same(opened(tmp_path / "grey.zarr", (2,)).levels[0], GREY // 3)
     with pytest.raises(GemError, match="along c"):
-        open_source(tmp_path / "grey.zarr")
+        open_lazy_image(tmp_path / "grey.zarr")
 
 
 def test_a_zarr_group_without_metadata(tmp_path: Path) -> None:
     group = zarr.create_group(str(tmp_path / "g.zarr"))
     with pytest.raises(GemError, match="group without arrays"):
-        open_source(tmp_path / "g.zarr")
+        open_lazy_image(tmp_path / "g.zarr")
     for name, step in (("a", 2), ("b", 1)):
         group[name] = GREY[::step, ::step]
     assert [level.shape for level in opened(tmp_path / "g.zarr").levels] == [
@@ -128,7 +128,7 @@ def test_a_large_tiff_with_levels(
         tiff.write(data, subifds=1, metadata=told, **options)
         half = data[..., ::2, ::2, :] if color else data[..., ::2, ::2]
         tiff.write(half, subfiletype=1, **options)
-    assert open_source(path) is None
+    assert open_lazy_image(path) is None
     monkeypatch.setattr(sources, "LARGE", 100)
     found = opened(path, (1,) if kind == "stack" else ())
     plane = RGB if color else GREY + 1 if kind == "stack" else GREY
@@ -144,16 +144,16 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     why = "holds no zarr image|cannot be read"
     for name in ("empty.zarr", "a.npy"):
         with pytest.raises(GemError, match=why):
-            open_source(tmp_path / name)
+            open_lazy_image(tmp_path / name)
     with pytest.raises(GemError, match="expected a zarr folder or a file"):
-        open_source(tmp_path / "a.txt")
-    assert open_source(tmp_path / "missing.png") is None
+        open_lazy_image(tmp_path / "a.txt")
+    assert open_lazy_image(tmp_path / "missing.png") is None
 
 
 def test_the_level_is_chosen_by_the_detail() -> None:
     shapes = [(4000, 3000), (2000, 1500), (1000, 750), (250, 188)]
-    source = Source(tuple(np.zeros(shape, np.uint8) for shape in shapes))
+    source = LazyImage(tuple(np.zeros(shape, np.uint8) for shape in shapes))
     wanted = [None, 0.5, 1, 1.9, 2.1, 4.1, 15, 17]
     assert [source.choose(one) for one in wanted] == [0, 0, 0, 0, 1, 2, 2, 3]
-    region = source.place(Region((3, 4000), (100, 103)), 1)
+    region = source.scale_region(Region((3, 4000), (100, 103)), 1)
     assert (region.rows, region.columns) == ((1, 2000), (50, 52))

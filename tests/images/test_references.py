@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 from napari_gem.images import references
-from napari_gem.images.references import find, refer_array
+from napari_gem.images.references import open_reference, reference_to_array
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,9 +42,9 @@ def mapped(folder: Path, mode: Any = "r", name: str = "pixels.npy") -> np.ndarra
 )
 def test_what_is_all_of_a_file_is_found_there(make: Any, tmp_path: Path) -> None:
     pixels = make(tmp_path)
-    reference = refer_array(pixels)
+    reference = reference_to_array(pixels)
     assert reference is not None
-    found = find(reference)
+    found = open_reference(reference)
     assert found is not None
     assert found.dtype == pixels.dtype
     assert np.array_equal(found[:, :], np.asarray(pixels))
@@ -82,7 +82,7 @@ def test_what_is_all_of_a_file_is_found_there(make: Any, tmp_path: Path) -> None
     ],
 )
 def test_what_may_differ_is_copied(make: Any, tmp_path: Path) -> None:
-    assert refer_array(make(tmp_path)) is None
+    assert reference_to_array(make(tmp_path)) is None
 
 
 def test_what_was_written_over_is_copied(tmp_path: Path) -> None:
@@ -91,11 +91,11 @@ def test_what_was_written_over_is_copied(tmp_path: Path) -> None:
     other = PIXELS.copy()
     other[-1, 0, 0] += 1
     np.save(tmp_path / "pixels.npy", other)
-    assert refer_array(pixels) is None
+    assert reference_to_array(pixels) is None
 
 
 def test_chunks_that_are_slow_to_read_in_parts_are_copied(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(references, "LARGEST_CHUNK", 32 * 32 * 3 - 1)
-    assert refer_array(stored(tmp_path)) is None
+    assert reference_to_array(stored(tmp_path)) is None

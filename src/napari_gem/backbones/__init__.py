@@ -1,7 +1,7 @@
-"""Towers of CLIP models, made alike: pixels to patch features, text to embeddings.
+"""CLIP models behind one interface: pixels to patch features, text to embeddings.
 
-A family of towers is a module of this package that has a ``FAMILY``; it is found by
-its presence (docs/how-to/new-backbone.md).
+Each family of image towers is a module of this package that has a ``FAMILY``; there is
+no list of them to edit (docs/how-to/new-backbone.md).
 """
 
 from __future__ import annotations
@@ -28,10 +28,8 @@ if TYPE_CHECKING:
 Rgb = tuple[float, float, float]
 
 NO_ATTENTION = re.compile("(convnext|fastvit|resnet|swin|vitamin).*")
-"""timm's towers that have convolutions or windows where GEM needs attention.
-
-ViTamin and FastViT have some attention, after blocks of convolution that mix patches.
-"""
+"""Towers of timm that have convolutions or windows where GEM needs attention among all
+patches. ViTamin and FastViT have attention, but after convolutions that mix patches."""
 
 INSTEAD = (
     "Choose a model with a vision transformer, such as ViT-B-16 of OpenAI, LAION, "
@@ -39,12 +37,12 @@ INSTEAD = (
 )
 
 TEXT_EXTRA = 'pip install "napari-gem[hf]"'
-"""Installs what some text towers and tokenizers need."""
+"""Command that installs the packages that some text towers and tokenizers need."""
 
 
 @dataclass(frozen=True, eq=False)
 class PatchFeatures:
-    """What a model sees in a batch of images.
+    """Features of a batch of images.
 
     Attributes
     ----------
@@ -126,13 +124,13 @@ class Backbone(Protocol):
 
 
 class Family(Protocol):
-    """What a module's ``FAMILY`` has to offer: mostly the backbone's own class."""
+    """Interface of a module's ``FAMILY``, usually the class of its backbone."""
 
     def accepts(self, clip: Any) -> bool:
         """Whether this family knows the model's image tower."""
 
     def __call__(self, clip: Any, tokenizer: Any, mean: Rgb, std: Rgb) -> Backbone:
-        """Make the backbone; raise GemError if a part of the tower is not known."""
+        """Build the backbone; raise GemError if a part of the tower is not known."""
 
 
 @cache
@@ -145,10 +143,10 @@ def families() -> tuple[Family, ...]:
 
 @cache
 def readable() -> tuple[dict[str, str], ...]:
-    """List what each family says of the towers it reads: its module's ``READS``.
+    """List the ``READS`` of each family's module: the towers that it reads.
 
-    It is taken from the source, since importing a family imports torch, and a model
-    is to be refused by processes that must not, before its weights are there.
+    They are read from the source without importing the module, since processes without
+    torch refuse models too, before their weights are downloaded.
     """
     paths = sorted(Path(__file__).parent.glob("*.py"))
     trees = (ast.parse(path.read_text(encoding="utf-8")) for path in paths)
@@ -166,11 +164,11 @@ def check_tower(name: str, config: Mapping[str, Any]) -> None:
     Parameters
     ----------
     name
-        What to call the model.
+        Name of the model for the user.
     config
-        Configuration of open_clip; its ``vision_cfg`` tells the tower. Each family
-        says in ``READS`` which it reads: a regular expression for the text of each
-        value that matters, empty where the value is missing.
+        Configuration of open_clip with the tower in ``vision_cfg``. The ``READS`` of a
+        family have a regular expression for the text of each value that matters; the
+        text of a missing value is empty.
 
     Raises
     ------
@@ -202,10 +200,9 @@ def check_text(name: str, config: Mapping[str, Any]) -> None:
     Parameters
     ----------
     name
-        What to call the model.
+        Name of the model for the user.
     config
-        Configuration of open_clip; its ``text_cfg`` tells the text tower and the
-        tokenizer.
+        Configuration of open_clip with text tower and tokenizer in ``text_cfg``.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The one door to open_clip."""
+"""Imports open_clip; every other module gets it from here."""
 
 from __future__ import annotations
 

@@ -21,10 +21,10 @@ _BATCH = 256
 
 @contextmanager
 def tokenizing() -> Iterator[None]:
-    """Say in a sentence what a tokenizer of others raises while the block runs.
+    """Turn what a tokenizer of another package raises into a sentence.
 
-    The package tokenizers panics at what it did not expect: that is no `Exception`, and
-    would end the thread or process that has other work to do.
+    The package tokenizers panics at unexpected input. A panic is no `Exception`, and
+    would end the thread or the process.
 
     Raises
     ------
@@ -48,8 +48,8 @@ def tokenizing() -> Iterator[None]:
 class OpenClipText:
     """Text tower and tokenizer of an open_clip model.
 
-    The tower is open_clip's own or one of transformers inside open_clip's wrapper; both
-    take tokens alike. What differs is how a tokenizer marks start and end.
+    The tower is open_clip's own, or one of transformers inside open_clip's wrapper.
+    Both take the same tokens, but their tokenizers mark start and end differently.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class OpenClipText:
         self._clip = clip
         self._tokenizer = tokenizer
         tower = getattr(clip, "text", clip)
-        # a tower of transformers tells how many tokens it could read at most
+        # a tower of transformers has the largest number of tokens that it could read
         limits = [getattr(part, "context_length", None) for part in (tower, tokenizer)]
         self.context_length = min(int(limit) for limit in limits if limit)
 
@@ -104,9 +104,9 @@ class OpenClipText:
             return str(inner.decode(words)).strip()
 
     def _check_known(self, tokens: Tensor) -> None:
-        """Refuse numbers of tokens that the text tower has nothing for.
+        """Refuse tokens that the text tower has no embedding for.
 
-        Torch fails at them, on a GPU for all that is computed later, too.
+        Torch fails at them; on a GPU everything after that fails, too.
         """
         tower = getattr(self._clip, "text", self._clip)
         table = getattr(tower, "token_embedding", None)

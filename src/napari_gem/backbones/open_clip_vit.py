@@ -1,7 +1,7 @@
 """open_clip's own vision transformer: OpenAI CLIP, LAION, DataComp, MetaCLIP, CoCa ...
 
-The one file that knows how open_clip builds an image tower. It reads weights and calls
-the tower's small parts (norms, MLP, projections), and leaves the model as it is.
+Only this file knows how open_clip builds an image tower. It reads weights and calls the
+tower's small parts (norms, MLP, projections); it does not change the model.
 """
 
 from __future__ import annotations
@@ -78,22 +78,12 @@ class OpenClipBlock:
 class OpenClipVit(OpenClipText):
     """A CLIP model whose image tower is open_clip's VisionTransformer.
 
-    A patch enters text space as the token does from which the model makes its image
-    embedding: through ``ln_post`` and ``proj``. CoCa pools by attention: learned
-    queries attend to all tokens. There a patch goes through that pooling head on its
-    own, which is what the head would say of an image with no other token. One token
-    has all the attention of every query, so what comes out is its value, whatever the
-    query. The queries' own attention among patches is left out on purpose: it mixes
-    the patches to one vector, and GEM wants them apart.
-
-    Parameters
-    ----------
-    clip
-        The model, in evaluation mode.
-    tokenizer
-        Its tokenizer.
-    mean, std
-        Its normalisation.
+    A patch goes into text space as the model's own pooled token does: through
+    ``ln_post`` and ``proj``. CoCa pools by attention: learned queries attend to all
+    tokens. There each patch goes through the pooling head alone, as if the image had no
+    other token. A single token gets all the attention of every query, so the result is
+    its value, whatever the query. The queries' attention among patches is left out on
+    purpose: it would mix the patches into one vector, and GEM needs them apart.
 
     Raises
     ------
@@ -195,7 +185,7 @@ FAMILY = OpenClipVit
 
 
 def _alone(pooler: Any, tokens: Tensor) -> Tensor:
-    """Run a pooler by attention on each token alone: its attention is that value."""
+    """Run an attention pooler on each token alone: the result is the token's value."""
     attention = pooler.attn
     # v is the last third; its own weight where tokens have another width than queries
     weight = attention.v_proj_weight

@@ -1,4 +1,4 @@
-"""Small things that every family of image towers needs."""
+"""Small functions that every family of image towers needs."""
 
 from __future__ import annotations
 
@@ -13,31 +13,24 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    pixels: torch.Tensor, patch: int, mean: Rgb, std: Rgb, weight: torch.Tensor
+    pixels: torch.Tensor, patch_size: int, mean: Rgb, std: Rgb, weight: torch.Tensor
 ) -> torch.Tensor:
-    """Check pixels and normalise them, on the device and in the precision of a weight.
+    """Check pixels and normalise them in float32.
 
-    Parameters
-    ----------
-    pixels
-        (B, 3, height, width), floats 0..1.
-    patch
-        Side of a patch, of which height and width must be multiples.
-    mean, std
-        The model's normalisation; it is done in float32.
-    weight
-        A weight of the model.
+    The result, (B, 3, height, width), has the device and precision of ``weight``, which
+    is any weight of the model.
 
     Raises
     ------
     GemError
-        If the shape does not fit.
+        If height or width is no multiple of the patch.
     """
     shape = tuple(pixels.shape)
-    if len(shape) != 4 or shape[1] != 3 or shape[2] % patch or shape[3] % patch:
+    fits = len(shape) == 4 and shape[1] == 3
+    if not fits or any(side % patch_size for side in shape[2:]):
         raise GemError(
             f"Pixels of shape {shape} came; expected (images, 3, height, width) "
-            f"with height and width multiples of the patch of {patch} pixels."
+            f"with height and width multiples of the patch of {patch_size} pixels."
         )
     device = weight.device
     middle = torch.tensor(mean, device=device).view(3, 1, 1)
@@ -47,7 +40,7 @@ def prepare(
 
 
 def apply(owner: Any, name: str, x: torch.Tensor) -> torch.Tensor:
-    """Call a part that some models have; without it, return what came."""
+    """Apply a part that only some models have; without it, return the input."""
     part = getattr(owner, name, None)
     if part is None:
         return x
@@ -62,16 +55,10 @@ def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
 
 
 def refuse(reasons: dict[str, bool]) -> None:
-    """Raise GemError with the reasons that hold, if one does.
-
-    Parameters
-    ----------
-    reasons
-        What is the matter, to be read after "The image tower", and whether it is.
-    """
-    found = [reason for reason, holds in reasons.items() if holds]
-    if found:
+    """Raise GemError with the reasons that hold, to be read after "The image tower"."""
+    holding = [reason for reason, holds in reasons.items() if holds]
+    if holding:
         raise GemError(
-            f"The image tower {' and '.join(found)}, which is not supported. "
+            f"The image tower {' and '.join(holding)}, which is not supported. "
             "Choose a model such as ViT-B-16 of OpenAI, LAION, DataComp or MetaCLIP."
         )

@@ -28,18 +28,20 @@ READS = {
 class EvaBlock(TimmBlock):
     """A block of Eva, for one grid of patches.
 
-    Rotation by position (RoPE) is a part of the model's own attention and not of q and
-    k, so that self-self attention sees q and k before it, and after their norms.
+    Self-self attention sees q and k after their norms, but before they are rotated by
+    position (RoPE). The rotation is a part of the model's own attention only.
 
-    - GEM asks which tokens are alike. Rotated, the product of two equal queries falls
-      with their distance, and two parts of one thing are told apart by where they are;
-      unrotated it is the product that the model itself computes for two tokens at one
-      place. v, the third of the ensemble, is never rotated; so all three mean the same.
-    - An iteration averages queries of many places. Rotated ones are in the frames of
-      their places, and equal ones would cancel.
-    - Norms of q and k do not know the place, and are what the model compares.
+    - GEM compares tokens by likeness. If they were rotated, the product of two equal
+      queries would fall with their distance, so that two parts of one thing would
+      differ by their place. Without rotation it is the product that the model itself
+      computes for two tokens at one place. v is never rotated, so that q-q, k-k and v-v
+      attention compare in the same way.
+    - An iteration averages queries of many places. Rotated queries of equal tokens
+      differ by place and would cancel.
+    - The norms of q and k do not depend on the place, and the model compares q and k
+      after them.
 
-    The second stream knows positions all the same, by what the first one gives it.
+    The second stream still has positions, since it starts from the first one.
 
     Parameters
     ----------
@@ -127,7 +129,7 @@ class TimmEva(TimmTower):
     @staticmethod
     def accepts(clip: Any) -> bool:
         """Whether the image tower is timm's Eva."""
-        import_open_clip()  # the door to torchvision, which timm imports
+        import_open_clip()  # timm imports torchvision, which may need its help
         from timm.models.eva import Eva
 
         trunk = getattr(getattr(clip, "visual", None), "trunk", None)

@@ -1,7 +1,7 @@
-"""What towers of timm share: how open_clip wraps them, embeds patches and pools.
+"""What towers of timm have in common: patch embedding, pooling, open_clip's wrapper.
 
-With `timm_vit` and `timm_eva` the one place that knows timm's inside. Weights are read
-and small parts called; the model is left as it is.
+Only this module, `timm_vit` and `timm_eva` know how timm builds a tower. They read
+weights and call small parts; they do not change the model.
 """
 
 from __future__ import annotations
@@ -63,26 +63,16 @@ class TimmBlock:
 
 
 class TimmTower(OpenClipText):
-    """A CLIP model whose image tower is a transformer of timm; a family derives.
+    """A CLIP model whose image tower is a transformer of timm; families derive from it.
 
-    A patch enters text space as the token does from which the model makes its image
-    embedding. Where the model pools the CLS token or the mean of all tokens, that is
-    norm, head and projection. Where it pools by attention (MAP: SigLIP, Perception
-    Encoder), a learned query attends to all tokens; there a patch goes through the
-    pooling head on its own, which is what the head would say of an image with no other
-    token. One token has all the attention, so that attention gives the token's value,
-    whatever the query; the head's own MLP follows. The query's attention among patches
-    is left out on purpose: it mixes the patches to one vector, and GEM wants them
-    apart.
-
-    Parameters
-    ----------
-    clip
-        The model, in evaluation mode; ``clip.visual`` is open_clip's ``TimmModel``.
-    tokenizer
-        Its tokenizer.
-    mean, std
-        Its normalisation.
+    A patch goes into text space as the model's own pooled token does. If the model
+    pools the CLS token or the mean of all tokens, that is norm, head and projection. If
+    it pools by attention (MAP: SigLIP, Perception Encoder), a learned query attends to
+    all tokens. There each patch goes through the pooling head alone, as if the image
+    had no other token. A single token gets all the attention, so the result is its
+    value, whatever the query; the head's own MLP follows. The query's attention among
+    patches is left out on purpose: it would mix the patches into one vector, and GEM
+    needs them apart.
 
     Raises
     ------
@@ -178,7 +168,7 @@ class TimmTower(OpenClipText):
 
 
 def _pool_alone(pool: Any, tokens: Tensor) -> Tensor:
-    """Run a MAP head on each token alone: its attention is that token's value."""
+    """Run a MAP head on each token alone: the result of attention is its value."""
     bias = None if pool.kv.bias is None else pool.kv.bias.chunk(2)[1]
     x: Tensor = pool.proj(linear(tokens, pool.kv.weight.chunk(2)[1], bias))
     if pool.mlp is not None:

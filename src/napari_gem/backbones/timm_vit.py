@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_gem.backbones import Rgb
     from napari_gem.gem.block import Block
 
-# what other classes and other blocks of timm have in their names is left out
+# names of other classes, and of other kinds of blocks, are left out
 READS = {
     "timm_model_name": (
         r"vit_(?!s?relpos|pe_|.*(rope|parallel|rpn|resnet|_r\d+_|diff)).*"
@@ -52,7 +52,7 @@ class TimmVit(TimmTower):
     @staticmethod
     def accepts(clip: Any) -> bool:
         """Whether the image tower is timm's vision transformer."""
-        import_open_clip()  # the door to torchvision, which timm imports
+        import_open_clip()  # timm imports torchvision, which may need its help
         from timm.models.vision_transformer import VisionTransformer
 
         trunk = getattr(getattr(clip, "visual", None), "trunk", None)

@@ -13,8 +13,8 @@ from napari_gem.core.prompts import label_ids
 from napari_gem.core.terminal import say
 from napari_gem.core.validation import check_within
 from napari_gem.images.files import ImageFile, read_image
-from napari_gem.images.lazy_files import LARGE, Source, open_source
-from napari_gem.images.references import ImageReference, refer
+from napari_gem.images.lazy_files import LARGE, LazyImage, open_lazy_image
+from napari_gem.images.references import ImageReference, make_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ class View:
     source
         What was opened; None for a file that was read at once.
     path, index
-        As of `napari_gem.images.lazy_files.open_source`.
+        See `napari_gem.images.lazy_files.open_lazy_image`.
     """
 
     pixels: LazyArray
@@ -52,7 +52,7 @@ class View:
     file: ImageFile
     factor: float = 1.0
     level: int = 0
-    source: Source | None = None
+    source: LazyImage | None = None
     path: Path | None = None
     index: tuple[int, ...] = ()
 
@@ -61,13 +61,13 @@ class View:
         """Where other processes may find the same pixels; None if it was read."""
         if self.path is None or self.source is None:
             return None
-        return refer(self.pixels, self.path, self.index, self.level)
+        return make_reference(self.pixels, self.path, self.index, self.level)
 
     def place(self, region: Region | None) -> Region | None:
         """Turn a region of the finest resolution to one of this."""
         if region is None or self.source is None:
             return region
-        return self.source.place(region, self.level)
+        return self.source.scale_region(region, self.level)
 
 
 def check_small(view: View, preset: str) -> None:
@@ -86,7 +86,7 @@ class Opened:
         self._path, self._index = path, tuple(index)
         self._name = path.name
         self._classes = classes
-        self._source = open_source(path, index)
+        self._source = open_lazy_image(path, index)
         self._file = read_image(path, index) if self._source is None else None
 
     def check(self, level: int | None, region: Region | None) -> None:

@@ -51,7 +51,7 @@ class ClusterPlace:
     cluster
         A connection.
     precision
-        As for `Cluster.model_steps`.
+        See `Cluster.model_steps`.
     find_image
         Tells where workers may find the image; None if they cannot.
     """

@@ -148,7 +148,7 @@ class OnCluster:
             precision=model.precision,
             parameters=work.parameters,
             appearance=work.appearance,
-            patch=work.patch,
+            patch_size=work.patch_size,
             image=self._image,
             tiles=str(stored.folder.absolute()) if stored else "",
             token=stored.token if stored else "",
@@ -209,7 +209,7 @@ class _Run:
 
     def _count(self) -> int:
         most = GPU_TILES if self._cluster.gpus else 1
-        tiles, patch = self._work.tiles, self._work.patch
+        tiles, patch = self._work.tiles, self._work.patch_size
         one = 12 * tiles.rows * tiles.columns * patch**2
         return most if self._order.image else max(1, min(most, SENT_BYTES // one))
 

@@ -20,7 +20,7 @@ from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.progress import run
 from napari_gem.encoding.batches import encode_tiles
 from napari_gem.encoding.scheduling import Here, TileWork
-from napari_gem.images.references import ImageReference, find
+from napari_gem.images.references import ImageReference, open_reference
 from napari_gem.images.tile_reading import Picture
 from napari_gem.models.card import DownloadNeeded, ModelCard
 from napari_gem.models.find import find_model, is_available, load_model_steps
@@ -60,7 +60,7 @@ class Order:
     precision: str
     parameters: EncodeParameters
     appearance: Appearance
-    patch: int
+    patch_size: int
     image: ImageReference | None = None
     tiles: str = ""
     token: str = ""
@@ -148,7 +148,7 @@ class Encoder(WorkerPlugin):
         """Open an image; None if this worker does not see it."""
         with self._lock:
             if self._image is None or self._image[0] != reference:
-                self._image = reference, find(reference)
+                self._image = reference, open_reference(reference)
             return self._image[1]
 
     def tiles(self, order: Order) -> StoredTiles | None:
@@ -236,7 +236,7 @@ def encode(
     if pixels is None:
         found = list(encode_tiles(model, images or (), order.parameters, None))
     else:
-        work = TileWork(pixels, order.appearance, order.parameters, order.patch)
+        work = TileWork(pixels, order.appearance, order.parameters, order.patch_size)
         found = list(Here(model)(work, numbers))
     stored = encoder.tiles(order)
     if stored is None:

@@ -81,7 +81,7 @@ def without_tags(text: object, longest: int = LONGEST) -> str:
     text
         A name that napari shows in places of its own, such as that of a layer.
     longest
-        As for `shown`.
+        See `shown`.
 
     Returns
     -------

@@ -198,7 +198,7 @@ class _Encoding:
         self._model = model
         self._work = TileWork(pixels, appearance, parameters, model.backbone.patch_size)
         self._region = region
-        scale = self._work.patch / parameters.zoom
+        scale = self._work.patch_size / parameters.zoom
         self._wanted = tiles_of(region, pixels.shape, scale, self._work.tiles)
 
     def steps(
@@ -251,7 +251,7 @@ class _Encoding:
             array=np.zeros((0, 0, embeddings.shape[-1]), np.float16),
             image_embedding=unit_vectors(embeddings[self._wanted].mean(axis=0)),
             image_shape=(int(work.pixels.shape[0]), int(work.pixels.shape[1])),
-            patch=work.patch / parameters.zoom,
+            patch=work.patch_size / parameters.zoom,
             model=model.card.id,
             revision=model.revision,
             parameters=parameters,

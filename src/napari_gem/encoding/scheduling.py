@@ -59,15 +59,15 @@ class TileWork:
     Attributes
     ----------
     pixels, appearance, parameters
-        As of `napari_gem.encoding.encode.encode_steps`.
-    patch
+        See `napari_gem.encoding.encode.encode_steps`.
+    patch_size
         Side of the model's patches in pixels.
     """
 
     pixels: LazyArray
     appearance: Appearance
     parameters: EncodeParameters
-    patch: int
+    patch_size: int
 
     @cached_property
     def grid(self) -> tuple[int, int]:
@@ -75,7 +75,7 @@ class TileWork:
         height, width = (
             zoomed_length(n, self.parameters.zoom) for n in self.pixels.shape[:2]
         )
-        return grid_shape(height, width, self.patch)
+        return grid_shape(height, width, self.patch_size)
 
     @cached_property
     def tiles(self) -> Tiles:
@@ -84,9 +84,9 @@ class TileWork:
 
     def read(self, number: int) -> NDArray[np.float32]:
         """Read what the model sees of a tile: (height, width, 3), 0 to 1."""
-        where = self.tiles[number].pixels(self.patch)
+        where = self.tiles[number].pixels(self.patch_size)
         zoom = self.parameters.zoom
-        return read_tile(self.pixels, self.appearance, zoom, self.patch, where)
+        return read_tile(self.pixels, self.appearance, zoom, self.patch_size, where)
 
 
 class Schedule(Protocol):
@@ -107,7 +107,7 @@ class Here:
     Parameters
     ----------
     model, batch
-        As of `napari_gem.encoding.batches.encode_tiles`.
+        See `napari_gem.encoding.batches.encode_tiles`.
     """
 
     def __init__(self, model: Model, batch: int | None = None) -> None:

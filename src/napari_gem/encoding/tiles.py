@@ -35,12 +35,12 @@ class Tile:
             slice(self.column, self.column + self.columns),
         )
 
-    def pixels(self, patch: int) -> tuple[slice, slice]:
+    def pixels(self, patch_size: int) -> tuple[slice, slice]:
         """Index of the tile in the padded image, for patches of this many pixels."""
         rows, columns = self.where
         return (
-            slice(rows.start * patch, rows.stop * patch),
-            slice(columns.start * patch, columns.stop * patch),
+            slice(rows.start * patch_size, rows.stop * patch_size),
+            slice(columns.start * patch_size, columns.stop * patch_size),
         )
 
 
@@ -93,7 +93,7 @@ def tiles_seen(
     parameters
         What it was encoded with: the tiles.
     region, shape, patch
-        As of `tiles_of`.
+        See `tiles_of`.
     """
     rows, columns = grid[:2]
     tiles = plan_tiles(rows, columns, parameters.tile, parameters.overlap)
@@ -133,9 +133,9 @@ def _touches(first: int, count: int, span: tuple[int, int], patch: float) -> boo
     return (first - 1) * patch < span[1] and span[0] < (first + count + 1) * patch
 
 
-def grid_shape(height: int, width: int, patch: int) -> tuple[int, int]:
+def grid_shape(height: int, width: int, patch_size: int) -> tuple[int, int]:
     """Count the patches that cover an image: (rows, columns)."""
-    return -(-height // patch), -(-width // patch)
+    return -(-height // patch_size), -(-width // patch_size)
 
 
 def plan_tiles(rows: int, columns: int, tile: int, overlap: int) -> Tiles:

@@ -9,7 +9,7 @@ import numpy as np
 from napari_gem.core.errors import GemError
 from napari_gem.evaluation.metrics import IGNORED
 from napari_gem.images.files import PICTURES
-from napari_gem.images.opening import open_tiff, read_series
+from napari_gem.images.tiff_reading import open_tiff, read_series
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -38,7 +38,7 @@ def predict_as_segmented(
     Parameters
     ----------
     model, picture, question, method, name
-        As for `score.score_image`.
+        See `score.score_image`.
     truth
         (height, width): class numbers, or `metrics.IGNORED`.
     """

@@ -1,10 +1,9 @@
-"""Zarr arrays whose chunks may not decode to more than their metadata say.
+"""Zarr arrays whose chunks may not become larger than their metadata say.
 
-Neither may their files be larger, or no files: a pipe or a device is read for ever.
-
-A chunk is as large as its shape and type say. Decoders of gzip, zstd, blosc ... take
-what the compressed bytes say: a few kilobytes may become gigabytes. What a chunk would
-become is looked up in its header, or counted without being kept, before it is decoded.
+A few kilobytes of gzip, zstd, blosc ... may decode to gigabytes. The size is therefore
+read from the header of a chunk, or counted without keeping the bytes, before the chunk
+is decoded. Files that are larger than the metadata allow are refused too, and so are
+pipes and devices, which would be read for ever.
 """
 
 from __future__ import annotations
@@ -39,17 +38,17 @@ SLACK = 1 << 16
 """Bytes beyond the chunk's own: checksums, an index of a shard."""
 
 LARGEST_CHUNK = 16 << 30
-"""Bytes: a larger chunk is read on no computer."""
+"""No computer reads larger chunks, in bytes."""
 
 LARGEST_METADATA = 1 << 26
-"""Bytes of a file that tells of an array or a group."""
+"""Largest file of metadata, in bytes."""
 
 _PIECE = 1 << 20
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class BoundedStore(LocalStore):
-    """A folder of which regular files are read, and at most so much at a time."""
+    """A folder of which only regular files are read, up to a limit of bytes."""
 
     def __init__(self, root: Path | str, limit: int = LARGEST_METADATA) -> None:
         super().__init__(root, read_only=True)
@@ -61,21 +60,21 @@ class BoundedStore(LocalStore):
         prototype: BufferPrototype | None = None,
         byte_range: ByteRequest | None = None,
     ) -> Buffer | None:
-        """Read as `LocalStore` does, what is bounded."""
+        """Read as `LocalStore` does, within the limit."""
         path = Path(self.root) / key
         with suppress(FileNotFoundError, NotADirectoryError):
             if is_too_long(path):
                 # there may be a file, and zarr would take it for an empty part
                 raise ValueError(f"the path of '{key}' is too long for Windows")
-            found = path.stat()
-            if not (S_ISREG(found.st_mode) or S_ISDIR(found.st_mode)):
+            status = path.stat()
+            if not (S_ISREG(status.st_mode) or S_ISDIR(status.st_mode)):
                 raise ValueError(f"'{key}' is no file")
-            if _asked(byte_range, found.st_size) > self._limit:
+            if _count_bytes(byte_range, status.st_size) > self._limit:
                 raise ValueError(f"'{key}' is larger than the image says")
         return await super().get(key, prototype, byte_range)
 
 
-def _asked(wanted: ByteRequest | None, size: int) -> int:
+def _count_bytes(wanted: ByteRequest | None, size: int) -> int:
     """Count the bytes that are read of a file."""
     if isinstance(wanted, RangeByteRequest):
         return int(min(wanted.end, size) - wanted.start)
@@ -85,10 +84,9 @@ def _asked(wanted: ByteRequest | None, size: int) -> int:
 
 
 def open_folder(path: Path) -> zarr.Array | zarr.Group:
-    """Open a zarr folder to be read; its arrays are to be `bounded`.
+    """Open a zarr folder to be read; pass its arrays to `bounded`.
 
-    What a group says of its arrays (consolidated metadata) is not taken for true: each
-    array is asked.
+    What a group says about its arrays (consolidated metadata) is not trusted.
 
     Raises
     ------
@@ -100,7 +98,7 @@ def open_folder(path: Path) -> zarr.Array | zarr.Group:
 
 
 def bounded(array: zarr.Array) -> zarr.Array:
-    """Give the same array, which refuses chunks that would become too large.
+    """Return the same array, which refuses chunks that would become too large.
 
     Raises
     ------
@@ -135,21 +133,12 @@ def bounded(array: zarr.Array) -> zarr.Array:
 
 
 def check_chunk(codec: str, data: bytes, limit: int) -> None:
-    """Refuse compressed bytes that would become more than a limit.
-
-    Parameters
-    ----------
-    codec
-        Name of the codec, as zarr has it.
-    data
-        Compressed.
-    limit
-        Bytes.
+    """Refuse compressed bytes that would become more bytes than a limit.
 
     Raises
     ------
     ValueError
-        If there would be more of them, or if they cannot be decoded.
+        If there would be more, or if they cannot be decoded.
     """
     size = _SIZES.get(codec.removeprefix("numcodecs."))
     if size is not None and size(data, limit) > limit:
@@ -165,16 +154,16 @@ class Bounded(BytesBytesCodec):
     is_fixed_size = False
 
     def to_dict(self) -> dict[str, Any]:
-        """Say what the codec says."""
-        told: dict[str, Any] = self.inner.to_dict()
-        return told
+        """Return the description of the inner codec."""
+        description: dict[str, Any] = self.inner.to_dict()
+        return description
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: Any) -> int:
-        """Say what the codec says."""
+        """Return the answer of the inner codec."""
         return int(self.inner.compute_encoded_size(input_byte_length, chunk_spec))
 
     def evolve_from_array_spec(self, array_spec: Any) -> Bounded:
-        """Let the codec take what it needs."""
+        """Let the inner codec adapt itself to the array."""
         return Bounded(self.inner.evolve_from_array_spec(array_spec), self.limit)
 
     async def _decode_single(self, chunk_bytes: Any, chunk_spec: Any) -> Any:
@@ -184,7 +173,7 @@ class Bounded(BytesBytesCodec):
 
 
 class BoundedV2(numcodecs.abc.Codec):
-    """The same for zarr 2, whose codecs are those of numcodecs."""
+    """A codec of zarr 2, which takes those of numcodecs, that does the same."""
 
     codec_id = "bounded"  # zarr asks the class for one
 
@@ -203,7 +192,7 @@ class BoundedV2(numcodecs.abc.Codec):
         return self._inner.decode(buf, out)
 
     def get_config(self) -> dict[str, Any]:
-        """Say what the codec says."""
+        """Return the answer of the inner codec."""
         config: dict[str, Any] = self._inner.get_config()
         return config
 
@@ -231,15 +220,15 @@ def _counted(make: Callable[[], Any]) -> Callable[[bytes, int], int]:
             decoder = make()
             fed, left = left, b""
             while total <= limit:
-                made = decoder.decompress(fed, _PIECE)
-                total += len(made)
+                decoded = decoder.decompress(fed, _PIECE)
+                total += len(decoded)
                 if decoder.eof:
                     left = decoder.unused_data.lstrip(b"\0")
                     break
                 # zlib hands back what it did not take; others keep it
                 fed = getattr(decoder, "unconsumed_tail", b"")
-                if not made and not fed:
-                    return total  # cut short, which decoding it tells
+                if not decoded and not fed:
+                    return total  # cut short: decoding it will raise
         return total
 
     return count
@@ -248,7 +237,7 @@ def _counted(make: Callable[[], Any]) -> Callable[[bytes, int], int]:
 def _zstd(data: bytes, limit: int) -> int:
     """Read the size in a frame's header; decode within the limit if it has none."""
     if data[:4] != _ZSTD_MAGIC or len(data) < 18:
-        return 0  # too little for much, or no zstd, which decoding it tells
+        return 0  # small, or no zstd: decoding it will raise
     flags = data[4]
     kind, single = flags >> 6, flags >> 5 & 1
     at = 5 + (not single) + (0, 1, 2, 4)[flags & 3]

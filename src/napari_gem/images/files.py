@@ -1,17 +1,17 @@
-"""Image files in: TIFF, PNG and JPEG, with their pixel size and georeference."""
+"""Reads TIFF, PNG and JPEG files, with their pixel size and georeference."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_gem.core.errors import GemError
-from napari_gem.images.border import reading
-from napari_gem.images.opening import open_tiff, read_series
+from napari_gem.images.read_errors import reading
+from napari_gem.images.tiff_reading import open_tiff, read_series
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 
 PICTURES = ("PNG", "JPEG")
-"""What Pillow may take a file for. A name says little of what lies in the file, and for
-some kinds Pillow runs other programs, such as Ghostscript for EPS."""
+"""Formats that Pillow may find in a file, whatever its name. For some other formats
+Pillow runs programs, such as Ghostscript for EPS."""
 
 GEO_TAGS = {33550: "d", 33922: "d", 34264: "d", 34735: "H", 34736: "d", 34737: "s"}
 """GeoTIFF 1.1 (OGC 19-008r4, section 7): code to tifffile's type letter."""
@@ -35,7 +35,7 @@ MINISWHITE, RGB, PALETTE, SEPARATED, YCBCR = 0, 2, 3, 5, 6
 """TIFF 6.0 PhotometricInterpretation."""
 
 SMALLEST = 1e-9
-"""Of sides of a pixel, in the units of files; the largest is as many times one."""
+"""Smallest side of a pixel, in the unit of the file; the largest is 1 / this."""
 
 ALPHA = (1, 2)
 """TIFF 6.0 ExtraSamples: associated and unassociated alpha."""
@@ -90,15 +90,10 @@ def read_image(path: Path | str, index: Sequence[int] = ()) -> ImageFile:
     is_tiff = path.suffix.lower() in (".tif", ".tiff")
     try:
         with reading(path.name, "it may be damaged or cut short"):
-            found, rgb = _read_tiff(path, index) if is_tiff else _read_picture(path)
+            image, rgb = _read_tiff(path, index) if is_tiff else _read_picture(path)
     except MemoryError as error:
         raise GemError(f"'{path.name}' is too large for the memory.") from error
-    return ImageFile(
-        _plane(found.pixels, rgb, tuple(index), path.name),
-        found.pixel_size,
-        found.unit,
-        found.geo_tags,
-    )
+    return replace(image, pixels=_plane(image.pixels, rgb, tuple(index), path.name))
 
 
 def _plane(
@@ -126,7 +121,7 @@ def _read_picture(path: Path) -> tuple[ImageFile, bool]:
     from PIL import Image, ImageOps
 
     with warnings.catch_warnings():
-        # what is too large is refused; a warning before that helps nobody
+        # too large pictures are refused; a warning before that helps nobody
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
             opened = Image.open(path, formats=PICTURES)
@@ -178,8 +173,8 @@ def _read_tiff(path: Path, index: Sequence[int]) -> tuple[ImageFile, bool]:
 
 
 def _geo_tags(page: TiffPage) -> tuple[tuple[int, str, Any], ...]:
-    """Give the georeference; nothing of it if a part is not what GeoTIFF says."""
-    found = []
+    """Read the georeference; nothing of it if a part does not fit GeoTIFF."""
+    tags = []
     for code, letter in GEO_TAGS.items():
         if code not in page.tags:
             continue
@@ -193,8 +188,8 @@ def _geo_tags(page: TiffPage) -> tuple[tuple[int, str, Any], ...]:
             fits = all(_fits(one, letter) for one in value)
         if not fits:
             return ()
-        found.append((code, letter, value))
-    return tuple(found)
+        tags.append((code, letter, value))
+    return tuple(tags)
 
 
 def _fits(value: object, letter: str) -> bool:
@@ -242,7 +237,7 @@ def _invert(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
 
 
 def usable_size(height: object, width: object) -> tuple[float, float] | None:
-    """Give the size of a pixel as a file tells it; None if no pixel has that size."""
+    """Check the size of a pixel from a file; None if no pixel has that size."""
     if not (isinstance(height, int | float) and isinstance(width, int | float)):
         return None
     usable = all(SMALLEST <= size <= 1 / SMALLEST for size in (height, width))
@@ -252,7 +247,7 @@ def usable_size(height: object, width: object) -> tuple[float, float] | None:
 def pixel_size_of(
     tiff: TiffFile, page: TiffPage
 ) -> tuple[tuple[float, float] | None, str]:
-    """Read the (height, width) of a pixel and its unit; None and empty if not told."""
+    """Read the (height, width) of a pixel and its unit; None and empty if unknown."""
     if tiff.is_ome and tiff.ome_metadata:
         from tifffile import xml2dict
 

@@ -13,7 +13,6 @@ import numpy as np
 from napari_gem.core.bounds import MOST_LEVELS
 from napari_gem.core.errors import GemError
 from napari_gem.core.units import symbol_of
-from napari_gem.images.border import Readable, check_size, reading
 from napari_gem.images.files import (
     ALPHA,
     MINISWHITE,
@@ -26,7 +25,8 @@ from napari_gem.images.files import (
 )
 from napari_gem.images.levels import coarsest_that_shows, factor_of
 from napari_gem.images.number_arrays import check_numbers
-from napari_gem.images.opening import check_plane, open_tiff, tiff_options
+from napari_gem.images.read_errors import Readable, check_size, reading
+from napari_gem.images.tiff_reading import check_plane, open_tiff, tiff_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,8 +48,8 @@ _ZARR = ("zarr.json", ".zarray", ".zgroup")
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """An image file of which parts can be read.
+class LazyImage:
+    """An image file of which parts are read when they are sliced.
 
     Attributes
     ----------
@@ -67,24 +67,21 @@ class Source:
     unit: str = ""
 
     def factor(self, level: int) -> float:
-        """Pixels of the finest level for one pixel of a level."""
+        """Count the pixels of the finest level, along a side, for one of a level."""
         return factor_of(self.levels[0].shape, self.levels[level].shape)
 
     def choose(self, wanted: float | None) -> int:
         """Choose the coarsest level that still shows a detail.
 
-        Parameters
-        ----------
-        wanted
-            Pixels of the finest level for one pixel that is looked at; None takes the
-            finest level.
+        ``wanted`` is the number of pixels of the finest level, along a side, for one
+        wanted pixel; None takes the finest level.
         """
         if wanted is None:
             return 0
         return coarsest_that_shows(wanted, [level.shape for level in self.levels])
 
-    def place(self, region: Region, level: int) -> Region:
-        """Turn a region of the finest level to one of another level."""
+    def scale_region(self, region: Region, level: int) -> Region:
+        """Turn a region of the finest level into one of another level."""
         from napari_gem.core.region import Region
 
         factor, shape = self.factor(level), self.levels[level].shape
@@ -97,7 +94,7 @@ class Source:
         return Region((top, bottom), (left, right))
 
 
-def open_source(path: Path | str, index: Sequence[int] = ()) -> Source | None:
+def open_lazy_image(path: Path | str, index: Sequence[int] = ()) -> LazyImage | None:
     """Open an image that is to be read in parts.
 
     Parameters
@@ -110,7 +107,7 @@ def open_source(path: Path | str, index: Sequence[int] = ()) -> Source | None:
 
     Returns
     -------
-    Source | None
+    LazyImage | None
         None for files that are better read at once:
         `napari_gem.images.files.read_image`.
 
@@ -129,7 +126,7 @@ def open_source(path: Path | str, index: Sequence[int] = ()) -> Source | None:
             source = _open_zarr(path, tuple(index))
         elif suffix == ".npy" and is_file:
             mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-            source = Source((_plane(mapped, _guess(mapped), index, path.name),))
+            source = LazyImage((_plane(mapped, _guess_axes(mapped), index, path.name),))
         elif suffix in (".tif", ".tiff") and is_file:
             source = _open_tiff(path, tuple(index))
         if source is not None:
@@ -145,15 +142,15 @@ def open_source(path: Path | str, index: Sequence[int] = ()) -> Source | None:
 
 
 def _check_is_zarr(path: Path, name: str) -> None:
-    if not any((path / told).exists() for told in _ZARR):
+    if not any((path / mark).exists() for mark in _ZARR):
         raise GemError(
             f"'{name}' is a folder that holds no zarr image; expected an image file or "
             "a zarr folder. Choose an image in it."
         )
 
 
-def _checked(source: Source, name: str) -> Source:
-    """Give a source of which reading a part, too, ends in a sentence at worst."""
+def _checked(source: LazyImage, name: str) -> LazyImage:
+    """Refuse wrong sizes, and let reading a part raise sentences, too."""
     for level in source.levels:
         size = math.prod(level.shape)
         if not size:
@@ -162,16 +159,16 @@ def _checked(source: Source, name: str) -> Source:
                 "another image."
             )
         if size > MOST_VALUES:
-            told = " x ".join(map(str, level.shape))
+            values = " x ".join(map(str, level.shape))
             raise GemError(
-                f"'{name}' says that it has {told} values, which no image has. It may "
-                "be damaged: copy or save it again."
+                f"'{name}' says that it has {values} values, which no image has. It "
+                "may be damaged: copy or save it again."
             )
     levels = tuple(Readable(level, name) for level in source.levels)
     return replace(source, levels=levels)
 
 
-class _Plane:
+class _PlaneView:
     """Rows, columns and colours of an array with more axes, or in another order."""
 
     def __init__(
@@ -225,31 +222,31 @@ def _plane(array: LazyArray, axes: str, index: Sequence[int], name: str) -> Lazy
     colors = min(4, int(array.shape[axes.index("s")])) if "s" in axes else 0
     if axes in ("yx", "yxs"):
         return array
-    return _Plane(array, axes, dict(zip(others, index, strict=True)), colors)
+    return _PlaneView(array, axes, dict(zip(others, index, strict=True)), colors)
 
 
-def _guess(array: LazyArray) -> str:
+def _guess_axes(array: LazyArray) -> str:
     """Name the axes of an array that does not name them."""
     count = len(array.shape)
     color = count > 2 and array.shape[-1] in (3, 4)
     return "abdefg"[: count - 2 - color] + ("yxs" if color else "yx")
 
 
-def _open_zarr(path: Path, index: tuple[int, ...]) -> Source:
+def _open_zarr(path: Path, index: tuple[int, ...]) -> LazyImage:
     import zarr
 
     from napari_gem.images.bounded_zarr import bounded, open_folder
 
-    found = open_folder(path)
-    if isinstance(found, zarr.Array):
-        plane = _plane(bounded(found), _guess(found), index, path.name)
-        return Source((plane,))
-    told = dict(found.attrs)
-    scales = told.get("ome", told).get("multiscales")
+    opened = open_folder(path)
+    if isinstance(opened, zarr.Array):
+        plane = _plane(bounded(opened), _guess_axes(opened), index, path.name)
+        return LazyImage((plane,))
+    attributes = dict(opened.attrs)
+    scales = attributes.get("ome", attributes).get("multiscales")
     if not scales:
-        keys = sorted(found.array_keys())
+        keys = sorted(opened.array_keys())
         _check_levels(keys, path.name)
-        arrays = [found[key] for key in keys]
+        arrays = [opened[key] for key in keys]
         if not arrays:
             raise GemError(
                 f"'{path.name}' is a zarr group without arrays. Choose the folder of "
@@ -257,8 +254,9 @@ def _open_zarr(path: Path, index: tuple[int, ...]) -> Source:
             )
         arrays = [bounded(array) for array in arrays]
         arrays.sort(key=lambda array: -math.prod(array.shape))
-        return Source(tuple(_plane(a, _guess(a), index, path.name) for a in arrays))
-    return _open_ngff(found, scales[0], index, path.name)
+        planes = (_plane(a, _guess_axes(a), index, path.name) for a in arrays)
+        return LazyImage(tuple(planes))
+    return _open_ngff(opened, scales[0], index, path.name)
 
 
 def _check_levels(levels: Sequence[object], name: str) -> None:
@@ -271,13 +269,13 @@ def _check_levels(levels: Sequence[object], name: str) -> None:
 
 def _open_ngff(
     group: zarr.Group, scales: Mapping[str, Any], index: tuple[int, ...], name: str
-) -> Source:
+) -> LazyImage:
     from napari_gem.images.bounded_zarr import bounded
 
     _check_levels(scales["datasets"], name)
     arrays = [bounded(group[one["path"]]) for one in scales["datasets"]]
-    told = scales.get("axes") or list(_guess(arrays[0]))
-    names = [a["name"] if isinstance(a, dict) else a for a in told]
+    stated = scales.get("axes") or list(_guess_axes(arrays[0]))
+    names = [a["name"] if isinstance(a, dict) else a for a in stated]
     axes = "".join(n if len(n) == 1 else "?" for n in names)
     if "c" in axes and _is_rgb(arrays[0], axes.index("c"), len(axes), index):
         axes = axes.replace("c", "s")
@@ -285,23 +283,23 @@ def _open_ngff(
     transforms = scales["datasets"][0].get("coordinateTransformations", [])
     size = next((t["scale"] for t in transforms if t["type"] == "scale"), None)
     down, right = names.index("y"), names.index("x")
-    unit = told[down].get("unit", "") if isinstance(told[down], dict) else ""
+    unit = stated[down].get("unit", "") if isinstance(stated[down], dict) else ""
     known = None
     if isinstance(size, list) and len(size) == len(names):
         known = usable_size(size[down], size[right])
     symbol = symbol_of(unit)
     if known is None or symbol is None:
-        return Source(levels)
-    return Source(levels, known, symbol)
+        return LazyImage(levels)
+    return LazyImage(levels, known, symbol)
 
 
 def _is_rgb(array: LazyArray, axis: int, axes: int, index: Sequence[int]) -> bool:
-    """Tell whether channels are the colours of a picture: nobody chose one of them."""
+    """Tell whether channels are the colours of a picture, if no channel was chosen."""
     count, eight_bit = array.shape[axis], np.dtype(array.dtype) == np.uint8
     return count in (3, 4) and eight_bit and len(index) < axes - 2
 
 
-def _open_tiff(path: Path, index: tuple[int, ...]) -> Source | None:
+def _open_tiff(path: Path, index: tuple[int, ...]) -> LazyImage | None:
     import zarr
     from tifffile import imread
 
@@ -336,6 +334,6 @@ def _open_tiff(path: Path, index: tuple[int, ...]) -> Source | None:
         plane = _plane(array, axes, index, path.name)
         if color and not alpha and plane.shape[-1] > 3:
             chosen = {n: i for n, i in zip(axes, index, strict=False) if n not in "yxs"}
-            plane = _Plane(array, axes, chosen, 3)
+            plane = _PlaneView(array, axes, chosen, 3)
         levels.append(plane)
-    return Source(tuple(levels), size, unit)
+    return LazyImage(tuple(levels), size, unit)

@@ -1,4 +1,4 @@
-"""Which resolution of a pyramid is looked at."""
+"""Chooses a resolution of a pyramid."""
 
 from __future__ import annotations
 
@@ -9,17 +9,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ROUNDED = 1.02
-"""Pyramids halve odd lengths, so pixels of a level are a little larger than twice those
-of the one before: so much larger counts as equal."""
+"""Pyramids halve odd lengths, so that pixels of a level are a little larger than twice
+those of the level before. Pixels that are larger by this factor count as equal."""
 
 
 def factor_of(finest: Sequence[int], level: Sequence[int]) -> float:
-    """Pixels of the finest level, along a side, for one pixel of another level.
+    """Count the pixels of the finest level, along a side, for one of another level.
 
-    Parameters
-    ----------
-    finest, level
-        Height and width of both, first.
+    Both shapes begin with height and width.
     """
     return sqrt(finest[0] * finest[1] / (level[0] * level[1]))
 
@@ -30,7 +27,7 @@ def coarsest_that_shows(wanted: float, shapes: Sequence[Sequence[int]]) -> int:
     Parameters
     ----------
     wanted
-        Pixels of the finest level, along a side, for one pixel that is looked at.
+        Pixels of the finest level, along a side, for one wanted pixel.
     shapes
         Height and width of each level, the finest first.
 

@@ -1,8 +1,7 @@
-"""Arrays in files that hold numbers, and nothing else.
+"""Refuses arrays in files that hold anything but numbers.
 
-Zarr groups and npy files can also hold texts, objects and tables, and zarr can be told
-to decode parts with whatever codec is installed. None of that is an image: it is
-refused before a part of it is read.
+Zarr groups and npy files can also hold texts, objects and tables, and their metadata
+may name any installed codec. Such an array is refused before a part of it is read.
 """
 
 from __future__ import annotations
@@ -50,10 +49,10 @@ _CODECS = frozenset(
         "zstd",
     }
 )
-"""Of zarr and numcodecs, all that make numbers of bytes or of numbers."""
+"""All codecs of zarr and numcodecs that decode to numbers."""
 
 _TYPES = ("dtype", "astype", "encode_dtype", "decode_dtype")
-"""Of what codecs say: the types that they cast from and to."""
+"""Fields of a codec with the types that it casts from and to."""
 
 _PREFIX = re.compile(r"^(https://zarr\.dev/)?(numcodecs[./])?")
 """What zarr 3 writes before the name of a codec of numcodecs."""
@@ -68,11 +67,11 @@ def check_numbers(array: LazyArray, name: str, kinds: str = NUMBERS) -> None:
     Parameters
     ----------
     array
-        Of zarr or numpy.
+        An array of zarr or numpy.
     name
-        What the user calls it.
+        Name for the user.
     kinds
-        Kinds of dtypes, letters as of `numpy.dtype.kind`, that are expected.
+        Letters of `numpy.dtype.kind` that are expected.
 
     Raises
     ------
@@ -101,7 +100,7 @@ def check_numbers(array: LazyArray, name: str, kinds: str = NUMBERS) -> None:
 
 
 def _codecs(array: Any) -> list[str]:
-    """Names of what decodes a zarr array; none of other arrays."""
+    """Names of the codecs of a zarr array; none for other arrays."""
     stated = getattr(array, "metadata", None)
     if stated is None:
         return []
@@ -111,24 +110,21 @@ def _codecs(array: Any) -> list[str]:
 
 
 def _names(codecs: Any) -> list[str]:
-    found: list[str] = []
+    names: list[str] = []
     for codec in codecs:
-        told = codec.to_dict() if hasattr(codec, "to_dict") else codec.get_config()
-        found.append(str(told.get("name", told.get("id", ""))))
-        found += [f"{found[-1]} of {kind}" for kind in _strange_types(told)]
-        # of shards: what is in them, and their index
+        config = codec.to_dict() if hasattr(codec, "to_dict") else codec.get_config()
+        names.append(str(config.get("name", config.get("id", ""))))
+        names += [f"{names[-1]} of {kind}" for kind in _strange_types(config)]
+        # shards have codecs for their chunks and for their index
         for inner in ("codecs", "index_codecs"):
-            found += _names(getattr(codec, inner, ()))
-    return found
+            names += _names(getattr(codec, inner, ()))
+    return names
 
 
-def _strange_types(told: Mapping[str, Any]) -> list[str]:
-    """List the types that a codec casts to and that are no numbers.
-
-    Those of a million bytes would make gigabytes of a chunk.
-    """
-    told = {**told, **(told.get("configuration") or {})}
-    types = [str(told[name]) for name in _TYPES if told.get(name) is not None]
+def _strange_types(config: Mapping[str, Any]) -> list[str]:
+    """List types that a codec casts to and that are no numbers, so may be huge."""
+    config = {**config, **(config.get("configuration") or {})}
+    types = [str(config[name]) for name in _TYPES if config.get(name) is not None]
     return [one for one in types if np.dtype(one).kind not in NUMBERS]
 
 

@@ -1,4 +1,4 @@
-"""Images by their place, for processes that see the same files."""
+"""References to images in files, for other processes that see the same files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.images.lazy_files import open_source
+from napari_gem.images.lazy_files import open_lazy_image
 from napari_gem.images.number_arrays import NUMBERS
 
 if TYPE_CHECKING:
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImageReference:
-    """An image that is read in parts, by its place.
+    """Where an image is that another process can open.
 
     Attributes
     ----------
     path, index
-        As of `napari_gem.images.lazy_files.open_source`; the path is absolute.
+        Parameters of `napari_gem.images.lazy_files.open_lazy_image`; the path is
+        absolute.
     level
         Number of the resolution.
     shape, dtype
-        Of that level.
+        Shape and type of that level.
     piece
-        Hash of a piece of it: another file of the same name is not taken for it.
+        Hash of a piece of it, by which another file of the same name is recognised.
     """
 
     path: str
@@ -45,36 +46,36 @@ class ImageReference:
 
 
 PIECE = 64
-"""Side of the piece in the image's middle that tells two images apart."""
+"""Side, in pixels, of the piece in the middle of the image that is hashed."""
 
 
 LARGEST_CHUNK = 16 << 20
-"""Bytes: arrays of larger chunks are better copied than read tile by tile."""
+"""Arrays with larger chunks, in bytes, are better copied than read tile by tile."""
 
 
-def refer(
+def make_reference(
     pixels: LazyArray, path: Path | str, index: Sequence[int] = (), level: int = 0
 ) -> ImageReference:
-    """Make a reference to what `open_source` reads from a path."""
+    """Make a reference to an image that `open_lazy_image` opened from a path."""
     return ImageReference(
         str(Path(path).absolute()), tuple(index), level, *_look(pixels)
     )
 
 
-def refer_array(pixels: Any) -> ImageReference | None:
-    """Make a reference to an array that is all of a file or of a folder.
+def reference_to_array(pixels: Any) -> ImageReference | None:
+    """Make a reference to an array that is the whole content of a file or folder.
 
     Parameters
     ----------
     pixels
-        (height, width) or (height, width, 3 or 4). Zarr arrays on disk, what dask makes
-        of one of them and nothing else, and ``.npy`` files mapped into memory have a
-        place. The pixels there are compared with these in the corners and the middle.
+        (height, width) or (height, width, 3 or 4): a zarr array on disk, a dask array
+        that only reads one, or an ``.npy`` file that is mapped into memory. The pixels
+        in the file are compared with these in the corners and the middle.
 
     Returns
     -------
     ImageReference | None
-        None for all else, and whenever it is not sure that the same pixels lie there.
+        None for other arrays, and if the file may hold other pixels.
     """
     shape = tuple(getattr(pixels, "shape", ()))
     plain = len(shape) == 2 or (len(shape) == 3 and shape[-1] in (3, 4))
@@ -82,17 +83,17 @@ def refer_array(pixels: Any) -> ImageReference | None:
     place = _place(pixels) if plain and kind in set(NUMBERS) else None
     if place is None:
         return None
-    reference = refer(pixels, place)
-    found = find(reference)
-    if found is None or not all(_same(pixels, found, at) for at in _corners(shape)):
+    reference = make_reference(pixels, place)
+    opened = open_reference(reference)
+    if opened is None or not all(_same(pixels, opened, at) for at in _corners(shape)):
         return None
     return reference
 
 
-def find(reference: ImageReference) -> LazyArray | None:
-    """Open the image, if it is here; None if it is not, or is another one."""
+def open_reference(reference: ImageReference) -> LazyArray | None:
+    """Open the image; None if this process does not see it, or if it is another one."""
     try:
-        source = open_source(reference.path, reference.index)
+        source = open_lazy_image(reference.path, reference.index)
         if source is None:
             return None
         pixels = source.levels[reference.level]
@@ -133,7 +134,7 @@ def _place(pixels: Any) -> Path | None:
 
 
 def _original(pixels: Any) -> Any:
-    """Give what a dask array reads, if it does nothing else; None if it does."""
+    """Return what a dask array reads; None if it computes anything."""
     name = str(getattr(pixels, "name", ""))
     layers = getattr(getattr(pixels, "dask", None), "layers", {})
     origin = f"original-{name}"

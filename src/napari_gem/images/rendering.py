@@ -1,4 +1,4 @@
-"""Pixel values of any layer or file to the RGB image that a model sees."""
+"""Turns pixel values of any layer or file into the RGB image that a model sees."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
 from napari_gem.core.validation import check_appearance
-from napari_gem.images.border import read_part
+from napari_gem.images.read_errors import read_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     Color = tuple[float, float, float]
 
 SAMPLED = 4_000_000
-"""Percentiles of larger images are taken from about this many pixels."""
+"""Percentiles of larger images are computed from about this many pixels."""
 
 STRIDED = 1 << 26
-"""Pixels of an image of which every so many-th row and column is read; of larger ones
-windows are read, so that few chunks of a file are."""
+"""Of images with at most this many pixels every n-th row and column is read. Of larger
+ones windows are read, so that few chunks of a file are decoded."""
 
 WINDOWS = 16
 """Windows along each axis."""
@@ -51,8 +51,8 @@ def channel_colors(count: int) -> tuple[Color, ...]:
     Grey for one channel, magenta and green for two, red, green, blue for three, then
     cyan, magenta, yellow; more begin again.
     """
-    found = CHANNEL_COLORS.get(count)
-    return found or tuple(MORE_COLORS[i % len(MORE_COLORS)] for i in range(count))
+    colors = CHANNEL_COLORS.get(count)
+    return colors or tuple(MORE_COLORS[i % len(MORE_COLORS)] for i in range(count))
 
 
 def channel_lut(color: Color) -> tuple[Color, ...] | None:
@@ -61,7 +61,7 @@ def channel_lut(color: Color) -> tuple[Color, ...] | None:
 
 
 def check_image(pixels: LazyArray, appearance: Appearance | None = None) -> bool:
-    """Refuse what is no single image plane.
+    """Refuse an array that is not one image plane.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def check_image(pixels: LazyArray, appearance: Appearance | None = None) -> bool
         (height, width), or (height, width, 3 or 4) for RGB and RGBA, or with the
         channels of the appearance as last axis.
     appearance
-        How the pixels are to be shown; only its ``channels`` matter here.
+        How the pixels are to be shown; only its ``channels`` matter.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def check_image(pixels: LazyArray, appearance: Appearance | None = None) -> bool
 
 
 def check_percentiles(percentiles: tuple[float, float]) -> None:
-    """Refuse percentiles that are none, or not in order.
+    """Refuse percentiles that are not in order from 0 to 100.
 
     Raises
     ------
@@ -126,7 +126,7 @@ def stretch(
     *,
     channels: Sequence[Color] | None = None,
 ) -> Appearance:
-    """Choose an appearance where no viewer has chosen one.
+    """Choose an appearance for an image that no viewer shows.
 
     8-bit RGB images are taken as they are, 8-bit values 0 to 255. All others are
     stretched between two percentiles of their finite values, the same for all
@@ -233,7 +233,7 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
     Raises
     ------
     GemError
-        As `check_image`, or if the array does not suit the appearance.
+        As `check_image`, or if the array does not fit the appearance.
     """
     rgb = check_image(pixels, appearance)
     if appearance.channels:
@@ -284,9 +284,9 @@ def _alpha(pixels: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def squash(image: NDArray[np.float32], size: int) -> NDArray[np.float32]:
-    """Resize a shown image to a square, bicubic.
+    """Resize a rendered image to a square, bicubic.
 
-    In 8 bit and by Pillow, as torchvision resizes what was read from a file.
+    This is done in 8 bit by Pillow, as torchvision resizes images from files.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""Pixels of any source to what the model sees, a tile at a time.
+"""Reads images as the model sees them, a tile at a time.
 
 An image is an array or anything that has ``shape``, ``dtype`` and slices, such as
-arrays of dask and zarr: only what a tile needs is read, shown as the viewer
-shows it, enlarged and padded. A tile's pixels are those that the whole image,
-enlarged at once, would have there.
+arrays of dask and zarr. Only the pixels that a tile needs are read, rendered as the
+viewer shows them, enlarged and padded. The pixels of a tile are the same as if the
+whole image were enlarged at once.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy import sparse
 
 from napari_gem.core.bounds import is_large
 from napari_gem.core.progress import Progress, made_ahead
-from napari_gem.images.border import read_part
+from napari_gem.images.read_errors import read_part
 from napari_gem.images.rendering import render
 
 if TYPE_CHECKING:
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     Result = TypeVar("Result")
 
 BAND = 1 << 22
-"""Pixels that are read and shown at a time for one tile, about."""
+"""About this many pixels are read and rendered at a time for one tile."""
 
 HASHED_BYTES = 1 << 26
 """Pixels are hashed in pieces of about this size, so that it can be cancelled."""
 
 HELD_BAND = 1 << 20
-"""Pixels of a picture that are shown at a time."""
+"""Pixels of a picture that are rendered at a time."""
 
 SHARPER, SMOOTHER = -0.75, -0.5
 """Parameter of the cubic when enlarging and when shrinking, as in torch."""
 
 
 def as_pixels(image: Any) -> LazyArray:
-    """Take what can be read in parts as it is, and make an array of all else."""
+    """Return what can be read in parts as it is, and all else as an array."""
     if isinstance(getattr(image, "dtype", None), np.dtype) and hasattr(image, "ndim"):
         lazy: LazyArray = image
         return lazy
@@ -61,7 +61,7 @@ def read_tile(
     pixels: LazyArray,
     appearance: Appearance,
     zoom: float,
-    patch: int,
+    patch_size: int,
     where: tuple[slice, slice],
 ) -> NDArray[np.float32]:
     """Read one tile of an image, enlarged and padded to whole patches.
@@ -78,8 +78,8 @@ def read_tile(
     appearance
         How values are shown.
     zoom
-        Factor.
-    patch
+        Factor by which the image is enlarged.
+    patch_size
         Side of a patch in enlarged pixels.
     where
         Rows and columns of the enlarged and padded image.
@@ -92,15 +92,15 @@ def read_tile(
     height, width = pixels.shape[:2]
     if zoom == 1:
         rows, columns = (
-            _padded(length, patch, part)
+            _padded(length, patch_size, part)
             for length, part in ((height, where[0]), (width, where[1]))
         )
         box = _span(rows), _span(columns)
         shown = render(read_part(pixels, box), appearance)
         padded: NDArray[np.float32] = shown[rows - box[0].start]
         return padded[:, columns - box[1].start]
-    first_row, down = _weights(height, zoom, patch, where[0])
-    first_column, right = _weights(width, zoom, patch, where[1])
+    first_row, down = _weights(height, zoom, patch_size, where[0])
+    first_column, right = _weights(width, zoom, patch_size, where[1])
     across = slice(first_column, first_column + right.shape[1])
     step = max(1, BAND // right.shape[1])
     shape = down.shape[0], right.shape[0], 3
@@ -116,15 +116,7 @@ def read_tile(
 
 
 class Picture:
-    """An image as the model sees it, of which only what is sliced is read.
-
-    Parameters
-    ----------
-    pixels
-        (height, width) or (height, width, channels).
-    appearance
-        How values are shown.
-    """
+    """An image as the model sees it, (height, width, 3) uint8, rendered when sliced."""
 
     def __init__(self, pixels: LazyArray, appearance: Appearance) -> None:
         self._pixels = pixels
@@ -152,15 +144,15 @@ def held_picture(picture: LazyArray | None) -> NDArray[np.uint8] | None:
 def read_ahead(
     read: Callable[[Item], Result], items: Iterable[Item]
 ) -> Generator[Result, None, None]:
-    """Read the next item in a thread while the current one is worked on.
+    """Read the next item in a thread while the caller uses the current one.
 
-    What is being read when nobody wants it any more is not waited for.
+    If the generator is closed, it does not wait for an item that is being read.
     """
     return cast("Generator[Result, None, None]", made_ahead(map(read, items)))
 
 
 def hash_steps(pixels: LazyArray) -> Generator[Progress, None, str]:
-    """Hash all pixels with their shape and type, whatever holds them.
+    """Hash all pixels with their shape and type, the same for any kind of array.
 
     Yields
     ------
@@ -173,7 +165,7 @@ def hash_steps(pixels: LazyArray) -> Generator[Progress, None, str]:
         Hexadecimal digits.
     """
     shape, dtype = tuple(int(n) for n in pixels.shape), np.dtype(pixels.dtype)
-    found = hashlib.blake2b(f"{shape} {dtype.str}".encode())
+    digest = hashlib.blake2b(f"{shape} {dtype.str}".encode())
     row = max(1, int(np.prod(shape[1:])) * dtype.itemsize)
     rows = max(1, HASHED_BYTES // row)
     chunk = getattr(pixels, "chunks", None)
@@ -182,8 +174,8 @@ def hash_steps(pixels: LazyArray) -> Generator[Progress, None, str]:
     for start in range(0, shape[0], rows):
         yield Progress("Reading image", start, shape[0])
         part = read_part(pixels, slice(start, start + rows))
-        found.update(np.ascontiguousarray(part).data)
-    return found.hexdigest()
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
 
 
 def _repeats(length: int, zoom: float) -> int:
@@ -194,28 +186,24 @@ def _span(index: NDArray[np.intp]) -> slice:
     return slice(int(index.min()), int(index.max()) + 1)
 
 
-def _padded(length: int, patch: int, part: slice) -> NDArray[np.intp]:
-    """Say which pixel stands at each place of an axis padded to whole patches."""
+def _padded(length: int, patch_size: int, part: slice) -> NDArray[np.intp]:
+    """Index of the pixel at each place of an axis padded to whole patches."""
     at = np.arange(part.start, part.stop)
-    mirrored = -length % patch < length
+    mirrored = -length % patch_size < length
     beyond = 2 * (length - 1) - at if mirrored else np.full_like(at, length - 1)
     return np.where(at < length, at, beyond)
 
 
 def _weights(
-    length: int, zoom: float, patch: int, part: slice
+    length: int, zoom: float, patch_size: int, part: slice
 ) -> tuple[int, sparse.csr_array]:
-    """Weigh the pixels of an axis for each place of the enlarged, padded one.
+    """Weights of the pixels of an axis for each place of the enlarged, padded one.
 
-    Returns
-    -------
-    int
-        The first pixel that has a weight.
-    csr_array
-        (places, pixels from the first to the last with a weight), float32.
+    Returned are the first pixel that has a weight, and (places, pixels from there to
+    the last with a weight) float32.
     """
     repeats = _repeats(length, zoom)
-    at = _padded(zoomed_length(length, zoom), patch, part)
+    at = _padded(zoomed_length(length, zoom), patch_size, part)
     step = 1 / zoom
     middle = (at + 0.5) * step
     support = 2 * max(step, 1.0)

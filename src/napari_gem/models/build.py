@@ -71,7 +71,7 @@ def build_empty(folder: Path, options: Mapping[str, Any]) -> Any:
     folder
         From `napari_gem.models.configurations.staging.staged`.
     options
-        As for `open_clip.create_model`.
+        See `open_clip.create_model`.
     """
     with _Uninitialised(), _quiet():
         # else open_clip has transformers fetch weights of the text tower

@@ -155,7 +155,7 @@ def load_model(
     Parameters
     ----------
     name
-        As for `find_model`, or a card.
+        A card, or an id; see `find_model`.
     device
         ``auto`` (CUDA, else MPS, else CPU), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
     precision

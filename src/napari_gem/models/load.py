@@ -123,7 +123,7 @@ def load_steps(
     card
         Which one.
     device, precision, download
-        As for `napari_gem.load_model`.
+        See `napari_gem.load_model`.
     exact
         Whether nothing else is tried if the memory does not suffice.
 

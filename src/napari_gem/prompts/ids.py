@@ -1,4 +1,4 @@
-"""Label ids: in a session an id stands for one class only."""
+"""Label ids: in a session each id means one class only."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ LARGEST_LABEL = 65535
 
 
 def keep_ids(
-    prompts: Sequence[Prompt], stands_for: Mapping[int, str]
+    prompts: Sequence[Prompt], names_by_id: Mapping[int, str]
 ) -> tuple[Prompt, ...]:
-    """Give classes that come from a file ids that stand for nothing else yet.
+    """Give classes from a file ids that mean no other class in the session.
 
-    A class that the session has by the same name takes the id that it has there. The
-    others keep their own id where it is free, else they get a new one.
+    A class takes the id that a class of the same name has in the session. The others
+    keep their own id if it is free, and get a new one if it is not.
 
     Parameters
     ----------
     prompts
         The classes; those with label 0 have no id of their own.
-    stands_for
-        Name of the class that each id stands for in the session. Where a name stands
-        at several ids, the first is taken.
+    names_by_id
+        Name of the class that each id means in the session. If a name has several ids,
+        the first is taken.
 
     Returns
     -------
     tuple[Prompt, ...]
-        In the same order. New classes with label 0 are as they came.
+        In the same order. New classes with label 0 keep it.
 
     Raises
     ------
@@ -43,38 +43,35 @@ def keep_ids(
         If two classes came with the same id, or there is no free id.
     """
     label_ids(prompts)
-    names = {label: class_key(name) for label, name in stands_for.items()}
+    names = {label: class_key(name) for label, name in names_by_id.items()}
     keys = [class_key(prompt.name) for prompt in prompts]
-    found: dict[int, int] = {}
+    ids: dict[int, int] = {}
     for number, prompt in enumerate(prompts):
         if names.get(prompt.label) == keys[number]:
-            found[number] = prompt.label
+            ids[number] = prompt.label
     for number, key in enumerate(keys):
-        if number not in found:
-            given = set(found.values())
+        if number not in ids:
+            given = set(ids.values())
             same = (i for i, name in names.items() if name == key and i not in given)
             label = next(same, 0)
             if label:
-                found[number] = label
+                ids[number] = label
     taken = {*names, *(prompt.label for prompt in prompts)} - {0}
     for number, prompt in enumerate(prompts):
-        if number not in found and prompt.label:
+        if number not in ids and prompt.label:
             free = prompt.label not in names
-            found[number] = prompt.label if free else next_label(taken)
-            taken.add(found[number])
+            ids[number] = prompt.label if free else next_label(taken)
+            taken.add(ids[number])
     return tuple(
-        replace(prompt, label=found.get(number, 0))
+        replace(prompt, label=ids.get(number, 0))
         for number, prompt in enumerate(prompts)
     )
 
 
 def moved_ids(before: Sequence[Prompt], after: Sequence[Prompt], most: int = 3) -> str:
-    """Tell which classes got other ids than they came with.
+    """Say in a sentence which classes got new ids; empty if none did.
 
-    Returns
-    -------
-    str
-        A sentence that names the first ``most`` classes; empty if there are none.
+    It names the first ``most`` of them.
     """
     moved = [
         f"{new.name} {new.label}"
@@ -88,7 +85,7 @@ def moved_ids(before: Sequence[Prompt], after: Sequence[Prompt], most: int = 3) 
 
 
 def next_label(taken: Collection[int]) -> int:
-    """Choose the id behind the largest that is taken; at the end the lowest free one.
+    """Choose the id after the largest taken one, or else the lowest free one.
 
     Raises
     ------
@@ -99,15 +96,15 @@ def next_label(taken: Collection[int]) -> int:
     if label <= LARGEST_LABEL:
         return label
     free = (label for label in range(1, LARGEST_LABEL + 1) if label not in taken)
-    found = next(free, None)
-    if found is None:
+    lowest = next(free, None)
+    if lowest is None:
         raise GemError(
             f"All {LARGEST_LABEL} label ids were used in this table. Save the set and "
             "load it in a new window."
         )
-    return found
+    return lowest
 
 
 def class_key(name: str) -> str:
-    """Spell a class's name so that names that read the same are equal."""
+    """Reduce a name so that names that differ only in case and blanks are equal."""
     return " ".join(name.split()).casefold()

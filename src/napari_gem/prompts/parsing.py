@@ -1,4 +1,4 @@
-"""Typed lines to prompts."""
+"""Reads prompts from typed lines."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from napari_gem.core.prompts import Prompt
 from napari_gem.core.validation import check_prompts, check_texts
 
 MOST_CLASSES = 200
-"""Classes of one run at most: each brings a map as large as the image."""
+"""Largest number of classes of a run: each has a map as large as the image."""
 
 
 def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt, ...]:
     """Read prompts: one class a line, a comma between synonyms.
 
-    Blank lines, blanks around words and repeated words of one class are dropped; of
-    several spellings the first is kept. Tabs and ends of lines are blanks.
+    Blank lines, blanks around words and repeated words of a class are dropped. If words
+    differ only in case the first is kept. Tabs and ends of lines count as blanks.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt,
     Raises
     ------
     GemError
-        If no class is left, if something else than text or a `Prompt` came, if two
-        classes share a word, if there are more than `MOST_CLASSES`, or as
+        If no class is left, if a line is neither text nor a `Prompt`, if two classes
+        share a word, if there are more than `MOST_CLASSES` classes, or as
         `napari_gem.core.validation.check_prompts`.
     """
     prompts = [prompt for prompt in map(_parse, _lines(lines)) if prompt is not None]
@@ -53,14 +53,14 @@ def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt,
     return tuple(prompts)
 
 
-def _lines(came: object) -> Iterable[object]:
-    if isinstance(came, str):
-        return came.splitlines()
-    if isinstance(came, Prompt):
-        return [came]
-    if isinstance(came, Iterable) and not isinstance(came, bytes):
-        return came
-    return [came]
+def _lines(lines: object) -> Iterable[object]:
+    if isinstance(lines, str):
+        return lines.splitlines()
+    if isinstance(lines, Prompt):
+        return [lines]
+    if isinstance(lines, Iterable) and not isinstance(lines, bytes):
+        return lines
+    return [lines]
 
 
 def _parse(line: object) -> Prompt | None:
@@ -79,7 +79,7 @@ def _parse(line: object) -> Prompt | None:
 
 
 def _clean(words: Iterable[str]) -> tuple[str, ...]:
-    """Strip words and leave out empty ones and those that came before."""
+    """Strip words and leave out empty and repeated ones."""
     kept: dict[str, str] = {}
     for word in (" ".join(part.split()) for part in words):
         kept.setdefault(word.casefold(), word)

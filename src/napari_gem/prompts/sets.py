@@ -1,7 +1,7 @@
 """Prompt sets: classes with ids, colours and words, as JSON files that can be shared.
 
-The sets that come with the package are the files in ``sets/``, found by their presence.
-Such a file holds the fields of `PromptSet`; what is left out takes its default.
+The sets that come with the package are the files in ``sets/``. A file holds the fields
+of `PromptSet`; a field that is left out takes its default.
 """
 
 from __future__ import annotations
@@ -34,21 +34,20 @@ _FOLDER = Path(__file__).parent / "sets"
 
 @dataclass(frozen=True)
 class PromptSet:
-    """Classes that belong together, with what else their kind of image needs.
+    """Classes that belong together, with background words and templates for them.
 
     Attributes
     ----------
     name
-        What the user reads.
+        Name that the user reads.
     about
-        One line: for what.
+        One line: which images it is for.
     source
         The nomenclature that names the classes, with its page.
     tested
-        On what, and with which weights, the words were tried.
+        The images and weights with which the words were tried.
     prompts
-        The classes. Their label ids stay the same when the set is loaded; 0 leaves
-        an id to whoever loads it.
+        The classes. A label id of 0 is replaced by a free one when the set is loaded.
     background
         Words for what is none of the classes; empty keeps those of the model.
     templates
@@ -138,19 +137,9 @@ def read_set(name_or_path: str | Path) -> PromptSet:
 
 
 def write_set(path: str | Path, prompt_set: PromptSet) -> Path:
-    """Write a prompt set; what was there stays whole until the new file is.
+    """Write a prompt set to a file in an existing folder, and return its path.
 
-    Parameters
-    ----------
-    path
-        Of the file to write; its folder must be there.
-    prompt_set
-        What to write.
-
-    Returns
-    -------
-    Path
-        The file.
+    An older file of this name stays until the new one is complete.
 
     Raises
     ------
@@ -171,10 +160,7 @@ def write_set(path: str | Path, prompt_set: PromptSet) -> Path:
 
 
 def portable(prompt_set: PromptSet) -> PromptSet:
-    """Leave of the examples what is of use on another image: those with a vector.
-
-    Their points are dropped: they lie in the image that they were set in.
-    """
+    """Keep of the examples what can be used on another image: their vectors."""
     prompts = tuple(
         replace(
             prompt,
@@ -194,7 +180,7 @@ def _parse(text: str) -> PromptSet:
             "Mend the file there."
         ) from error
     except ValueError as error:
-        raise GemError(f"It is no JSON as prompt sets are: {error}.") from error
+        raise GemError(f"It is no JSON of a prompt set: {error}.") from error
     schema = content.get("schema", SCHEMA) if isinstance(content, dict) else SCHEMA
     if schema != SCHEMA:
         raise GemError(

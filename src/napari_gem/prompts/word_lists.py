@@ -1,4 +1,4 @@
-"""Lists of words and sentences: one TOML file each, found by its name.
+"""Lists of words and sentences, a TOML file each.
 
 A file in ``templates/`` holds sentences with ``{}`` for the word; one in
 ``background/`` holds words for what is none of the classes. Each has ``about`` (one
@@ -40,7 +40,7 @@ def _names(kind: str) -> tuple[str, ...]:
 def _read(kind: str, name: str) -> tuple[str, ...]:
     if name not in _names(kind):
         raise GemError(
-            f"There is no list '{name}' of {kind}. There is: {', '.join(_names(kind))}."
+            f"There is no list '{name}' of {kind}; expected {', '.join(_names(kind))}."
         )
     text = (_FOLDER / kind / f"{name}.toml").read_text(encoding="utf-8")
     return tuple(tomllib.loads(text)["lines"])

@@ -57,7 +57,7 @@ def segment_large_steps(
     Parameters
     ----------
     model, features, prompts, parameters, label
-        As for `napari_gem.segmentation.segment.segment_steps`.
+        See `napari_gem.segmentation.segment.segment_steps`.
     folder
         Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json`` when all are
         complete; made if missing.

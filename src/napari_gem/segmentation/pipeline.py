@@ -110,7 +110,7 @@ def segment(
     prompts
         One class an item (or a line of one string); a comma separates synonyms.
     model
-        As for `encode`; the one that made the features.
+        The model that made the features; see `encode`.
     parameters
         None takes those of the model's card.
     label
@@ -233,7 +233,7 @@ def heat_maps(
     features
         From `encode`.
     prompts, model, parameters
-        As for `segment`; the background is not used.
+        See `segment`; the background is not used.
 
     Returns
     -------

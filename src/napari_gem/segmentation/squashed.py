@@ -48,7 +48,7 @@ def squash_job(
     job
         With a side of the square, and parameters of which those of GEM are used.
     pixels, model
-        As for `napari_gem.segmentation.job.job_steps`.
+        See `napari_gem.segmentation.job.job_steps`.
 
     Returns
     -------

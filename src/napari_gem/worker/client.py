@@ -515,10 +515,10 @@ def _find_place(pixels: object, request: Request) -> ImageReference | None:
     whole = getattr(pixels, "whole", None)
     if whole is None or not (request.folder or is_cluster(request.job.device)):
         return None
-    from napari_gem.images.references import refer_array
+    from napari_gem.images.references import reference_to_array
 
     try:
-        return refer_array(whole)
+        return reference_to_array(whole)
     except Exception:  # noqa: BLE001 (whatever it is, they are copied)
         _log.debug("Where the pixels lie was not found.", exc_info=True)
         return None

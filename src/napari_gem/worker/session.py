@@ -244,9 +244,9 @@ class Session:
 def _open(request: Request) -> LazyArray:
     if request.reference is None:
         return load_array(Path(request.pixels), mapped=True)
-    from napari_gem.images.references import find
+    from napari_gem.images.references import open_reference
 
-    pixels = find(request.reference)
+    pixels = open_reference(request.reference)
     if pixels is None:
         raise GemError(
             f"The image in '{request.reference.path}' is not what was shown. Look "
@@ -257,11 +257,11 @@ def _open(request: Request) -> LazyArray:
 
 def _reference(request: Request) -> ImageReference | None:
     """Say where the image is, for the workers of a cluster."""
-    from napari_gem.images.references import refer
+    from napari_gem.images.references import make_reference
 
     if request.reference is not None:
         return request.reference
-    return refer(load_array(Path(request.pixels), mapped=True), request.pixels)
+    return make_reference(load_array(Path(request.pixels), mapped=True), request.pixels)
 
 
 def _has_words(job: Job) -> bool:

@@ -25,7 +25,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import parse_json, read_text
 from napari_gem.core.napari_version import check_napari
 from napari_gem.core.path_names import is_too_long
-from napari_gem.images.opening import open_tiff, read_series
+from napari_gem.images.tiff_reading import open_tiff, read_series
 from napari_gem.layers.files.sidecar import (
     VERSION,
     Column,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_gem.core.region import inside
-from napari_gem.images.border import reading
+from napari_gem.images.read_errors import reading
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray

@@ -338,7 +338,7 @@ def slice_axes(
     channel_axis
         An axis that holds channels; it is left out.
     wanted
-        As for `read_layer`.
+        See `read_layer`.
 
     Returns
     -------

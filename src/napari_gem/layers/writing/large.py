@@ -44,7 +44,7 @@ def stored_layers(
         With the groups of `napari_gem.segmentation.large.segment_large`; kept as long
         as the layers.
     recipe, image, classes
-        As for `napari_gem.layers.result_layers`.
+        See `napari_gem.layers.result_layers`.
 
     Returns
     -------

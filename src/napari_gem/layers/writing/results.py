@@ -134,7 +134,7 @@ def describe_layers(
     maps, labels
         Data of the layers.
     recipe, image, step, classes
-        As for `result_layers`.
+        See `result_layers`.
     patch
         Image pixels per pixel of the maps.
     """

@@ -23,7 +23,7 @@ class Links:
     owner
         When Qt deletes it, all connections end.
     emitters
-        As for `connect`.
+        See `connect`.
     """
 
     def __init__(

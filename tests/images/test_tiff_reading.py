@@ -19,10 +19,10 @@ from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Recipe, Segmentation
 from napari_gem.images import lazy_files as sources
-from napari_gem.images import opening
-from napari_gem.images.border import ReadError
+from napari_gem.images import tiff_reading
 from napari_gem.images.files import ImageFile, read_image
-from napari_gem.images.lazy_files import open_source
+from napari_gem.images.lazy_files import open_lazy_image
+from napari_gem.images.read_errors import ReadError
 from napari_gem.results import tiff
 
 pytestmark = pytest.mark.contact("damaged files")
@@ -47,7 +47,7 @@ def write_ome(path: Path, data: str, told: str = "", **sizes: int) -> Path:
 
 def planes(path: Path, index: tuple[int, ...] = ()) -> np.ndarray:
     """Read an image as the command line does, whatever its size."""
-    source = open_source(path, index)
+    source = open_lazy_image(path, index)
     if source is None:
         return read_image(path, index).pixels
     return np.asarray(source.levels[0][:, :])
@@ -128,18 +128,18 @@ def test_a_description_that_promises_too_much(
     path = write_ome(tmp_path / "a.ome.tif", data, **sizes)
     monkeypatch.delattr(tifffile.TiffFile, "series")  # it would make the lists
     with pytest.raises(ReadError, match="says that it h"):
-        opening.open_tiff(path)
+        tiff_reading.open_tiff(path)
 
 
 def test_an_index_of_ndtiff_that_names_files_elsewhere(tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
-    assert opening.tiff_options(path) == opening.OWN_ALONE
-    index = tmp_path / opening.INDEX
+    assert tiff_reading.tiff_options(path) == tiff_reading.OWN_ALONE
+    index = tmp_path / tiff_reading.INDEX
     index.write_bytes(b"\x0c\0\0\0NDTiffStack.tif")
-    assert opening.tiff_options(path) == opening.OWN_ALONE
+    assert tiff_reading.tiff_options(path) == tiff_reading.OWN_ALONE
     for name in (b"/etc/other.tif", b"\\\\server\\share\\other.tif"):
         index.write_bytes(name)
-        assert opening.tiff_options(path)["is_ndtiff"] is False
+        assert tiff_reading.tiff_options(path)["is_ndtiff"] is False
 
 
 @pytest.mark.parametrize("size", ["nan", "inf", "0", "-1", "1e-400", "1e300", "wide"])
@@ -149,7 +149,7 @@ def test_no_pixel_has_that_size(tmp_path: Path, size: str) -> None:
     assert read_image(path).pixel_size is None
     folder = tmp_path / "a.zarr"
     write_levels(folder, [size, 1])
-    source = open_source(folder)
+    source = open_lazy_image(folder)
     assert source is not None
     assert source.pixel_size is None
 
@@ -265,7 +265,7 @@ def test_an_image_without_pixels_is_told(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "a.zarr", shape=(6, 0), chunks=(1, 1), dtype="u1")
     for name in ("a.npy", "a.zarr"):
         with pytest.raises(GemError, match="has no pixels"):
-            open_source(tmp_path / name)
+            open_lazy_image(tmp_path / name)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no pipes as files there")
@@ -273,4 +273,4 @@ def test_an_image_without_pixels_is_told(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(GemError, match="is a pipe or a device"):
-        open_source(tmp_path / name)
+        open_lazy_image(tmp_path / name)

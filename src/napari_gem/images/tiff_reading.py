@@ -1,8 +1,8 @@
-"""TIFF files are opened here: nothing but their own pixels is read.
+"""Opens TIFF files so that nothing but their own pixels is read.
 
-Descriptions in TIFF files name others, which tifffile opens wherever they are: any file
-of this computer, or one of a server, which a path can name on Windows. What is missing
-then counts as black.
+The description in a TIFF file may name other files, which tifffile would open wherever
+they are: on this computer, or on a server, which a path can name on Windows. Planes in
+such files are refused as missing; tifffile would make them black.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.images.border import ReadError, check_size, reading
+from napari_gem.images.read_errors import ReadError, check_size, reading
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from tifffile import TiffFile, TiffFrame, TiffPage, TiffPageSeries
 
 MOST_FRAMES = 10_000_000
-"""Planes that a description may tell of."""
+"""Largest number of planes that a description may name."""
 
 INDEX, LARGEST_INDEX = "NDTiff.index", 1 << 28
-"""Beside NDTiff files: the names of all, and where their planes lie."""
+"""File beside NDTiff files that names all of them, and its largest size in bytes."""
 
 OWN_ALONE = {"_multifile": False}
-"""For tifffile: files that a description names are not opened."""
+"""Option of tifffile: files that a description names are not opened."""
 
 
 def open_tiff(path: Path) -> TiffFile:
-    """Open a TIFF file; to be closed.
+    """Open a TIFF file; the caller closes it.
 
     Raises
     ------
@@ -51,12 +51,12 @@ def open_tiff(path: Path) -> TiffFile:
 
 
 def tiff_options(path: Path) -> dict[str, Any]:
-    """Give the options of tifffile that keep it from opening other files."""
+    """Choose options that keep tifffile from opening other files."""
     index = path.parent / INDEX
     if not index.exists():
         return OWN_ALONE
     ours = index.is_file() and index.stat().st_size <= LARGEST_INDEX
-    # names of files and of axes: none of them needs a separator
+    # it holds names of files and of axes, which need no separator of folders
     if ours and not any(sign in index.read_bytes() for sign in (b"/", b"\\")):
         return OWN_ALONE
     return {**OWN_ALONE, "is_ndtiff": False}
@@ -70,13 +70,13 @@ def read_series(tiff: TiffFile, path: Path, index: Sequence[int] = ()) -> NDArra
     tiff, path
         The open file.
     index
-        Positions of the plane that is asked for, along axes of no rows, columns or
-        colours; None asks for all.
+        Positions of the wanted plane along the axes that are neither rows nor columns
+        nor colours; None wants all planes.
 
     Raises
     ------
     ReadError
-        If its header promises too much, or a plane that is asked for is missing.
+        If its header promises too much, or a wanted plane is missing.
     """
     series = tiff.series[0]
     size = path.stat().st_size
@@ -87,23 +87,10 @@ def read_series(tiff: TiffFile, path: Path, index: Sequence[int] = ()) -> NDArra
 
 
 def check_plane(series: TiffPageSeries, index: Sequence[int] | None, name: str) -> None:
-    """Refuse a plane that the file tells of and does not hold, or not to its end.
+    """Refuse a plane that is missing in the file, or cut short.
 
-    In the place of what is missing there would be black or grey.
-
-    Parameters
-    ----------
-    series
-        Of an open file.
-    index
-        As of `read_series`; one that does not fit asks for nothing.
-    name
-        Of the file, for the sentence.
-
-    Raises
-    ------
-    ReadError
-        If it is missing, or cut short.
+    Its missing pixels would be black or grey. ``index`` is that of `read_series`; one
+    that does not fit the axes passes.
     """
     pages = list(series.pages)
     lengths = [
@@ -135,7 +122,7 @@ def check_plane(series: TiffPageSeries, index: Sequence[int] | None, name: str) 
 def _is_cut(page: TiffPage | TiffFrame, size: int) -> bool:
     """Tell whether compressed parts lie behind the end: some decoders fill with grey.
 
-    Of what is not compressed tifffile tells.
+    For uncompressed parts tifffile raises itself.
     """
     parts = zip(page.dataoffsets, page.databytecounts, strict=False)
     return page.compression != 1 and any(at + count > size for at, count in parts)
@@ -148,18 +135,18 @@ def _check_description(tiff: TiffFile, path: Path) -> None:
     from tifffile import xml2dict
 
     try:
-        told = xml2dict(tiff.ome_metadata)
+        description = xml2dict(tiff.ome_metadata)
     except Exception:  # noqa: BLE001 (tifffile leaves out what it cannot parse)
         return
-    for pixels in _found(told, "Pixels"):
+    for pixels in _elements(description, "Pixels"):
         sizes = {name: _whole(pixels.get(f"Size{name}", 1)) for name in "TCZYX"}
         frames = math.prod(sizes[name] for name in "TCZ")
-        told_of = [frames]
-        for data in _found(pixels, "TiffData"):
-            told_of += [_whole(data.get(name, 0)) for name in _COUNTS]
-        if max(told_of) > MOST_FRAMES:
+        counts = [frames]
+        for data in _elements(pixels, "TiffData"):
+            counts += [_whole(data.get(name, 0)) for name in _COUNTS]
+        if max(counts) > MOST_FRAMES:
             raise ReadError(
-                f"'{path.name}' says that it has {max(told_of):,} planes, which no "
+                f"'{path.name}' says that it has {max(counts):,} planes, which no "
                 "image has. It may be damaged: copy or save it again."
             )
         check_size(path.name, list(sizes.values()), 1, path.stat().st_size)
@@ -168,15 +155,15 @@ def _check_description(tiff: TiffFile, path: Path) -> None:
 _COUNTS = ("PlaneCount", "NumPlanes")
 
 
-def _found(tree: Any, name: str) -> Iterator[dict[str, Any]]:
+def _elements(tree: Any, name: str) -> Iterator[dict[str, Any]]:
     """Find the elements of a name in what `tifffile.xml2dict` gives."""
     parts = tree.items() if isinstance(tree, dict) else ()
     for key, part in parts:
         for one in part if isinstance(part, list) else [part]:
             if key == name and isinstance(one, dict):
                 yield one
-            yield from _found(one, name)
+            yield from _elements(one, name)
 
 
-def _whole(told: object) -> int:
-    return int(told) if isinstance(told, int | float) and told == told // 1 else 1
+def _whole(value: object) -> int:
+    return int(value) if isinstance(value, int | float) and value == value // 1 else 1

@@ -18,11 +18,11 @@ from PIL import Image
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
-from napari_gem.images import border
-from napari_gem.images.border import ReadError, check_size, reading
+from napari_gem.images import read_errors
 from napari_gem.images.bounded_zarr import check_chunk
 from napari_gem.images.files import read_image
-from napari_gem.images.lazy_files import open_source
+from napari_gem.images.lazy_files import open_lazy_image
+from napari_gem.images.read_errors import ReadError, check_size, reading
 from napari_gem.images.rendering import stretch
 from napari_gem.images.tile_reading import hash_steps, read_tile
 
@@ -75,7 +75,7 @@ def bomb(codec: str) -> bytes:
 
 
 def all_of(path: Path) -> np.ndarray:
-    source = open_source(path)
+    source = open_lazy_image(path)
     if source is None:
         return np.asarray(read_image(path).pixels)
     return np.asarray(source.levels[0][:, :])
@@ -291,7 +291,7 @@ def test_a_picture_that_promises_too_much(tmp_path: Path, side: int) -> None:
 
 def test_parts_are_read_behind_the_border(tmp_path: Path) -> None:
     chunk = write_zarr(tmp_path / "a.zarr", 3, "gzip")
-    source = open_source(tmp_path / "a.zarr")
+    source = open_lazy_image(tmp_path / "a.zarr")
     assert source is not None
     (pixels,) = source.levels
     appearance = stretch(pixels)
@@ -340,4 +340,4 @@ def test_sizes_are_checked_before_anything_is_allocated() -> None:
     with pytest.raises(ReadError, match="100000 x 100000 values"):
         check_size("a", (100_000, 100_000), 2, 2_000)
     with pytest.raises(ReadError, match="cannot"):
-        check_size("a", (10**9, 10**9), 1, border.LARGEST)
+        check_size("a", (10**9, 10**9), 1, read_errors.LARGEST)

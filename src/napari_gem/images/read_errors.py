@@ -1,8 +1,8 @@
-"""Where other libraries hand us what they read: their exceptions become sentences.
+"""What other libraries raise while they read a file becomes a sentence.
 
 zarr, numcodecs, tifffile, imagecodecs, Pillow and numpy raise their own classes,
-ValueError, struct.error, zlib.error, OSError ... at whatever is damaged, both when a
-file is opened and when a part of it is read. `reading` is the one place that knows.
+ValueError, struct.error, zlib.error, OSError ... for damaged files, when a file is
+opened and when a part of it is read. Only `reading` deals with them.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ if TYPE_CHECKING:
     from napari_gem.core.arrays import LazyArray
 
 SMALL = 1 << 30
-"""Bytes that are read whatever the size of the file."""
+"""Pixels of so many bytes are read whatever the size of the file."""
 
 MOST_EXPANDED = 100_000
-"""Bytes of pixels for a byte of a file: an empty image compresses well."""
+"""Largest number of bytes of pixels for each byte of a file; much, since an empty image
+compresses well."""
 
 LARGEST = 1 << 46
-"""Bytes of pixels that no image has."""
+"""Larger images, in bytes, do not exist."""
 
 LONGEST_REASON = 200
-"""Characters of what a library said that a sentence repeats."""
+"""A sentence repeats so many characters of what a library said."""
 
 DAMAGED = "it may be damaged, cut short, or no image"
 
@@ -49,15 +50,15 @@ def reading(name: str, why: str = DAMAGED) -> Iterator[None]:
     Parameters
     ----------
     name
-        What is read, as the user knows it.
+        Name of the file that the user knows.
     why
         What may be wrong with it.
 
     Raises
     ------
     ReadError
-        For whatever is raised inside, but not for a `GemError`, which is a sentence
-        already, nor for a lack of memory, for which less is tried.
+        For any exception but a `GemError`, which is a sentence already, and a lack of
+        memory, for which the caller tries less.
     """
     try:
         yield
@@ -76,16 +77,7 @@ def reading(name: str, why: str = DAMAGED) -> Iterator[None]:
 
 
 def check_size(name: str, shape: Sequence[int], itemsize: int, stored: int) -> None:
-    """Refuse what a header promises and no file of this size can hold.
-
-    Parameters
-    ----------
-    name
-        Of the file, for the sentence.
-    shape, itemsize
-        What its header says.
-    stored
-        Bytes of the file.
+    """Refuse a header that promises more than a file of ``stored`` bytes can hold.
 
     Raises
     ------
@@ -94,10 +86,10 @@ def check_size(name: str, shape: Sequence[int], itemsize: int, stored: int) -> N
     """
     size = math.prod(int(n) for n in shape) * itemsize
     if size > max(SMALL, MOST_EXPANDED * stored) or size > LARGEST:
-        told = " x ".join(str(int(n)) for n in shape)
+        values = " x ".join(str(int(n)) for n in shape)
         raise ReadError(
-            f"'{name}' says that it holds {told} values, which {stored:,} bytes cannot "
-            "hold. It may be damaged or cut short: copy or save it again."
+            f"'{name}' says that it holds {values} values, which {stored:,} bytes "
+            "cannot hold. It may be damaged or cut short: copy or save it again."
         )
 
 
@@ -108,13 +100,7 @@ def _reason(error: Exception) -> str:
 
 
 def read_part(pixels: LazyArray, index: Any, name: str = "The image") -> NDArray[Any]:
-    """Read a part of anything that can be sliced.
-
-    Raises
-    ------
-    ReadError
-        As `reading`.
-    """
+    """Read a part of anything that can be sliced; raises as `reading`."""
     if isinstance(pixels, np.ndarray):
         part: NDArray[Any] = pixels[index]
         return part
@@ -123,15 +109,7 @@ def read_part(pixels: LazyArray, index: Any, name: str = "The image") -> NDArray
 
 
 class Readable:
-    """An array in a file, whose parts are read, or refused in a sentence.
-
-    Parameters
-    ----------
-    array
-        Anything that has ``shape``, ``dtype`` and slices.
-    name
-        Of the file, for the sentence.
-    """
+    """An array in a file of this name; reading a part raises at worst `ReadError`."""
 
     def __init__(self, array: LazyArray, name: str) -> None:
         self._array = array
