@@ -20,7 +20,7 @@ from napari_gem.core.prompts import Prompt
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job
 from napari_gem.encoding import interim
-from napari_gem.images.references import refer_array
+from napari_gem.images.references import reference_to_array
 from napari_gem.segmentation.image_cache import ImageCache
 from napari_gem.worker import arrays as protocol
 from napari_gem.worker.arrays import load_array, save_array
@@ -279,7 +279,7 @@ def test_an_image_is_read_where_it_lies_and_told_if_it_is_another(
 ) -> None:
     pixels = load_array(Path(request_of_tiny.pixels))
     stored = zarr.create_array(tmp_path / "scene.zarr", data=pixels)
-    asked = change(request_of_tiny, pixels="", reference=refer_array(stored))
+    asked = change(request_of_tiny, pixels="", reference=reference_to_array(stored))
     assert from_line(to_line(asked)) == asked
     session = Session(tmp_path)
     found = [run(session.steps(each)) for each in (request_of_tiny, asked)]
