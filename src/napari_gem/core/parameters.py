@@ -180,7 +180,8 @@ class ScoreParameters:
     )
     smoothing: float = parameter(
         0.0,
-        "Smooths the scores before labels are made: standard deviation of a Gaussian.",
+        "Smooths the scores before labels are made: standard deviation of a Gaussian "
+        "in image pixels.",
         0,
         10_000,
         unit="image pixels",

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QPushButton,
+    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 REST = 250
 """Milliseconds without a change after which a slider counts as resting."""
 
-READOUT = 60
-"""Pixels that the number beside a slider takes at most; the slider gets the others."""
+READOUT = "min-width: 45px; max-width: 45px;"
+"""Of the number beside a slider: napari's theme gives it more than the slider has."""
 
 SUGGESTED = "As the model suggests"
 PREFERRED = "As in Preferences"
@@ -358,7 +359,8 @@ def _control(parameter: Parameter) -> Any:
     if asked.slider:
         slider = native.findChild(QAbstractSlider)
         box = native.findChild(QAbstractSpinBox)
-        box.setMaximumWidth(READOUT)
+        slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        box.setStyleSheet(READOUT)
         slider.setPageStep(10 * slider.singleStep())
     # a number that is being typed is no value yet
     box.setKeyboardTracking(False)
