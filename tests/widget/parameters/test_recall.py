@@ -15,6 +15,7 @@ from napari_gem.core.json_records import to_dict
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.models.own_list import config_folder
 from napari_gem.widget.dock import GemWidget
+from napari_gem.widget.parameters.last_used import last_used
 from napari_gem.widget.parameters.recall import LARGEST_FILE, Recalled, load_last
 from napari_gem.widget.parameters.settings import LastUsed, save_last
 from napari_gem.widget.run.controller import Controller
@@ -150,8 +151,8 @@ def test_what_is_whole_is_all_taken(make_dock):
     save_last(WHOLE)
     assert load_last() == Recalled(WHOLE)
     widget, client = make_dock()
-    assert widget._last_used() == WHOLE
-    assert not widget._left_out
+    assert last_used(widget) == WHOLE
+    assert not widget._recall_message
     check_it_runs(widget, client)
 
 
@@ -163,7 +164,7 @@ def test_the_dock_opens_whatever_was_kept(name, make_dock):
     assert told in widget.run_bar._sentence
     if told not in ("", NOTHING, "another version", "too large"):
         # one thing is left out, the rest is not
-        kept, whole = to_dict(widget._last_used()), to_dict(WHOLE)
+        kept, whole = to_dict(last_used(widget)), to_dict(WHOLE)
         if name == "advanced values that are a list":
             kept["advanced"] = whole["advanced"]
         kept |= kept.pop("advanced")
@@ -201,7 +202,7 @@ def test_what_a_view_cannot_show_is_left_out_too(make_dock, monkeypatch):
     widget, client = make_dock()
     assert "The device of last time cannot be used" in widget.run_bar._sentence
     assert "The detail of last time cannot be used" in widget.run_bar._sentence
-    assert widget._last_used().prompts == WHOLE.prompts
+    assert last_used(widget).prompts == WHOLE.prompts
     check_it_runs(widget, client)
 
 

@@ -1,0 +1,80 @@
+"""The dock as it was used last."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from napari_gem.core.errors import GemError
+from napari_gem.models.find import find_model
+from napari_gem.widget.models.model_dialog import NamedModel
+from napari_gem.widget.parameters.settings import LastUsed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_gem.widget.dock import GemWidget
+
+logger = logging.getLogger(__name__)
+
+
+def last_used(dock: GemWidget) -> LastUsed:
+    """Return what the dock shows, to be saved."""
+    named = dock.model_choice.named()
+    return LastUsed(
+        model=named.model,
+        architecture=named.architecture,
+        device=dock.device_choice.device(),
+        prompts=dock.prompt_table.prompts(),
+        background=dock.prompt_table.background(),
+        detail=dock.image_panel.detail(),
+        advanced=dock.advanced_panel.state(),
+    )
+
+
+def recall(dock: GemWidget, last: LastUsed) -> list[str]:
+    """Show what was used last; return a sentence about each thing that is left out.
+
+    Whatever was saved, the dock opens.
+    """
+    sentences: list[str] = []
+
+    def attempt(name: str, show: Callable[[], object]) -> None:
+        try:
+            show()
+        except GemError as error:
+            sentences.append(f"{error} {name} is left as it was.")
+        except Exception:
+            logger.warning("%s cannot be recalled", name, exc_info=True)
+            sentences.append(f"{name} of last time cannot be used and is left out.")
+
+    def show_background() -> None:
+        if last.background is not None:
+            dock.prompt_table.set_background(last.background)
+
+    try:
+        model_name = find_model(last.model, last.architecture).name
+    except GemError as error:
+        sentences.append(f"{error} The embedded model is chosen.")
+    except Exception:
+        logger.warning("The model cannot be recalled", exc_info=True)
+        sentences.append(
+            "The model of last time cannot be used. The embedded model is chosen."
+        )
+    else:
+        if last.model != "embedded":
+            named = NamedModel(last.model, last.architecture)
+            attempt("The model", lambda: dock.model_choice.add(named, model_name))
+    attempt("The device", lambda: dock.device_choice.set_device(last.device))
+    attempt("The model", lambda: dock.show_card(dock.card()))
+    attempt("The table of classes", lambda: _show_prompts(dock, last))
+    attempt("The background", show_background)
+    attempt("The detail", lambda: dock.image_panel.recall_detail(last.detail))
+    attempt("The advanced panel", lambda: dock.advanced_panel.set_state(last.advanced))
+    attempt("The background", lambda: dock.show_default_background(dock.card()))
+    return sentences
+
+
+def _show_prompts(dock: GemWidget, last: LastUsed) -> None:
+    if not dock.prompt_table.set_prompts(last.prompts, undoable=False):
+        raise GemError("The classes of last time cannot be in one table.")
