@@ -20,7 +20,7 @@ SHIFT = Qt.KeyboardModifier.ShiftModifier
 def counting():
     """An action for each key, and how often each was called."""
     called = []
-    return {key.name: lambda n=key.name: called.append(n) for key in KEYS}, called
+    return {key.action: lambda n=key.action: called.append(n) for key in KEYS}, called
 
 
 def napari_keys():
@@ -67,7 +67,7 @@ def test_keys_work_in_the_canvas_until_they_are_detached(make_napari_viewer, qtb
     canvas = viewer.window._qt_viewer.canvas.native
     for key, modifiers in presses:
         qtbot.keyClick(canvas, key, modifiers)
-    assert called == [key.name for key in KEYS]
+    assert called == [key.action for key in KEYS]
     called.clear()
     bindings.detach()
     bindings.detach()
@@ -88,7 +88,7 @@ def test_keys_of_others_are_left_to_them(caplog):
     viewer.bind_key("Control-Enter", theirs)
     bindings = KeyBindings(viewer, functions)
     assert "Control-Enter is taken" in caplog.text
-    assert [key.name for key in bindings.bound] == [key.name for key in KEYS[1:]]
+    assert [key.action for key in bindings.bound] == [key.action for key in KEYS[1:]]
     assert "Run" not in bindings.help_text()
     # and one that is taken over later
     viewer.bind_key(KEYS[1].keys, theirs, overwrite=True)
@@ -99,16 +99,16 @@ def test_keys_of_others_are_left_to_them(caplog):
 def test_only_given_actions_are_bound():
     viewer = ViewerModel()
     bindings = KeyBindings(viewer, {"run": lambda: None})
-    assert [key.name for key in bindings.bound] == ["run"]
+    assert [key.action for key in bindings.bound] == ["run"]
     assert len(viewer.keymap) == 1
 
 
 def test_the_help_lists_every_key():
     text = help_text()
     for key in KEYS:
-        assert key.shown
-        assert key.shown in text
-        assert key.about in text
+        assert key.native_text()
+        assert key.native_text() in text
+        assert key.description in text
 
 
 # --- the command palette

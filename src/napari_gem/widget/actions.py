@@ -18,13 +18,7 @@ WIDGET = "GEM"
 
 
 def run() -> None:
-    """Run the widget of the current viewer; opens it if there is none.
-
-    Raises
-    ------
-    GemError
-        If napari is too old.
-    """
+    """Run the widget of the current viewer; it is docked if there is none."""
     check_napari()
     viewer = napari.current_viewer()
     if viewer is not None:
@@ -32,13 +26,7 @@ def run() -> None:
 
 
 def cancel() -> None:
-    """Cancel the run of the current viewer, if there is one.
-
-    Raises
-    ------
-    GemError
-        If napari is too old.
-    """
+    """Cancel the run of the current viewer, if there is one."""
     check_napari()
     viewer = napari.current_viewer()
     widget = None if viewer is None else find_widget(viewer)
@@ -47,7 +35,7 @@ def cancel() -> None:
 
 
 def find_widget(viewer: napari.viewer.Viewer) -> GemWidget | None:
-    """Find the widget that is docked in a viewer."""
+    """Return the widget that is docked in a viewer; None if there is none."""
     from napari_gem.widget.dock import GemWidget
 
     docked: Any = viewer.window.dock_widgets.values()
@@ -55,7 +43,7 @@ def find_widget(viewer: napari.viewer.Viewer) -> GemWidget | None:
 
 
 def open_widget(viewer: napari.viewer.Viewer) -> GemWidget:
-    """Find the widget that is docked in a viewer, or dock one."""
+    """Return the widget that is docked in a viewer, or dock one."""
     widget = find_widget(viewer)
     if widget is None:
         _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, WIDGET)

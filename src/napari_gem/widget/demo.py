@@ -38,15 +38,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sample", choices=SAMPLES)
     parser.add_argument("--screenshot", type=Path)
-    asked = parser.parse_args(arguments)
-    os.environ[FRESH] = "1"  # a cluster that is gone, or another model, is no demo
+    options = parser.parse_args(arguments)
+    os.environ[FRESH] = "1"  # neither the last cluster nor the last model
     viewer = napari.Viewer(title="napari-gem")
-    viewer.open_sample("napari-gem", asked.sample)
+    viewer.open_sample("napari-gem", options.sample)
     _dock, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
     status = 0
 
     def save() -> None:
-        viewer.screenshot(str(asked.screenshot), canvas_only=False, flash=False)
+        viewer.screenshot(str(options.screenshot), canvas_only=False, flash=False)
         viewer.close()
 
     def end(kind: str, sentence: str, _details: str) -> None:
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             say(sentence, aside=True)
         QTimer.singleShot(SETTLE, save)
 
-    if asked.screenshot is not None:
+    if options.screenshot is not None:
         widget.controller.message_sent.connect(end)
     widget.run()
     napari.run()

@@ -19,32 +19,24 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Key:
-    """One key.
+    """An action, the keys as napari writes them, and what they do, for the user.
 
-    Attributes
-    ----------
-    name
-        Of the action: ``run``, ``cancel`` ...
-    keys
-        As napari writes them: ``Control-Enter``. On macOS Control is Command.
-    about
-        What it does, for the user.
+    On macOS Control is Command.
     """
 
-    name: str
+    action: str
     keys: str
-    about: str
+    description: str
 
-    @property
-    def shown(self) -> str:
-        """The keys as this computer writes them."""
+    def native_text(self) -> str:
+        """Return the keys as this computer writes them."""
         qt = self.keys.replace("Control", "Ctrl").replace("PageDown", "PgDown")
         qt = qt.replace("PageUp", "PgUp").replace("Enter", "Return").replace("-", "+")
         return QKeySequence(qt).toString(QKeySequence.SequenceFormat.NativeText)
 
 
-# Each with modifiers and none of napari's own (there is a test): single letters are
-# the layers' tools.
+# With modifiers, as single letters are the layers' tools; a test checks that none is
+# napari's own.
 KEYS = (
     Key("run", "Control-Enter", "Run"),
     Key("cancel", "Control-Shift-X", "Cancel the run"),
@@ -58,21 +50,14 @@ KEYS = (
 
 
 class KeyBindings:
-    """Binds `KEYS` in a viewer until it is detached.
-
-    Keys that someone else has bound there are left to them.
+    """Binds `KEYS` in a viewer, except those that are bound there already.
 
     Parameters
     ----------
     viewer
         Where the keys work.
     actions
-        What to call, by the names of `KEYS`; a name that is missing is not bound.
-
-    Attributes
-    ----------
-    bound
-        The keys that work.
+        What to call, by the actions of `KEYS`; an action that is missing is not bound.
     """
 
     def __init__(
@@ -81,13 +66,15 @@ class KeyBindings:
         self._viewer = viewer
         self._functions: dict[Key, Callable[[Any], None]] = {}
         for key in KEYS:
-            if key.name not in actions:
+            if key.action not in actions:
                 continue
-            function = _function(key, actions[key.name])
+            function = _function(key, actions[key.action])
             try:
                 viewer.bind_key(key.keys, function)
             except ValueError:
-                logger.warning("%s is taken in this viewer: %s", key.keys, key.about)
+                logger.warning(
+                    "%s is taken in this viewer: %s", key.keys, key.description
+                )
             else:
                 self._functions[key] = function
 
@@ -97,16 +84,16 @@ class KeyBindings:
         return tuple(self._functions)
 
     def detach(self) -> None:
-        """Give the keys back; again does nothing."""
+        """Unbind the keys."""
         for key, function in self._functions.items():
-            theirs = self._viewer.bind_key(key.keys, None)
-            # someone may have bound the key over ours since
-            if theirs is not None and theirs is not function:
-                self._viewer.bind_key(key.keys, theirs)
+            removed = self._viewer.bind_key(key.keys, None)
+            # someone else may have bound the key since
+            if removed is not None and removed is not function:
+                self._viewer.bind_key(key.keys, removed)
         self._functions.clear()
 
     def help_text(self) -> str:
-        """List the keys that work, as `help_text`."""
+        """List the keys that work as rich text."""
         return help_text(self.bound)
 
 
@@ -115,16 +102,16 @@ def _function(key: Key, action: Callable[[], object]) -> Callable[[Any], None]:
         action()
 
     # napari lists bound functions by their names and docstrings
-    call.__name__ = f"gem_{key.name}"
-    call.__doc__ = f"GEM: {key.about}"
+    call.__name__ = f"gem_{key.action}"
+    call.__doc__ = f"GEM: {key.description}"
     return call
 
 
 def help_text(keys: tuple[Key, ...] = KEYS) -> str:
     """List keys as rich text."""
     rows = "".join(
-        f"<tr><td><b>{escape(key.shown)}</b></td>"
-        f"<td style='padding-left: 12px'>{escape(key.about)}</td></tr>"
+        f"<tr><td><b>{escape(key.native_text())}</b></td>"
+        f"<td style='padding-left: 12px'>{escape(key.description)}</td></tr>"
         for key in keys
     )
     return f"<table>{rows}</table>"

@@ -1,4 +1,4 @@
-"""A part of the widget that folds away."""
+"""A part of the dock that folds away."""
 
 from __future__ import annotations
 
@@ -9,25 +9,17 @@ FLAT = "text-align: left; border: none; background: transparent; padding: 4px 0;
 """napari's theme fills checked buttons with its loudest colour."""
 
 NO_LIMIT = (1 << 24) - 1
-"""Qt's word for a height without limit."""
+"""Qt's number for a height without limit."""
 
 INDENT = 5
-"""Pixels that what is folded away stands to the right of its line."""
+"""Pixels by which the content is indented."""
 
 
 class Fold(QFrame):
-    """A line that unfolds, folded at first.
-
-    Parameters
-    ----------
-    title
-        What stands in the line, behind an arrow.
-    parent
-        Widget that it is part of.
-    """
+    """A title with an arrow; a click unfolds the content below it."""
 
     toggled = Signal(bool)
-    """Whether it is unfolded now."""
+    """Whether the content is shown now."""
 
     def __init__(self, title: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -50,43 +42,43 @@ class Fold(QFrame):
         self._show_title()
 
     def set_title(self, title: str) -> None:
-        """Put something else into the line."""
+        """Show another title."""
         self._title = title
         self._show_title()
 
     def text(self) -> str:
-        """Give what stands in the line, with the arrow."""
+        """Return the title with the arrow."""
         return self._button.text()
 
     def toggleButton(self) -> QPushButton:  # noqa: N802 (as Qt's names beside it)
-        """Line that is clicked."""
+        """Return the button with the title."""
         return self._button
 
     def content(self) -> QWidget:
-        """Widget that is folded away."""
+        """Return the widget that is folded away."""
         return self._content
 
     def hold(self, content: QWidget) -> None:
-        """Take what is folded away, instead of what was there."""
+        """Replace the content."""
         self._content.setParent(None)
         self._content = content
         self.layout().addWidget(content)
         self._limit()
 
     def addWidget(self, widget: QWidget) -> None:  # noqa: N802 (Qt's name)
-        """Add a widget below what is folded away."""
+        """Add a widget at the end of the content."""
         self._content.layout().addWidget(widget)
 
     def isExpanded(self) -> bool:  # noqa: N802 (as Qt's names beside it)
-        """Tell whether it is unfolded."""
+        """Tell whether the content is shown."""
         return self._button.isChecked()
 
     def expand(self) -> None:
-        """Unfold."""
+        """Show the content."""
         self._button.setChecked(True)
 
     def collapse(self) -> None:
-        """Fold away."""
+        """Fold the content away."""
         self._button.setChecked(False)
 
     def _on_toggled(self, expanded: bool) -> None:

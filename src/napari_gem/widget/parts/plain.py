@@ -1,8 +1,8 @@
 """Labels, boxes, tooltips and menus that show text as it is, whoever wrote it.
 
-Qt takes text for HTML where it looks like it: a layer called ``<img src=...>``
-would be fetched. So only these are used where a label or box is made, and `tip` and
-`menu_text` wherever a name from outside comes into a tooltip or a menu.
+Qt renders text that looks like HTML: it would fetch the image of a layer called
+``<img src=...>``. So labels and boxes are made of these classes only, and a name from
+outside goes through `tip` into a tooltip and through `menu_text` into a menu.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Label(QLabel):
         self.setText(text)
 
     def setText(self, text: str) -> None:  # noqa: N802 (Qt's name)
-        """Show text; control characters are spelled."""
+        """Show text; control characters are spelled out."""
         super().setText(shown_lines(text))
 
 
@@ -46,7 +46,7 @@ class MessageBox(QMessageBox):
         self.setWindowTitle(shown(title))
 
     def setText(self, text: str) -> None:  # noqa: N802 (Qt's name)
-        """Show text; control characters are spelled."""
+        """Show text; control characters are spelled out."""
         super().setText(shown_lines(text))
 
     def setInformativeText(self, text: str) -> None:  # noqa: N802 (Qt's name)
@@ -58,26 +58,14 @@ class MessageBox(QMessageBox):
 
 
 def ask(owner: QWidget, question: Callable[[], Answer]) -> Answer | None:
-    """Ask something in a dialog.
+    """Return the answer of a dialog; None if ``owner`` was deleted meanwhile.
 
-    Qt goes on with everything else meanwhile: the viewer may be closed, and who asked
-    is deleted with it.
-
-    Parameters
-    ----------
-    owner
-        Who asks.
-    question
-        Opens the dialog and gives the answer.
-
-    Returns
-    -------
-    Answer or None
-        None if the owner is not there any more: then nothing is left to be done.
+    ``question`` opens the dialog. While it is open the user may close the viewer, and
+    whoever asked is deleted with it; then there is nothing left to do.
     """
     try:
         answer = question()
-    except RuntimeError:  # the dialog is gone, too
+    except RuntimeError:  # the dialog was deleted, too
         if isalive(owner):
             raise
         return None
@@ -85,7 +73,7 @@ def ask(owner: QWidget, question: Callable[[], Answer]) -> Answer | None:
 
 
 def tip(text: str) -> str:
-    """Write a tooltip so that Qt shows it as it is.
+    """Escape a tooltip so that Qt shows it as plain text.
 
     Examples
     --------

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 
 def progress_text(progress: Progress) -> str:
-    """Put progress into words.
+    """Write progress as a line.
 
     Examples
     --------
-    >>> from napari_gem.core.errors import Progress
+    >>> from napari_gem.core.progress import Progress
     >>> progress_text(Progress("Encoding", 3, 12, 130.0))
     'Encoding: 25 %, about 2 min left'
     """

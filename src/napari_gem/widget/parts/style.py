@@ -1,4 +1,4 @@
-"""The look that several parts share."""
+"""Style sheets that several parts share."""
 
 from __future__ import annotations
 
