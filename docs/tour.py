@@ -385,7 +385,7 @@ def examples(tour: Tour) -> None:
     painted.refresh()
     tour.viewer.layers.selection.active = painted
     tour.forget()
-    click(bar.painted)
+    click(bar.from_labels)
     tour.at_rest()
     assert len(tour.table.prompts()[row].examples) > 2
     tour.viewer.layers.remove(painted)
@@ -410,7 +410,7 @@ def hover(tour: Tour) -> None:
 
 def results(tour: Tour) -> None:
     """Instances, boxes, peaks, uncertainty, merged labels; the table is a file."""
-    panel, extras = tour.widget.results_panel, tour.widget.extras
+    panel, extras = tour.widget.results_panel, tour.widget.derived_layers
     panel.fold.expand()
     tour.settle()
     panel.minimum_size.setValue(40)
@@ -444,7 +444,7 @@ def merge(tour: Tour) -> None:
     menu.aboutToShow.emit()
     into = next(x for x in menu.actions() if "'mine'" in x.text())
     into.menu().actions()[0].trigger()
-    tour.until(lambda: not tour.widget.extras.busy, "the merged labels")
+    tour.until(lambda: not tour.widget.derived_layers.busy, "the merged labels")
     merged = tour.viewer.layers["mine · merged"]
     assert np.array_equal(merged.data[20:], tour.labels.data[20:])
     assert (merged.data[:20] == 50).all()

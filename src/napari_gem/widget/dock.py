@@ -240,10 +240,14 @@ class GemWidget(QWidget):
         bar.undo_requested.connect(controller.undo)
         results.instances_requested.connect(partial(derived.make, None, "instances"))
         results.boxes_requested.connect(partial(derived.make, None, "boxes"))
-        results.uncertainty_requested.connect(partial(derived.make, None, "uncertainty"))
+        results.uncertainty_requested.connect(
+            partial(derived.make, None, "uncertainty")
+        )
         results.peaks_requested.connect(partial(derived.make, None, "peaks"))
         results.table_requested.connect(partial(derived.make_table, None))
-        results.table_shown.connect(partial(derived.make, None, "instances", table=True))
+        results.table_shown.connect(
+            partial(derived.make, None, "instances", table=True)
+        )
         results.paint_requested.connect(derived.make_paint_copy)
         results.merge_button.requested.connect(derived.merge)
         derived.busy_changed.connect(results.set_busy)

@@ -34,47 +34,39 @@ NO_LABELS = (
 
 
 class ExampleBar(QWidget):
-    """Adds places that show a class, or that do not, by clicks or painted patches.
-
-    Parameters
-    ----------
-    viewer
-        Where the examples are points.
-    parent
-        Widget that it is part of.
-    """
+    """Adds places that show a class, or that do not, by clicks or painted patches."""
 
     message_sent = Signal(str, str)
     """``info``, ``warning`` or ``error``, and a sentence for the user."""
 
-    def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, viewer: ViewerModel) -> None:
+        super().__init__()
         self._viewer = viewer
         self._prompt: Prompt | None = None
         self.points = ExamplePoints(viewer, self)
-        self.positive = self._button(
+        self.positive = _button(
             "+", "Click places that show the class; press again to stop"
         )
-        self.negative = self._button(
+        self.negative = _button(
             "-", "Click places that look alike but are none; press again to stop"
         )
-        self.painted = QToolButton()
-        self.painted.setText("From labels")
-        self.painted.setToolTip(
+        self.from_labels = _button(
+            "From labels",
             "Take examples from what is painted in the selected labels layer, with its "
-            "selected label"
+            "selected label",
         )
+        self.positive.setCheckable(True)
+        self.negative.setCheckable(True)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(Label("Examples"))
-        for button in (self.positive, self.negative, self.painted):
-            button.setStyleSheet(BUTTON)
+        for button in (self.positive, self.negative, self.from_labels):
             layout.addWidget(button)
         layout.addStretch()
         self.positive.clicked.connect(lambda on: self._on_clicked(on, positive=True))
         self.negative.clicked.connect(lambda on: self._on_clicked(on, positive=False))
-        self.painted.clicked.connect(self._on_painted)
+        self.from_labels.clicked.connect(self._on_from_labels)
         self.points.adding_changed.connect(self._on_adding)
 
     def set_prompt(self, prompt: Prompt | None) -> None:
@@ -91,7 +83,7 @@ class ExampleBar(QWidget):
 
     def start(self, *, positive: bool) -> None:
         """Let clicks on the image add examples to the class."""
-        if self._tried(lambda prompt: self.points.start(prompt, positive)):
+        if self._attempt(lambda prompt: self.points.start(prompt, positive)):
             self.positive.setChecked(positive)
             self.negative.setChecked(not positive)
 
@@ -99,30 +91,24 @@ class ExampleBar(QWidget):
         """Stop listening to the viewer."""
         self.points.detach()
 
-    def _button(self, text: str, tip: str) -> QToolButton:
-        button = QToolButton()
-        button.setText(text)
-        button.setToolTip(tip)
-        button.setCheckable(True)
-        return button
-
     def _on_clicked(self, on: bool, *, positive: bool) -> None:
         if on:
             self.start(positive=positive)
         else:
             self.points.stop()
 
-    def _on_painted(self) -> None:
+    def _on_from_labels(self) -> None:
         selected = self._viewer.layers.selection.active
         if not isinstance(selected, Labels):
             self.message_sent.emit("warning", NO_LABELS)
             return
         value = int(selected.selected_label)
-        self._tried(
+        self._attempt(
             lambda prompt: self.points.from_labels(selected, prompt, value=value)
         )
 
-    def _tried(self, work: Callable[[Prompt], object]) -> bool:
+    def _attempt(self, work: Callable[[Prompt], object]) -> bool:
+        """Do something with the class; False, and a message, if it cannot be done."""
         try:
             if self._prompt is None:
                 raise GemError(NO_CLASS)
@@ -137,3 +123,11 @@ class ExampleBar(QWidget):
         if label == 0:
             self.positive.setChecked(False)
             self.negative.setChecked(False)
+
+
+def _button(text: str, tooltip: str) -> QToolButton:
+    button = QToolButton()
+    button.setText(text)
+    button.setToolTip(tooltip)
+    button.setStyleSheet(BUTTON)
+    return button

@@ -15,15 +15,10 @@ if TYPE_CHECKING:
 
 
 class ExampleLink:
-    """Lets points and table follow each other.
+    """Lets the points in the viewer and the classes of the table follow each other.
 
     The points of all images are part of what the table can undo. Those of a class
     that was removed leave the viewer, and come back with the class.
-
-    Parameters
-    ----------
-    table, points
-        The two.
     """
 
     def __init__(self, table: PromptTable, points: ExamplePoints) -> None:
@@ -60,7 +55,7 @@ class ExampleLink:
         self._model.follow_points(places, self._examples(labels))
 
     def load(self, prompt_set: PromptSet) -> bool:
-        """Replace the table by a set whose points are places of the shown image."""
+        """Replace the table by a set whose examples lie on the image that is shown."""
         return self._model.load(
             prompt_set,
             lambda prompts: self._points.with_examples(self._all_places(), prompts),

@@ -100,16 +100,10 @@ class ExamplePoints(QObject):
         return 0 if labels is None else to_label(labels.iloc[0])
 
     def set_image(self, layer: Any, view: LayerImage | None) -> None:
-        """Set which image the examples are of, and which plane of it is shown.
+        """Set which image layer the examples are of, and which plane of it is shown.
 
-        To be called when another image, slice, level or channel axis is chosen.
-
-        Parameters
-        ----------
-        layer
-            The image layer, the first one of several; None for no image.
-        view
-            From `napari_gem.layers.read_layers`; None for no image.
+        To be called when another image, slice, level or channel axis is chosen; None
+        for no image.
         """
         if self._image is not None and (layer is None or layer != self._image):
             self.stop()
@@ -120,12 +114,7 @@ class ExamplePoints(QObject):
     def start(self, prompt: Prompt, positive: bool = True) -> None:
         """Let clicks on the image add examples to a class.
 
-        Parameters
-        ----------
-        prompt
-            The class; its label is 1 or more.
-        positive
-            False: a place that looks like the class but is none.
+        Examples that are not ``positive`` look like the class but are none.
 
         Raises
         ------
@@ -162,13 +151,10 @@ class ExamplePoints(QObject):
         self._on_mode()
 
     def examples(self, label: int) -> tuple[Example, ...]:
-        """Examples of a class on the plane of the current image that is shown.
+        """Return the examples of a class on the plane that is shown.
 
-        Returns
-        -------
-        tuple[Example, ...]
-            Points in pixels of the plane, as it is segmented: rows run down the screen
-            and columns to the right. They may lie outside of the image.
+        They are (row, column) in pixels of the plane as it is segmented: rows run down
+        the screen and columns to the right. They may lie outside of the image.
         """
         layer, view = self.layer, self._view
         if layer is None or view is None:
@@ -186,11 +172,8 @@ class ExamplePoints(QObject):
     def places(self) -> dict[str, Places]:
         """Return the points of all images, to be compared and shown again.
 
-        Returns
-        -------
-        dict[str, dict[int, tuple]]
-            For each image, by its id, and each label: sign and place of each point, in
-            pixels of the points layer.
+        For each image, by its id, and each label: sign and place of each point, in
+        pixels of the points layer.
         """
         return {source: places_of(layer) for source, layer in self._layers.items()}
 
@@ -223,14 +206,9 @@ class ExamplePoints(QObject):
     def with_examples(
         self, places: Mapping[str, Places], prompts: Iterable[Prompt]
     ) -> dict[str, Places]:
-        """Put the examples of classes on the plane that is shown.
+        """Replace the points on the plane that is shown by the examples of classes.
 
-        Parameters
-        ----------
-        places
-            As `places` returns them; other planes and images stay.
-        prompts
-            Classes whose examples with a point take the place of those on the plane.
+        ``places`` are as `places` returns them; those on other planes and images stay.
         """
         image, view = self._image, self._view
         if image is None or view is None:
@@ -273,19 +251,12 @@ class ExamplePoints(QObject):
         labels
             A labels layer with the axes of the image; it is not changed. Of a stack the
             slice that is shown is taken.
-        prompt
-            The class that gets the examples.
-        value
-            What was painted; None: the label of the class.
-        positive
+        prompt, positive
             As in `start`.
+        value
+            Label that was painted; None: the label of the class.
         most
-            Most examples to add.
-
-        Returns
-        -------
-        int
-            How many were added.
+            The most examples to add; how many were added is returned.
 
         Raises
         ------

@@ -68,12 +68,7 @@ class PromptModel(QAbstractTableModel):
     keeps the id that a class of its name had. So an id stands for one class until the
     user renames it. A change that is not valid is refused as a whole, with a message.
 
-    Parameters
-    ----------
-    parent
-        Qt parent.
-    known
-        Returns the name of the class of each label id in the viewer's layers.
+    ``known`` returns the name of the class of each label id in the viewer's layers.
     """
 
     changing = Signal()
@@ -119,13 +114,9 @@ class PromptModel(QAbstractTableModel):
     # --- changes
 
     def add(self, lines: Iterable[str]) -> tuple[tuple[Prompt, ...], tuple[str, ...]]:
-        """Add classes, one a line.
+        """Add classes, one a line; return them, and the lines that were refused.
 
-        Returns
-        -------
-        tuple[tuple[Prompt, ...], tuple[str, ...]]
-            The new classes, and the lines that were refused, about which one message
-            is sent.
+        One message tells about all that was refused.
         """
         lines = [line for line in lines if line.strip(" \t,")]
         before = self._state.prompts
@@ -149,10 +140,7 @@ class PromptModel(QAbstractTableModel):
     def change(self, label: int, *, moving: bool = False, **fields: Any) -> bool:
         """Change fields of a class; ``moving`` while a control that does so moves.
 
-        Returns
-        -------
-        bool
-            False if it was refused, or if the class is not in the table.
+        Returns False if it was refused, or if the class is not in the table.
         """
         row = self.row_of(label)
         if row < 0:
@@ -177,20 +165,10 @@ class PromptModel(QAbstractTableModel):
         self._commit(prompts=(*above, *middle, *below))
 
     def set_prompts(self, prompts: Sequence[Prompt], *, undoable: bool = True) -> bool:
-        """Replace all classes.
+        """Replace all classes; False if they were refused.
 
-        Parameters
-        ----------
-        prompts
-            Those whose label is 0 are new; others keep it unless it stands for another
-            class.
-        undoable
-            False also forgets what could be undone.
-
-        Returns
-        -------
-        bool
-            False if they were refused.
+        Those whose label is 0 are new; others keep it unless it stands for another
+        class. If it is not ``undoable``, earlier changes cannot be undone either.
         """
         kept = self._keep_ids(tuple(p for p in prompts if p.label))
         if kept is None:
@@ -208,23 +186,11 @@ class PromptModel(QAbstractTableModel):
         prompt_set: PromptSet,
         place: Callable[[tuple[Prompt, ...]], Points] | None = None,
     ) -> bool:
-        """Replace everything by a set, as one step of undo.
+        """Replace everything by a set, as one step of undo; False if it was refused.
 
         A class that the session has by the same name keeps its label id, and no class
-        gets an id that stands for another one.
-
-        Parameters
-        ----------
-        prompt_set
-            The set.
-        place
-            Makes points, as in `TableState`, of the classes with their ids; None
-            leaves the points alone.
-
-        Returns
-        -------
-        bool
-            False if it was refused.
+        gets an id that stands for another one. ``place`` makes points, as in
+        `TableState`, of the classes with their ids; None leaves the points alone.
         """
         prompts = self._keep_ids(prompt_set.prompts)
         if prompts is None:
@@ -239,11 +205,7 @@ class PromptModel(QAbstractTableModel):
         )
 
     def set_points(self, points: Points, examples: Examples) -> None:
-        """Take points that the user changed, and the examples that they make.
-
-        ``points`` are as in `TableState`; ``examples`` are those of each label id
-        whose examples changed.
-        """
+        """Take points that the user changed, and the changed examples by label id."""
         self._commit(prompts=self._with_examples(examples), points=points)
 
     def follow_points(self, points: Points, examples: Examples) -> None:
