@@ -256,7 +256,7 @@ def _unfold_all(viewer, widget):
     panel.slice_choice.choose(RANGE)
     panel.region_choice.choose(SHAPE)
     panel.set_detail(6.3712)
-    panel._on_rest()
+    panel._update()
     assert "µm x" in panel.detail_choice.value.text()
     for fold in widget.findChildren(Fold):
         fold.expand()
