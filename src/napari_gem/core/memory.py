@@ -124,7 +124,7 @@ class Place:
     Attributes
     ----------
     device, precision
-        See `napari_gem.models.find.Model`.
+        See `napari_gem.models.model.Model`.
     told
         What was given up, such as ``on the processor``; empty for what was asked for.
     """
@@ -156,7 +156,7 @@ class Rung:
     Attributes
     ----------
     device, precision
-        See `napari_gem.models.find.Model`.
+        See `napari_gem.models.model.Model`.
     parameters
         How to encode.
     notice

@@ -70,13 +70,7 @@ def readable_architectures() -> list[str]:
 
 
 def check_architecture_of(file: str, architecture: str) -> None:
-    """Refuse an architecture of a weights file that is missing or cannot be read.
-
-    Raises
-    ------
-    GemError
-        With architectures that are spelt alike.
-    """
+    """Refuse an architecture of a weights file that is missing or cannot be read."""
     if not architecture:
         raise GemError(
             f"'{file}' is a single file. Name its open_clip architecture too, "

@@ -39,7 +39,7 @@ from napari_gem.models.own_list import add_own, read_own
 from napari_gem.models.weight_sources import weight_source
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Generator, Mapping, Sequence
+    from collections.abc import Generator, Sequence
 
     from napari_gem.models.card import ModelCard
     from napari_gem.models.weight_sources import RemoteFiles
@@ -206,18 +206,14 @@ def _write_steps(card: ModelCard, target: Path) -> Generator[Progress, None, Non
         ZipFile(raw, "w", ZIP_STORED, allowZip64=True) as archive,
     ):
         for number, (file, size) in enumerate(zip(files, sizes, strict=True)):
-            digest = hashlib.sha256()
             with (
                 file.path.open("rb") as read,
                 archive.open(f"files/{number}", "w", force_zip64=True) as write,
             ):
-                while block := read.read(_BLOCK):
-                    digest.update(block)
-                    write.write(block)
-                    done += len(block)
-                    yield Progress("Exporting", done, total)
+                sha256 = yield from _copy_steps(read, write, "Exporting", done, total)
+            done += size
             place = (file.repository, file.revision, file.name)
-            archived.append(ArchivedFile(*place, size, digest.hexdigest()))
+            archived.append(ArchivedFile(*place, size, sha256))
         own = [entry for entry in read_own() if entry["id"] == card.id]
         manifest = Manifest(
             SCHEMA, card.id, card.licence, card.source, tuple(archived), *own
@@ -249,41 +245,42 @@ def _check(
     if not card.architecture:
         config = _read_config(manifest, parts[0].repository, archive)
         parts = source.remote_files(config)
-    needed = {
-        part.repository: {
-            *part.extra,
-            *(name for group in part.groups for name in group),
-        }
-        for part in parts
-    }
-    _check_files(card, needed, manifest, archive)
+    _check_files(card, parts, manifest, archive)
     for part in parts:
-        there = {f.name for f in manifest.files if f.repository == part.repository}
-        if not all(there & set(group) for group in part.groups):
-            raise GemError(f"files of {part.repository} are missing")
-        revisions = {
-            f.revision for f in manifest.files if f.repository == part.repository
-        }
-        if len(revisions) > 1:
-            raise GemError(f"files of {part.repository} are of several commits")
-        if part.revision and revisions != {part.revision}:
-            raise GemError(f"{card.name} is pinned to another version")
+        _check_part(card, part, manifest)
     _check_content(manifest, archive)
     return card, parts
 
 
+def _check_part(card: ModelCard, part: RemoteFiles, manifest: Manifest) -> None:
+    """Refuse a part that is not whole, or not of the commit that is wanted."""
+    files = [file for file in manifest.files if file.repository == part.repository]
+    names, revisions = {f.name for f in files}, {f.revision for f in files}
+    if not all(names & set(group) for group in part.groups):
+        raise GemError(f"files of {part.repository} are missing")
+    if len(revisions) > 1:
+        raise GemError(f"files of {part.repository} are of several commits")
+    if part.revision and revisions != {part.revision}:
+        raise GemError(f"{card.name} is pinned to another version")
+
+
 def _check_files(
     card: ModelCard,
-    needed: Mapping[str, Container[str]],
+    parts: Sequence[RemoteFiles],
     manifest: Manifest,
     archive: ZipFile,
 ) -> None:
-    if len({(file.repository, file.name) for file in manifest.files}) < len(
-        manifest.files
-    ):
+    """Refuse files that the model does not need, or that are not as stated."""
+    needed = {
+        (part.repository, name)
+        for part in parts
+        for name in (*part.extra, *(name for group in part.groups for name in group))
+    }
+    stated = [(file.repository, file.name) for file in manifest.files]
+    if len(set(stated)) < len(stated):
         raise GemError("it holds a file twice")
     for number, file in enumerate(manifest.files):
-        known = file.name in needed.get(file.repository, ())
+        known = (file.repository, file.name) in needed
         if not (known and _REVISION.fullmatch(file.revision)):
             raise GemError(f"it holds '{file.name}', which {card.name} does not need")
         if len(file.revision) == 64 and file.revision != file.sha256:
@@ -311,8 +308,8 @@ def _listed(card: ModelCard, manifest: Manifest) -> ModelCard:
     Whatever else the entry of an archive names is not put there: what is on the list
     counts as chosen by the user, and may be theirs already.
     """
-    of_it = manifest.entry.get("id") == card.id and is_address(card.weights)
-    if of_it and all(known.id != card.id for known in list_models()):
+    came_with_it = manifest.entry.get("id") == card.id and is_address(card.weights)
+    if came_with_it and all(known.id != card.id for known in list_models()):
         add_own(manifest.entry)
     return card
 
@@ -366,8 +363,11 @@ def _place_steps(
         for number, file in enumerate(manifest.files):
             path = unfinished / str(number)
             with archive.open(f"files/{number}") as read, path.open("wb") as write:
-                for count in _copy_steps(read, write, file):
-                    yield Progress("Importing", done + count, total)
+                sha256 = yield from _copy_steps(read, write, "Importing", done, total)
+            if sha256 != file.sha256:
+                raise BadZipFile(
+                    f"'{file.name}' has another hash than the manifest says"
+                )
             done += file.size
         for number, file in enumerate(manifest.files):
             part = next(part for part in parts if part.repository == file.repository)
@@ -377,16 +377,16 @@ def _place_steps(
 
 
 def _copy_steps(
-    read: IO[bytes], write: IO[bytes], file: ArchivedFile
-) -> Generator[int, None, None]:
-    digest, count = hashlib.sha256(), 0
+    read: IO[bytes], write: IO[bytes], stage: str, done: int, total: int
+) -> Generator[Progress, None, str]:
+    """Copy a file after ``done`` bytes of others; the result is its SHA-256."""
+    digest = hashlib.sha256()
     while block := read.read(_BLOCK):
         digest.update(block)
         write.write(block)
-        count += len(block)
-        yield count
-    if digest.hexdigest() != file.sha256:
-        raise BadZipFile(f"'{file.name}' has another hash than the manifest says")
+        done += len(block)
+        yield Progress(stage, done, total)
+    return digest.hexdigest()
 
 
 def _unusable(source: Path, why: str) -> str:

@@ -64,15 +64,7 @@ def _quiet() -> Iterator[None]:
 
 
 def build_empty(folder: Path, options: Mapping[str, Any]) -> Any:
-    """Have open_clip build a model whose parameters hold anything.
-
-    Parameters
-    ----------
-    folder
-        From `napari_gem.models.configurations.staging.staged`.
-    options
-        See `open_clip.create_model`.
-    """
+    """Have open_clip build a model whose parameters hold anything."""
     with _Uninitialised(), _quiet():
         # else open_clip has transformers fetch weights of the text tower
         return import_open_clip().create_model(
@@ -81,15 +73,7 @@ def build_empty(folder: Path, options: Mapping[str, Any]) -> Any:
 
 
 def build_tokenizer(folder: Path, text: Mapping[str, Any]) -> Any:
-    """Have open_clip build a tokenizer of the files in a folder alone.
-
-    Parameters
-    ----------
-    folder
-        From `napari_gem.models.configurations.staging.staged`.
-    text
-        ``text_cfg`` of its configuration.
-    """
+    """Have open_clip build a tokenizer of the files in a folder alone."""
     options = {}
     if text.get("hf_tokenizer_name"):
         options = {"trust_remote_code": False, "local_files_only": True}

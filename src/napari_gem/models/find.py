@@ -8,7 +8,6 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,53 +25,20 @@ from napari_gem.models.catalogue import list_models, make_card
 from napari_gem.models.configurations import CONFIG, check_repository
 from napari_gem.models.download.hub import read_config
 from napari_gem.models.download.web import SUFFIXES, is_address
+from napari_gem.models.model import Model
 from napari_gem.models.used_list import note_used
 from napari_gem.models.weight_sources import weight_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_gem.backbones import Backbone
+__all__ = ["Model", "find_model", "is_available", "load_model", "load_model_steps"]
 
 _TAGGED = re.compile(r"[\w.-]+/[\w.-]+")
 """``ARCHITECTURE/TAG``."""
 
 _PLACE = re.compile(r"[/~.\\]|[A-Za-z]:[/\\]")
 """How a path begins that is no other kind of name."""
-
-
-@dataclass(frozen=True, eq=False)
-class Model:
-    """A loaded model.
-
-    Attributes
-    ----------
-    card
-        What is known of it, with its defaults.
-    revision
-        First 16 digits of the SHA-256 of the weights file.
-    device, precision
-        Where and how it computes: ``cpu``, ``cuda:0`` ...; ``float32`` ...
-    backbone
-        Reads images and texts.
-    notice
-        A sentence for the user if the memory did not suffice for what was asked for.
-    texts
-        Text embeddings made so far; whoever embeds words adds to it.
-    """
-
-    card: ModelCard
-    revision: str
-    device: str
-    precision: str
-    backbone: Backbone
-    notice: str = ""
-    texts: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = field(
-        default_factory=dict, repr=False
-    )
 
 
 def find_model(name: str, architecture: str = "") -> ModelCard:
@@ -206,11 +172,11 @@ def load_model_steps(
     card = name if isinstance(name, ModelCard) else find_model(name, architecture)
     from napari_gem.models.load import load_steps
 
-    loaded = yield from load_steps(
+    model = yield from load_steps(
         card, device, precision, download=download, exact=exact
     )
     note_used(card)
-    return Model(card, **loaded._asdict())
+    return model
 
 
 def _folder_card(folder: Path) -> ModelCard:

@@ -22,18 +22,7 @@ _PAGES = (b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--")
 
 
 def what_instead(begin: bytes) -> str:
-    """Say what came in the place of weights, and what to do; empty if unknown.
-
-    Parameters
-    ----------
-    begin
-        The first `LOOKED_AT` bytes of the file.
-
-    Returns
-    -------
-    str
-        Goes on after the file's name.
-    """
+    """Say what came in the place of weights, and what to do; empty if unknown."""
     text = begin.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if not begin:
         return "is empty. Copy or download it again."
@@ -59,11 +48,6 @@ def check_begin(path: Path) -> None:
     """Refuse a file that does not begin as weights do; the rest is read when it loads.
 
     Web pages and pointers of git-lfs in the place of weights are told as such.
-
-    Raises
-    ------
-    GemError
-        If it is no such file or cannot be read.
     """
     try:
         size, mode = path.stat().st_size, path.stat().st_mode

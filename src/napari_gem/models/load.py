@@ -40,6 +40,7 @@ from napari_gem.models.configurations import (
 from napari_gem.models.configurations.staging import staged
 from napari_gem.models.download.hub import TOKENIZER, HubFiles
 from napari_gem.models.first_bytes import check_begin
+from napari_gem.models.model import Model
 from napari_gem.models.weight_sources import architecture_configuration, weight_source
 from napari_gem.models.weights import hash_file, misfit, read_weights, shapes
 
@@ -58,16 +59,6 @@ PRECISIONS = {
 
 _TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
 """One of these makes a tokenizer."""
-
-
-class Loaded(NamedTuple):
-    """A backbone and what is to be known of it: see `napari_gem.models.find.Model`."""
-
-    revision: str
-    device: str
-    precision: str
-    backbone: Backbone
-    notice: str
 
 
 @dataclass(frozen=True)
@@ -112,36 +103,11 @@ def load_steps(
     *,
     download: bool,
     exact: bool = False,
-) -> Generator[Progress, None, Loaded]:
-    """Load a model step by step.
+) -> Generator[Progress, None, Model]:
+    """Load a model step by step, as `napari_gem.models.find.load_model_steps` says.
 
     If the memory does not suffice, it is loaded in half the precision, or on the
-    processor.
-
-    Parameters
-    ----------
-    card
-        Which one.
-    device, precision, download
-        See `napari_gem.load_model`.
-    exact
-        Whether nothing else is tried if the memory does not suffice.
-
-    Yields
-    ------
-    Progress
-        Of the download and of loading.
-
-    Returns
-    -------
-    Loaded
-        The backbone in evaluation mode, on its device.
-
-    Raises
-    ------
-    GemError
-        If it is not here, does not fit or does not load, or if the memory suffices
-        nowhere.
+    processor, unless it is to be ``exact``.
     """
     where = choose_device(device)
     kind = choose_precision(precision, where)
@@ -164,10 +130,13 @@ def load_steps(
                     f"'{source.weights}' was changed while it was read. Load the model "
                     "again once the file is whole."
                 )
-            told = f"the model was loaded {place.told}"
-            notice = short_of_memory(told) if place.told else ""
+            notice = ""
+            if place.told:
+                notice = short_of_memory(f"the model was loaded {place.told}")
             yield Progress("Loading model", 3, 3)
-            return Loaded(revision, place.device, place.precision, backbone, notice)
+            return Model(
+                card, revision, place.device, place.precision, backbone, notice
+            )
         free_memory()
         if exact:
             break
@@ -213,11 +182,6 @@ def choose_precision(name: str, device: torch.device) -> str:
 
     ``auto`` is float16 on CUDA and float32 elsewhere: on a CPU bfloat16 gains little
     (docs/speed.md), and with float32 all processors give the same labels.
-
-    Raises
-    ------
-    GemError
-        If there is no such precision, or the device does not have it.
     """
     if name == "auto":
         return "float16" if device.type == "cuda" else "float32"

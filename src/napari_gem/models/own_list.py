@@ -42,35 +42,17 @@ def own_path() -> Path:
 
 
 def read_own() -> tuple[dict[str, Any], ...]:
-    """Entries of the user's own catalogue that have an id and a name.
-
-    Raises
-    ------
-    GemError
-        If the file is there and is no such catalogue.
-    """
+    """Entries of the user's own catalogue that have an id and a name."""
     return tuple(entry for entry in _entries() if _is_named(entry))
 
 
 def count_nameless() -> int:
-    """Count the entries that have no id or no name: they stay in the file.
-
-    Raises
-    ------
-    GemError
-        As `read_own`.
-    """
+    """Count the entries that have no id or no name: they stay in the file."""
     return sum(not _is_named(entry) for entry in _entries())
 
 
 def add_own(entry: dict[str, Any]) -> None:
-    """Add an entry, in the place of one with the same id.
-
-    Raises
-    ------
-    GemError
-        If the file cannot be read or written; then it stays as it was.
-    """
+    """Add an entry, in the place of one with the same id."""
     _write([*_without(entry["id"]), entry])
 
 

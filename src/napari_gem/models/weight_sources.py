@@ -205,15 +205,7 @@ class WeightSource:
                 yield from part.fetch_steps()
 
     def get_steps(self, *, download: bool) -> Generator[Progress, None, LocalWeights]:
-        """Find the weights on this computer or, if the user agreed, download them.
-
-        Raises
-        ------
-        DownloadNeeded
-            If they are not here, and nobody agreed.
-        GemError
-            If there are no such weights, or the download fails.
-        """
+        """Find the weights on this computer or, if the user agreed, download them."""
         local = self.find()
         if local:
             return local
@@ -523,13 +515,7 @@ def weight_source(card: ModelCard) -> WeightSource:
 
 
 def architecture_configuration(card: ModelCard) -> dict[str, Any]:
-    """Find the configuration that a card's architecture has, also by a program.
-
-    Raises
-    ------
-    GemError
-        If there is no such architecture, or its configuration does not pass the gate.
-    """
+    """Find the configuration that a card's architecture has, also by a program."""
     name = card.architecture
     stated = carried(name) or _open_clip().get_model_config(name)
     if not stated:

@@ -83,21 +83,6 @@ def read_weights(path: Path, dtype: torch.dtype | None = None) -> Weights:
     Nothing but tensors and plain values is unpickled. What training tools put around
     the weights (`WRAPPERS` among other things, `PREFIXES` before each name) is taken
     off.
-
-    Parameters
-    ----------
-    path
-        A safetensors file, or one of `torch.save`.
-    dtype
-        Precision that matrices are turned into while they are read; vectors and
-        position embeddings, which may be resampled yet, stay as they are.
-
-    Raises
-    ------
-    GemError
-        If the file is damaged or no weights file, holds more than that or more than it
-        has room for (`napari_gem.models.weights_bounds`), or holds no tensors, or
-        several tables of them of which none is ``state_dict``.
     """
     check_begin(path)
     if path.suffix == ".safetensors":

@@ -59,22 +59,7 @@ _GROWING = re.compile(r"(hex|base_?64|uu|quopri)(_codec)?|quoted_?printable")
 
 
 def check_pickle(path: Path, *, is_zip: bool) -> None:
-    """Refuse a file of `torch.save` that would fill the memory while it is read.
-
-    Parameters
-    ----------
-    path
-        The file.
-    is_zip
-        Whether it is a zip; those of torch before 1.6 are none.
-
-    Raises
-    ------
-    GemError
-        With the reason.
-    Exception
-        Anything, if it is no such file.
-    """
+    """Refuse a file of `torch.save` that would fill the memory while it is read."""
     if not is_zip:
         with path.open("rb") as file:
             _check_pickles(path, file, _OLD)
@@ -96,20 +81,7 @@ def check_pickle(path: Path, *, is_zip: bool) -> None:
 
 
 def check_table(path: Path, table: Mapping[str, torch.Tensor]) -> None:
-    """Refuse weights that are no plain numbers, or more than the file has.
-
-    Parameters
-    ----------
-    path
-        The file.
-    table
-        What is to be copied out of it.
-
-    Raises
-    ------
-    GemError
-        With the name of the first such weight.
-    """
+    """Refuse weights that are no plain numbers, or more than the file has."""
     check_count(path, len(table))
     total = 0
     for name, value in table.items():
@@ -120,13 +92,7 @@ def check_table(path: Path, table: Mapping[str, torch.Tensor]) -> None:
 
 
 def check_count(path: Path, count: int) -> None:
-    """Refuse a file of more weights than any model has.
-
-    Raises
-    ------
-    GemError
-        With both numbers.
-    """
+    """Refuse a file of more weights than any model has."""
     if count > MOST_WEIGHTS:
         raise GemError(
             _refusal(path, f"it holds {count} weights, and models have {MOST_WEIGHTS}")
@@ -134,13 +100,7 @@ def check_count(path: Path, count: int) -> None:
 
 
 def check_plain(path: Path, name: str, value: torch.Tensor) -> None:
-    """Refuse a weight that is sparse, quantised, complex, or without numbers.
-
-    Raises
-    ------
-    GemError
-        With its name.
-    """
+    """Refuse a weight that is sparse, quantised, complex, or without numbers."""
     plain = (
         value.layout == torch.strided
         and value.device.type == "cpu"
@@ -158,22 +118,7 @@ def check_plain(path: Path, name: str, value: torch.Tensor) -> None:
 def check_finite(
     path: Path, name: str, value: torch.Tensor, read: torch.Tensor
 ) -> None:
-    """Refuse a weight with which nothing can be computed.
-
-    Parameters
-    ----------
-    path
-        The file.
-    name
-        Of the weight.
-    value, read
-        The weight in the file, and in the precision it was read in.
-
-    Raises
-    ------
-    GemError
-        With its name.
-    """
+    """Refuse a weight with which nothing can be computed."""
     if _UNUSED in name or _is_finite(read):
         return
     if _is_finite(value):

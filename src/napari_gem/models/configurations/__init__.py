@@ -92,13 +92,7 @@ def check_model(content: bytes, name: str) -> dict[str, Any]:
 
 
 def check_architecture(stated: Any, name: str) -> dict[str, Any]:
-    """Check a configuration that open_clip has by the name of an architecture.
-
-    Raises
-    ------
-    GemError
-        If it says what is not known.
-    """
+    """Check a configuration that open_clip has by the name of an architecture."""
     return _gate(lambda: given(check(ModelTable, stated)), CONFIG, name)
 
 
@@ -149,13 +143,7 @@ def read_file(path: Path) -> bytes:
 
 
 def read_short(path: Path) -> bytes:
-    """Read a file of a model that is not longer than it may be.
-
-    Raises
-    ------
-    GemError
-        If it cannot be read or is too long.
-    """
+    """Read a file of a model that is not longer than it may be."""
     most = longest(path.name)
     try:
         with path.open("rb") as file:

@@ -62,13 +62,7 @@ def check(known: type[Known], stated: Any) -> Known:
 
 
 def refuse_code(stated: Any, place: str = "") -> None:
-    """Refuse a configuration that asks for code, before anything else is told.
-
-    Raises
-    ------
-    UnusableError
-        With the place of the first such key, however deep it lies.
-    """
+    """Refuse a configuration that asks for code, before anything else is told."""
     if isinstance(stated, list):
         for part in stated:
             refuse_code(part, place)

@@ -23,13 +23,7 @@ def is_repository(name: str, *, with_owner: bool = True) -> bool:
 
 
 def check_repository(name: str) -> None:
-    """Refuse what is no name of a repository.
-
-    Raises
-    ------
-    GemError
-        With how such a name looks.
-    """
+    """Refuse what is no name of a repository."""
     if not is_repository(name):
         raise GemError(
             f"{name[:120]!r} is no name of a repository on the hub; expected "
@@ -39,13 +33,7 @@ def check_repository(name: str) -> None:
 
 
 def check_file_name(name: str) -> None:
-    """Refuse what is no path of a file inside a repository.
-
-    Raises
-    ------
-    GemError
-        With the name.
-    """
+    """Refuse what is no path of a file inside a repository."""
     if not (_FILE.fullmatch(name) and name.isascii()):
         raise GemError(
             f"{name[:120]!r} is no file of a repository; expected a path such as "
@@ -54,13 +42,7 @@ def check_file_name(name: str) -> None:
 
 
 def check_revision(name: str) -> None:
-    """Refuse what is neither empty nor a commit or branch.
-
-    Raises
-    ------
-    GemError
-        With the name.
-    """
+    """Refuse what is neither empty nor a commit or branch."""
     if name and not _REVISION.fullmatch(name):
         raise GemError(
             f"{name[:120]!r} is no commit of a repository; expected 40 digits and "

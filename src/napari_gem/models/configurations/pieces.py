@@ -52,13 +52,7 @@ _MOST_WITHOUT_END = 3
 
 
 def check_pieces(stated: Any) -> None:
-    """Check what ``tokenizer.json`` says beside the tokens.
-
-    Raises
-    ------
-    UnusableError
-        If a part is none of the kinds that are known, too long, or takes too long.
-    """
+    """Check what ``tokenizer.json`` says beside the tokens."""
     _check_model(stated["model"])
     for name in _STEPS:
         _check_texts(name, stated.get(name))
@@ -77,26 +71,14 @@ def check_pieces(stated: Any) -> None:
 
 
 def check_vocabulary(vocabulary: Any) -> None:
-    """Check pieces of words with their numbers, or with their scores.
-
-    Raises
-    ------
-    UnusableError
-        If they are not, or are too many.
-    """
+    """Check pieces of words with their numbers, or with their scores."""
     if not isinstance(vocabulary, dict | list):
         raise UnusableError(_TOO_MANY)
     check_count(len(vocabulary))
 
 
 def check_count(count: int) -> None:
-    """Check how many pieces of words there are.
-
-    Raises
-    ------
-    UnusableError
-        If there are too many.
-    """
+    """Check how many pieces of words there are."""
     if count > _MOST_PIECES:
         raise UnusableError(_TOO_MANY)
 

@@ -23,26 +23,6 @@ def staged(
 
     Libraries look for more files than they are told of, and read the same file again
     and again. Here lies nothing that was not checked, and nobody else writes here.
-
-    Parameters
-    ----------
-    stated
-        From `napari_gem.models.configurations.check_model`.
-    tower
-        ``config.json`` of a text tower of the package transformers; None if the model
-        has none.
-    tokenizer
-        Content of the files of the tokenizer by their names.
-
-    Yields
-    ------
-    Path
-        A folder as open_clip takes it.
-
-    Raises
-    ------
-    GemError
-        If there is no room for it.
     """
     with _folder() as folder:
         try:

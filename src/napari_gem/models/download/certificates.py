@@ -22,11 +22,6 @@ def hub_http() -> Any:
     """Give huggingface_hub's session, headers and errors, public and without types.
 
     What `OTHERS` name is trusted where none of `OWN` is set.
-
-    Raises
-    ------
-    GemError
-        If there are no certificates where one of `OTHERS` says.
     """
     if not any(os.environ.get(name) for name in OWN):
         for name in OTHERS:
@@ -67,15 +62,7 @@ def _trust(name: str, place: str) -> None:
 
 
 def explain_certificate(error: BaseException, place: str) -> str:
-    """Say that a server's certificate is not trusted; empty for other errors.
-
-    Parameters
-    ----------
-    error
-        What came.
-    place
-        The server, or what was asked of it.
-    """
+    """Say that a server's certificate is not trusted; empty for other errors."""
     seen: BaseException | None = error
     for _ in range(10):  # the HTTP library wraps what ssl says
         if seen is None:

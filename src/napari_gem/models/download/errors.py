@@ -65,15 +65,7 @@ def explain(error: Exception, repository: str) -> str:
 
 
 def explain_disk(error: Exception, folder: Path | str, variable: str) -> str:
-    """Say that a folder is full or cannot be written; empty for other errors.
-
-    Parameters
-    ----------
-    error
-        What came.
-    folder, variable
-        Where downloads go, and the environment variable that names another folder.
-    """
+    """Say that a folder is full or cannot be written; empty for other errors."""
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return (
             f"The disk of {folder} is full ({error.strerror}). Make room there and "

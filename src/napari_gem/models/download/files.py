@@ -39,13 +39,7 @@ class CachedFile:
 
 
 class Meter:
-    """Adds up the bytes of several files, and estimates the time left.
-
-    Parameters
-    ----------
-    total
-        Bytes of all files; 0 if not known.
-    """
+    """Adds up the bytes of several files, and estimates the time left."""
 
     def __init__(self, total: int) -> None:
         self._total, self._done = total, 0

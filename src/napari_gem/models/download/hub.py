@@ -86,13 +86,7 @@ class HubFiles:
         return find_cached(self.repository, self.groups, self.revision)
 
     def look_up(self, card: ModelCard) -> ModelCard:
-        """Fill in the bytes still to come, the page and the licence, as the hub says.
-
-        Raises
-        ------
-        GemError
-            If the hub cannot be asked or lacks the files.
-        """
+        """Fill in the bytes still to come, page and licence, as the hub states them."""
         try:
             listing = self._list()
         except failures() as error:
@@ -108,13 +102,7 @@ class HubFiles:
         )
 
     def read_configuration(self) -> dict[str, Any]:
-        """Read the repository's ``model_cfg`` without keeping it.
-
-        Raises
-        ------
-        GemError
-            If it cannot be had, or does not pass `napari_gem.models.configurations`.
-        """
+        """Read the repository's ``model_cfg`` without keeping it."""
         cached = find_cached(self.repository, [[CONFIG]], self.revision)
         if cached:
             return read_config(cached[0])
@@ -255,13 +243,7 @@ class _Listing(NamedTuple):
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Read a folder's configuration of open_clip and return its ``model_cfg``.
-
-    Raises
-    ------
-    GemError
-        If it is no such file, or does not pass `napari_gem.models.configurations`.
-    """
+    """Read a folder's configuration of open_clip and return its ``model_cfg``."""
     config: dict[str, Any] = check_model(read_short(path), str(path))["model_cfg"]
     return config
 

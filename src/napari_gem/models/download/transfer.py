@@ -117,24 +117,9 @@ def fetch_steps(
 ) -> Generator[Progress, None, None]:
     """Bring one file of a repository into the hub's cache.
 
-    Parameters
-    ----------
-    repository, name, revision
-        ``OWNER/REPOSITORY``, the file, and the commit or branch (default: ``main``).
-
-    Yields
-    ------
-    Progress
-        At least four times a second. Closing the generator stops the transfer at once;
-        what came is used the next time.
-
-    Raises
-    ------
-    GemError
-        If the content is not what the hub says it is; then it is not kept.
-    Exception
-        What huggingface_hub and the system raise: `napari_gem.models.download.hub`
-        explains it.
+    Closing the generator stops the transfer at once; what came is used the next time.
+    Content that is not what the hub says is not kept (`GemError`). What huggingface_hub
+    and the system raise is explained by the caller.
     """
     return _run_steps(
         name, lambda transfer: _bring(repository, name, revision, transfer)
@@ -144,30 +129,7 @@ def fetch_steps(
 def fetch_url_steps(
     url: str, sha256: str, target: Path
 ) -> Generator[Progress, None, None]:
-    """Bring a file of the web to a place of its own.
-
-    Parameters
-    ----------
-    url
-        With ``https`` or ``http``.
-    sha256
-        Of the content, 64 hexadecimal digits.
-    target
-        The file; nothing is there before the content is whole and checked.
-
-    Yields
-    ------
-    Progress
-        As `fetch_steps`.
-
-    Raises
-    ------
-    GemError
-        If the content has another hash; then it is not kept.
-    Exception
-        What the HTTP library and the system raise: `napari_gem.models.download.web`
-        explains it.
-    """
+    """Bring a file of the web to a place; it is there once it is whole and checked."""
     return _run_steps(target.name, lambda to: _bring_url(url, sha256, target, to))
 
 

@@ -57,11 +57,6 @@ class WebFile:
         With a part of the path that ends as weights files do.
     sha256
         Of the content, 64 hexadecimal digits: an address alone pins nothing.
-
-    Raises
-    ------
-    GemError
-        If it is no such address or hash.
     """
 
     url: str
@@ -118,13 +113,7 @@ class WebFile:
         return (self.path,) if self.path.is_file() else None
 
     def look_up(self, card: ModelCard) -> ModelCard:
-        """Fill in the bytes still to come, if the server tells them.
-
-        Raises
-        ------
-        GemError
-            If the server cannot be asked or has no such file.
-        """
+        """Fill in the bytes still to come, if the server tells them."""
         size = 0 if self.find() else self.size()
         return replace(card, size=size, source=card.source or self.url)
 

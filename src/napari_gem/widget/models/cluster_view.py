@@ -25,13 +25,7 @@ MOST_TOLD = 6
 
 
 class ClusterView(QWidget):
-    """Takes the address of a scheduler, and tests the connection.
-
-    Parameters
-    ----------
-    card
-        Gives the chosen model.
-    """
+    """Takes the address of a scheduler, and tests the connection."""
 
     changed = Signal()
 

@@ -29,13 +29,7 @@ DEVICES = {
 
 
 class DeviceChoice(QWidget):
-    """Offers this computer, its devices, and a cluster.
-
-    Parameters
-    ----------
-    card
-        Gives the chosen model, which the test of a cluster loads there.
-    """
+    """Offers this computer, its devices, and a cluster."""
 
     changed = Signal()
 

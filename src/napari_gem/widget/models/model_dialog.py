@@ -61,15 +61,7 @@ def architecture_box() -> QComboBox:
 
 
 class AddDialog(QDialog):
-    """Asks what a weights file is, and puts it on the user's own list.
-
-    Parameters
-    ----------
-    path
-        The file; None asks for the address of one of the web.
-    parent
-        Of the dialog.
-    """
+    """Asks what a weights file is, and puts it on the user's own list."""
 
     def __init__(self, path: Path | None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -191,15 +183,7 @@ class ModelDialog(QDialog):
 
 
 def download_box(card: ModelCard, parent: QWidget | None = None) -> MessageBox:
-    """Make the box that asks whether a model may be downloaded.
-
-    Parameters
-    ----------
-    card
-        With size, source and licence as the hub or the catalogue states them.
-    parent
-        Of the box.
-    """
+    """Make the box that asks whether a model may be downloaded."""
     return yes_box(
         "Download model",
         f"{card.name} is not on this computer. Download it?",
