@@ -98,7 +98,13 @@ def read_text(path: Path, most: int = MOST_BYTES) -> str:
     return content.decode("utf-8-sig")  # Windows' editors begin with a mark
 
 
-def parse_json(text: str, *, strict: bool = True, most: int = MOST_VALUES) -> Any:
+def parse_json(
+    text: str,
+    *,
+    strict: bool = True,
+    most: int = MOST_VALUES,
+    deepest: int = MOST_DEPTH,
+) -> Any:
     """Read JSON that may come from anybody.
 
     Parameters
@@ -109,13 +115,15 @@ def parse_json(text: str, *, strict: bool = True, most: int = MOST_VALUES) -> An
         Whether NaN and Infinity, which are no JSON, are refused.
     most
         Values that it may hold.
+    deepest
+        So many tables and lists may lie in one another.
 
     Raises
     ------
     ValueError
         If it is no JSON, too deep or too long, or if a table has a key twice, of which
-        one reader would take the first and another the last; why, without a full stop.
-        A `json.JSONDecodeError` tells the place.
+        one reader would take the first and another the last. The message is the
+        reason, without a full stop; a `json.JSONDecodeError` tells the place.
     """
     if sum(map(text.count, ",[{")) > most:
         raise ValueError(f"it holds more than {most} values")
@@ -128,7 +136,7 @@ def parse_json(text: str, *, strict: bool = True, most: int = MOST_VALUES) -> An
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     level = [content]
-    for _ in range(MOST_DEPTH):
+    for _ in range(deepest):
         level = [inner for outer in level for inner in _containers(outer)]
         if not level:
             return content

@@ -16,14 +16,19 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from napari_gem.core.errors import GemError
 from napari_gem.models.configurations import pieces, text_tower, tokenizers
-from napari_gem.models.configurations.fields import check, given, refuse_code
+from napari_gem.models.configurations.fields import (
+    UnusableError,
+    check,
+    given,
+    parse,
+    refuse_code,
+)
 from napari_gem.models.configurations.names import (
     check_file_name,
     check_repository,
     check_revision,
     is_repository,
 )
-from napari_gem.models.configurations.strict_json import UnusableError, parse
 from napari_gem.models.configurations.towers import ModelTable, Whole
 
 if TYPE_CHECKING:

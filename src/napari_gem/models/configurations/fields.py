@@ -6,7 +6,11 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from napari_gem.models.configurations.strict_json import UnusableError
+from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import parse_json
+
+DEEPEST = 24
+"""So many tables and lists may lie in one another."""
 
 MOST_PARAMETERS = 10**10
 """Twice those of the largest towers that open_clip has a configuration for."""
@@ -29,6 +33,10 @@ _CODE = ("auto_map", "trust_remote_code", "code_revision", "custom_pipelines")
 Known = TypeVar("Known", bound="Closed")
 
 
+class UnusableError(GemError):
+    """What is wrong with a file, without its name: the gate adds that."""
+
+
 class Closed(BaseModel):
     """A table whose keys are all known: an integer is no float's or a bool's place."""
 
@@ -39,6 +47,20 @@ class Closed(BaseModel):
         allow_inf_nan=False,
         protected_namespaces=(),
     )
+
+
+def parse(content: bytes) -> Any:
+    """Read JSON of others; see `napari_gem.core.json_records.parse_json`.
+
+    Raises
+    ------
+    UnusableError
+        If it is no such JSON in UTF-8.
+    """
+    try:  # its values are not counted: a vocabulary has millions, the file is bounded
+        return parse_json(content.decode(), most=1 << 40, deepest=DEEPEST)
+    except ValueError as error:
+        raise UnusableError(f"it is no readable JSON ({error})") from error
 
 
 def words(text: str) -> frozenset[str]:

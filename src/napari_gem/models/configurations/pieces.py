@@ -12,7 +12,7 @@ import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.models.configurations.strict_json import UnusableError
+from napari_gem.models.configurations.fields import UnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,7 +103,7 @@ def _check_model(model: Any) -> None:
 
 
 def _steps(part: Any) -> Iterator[dict[str, Any]]:
-    """Find the tables that tell a step; `strict_json` bounds how deep they lie."""
+    """Find the tables that tell a step; `parse` bounds how deep they lie."""
     if isinstance(part, dict):
         if "type" in part:
             yield part
@@ -180,7 +180,7 @@ def _check_marks(part: Any) -> None:
 
 
 def _check_texts(name: str, part: Any, key: str = "") -> None:
-    """Go through tables and lists; `strict_json` bounds how deep they lie."""
+    """Go through tables and lists; `parse` bounds how deep they lie."""
     if isinstance(part, dict):
         for inner, value in part.items():
             _check_texts(name, value, inner)
