@@ -34,7 +34,8 @@ from napari_gem.layers.reading.view import (
     read_view_appearance,
 )
 from napari_gem.layers.writing.colors import color_results, kept_label_colors
-from napari_gem.layers.writing.results import LayerData, move_results, result_layers
+from napari_gem.layers.writing.layer_data import LayerData
+from napari_gem.layers.writing.results import move_results, result_layers
 from napari_gem.layers.writing.stack import stack_image
 from napari_gem.layers.writing.update import (
     POLICIES,

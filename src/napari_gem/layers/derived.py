@@ -17,7 +17,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
 from napari_gem.layers.entry import PROBABILITY, LayerEntry, is_result, read_entry
 from napari_gem.layers.transform import transform_of
-from napari_gem.layers.writing.results import LayerData
+from napari_gem.layers.writing.layer_data import LayerData
 from napari_gem.segmentation.postprocess.instances import (
     InstanceMethod,
     Instances,

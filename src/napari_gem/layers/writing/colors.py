@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from napari_gem.layers.reading.source import LayerImage
-    from napari_gem.layers.writing.results import LayerData
+    from napari_gem.layers.writing.layer_data import LayerData
 
     Color = tuple[float, ...]
 

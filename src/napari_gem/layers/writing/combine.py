@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_gem.layers.ledger import Pixels
     from napari_gem.layers.reading.source import LayerImage
-    from napari_gem.layers.writing.results import LayerData
+    from napari_gem.layers.writing.layer_data import LayerData
     from napari_gem.layers.writing.update import Policy
 
 

@@ -14,7 +14,8 @@ from napari_gem.layers.entry import read_entry
 from napari_gem.layers.levels.lazy import Coarse, Joined, LazyPlane, Stored
 from napari_gem.layers.levels.on_disk import CHUNK, on_disk
 from napari_gem.layers.transform import transform_of
-from napari_gem.layers.writing.results import LayerData, describe_layers
+from napari_gem.layers.writing.layer_data import LayerData
+from napari_gem.layers.writing.results import describe_layers
 from napari_gem.results.pyramid import level_shapes
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from napari_gem.core.foreign_text import without_tags
 from napari_gem.layers.entry import MERGED, LayerEntry, read_entry
 from napari_gem.layers.writing.colors import labels_colors
 from napari_gem.layers.writing.combine import combine_features
-from napari_gem.layers.writing.results import LayerData
+from napari_gem.layers.writing.layer_data import LayerData
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.colors import class_color
 from napari_gem.core.errors import GemError
@@ -11,10 +11,11 @@ from napari_gem.core.foreign_text import feature_text, without_tags
 from napari_gem.core.json_records import to_dict
 from napari_gem.core.prompts import label_ids
 from napari_gem.core.region import expand, inside
-from napari_gem.layers.entry import KEY, LABELS, PROBABILITY, LayerEntry
+from napari_gem.layers.entry import LABELS, PROBABILITY, LayerEntry
 from napari_gem.layers.ledger import fingerprint
 from napari_gem.layers.reading.source import geometry_of, level_shapes
 from napari_gem.layers.writing.colors import labels_colors, map_colormap
+from napari_gem.layers.writing.layer_data import LayerData
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,39 +31,6 @@ LABELS_OPACITY = 0.6
 
 LONGEST_NAME = 60
 """Characters of a class in the name of its map; the metadata have all of them."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayerData:
-    """What napari makes a layer of.
-
-    Attributes
-    ----------
-    data
-        An array; of large images a list of levels, each read where it is sliced.
-    kwargs
-        Arguments of the layer, without ``metadata``.
-    kind
-        Of layer.
-    entry
-        What its metadata say.
-    """
-
-    data: Any
-    kwargs: dict[str, Any]
-    kind: Literal["image", "labels", "points", "shapes"]
-    entry: LayerEntry
-
-    @property
-    def is_large(self) -> bool:
-        """Whether it has levels that are read where they are shown."""
-        return bool(self.kwargs.get("multiscale"))
-
-    def as_tuple(self) -> tuple[Any, dict[str, Any], str]:
-        """Give data, arguments and kind, as `napari.layers.Layer.create` takes them."""
-        stored = self.entry.to_dict()
-        metadata = {KEY: stored} if stored else {}
-        return self.data, {**self.kwargs, "metadata": metadata}, self.kind
 
 
 def short_name(name: str) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_gem.layers.levels.on_disk import on_disk
 from napari_gem.layers.reading.source import geometry_of
-from napari_gem.layers.writing.results import LayerData, short_name
+from napari_gem.layers.writing.layer_data import LayerData
+from napari_gem.layers.writing.results import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_gem.layers.entry import LayerEntry
     from napari_gem.layers.ledger import Ledger
     from napari_gem.layers.reading.source import LayerImage
-    from napari_gem.layers.writing.results import LayerData
+    from napari_gem.layers.writing.layer_data import LayerData
 
 Policy = Literal["ask", "new", "fill", "replace", "keep"]
 """What happens to labels that the user painted, when a result comes.
