@@ -13,12 +13,12 @@ from napari_gem.widget.parameters.settings import LastUsed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_gem.widget.dock import GemWidget
+    from napari_gem.widget.shown import Dock
 
 logger = logging.getLogger(__name__)
 
 
-def last_used(dock: GemWidget) -> LastUsed:
+def last_used(dock: Dock) -> LastUsed:
     """Return what the dock shows, to be saved."""
     named = dock.model_choice.named()
     return LastUsed(
@@ -32,7 +32,7 @@ def last_used(dock: GemWidget) -> LastUsed:
     )
 
 
-def recall(dock: GemWidget, last: LastUsed) -> list[str]:
+def recall(dock: Dock, last: LastUsed) -> list[str]:
     """Show what was used last; return a sentence about each thing that is left out.
 
     Whatever was saved, the dock opens.
@@ -75,6 +75,6 @@ def recall(dock: GemWidget, last: LastUsed) -> list[str]:
     return sentences
 
 
-def _show_prompts(dock: GemWidget, last: LastUsed) -> None:
+def _show_prompts(dock: Dock, last: LastUsed) -> None:
     if not dock.prompt_table.set_prompts(last.prompts, undoable=False):
         raise GemError("The classes of last time cannot be in one table.")

@@ -22,7 +22,7 @@ from napari_gem.widget.recipes.view import (
 if TYPE_CHECKING:
     from napari_gem.core.results import Recipe
     from napari_gem.models.card import ModelCard
-    from napari_gem.widget.dock import GemWidget
+    from napari_gem.widget.shown import Dock
 
 NOT_USED = (
     "The recipe asks for the model '{name}' in {place}, which you have not used "
@@ -31,7 +31,7 @@ NOT_USED = (
 )
 
 
-def apply_recipe(dock: GemWidget, recipe: Recipe) -> None:
+def apply_recipe(dock: Dock, recipe: Recipe) -> None:
     """Show in the dock what a recipe says, and run it if all of it fits.
 
     A model that the user has not used before waits for Run.
@@ -54,7 +54,7 @@ def apply_recipe(dock: GemWidget, recipe: Recipe) -> None:
         dock.run()
 
 
-def show_recipe(dock: GemWidget, recipe: Recipe, card: ModelCard) -> list[str]:
+def show_recipe(dock: Dock, recipe: Recipe, card: ModelCard) -> list[str]:
     """Set all views; return a sentence for each thing that does not fit the image.
 
     Raises
