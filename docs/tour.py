@@ -413,7 +413,7 @@ def results(tour: Tour) -> None:
     panel, extras = tour.widget.results_panel, tour.widget.derived_layers
     panel.fold.expand()
     tour.settle()
-    panel.minimum_size.setValue(40)
+    panel.controls["minimum_size"].value = 40
     for kind in ("instances", "boxes", "peaks", "uncertainty"):
         click(getattr(panel, f"{kind}_button"))
         tour.until(lambda: not extras.busy, kind)

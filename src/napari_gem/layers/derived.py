@@ -14,6 +14,7 @@ import numpy as np
 
 from napari_gem.core.colors import class_color
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import Control, parameter
 from napari_gem.core.foreign_text import without_tags
 from napari_gem.layers.entry import PROBABILITY, LayerEntry, is_result, read_entry
 from napari_gem.layers.transform import transform_of
@@ -43,28 +44,50 @@ MOST_COLORS = 4096
 
 @dataclass(frozen=True)
 class DerivedOptions:
-    """How instances and peaks are found.
+    """How instances and peaks are found."""
 
-    Attributes
-    ----------
-    method
-        How touching instances are divided, see
-        `napari_gem.segmentation.postprocess.instances`.
-    minimum_size
-        Instances with fewer pixels are left out.
-    seed_distance
-        Pixels between the middles of two instances at least; for watershed.
-    peak_distance
-        Pixels between two peaks of a class at least.
-    peak_threshold
-        Peaks below this probability are left out.
-    """
-
-    method: InstanceMethod = "components"
-    minimum_size: int = 0
-    seed_distance: int = 5
-    peak_distance: int = 10
-    peak_threshold: float = 0.5
+    method: InstanceMethod = parameter(
+        "components",
+        "Connected regions: pixels of one class that touch are one instance. "
+        "Watershed: regions are also cut where they are narrow.",
+        label="Instances by",
+    )
+    minimum_size: int = parameter(
+        0,
+        "Instances with fewer pixels are left out.",
+        0,
+        2**30,
+        unit="pixels",
+        label="Smallest (px)",
+        control=Control(0, 10_000_000),
+    )
+    seed_distance: int = parameter(
+        5,
+        "Watershed: the middles of two instances are at least so far apart. Raise it "
+        "if instances are cut into too many.",
+        1,
+        10_000,
+        unit="pixels",
+        label="Apart at least (px)",
+        control=Control(1, 1000),
+    )
+    peak_distance: int = parameter(
+        10,
+        "Two peaks of a class are at least so far apart.",
+        1,
+        10_000,
+        unit="pixels",
+        label="Peaks apart (px)",
+        control=Control(1, 1000),
+    )
+    peak_threshold: float = parameter(
+        0.5,
+        "Peaks with a lower probability are left out.",
+        0,
+        1,
+        label="Probability at least",
+        control=Control(0, 1, 0.05),
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,8 +28,8 @@ class ScoreCache:
     centred
         What examples are scored with; None until there is an example.
     shifts
-        Rounds of refinement, and (2, height, width) float16: where the scores of pixels
-        are read; None until refinement is asked for.
+        Rounds towards the edges of the image, and (2, height, width) float16: where the
+        scores of pixels are read; None until rounds are asked for.
     """
 
     def __init__(self, limit: int = 1 << 28) -> None:

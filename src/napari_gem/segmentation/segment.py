@@ -103,7 +103,7 @@ def segment_steps(
         probabilities[:, rows] = strip
         labels[rows] = strip_labels
         yield clock.progress("Scoring", rows.stop)
-    remove_small(labels, scored.label.minimum_size / step**2)
+    remove_small(labels, scored.label, step)
     return Segmentation(
         probabilities=probabilities,
         labels=labels,

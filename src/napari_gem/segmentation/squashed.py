@@ -88,7 +88,7 @@ def heat_map_steps(
     best = np.where(reaches, maps, -1).argmax(axis=0)
     labels = np.array(ids, label_type(max(ids)))[best]
     labels[~reaches.any(axis=0)] = 0
-    remove_small(labels, job.label.minimum_size)
+    remove_small(labels, job.label)
     recipe = Recipe(
         version=__version__,
         model=model.card.id,

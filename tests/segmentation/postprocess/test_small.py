@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_gem.core.parameters import LabelParameters
 from napari_gem.segmentation.postprocess.small import remove_small, remove_small_steps
 
 
@@ -11,15 +12,15 @@ def test_small_regions_of_each_class_go() -> None:
     labels = np.array(
         [[1, 1, 0, 2], [1, 0, 2, 2], [0, 1, 0, 0], [3, 3, 3, 1]], np.uint8
     )
-    remove_small(labels, 3)
+    remove_small(labels, LabelParameters(3))
     assert labels.tolist() == [[1, 1, 0, 2], [1, 0, 2, 2], [0, 0, 0, 0], [3, 3, 3, 0]]
 
 
 def test_a_region_of_exactly_the_size_stays() -> None:
     labels = np.array([[1, 1, 0], [0, 0, 0]], np.uint8)
-    remove_small(labels, 2)
+    remove_small(labels, LabelParameters(2))
     assert labels.sum() == 2
-    remove_small(labels, 2.5)
+    remove_small(labels, LabelParameters(10), step=2)
     assert labels.sum() == 0
 
 
@@ -30,7 +31,7 @@ def test_bands_lose_what_the_whole_loses(
     rng = np.random.default_rng(height * width)
     labels = rng.choice([0, 1, 1, 7], (height, width)).astype(np.uint8)
     whole = labels.copy()
-    remove_small(whole, size)
+    remove_small(whole, LabelParameters(size))
     rows = [slice(at, min(at + band, height)) for at in range(0, height, band)]
     steps = list(remove_small_steps(labels, rows, size))
     assert (labels == whole).all()

@@ -91,11 +91,11 @@ def gate(monkeypatch):
 
 @pytest.mark.parametrize("kind", DERIVED_KINDS)
 def test_buttons_ask_with_options(panel, qtbot, kind):
-    panel.method.setCurrentText("Watershed")
-    panel.minimum_size.setValue(12)
-    panel.seed_distance.setValue(7)
-    panel.peak_distance.setValue(3)
-    panel.peak_threshold.setValue(0.8)
+    panel.controls["method"].value = "watershed"
+    panel.controls["minimum_size"].value = 12
+    panel.controls["seed_distance"].value = 7
+    panel.controls["peak_distance"].value = 3
+    panel.controls["peak_threshold"].value = 0.8
     with qtbot.waitSignal(getattr(panel, f"{kind}_requested")) as asked:
         qtbot.mouseClick(getattr(panel, f"{kind}_button"), Qt.MouseButton.LeftButton)
     assert asked.args == [DerivedOptions("watershed", 12, 7, 3, 0.8)]
@@ -117,9 +117,9 @@ def test_busy_and_method_disable(panel):
     assert not panel.table_button.isEnabled()
     panel.set_busy(False)
     assert panel.instances_button.isEnabled()
-    assert not panel.seed_distance.isEnabled()
-    panel.method.setCurrentText("Watershed")
-    assert panel.seed_distance.isEnabled()
+    assert not panel.controls["seed_distance"].enabled
+    panel.controls["method"].value = "watershed"
+    assert panel.controls["seed_distance"].enabled
 
 
 def test_it_fits_a_narrow_dock_and_is_folded_at_first(panel):

@@ -17,22 +17,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.core.arrays import WritableArray
+    from napari_gem.core.parameters import LabelParameters
 
 
 BAND = 512
 """Rows that are looked at together where the memory does not suffice for all."""
 
 
-def remove_small(labels: NDArray[np.unsignedinteger[Any]], size: float) -> None:
-    """Set connected regions of one label with fewer pixels than this to 0, in place.
+def remove_small(
+    labels: NDArray[np.unsignedinteger[Any]], parameters: LabelParameters, step: int = 1
+) -> None:
+    """Set connected regions of one label with too few pixels to 0, in place.
 
     Parameters
     ----------
     labels
         (height, width). Pixels are connected along the axes, not diagonally.
-    size
-        Pixels.
+    parameters
+        How many image pixels a region must have.
+    step
+        Image pixels per pixel of the labels along each axis.
     """
+    size = parameters.minimum_size / step**2
     with IfItFits():
         _remove_at_once(labels, size)
         return

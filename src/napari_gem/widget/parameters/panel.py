@@ -5,21 +5,16 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from magicgui.widgets import FloatSlider, Slider, create_widget
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QAbstractSlider,
-    QAbstractSpinBox,
-    QComboBox,
-    QFormLayout,
     QHBoxLayout,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
-from napari_gem.core.fields import Control, parameters_of, values_of, with_values
+from napari_gem.core.fields import parameters_of, values_of, with_values
 from napari_gem.core.parameters import (
     PRECISIONS,
     EncodeParameters,
@@ -30,20 +25,17 @@ from napari_gem.core.parameters import (
 from napari_gem.models.presets import list_presets, read_preset, with_preset
 from napari_gem.prompts.word_lists import list_templates, read_templates
 from napari_gem.widget.parameters.settings import SHOWN
+from napari_gem.widget.parts.controls import form, list_control, number_control
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.plain import Label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from napari_gem.core.fields import Parameter
     from napari_gem.models.card import ModelCard
 
 REST = 250
 """Milliseconds without a change after which a slider counts as resting."""
-
-READOUT = "min-width: 45px; max-width: 45px;"
-"""Of the number beside a slider: napari's theme gives it more than the slider has."""
 
 SUGGESTED = "As the model suggests"
 PREFERRED = "As in Preferences"
@@ -110,10 +102,13 @@ class AdvancedPanel(QWidget):
             "templates": list_templates(),
             "precision": PRECISIONS,
         }
-        quick = {name: _control(SHOWN[name]) for name in QUICK}
-        method = {name: _control(SHOWN[name]) for name in SHOWN if name not in QUICK}
+        quick = {name: number_control(SHOWN[name]) for name in QUICK}
+        method = {
+            name: number_control(SHOWN[name]) for name in SHOWN if name not in QUICK
+        }
         lists = {
-            name: _list(choice.first, items[name]) for name, choice in CHOICES.items()
+            name: list_control((choice.first, *items[name]))
+            for name, choice in CHOICES.items()
         }
         self._controls: dict[str, Any] = {
             "preset": lists["preset"],
@@ -128,7 +123,7 @@ class AdvancedPanel(QWidget):
         self.reset_button = QPushButton("Reset")
         self.summary = Label()
         self._rest = QTimer(self, interval=REST, singleShot=True)
-        self._lay_out(quick, ("preset", *method, "templates", "precision"))
+        self._lay_out(tuple(quick), ("preset", *method, "templates", "precision"))
         self._connect()
         self._show_values(self._usual)
 
@@ -202,7 +197,7 @@ class AdvancedPanel(QWidget):
             card = self.suggested(self._card)
             self._usual = _usual(card.score, card.encode)
 
-    def _lay_out(self, quick: Iterable[str], method: Iterable[str]) -> None:
+    def _lay_out(self, quick: Sequence[str], method: Sequence[str]) -> None:
         self.labels_group.toggleButton().setToolTip(
             "How labels are made of the scores; shows at once"
         )
@@ -225,17 +220,13 @@ class AdvancedPanel(QWidget):
         layout.addLayout(bottom)
         self.labels_group.expand()
 
-    def _form(self, names: Iterable[str]) -> QWidget:
-        """Put controls beside their labels, which align (magicgui's own do not)."""
-        inside = QWidget()
-        form = QFormLayout(inside)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
-        for name in names:
-            label, widget = self._labels[name], self._controls[name].native
+    def _form(self, names: Sequence[str]) -> QWidget:
+        rows = [(self._labels[name], self._controls[name].native) for name in names]
+        for (label, widget), name in zip(rows, names, strict=True):
             label.setBuddy(widget)
             widget.setAccessibleName(_label(name))
-            form.addRow(label, widget)
+        inside = QWidget()
+        inside.setLayout(form(rows))
         return inside
 
     def _connect(self) -> None:
@@ -343,36 +334,3 @@ def _suggestion(usual: Any) -> str:
         return ""
     shown = ("off", "on")[usual] if isinstance(usual, bool) else f"{usual:g}"
     return f"The model suggests {shown}."
-
-
-def _control(parameter: Parameter) -> Any:
-    """Make magicgui's widget for a parameter."""
-    if parameter.kind is bool:
-        return create_widget(annotation=bool)
-    asked = parameter.about.control or Control()
-    options: dict[str, Any] = {"min": asked.low, "max": asked.high, "step": asked.step}
-    if asked.slider:
-        options["widget_type"] = FloatSlider if parameter.kind is float else Slider
-    control = create_widget(annotation=parameter.kind, value=asked.low, options=options)
-    native = control.native
-    box = native
-    if asked.slider:
-        slider = native.findChild(QAbstractSlider)
-        box = native.findChild(QAbstractSpinBox)
-        slider.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        box.setStyleSheet(READOUT)
-        slider.setPageStep(10 * slider.singleStep())
-    # a number that is being typed is no value yet
-    box.setKeyboardTracking(False)
-    return control
-
-
-def _list(first: str, items: Iterable[str]) -> Any:
-    options = {"choices": [first, *items]}
-    control = create_widget(widget_type="ComboBox", options=options)
-    box: QComboBox = control.native
-    box.setSizeAdjustPolicy(
-        QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-    )
-    box.setMinimumContentsLength(8)
-    return control

@@ -6,31 +6,24 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
-    QFormLayout,
     QGridLayout,
     QPushButton,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_gem.core.fields import parameters_of, with_values
 from napari_gem.layers.derived import DerivedOptions
+from napari_gem.widget.parts.controls import form, list_control, number_control
 from napari_gem.widget.parts.fold import Fold
-from napari_gem.widget.parts.plain import Label, ask
+from napari_gem.widget.parts.plain import Label, ask, tip
 from napari_gem.widget.results.merge_button import MergeButton
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_gem.segmentation.postprocess.instances import InstanceMethod
-
-METHODS: dict[str, InstanceMethod] = {
-    "Connected regions": "components",
-    "Watershed": "watershed",
-}
+METHODS = (("Connected regions", "components"), ("Watershed", "watershed"))
 
 
 class ResultsPanel(QWidget):
@@ -60,26 +53,11 @@ class ResultsPanel(QWidget):
         merge_targets: Callable[[], Sequence[Any]] = tuple,
     ) -> None:
         super().__init__(parent)
-        self.method = QComboBox()
-        self.method.addItems(METHODS)
-        self.method.setToolTip(
-            "Connected regions: pixels of one class that touch are one instance.\n"
-            "Watershed: regions are also cut where they are narrow."
-        )
-        self.minimum_size = _spin(0, 10_000_000, 0, " px")
-        self.minimum_size.setToolTip("Instances with fewer pixels are left out")
-        self.seed_distance = _spin(1, 1000, 5, " px")
-        self.seed_distance.setToolTip(
-            "Watershed: the middles of two instances are at least so far apart.\n"
-            "Raise it if instances are cut into too many."
-        )
-        self.peak_distance = _spin(1, 1000, 10, " px")
-        self.peak_distance.setToolTip("Two peaks of a class are at least so far apart")
-        self.peak_threshold = QDoubleSpinBox()
-        self.peak_threshold.setRange(0, 1)
-        self.peak_threshold.setSingleStep(0.05)
-        self.peak_threshold.setValue(0.5)
-        self.peak_threshold.setToolTip("Peaks with a lower probability are left out")
+        self.controls: dict[str, Any] = {}
+        for each in parameters_of(DerivedOptions):
+            control = list_control(METHODS) if each.choices else number_control(each)
+            control.native.setToolTip(tip(each.about.help))
+            self.controls[each.name] = control
         self.instances_button = QPushButton("Instances")
         self.instances_button.setToolTip(
             "A labels layer with a number for each object, its class, area and mean "
@@ -124,13 +102,8 @@ class ResultsPanel(QWidget):
 
     def options(self) -> DerivedOptions:
         """Read how it is to be done."""
-        return DerivedOptions(
-            method=METHODS[self.method.currentText()],
-            minimum_size=self.minimum_size.value(),
-            seed_distance=self.seed_distance.value(),
-            peak_distance=self.peak_distance.value(),
-            peak_threshold=self.peak_threshold.value(),
-        )
+        values = {name: control.value for name, control in self.controls.items()}
+        return with_values(DerivedOptions(), values)
 
     def set_busy(self, busy: bool) -> None:
         """Allow no further request while one is worked on."""
@@ -140,7 +113,9 @@ class ResultsPanel(QWidget):
     def show_stale(self, names: list[str]) -> None:
         """Say which layers were made from earlier labels."""
         listed = ", ".join(f"'{name}'" for name in names)
-        self.stale.setText(f"Made from earlier labels: {listed}. Make again.")
+        self.stale.setText(
+            f"Made from earlier labels: {listed}. Make again." if names else ""
+        )
         self.stale.setVisible(bool(listed))
 
     def _buttons(self) -> list[QPushButton]:
@@ -156,18 +131,12 @@ class ResultsPanel(QWidget):
         ]
 
     def _lay_out(self) -> None:
-        objects = QFormLayout()
-        objects.addRow("Instances by", self.method)
-        objects.addRow("Apart at least", self.seed_distance)
-        objects.addRow("Smallest", self.minimum_size)
-        peaks = QFormLayout()
-        peaks.addRow("Peaks apart at least", self.peak_distance)
-        peaks.addRow("Probability at least", self.peak_threshold)
-        for form in (objects, peaks):
-            form.setContentsMargins(0, 0, 0, 0)
-            form.setFieldGrowthPolicy(
-                QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow
-            )
+        rows = {
+            each.name: (Label(each.label), self.controls[each.name].native)
+            for each in parameters_of(DerivedOptions)
+        }
+        peaks = form(row for name, row in rows.items() if name.startswith("peak"))
+        objects = form(row for name, row in rows.items() if not name.startswith("peak"))
         grid = QGridLayout()
         grid.addWidget(self.instances_button, 0, 0)
         grid.addWidget(self.boxes_button, 0, 1)
@@ -194,7 +163,7 @@ class ResultsPanel(QWidget):
         layout.addWidget(self.fold)
 
     def _connect(self) -> None:
-        self.method.currentTextChanged.connect(self._on_method)
+        self.controls["method"].changed.connect(self._on_method)
         for button, signal in (
             (self.instances_button, self.instances_requested),
             (self.boxes_button, self.boxes_requested),
@@ -207,8 +176,8 @@ class ResultsPanel(QWidget):
         self.paint_button.clicked.connect(self.paint_requested)
 
     def _on_method(self) -> None:
-        by_watershed = METHODS[self.method.currentText()] == "watershed"
-        self.seed_distance.setEnabled(by_watershed)
+        by_watershed = self.controls["method"].value == "watershed"
+        self.controls["seed_distance"].enabled = by_watershed
 
     def _on_table(self) -> None:
         path, _ = ask(
@@ -219,12 +188,3 @@ class ResultsPanel(QWidget):
         ) or ("", "")
         if path:
             self.table_requested.emit(self.options(), path)
-
-
-def _spin(low: int, high: int, value: int, suffix: str) -> QSpinBox:
-    box = QSpinBox()
-    box.setRange(low, high)
-    box.setValue(value)
-    box.setSuffix(suffix)
-    box.setKeyboardTracking(False)
-    return box
