@@ -25,7 +25,7 @@ from napari_gem.prompts.ids import LARGEST_LABEL
 from napari_gem.prompts.parsing import MOST_CLASSES
 from napari_gem.prompts.sets import PromptSet, list_sets, read_set
 from napari_gem.widget.prompts.background import BackgroundWords, read_words
-from napari_gem.widget.prompts.cells import Column, share_text
+from napari_gem.widget.prompts.cells import Column
 from napari_gem.widget.prompts.table import PromptTable
 from napari_gem.widget.prompts.table_model import PromptModel
 
@@ -304,20 +304,6 @@ def test_shares_and_marks_are_shown(model):
     assert model.index(1, 1).data(Qt.ItemDataRole.FontRole).italic()
     model.change(1, on=False)
     assert model.index(0, Column.SHARE).data() == ""
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [
-        (0, "0 %"),
-        (0.0005, "<0.1 %"),
-        (0.001, "0.1 %"),
-        (0.0996, "10 %"),
-        (1, "100 %"),
-    ],
-)
-def test_share_in_words(share, text):
-    assert share_text(share) == text
 
 
 def test_every_cell_and_header_has_a_tooltip(model):

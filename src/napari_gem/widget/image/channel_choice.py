@@ -146,10 +146,7 @@ class ChannelChoice(Fold):
     def choose_count(self, count: int) -> bool:
         """Show so many layers or channels together.
 
-        Returns
-        -------
-        bool
-            False if it is not clear which ones; then only the layer is chosen.
+        Returns False if it is not clear which ones; then only the layer is chosen.
         """
         if self._count() == count:
             return True

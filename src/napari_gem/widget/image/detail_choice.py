@@ -88,13 +88,9 @@ class DetailChoice(QWidget):
     def set_image(self, size_text: Callable[[float], str], coarsest: float = 1) -> None:
         """Take what the image decides.
 
-        Parameters
-        ----------
-        size_text
-            Makes a text of the image pixels per patch: their size in the layer's unit,
-            and the resolution that is used.
-        coarsest
-            Pixels of the image for one of its coarsest resolution.
+        ``size_text`` makes a text of the image pixels per patch: their size in the
+        layer's unit, and the resolution that is used. ``coarsest`` is how many pixels
+        of the image one of its coarsest resolution covers.
         """
         self._size_text = size_text
         self._steps = steps_to(coarsest)

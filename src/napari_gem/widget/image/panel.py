@@ -56,14 +56,9 @@ SHAPES_EVENTS = ("data", "highlight", "scale", "translate", "rotate", "affine")
 
 @dataclass(frozen=True)
 class ModelPatch:
-    """How large the patches of a model are.
+    """Side of a model's patches in pixels of its input, and of the image.
 
-    Attributes
-    ----------
-    side
-        In pixels of the model's input.
-    image_pixels
-        In pixels of the image, as the model suggests; 0 if not known.
+    The model suggests ``image_pixels``; 0 if not known.
     """
 
     side: float = 16.0
@@ -74,6 +69,7 @@ class ImagePanel(QWidget):
     """Lets the user say what is segmented, and shows what the model sees of it.
 
     Nothing that happens in the viewer makes it raise; the user gets a message instead.
+    Methods that read the image raise `GemError` if there is no such image.
     """
 
     changed = Signal()
@@ -126,18 +122,9 @@ class ImagePanel(QWidget):
     ) -> LayerImage:
         """Describe the image; its pixels are read by `LayerImage.read`.
 
-        Parameters
-        ----------
-        position
-            Index along each axis of slices; None for the shown slice.
-        largest
-            Pixels that the plane may have, of a pyramid; None for what the detail
-            needs.
-
-        Raises
-        ------
-        GemError
-            If there is no such image.
+        ``position`` is the index along each axis of slices; None for the shown slice.
+        ``largest`` limits the pixels of a pyramid's plane; None for what the detail
+        needs.
         """
         return read_layers(
             self.layers(),
@@ -154,7 +141,7 @@ class ImagePanel(QWidget):
         Raises
         ------
         GemError
-            If there is no such part.
+            If there is no such image or part.
         """
         return self.region_choice.region(self.layer(), self.read())
 
@@ -171,13 +158,7 @@ class ImagePanel(QWidget):
         return self.slice_choice.positions(image.position)
 
     def appearance(self) -> Appearance:
-        """Return how the image is shown now, without a look at its pixels.
-
-        Raises
-        ------
-        GemError
-            If there is no such image.
-        """
+        """Return how the image is shown now, without a look at its pixels."""
         return read_view_appearance(self.layers(), **self.channel_choice.choice())
 
     def detail(self) -> float | None:
@@ -213,18 +194,10 @@ class ImagePanel(QWidget):
         self._update_later()
 
     def show_slice(self, index: Sequence[int]) -> str:
-        """Show a slice, and choose it alone.
+        """Show a slice, and choose it alone; return why there is no such slice.
 
-        Parameters
-        ----------
-        index
-            Its position along each axis that is not on the screen; empty keeps the
-            one that is shown.
-
-        Returns
-        -------
-        str
-            Why there is no such slice; empty if there is.
+        ``index`` is its position along each axis that is not on the screen; empty keeps
+        the slice that is shown.
         """
         self.slice_choice.choose(SHOWN)
         layer, dims = self.layer(), self._viewer.dims
@@ -247,13 +220,7 @@ class ImagePanel(QWidget):
         return ""
 
     def show_region(self, region: Region | None) -> str:
-        """Choose a part of the image; a Shapes layer is added for it.
-
-        Returns
-        -------
-        str
-            Why it does not fit; empty if it does.
-        """
+        """Choose a part, by a new Shapes layer; return why it does not fit."""
         try:
             self.region_choice.show_region(region, self.layer(), self.read())
         except GemError as error:
@@ -484,14 +451,9 @@ def _emitters(layer: Any, names: Sequence[str]) -> list[Any]:
 
 
 def patch_text(image: LayerImage, patch: float) -> str:
-    """Size of a patch in the layer's unit, and the resolution of a pyramid.
+    """Write the size of a patch in the layer's unit, and the resolution of a pyramid.
 
-    Parameters
-    ----------
-    image
-        As it is read.
-    patch
-        Side of a patch in pixels of the finest resolution.
+    ``patch`` is its side in pixels of the finest resolution.
     """
     size = _size_text(image, patch / image.factor)
     if image.coarsest <= 1:

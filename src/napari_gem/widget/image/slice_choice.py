@@ -72,10 +72,7 @@ class SliceChoice(QWidget):
     def positions(self, shown: Mapping[int, int]) -> list[dict[int, int]] | None:
         """Return the chosen slices as `LayerImage.position`; None for the shown one.
 
-        Parameters
-        ----------
-        shown
-            Position of the slice that is shown; it comes first if it is among them.
+        The slice that is ``shown`` comes first if it is among them.
 
         Raises
         ------

@@ -29,14 +29,9 @@ class Combo(QComboBox):
         return [self.itemData(index) for index in range(self.count())]
 
     def set_choices(self, choices: Iterable[tuple[str, Any]], chosen: Any) -> None:
-        """Replace the choices without a signal.
+        """Replace the choices, each a text and its data, without a signal.
 
-        Parameters
-        ----------
-        choices
-            Text and data of each.
-        chosen
-            Data of the one that is chosen; the first one if it is not there.
+        ``chosen`` is the data of the one that is chosen; without it, the first one is.
         """
         with QSignalBlocker(self):
             self.clear()

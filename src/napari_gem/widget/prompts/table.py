@@ -56,10 +56,7 @@ FILES = f"Prompt sets (*{ENDING})"
 class PromptTable(QWidget):
     """Table of classes, a line to type new ones, background words, and a menu of sets.
 
-    Parameters
-    ----------
-    known
-        As in `PromptModel`.
+    ``known`` is as in `PromptModel`.
     """
 
     changed = Signal(bool)
@@ -106,13 +103,7 @@ class PromptTable(QWidget):
         return self.model.set_prompts(tuple(prompts), undoable=undoable)
 
     def add_text(self, text: str) -> tuple[str, ...]:
-        """Add classes: one a line, a comma between synonyms.
-
-        Returns
-        -------
-        tuple[str, ...]
-            Lines that were refused; a message says why.
-        """
+        """Add classes: one a line, a comma between synonyms; return refused lines."""
         added, refused = self.model.add(text.splitlines())
         if added:
             self.view.go_to(self.model.row_of(added[-1].label))

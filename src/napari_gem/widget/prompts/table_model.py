@@ -116,7 +116,7 @@ class PromptModel(QAbstractTableModel):
     def add(self, lines: Iterable[str]) -> tuple[tuple[Prompt, ...], tuple[str, ...]]:
         """Add classes, one a line; return them, and the lines that were refused.
 
-        One message tells about all that was refused.
+        All that was refused is in one message.
         """
         lines = [line for line in lines if line.strip(" \t,")]
         before = self._state.prompts
