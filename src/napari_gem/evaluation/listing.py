@@ -102,7 +102,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def _by_name(folder: Path, ending: str) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         place = path.relative_to(folder).as_posix()
         if ending and place.casefold().endswith(ending.casefold()):
@@ -111,14 +111,14 @@ def _by_name(folder: Path, ending: str) -> dict[str, Path]:
             name = place.removesuffix(path.suffix)
         else:
             continue
-        if name in found:
+        if name in paths:
             raise GemError(
-                f"'{found[name].name}' and '{path.name}' in '{path.parent}' have the "
+                f"'{paths[name].name}' and '{path.name}' in '{path.parent}' have the "
                 "same name, so it is not clear which belongs to its partner. Remove "
                 "one."
             )
-        found[name] = path
-    return found
+        paths[name] = path
+    return paths
 
 
 def _not_empty(samples: Sequence[Sample], where: Path) -> tuple[Sample, ...]:

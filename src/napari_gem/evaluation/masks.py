@@ -61,8 +61,8 @@ def _values(path: Path) -> NDArray[Any]:
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
             with open_tiff(path) as tiff:
-                found: NDArray[Any] = np.squeeze(read_series(tiff, path))
-            return found
+                squeezed: NDArray[Any] = np.squeeze(read_series(tiff, path))
+            return squeezed
         from PIL import Image
 
         with Image.open(path, formats=PICTURES) as picture:

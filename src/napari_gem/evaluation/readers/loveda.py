@@ -17,7 +17,7 @@ KINDS = {"loveda": "Val/ with Rural/ and Urban/, or img_dir/val/ and ann_dir/val
 def read(kind: str, root: Path, split: str) -> Dataset:
     """List rural and urban images of a split."""
     split = split or "val"
-    found = read_classes("loveda")
+    classes = read_classes("loveda")
     samples: tuple[Sample, ...] = ()
     if (root / "img_dir").is_dir():
         folder = find_root(root, ["img_dir", "ann_dir"])
@@ -32,4 +32,4 @@ def read(kind: str, root: Path, split: str) -> Dataset:
             samples += tuple(
                 Sample(f"{scene}/{pair.name}", pair.image, pair.mask) for pair in pairs
             )
-    return Dataset(kind, found.title, found.classes, samples, found.format)
+    return Dataset(kind, classes.title, classes.classes, samples, classes.format)

@@ -33,6 +33,6 @@ def read(kind: str, root: Path, split: str) -> Dataset:
         for organ in organs
         for pair in pair_files(organ / "tissue images", organ / "mask binary")
     )
-    found = read_classes("nuinsseg")
-    form = replace(found.format, nonzero=True)
-    return Dataset(kind, found.title, found.classes, samples, form)
+    classes = read_classes("nuinsseg")
+    form = replace(classes.format, nonzero=True)
+    return Dataset(kind, classes.title, classes.classes, samples, form)

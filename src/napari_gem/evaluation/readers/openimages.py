@@ -53,13 +53,15 @@ def read(kind: str, root: Path, split: str) -> Dataset:
 
 
 def _read_points(path: Path) -> dict[str, Rows]:
-    found: defaultdict[str, Rows] = defaultdict(list)
+    by_image: defaultdict[str, Rows] = defaultdict(list)
     for row in _rows(path, COLUMNS):
         answer = row["EstimatedYesNo"].strip().lower()
         if answer in ("yes", "no"):
             place = _part(row["Y"], path), _part(row["X"], path)
-            found[row["ImageId"]].append((*place, row["Label"], answer == "yes"))
-    return {image: rows for image, rows in found.items() if any(row[3] for row in rows)}
+            by_image[row["ImageId"]].append((*place, row["Label"], answer == "yes"))
+    return {
+        image: rows for image, rows in by_image.items() if any(row[3] for row in rows)
+    }
 
 
 def _part(text: str, path: Path) -> float:

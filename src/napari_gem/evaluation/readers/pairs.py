@@ -180,7 +180,14 @@ def read(kind: str, root: Path, split: str) -> Dataset:
         samples = pair_listed(folder / layout.listing.format(split), images, masks)
     else:
         samples = pair_files(images, masks, layout.image_ending, ending)
-    found = read_classes(layout.classes or kind, ids=ids, background=layout.background)
+    classes = read_classes(
+        layout.classes or kind, ids=ids, background=layout.background
+    )
     return Dataset(
-        kind, found.title, found.classes, samples, found.format, layout.short_side
+        kind,
+        classes.title,
+        classes.classes,
+        samples,
+        classes.format,
+        layout.short_side,
     )

@@ -51,13 +51,13 @@ def read_sample(name: str) -> tuple[ImageFile, tuple[str, ...]]:
         If there is no such sample.
     """
     check_sample(name)
-    told = _catalogue()[name]
+    entry = _catalogue()[name]
     pixels = read_image(_HERE / f"{name}.png").pixels
-    scale = told["scale"]
+    scale = entry["scale"]
     size = (scale, scale) if isinstance(scale, int | float) else tuple(scale)
-    prompts = told["prompts"]
+    prompts = entry["prompts"]
     lines = prompts.splitlines() if isinstance(prompts, str) else prompts
-    return ImageFile(pixels, size, told["unit"]), tuple(lines)
+    return ImageFile(pixels, size, entry["unit"]), tuple(lines)
 
 
 def load_fluorescence() -> list[LayerDataTuple]:
