@@ -83,3 +83,20 @@ def test_files_that_went_through_an_editor_of_windows(tmp_path, encoding, said):
     else:
         with pytest.raises(ValueError, match=said):
             read_text(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{}", "words is missing"),
+        ('{"words": "a"}', "words must be a list"),
+        ('{"words": [1]}', r"words\.0 must be a text"),
+        ('{"words": ["a"], "label": 1.5}', "label must be a whole number"),
+        ('{"words": ["a"], "color": [0, 0, 0, 0]}', "color has too many entries"),
+        ('{"words": ["a"], "on": "perhaps"}', "on must be true or false"),
+        ("7", "the text must be a table"),
+    ],
+)
+def test_what_does_not_fit_is_told_in_words(text: str, said: str) -> None:
+    with pytest.raises(GemError, match=f"no valid Prompt record: {said}"):
+        from_json(Prompt, text)

@@ -44,11 +44,38 @@ def from_json(kind: type[Record], text: str | bytes) -> Record:
         adapter: TypeAdapter[Record] = _adapter(cast(Any, kind))
         return adapter.validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the text"
         raise GemError(
-            f"This is no valid {kind.__name__} record: {where}: {first['msg']}."
+            f"This is no valid {kind.__name__} record: {where} {_in_words(first)}."
         ) from error
+
+
+_WORDS = {
+    "missing": "is missing",
+    "json_invalid": "is no JSON",
+    "extra_forbidden": "is not known",
+    "too_long": "has too many entries",
+    "too_short": "has too few entries",
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "finite": "must be a finite number",
+    "bool": "must be true or false",
+    "string": "must be a text",
+    "tuple": "must be a list",
+    "list": "must be a list",
+    "dict": "must be a table",
+    "dataclass": "must be a table",
+}
+"""What is said for each kind of pydantic's errors, or for how the kind begins."""
+
+
+def _in_words(error: Any) -> str:
+    kind: str = error["type"]
+    if kind == "literal_error":
+        return f"must be {error['ctx']['expected']}"
+    words = _WORDS.get(kind) or _WORDS.get(kind.partition("_")[0])
+    return words or f"does not fit ({error['msg']})"
 
 
 def from_dict(kind: type[Record], plain: object) -> Record:

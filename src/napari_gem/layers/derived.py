@@ -68,7 +68,7 @@ class DerivedOptions:
         1,
         10_000,
         unit="pixels",
-        label="Apart at least (px)",
+        label="Apart (px)",
         control=Control(1, 1000),
     )
     peak_distance: int = parameter(
