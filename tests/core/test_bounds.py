@@ -26,10 +26,10 @@ from napari_gem.core.parameters import (
 from napari_gem.core.prompts import Example, Prompt, label_ids
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job, Recipe
-from napari_gem.core.validation import check_recipe, check_request
+from napari_gem.core.validation import check_recipe
 from napari_gem.prompts.sets import PromptSet, read_set, write_set
 from napari_gem.results.recipe import read_recipe, recipe_text, write_recipe
-from napari_gem.worker.messages import Request
+from napari_gem.worker.messages import Request, check_request
 from tests.change_request import change
 
 pytestmark = pytest.mark.contact("numbers")

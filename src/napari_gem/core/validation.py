@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from napari_gem.core.prompts import Example, Prompt
     from napari_gem.core.region import Region
     from napari_gem.core.results import Job, Recipe
-    from napari_gem.worker.messages import Request
 
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d{1,3})?|mps(:0)?")
@@ -327,19 +326,6 @@ def check_precision(name: str) -> None:
             f"There is no precision '{brief(name)}'; choose "
             f"{', '.join(PRECISIONS[:-1])} or {PRECISIONS[-1]}."
         )
-
-
-def check_request(request: Request) -> None:
-    """Refuse a request that could not be answered, before its model is loaded.
-
-    Raises
-    ------
-    GemError
-        For the first number or text that is out of its range.
-    """
-    check_job(request.job)
-    if request.detail is not None:
-        check_detail(request.detail)
 
 
 def check_job(job: Job) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_gem.core.atomic import write_whole
 from napari_gem.core.errors import GemError
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from napari_gem.core.results import Segmentation
     from napari_gem.images.files import ImageFile
-    from napari_gem.segmentation.segment import Scored
 
 
 SCHEMA = 1
@@ -109,13 +108,22 @@ def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
     write_result_recipe(result, folder, image.pixel_size, image.unit)
 
 
+class HasRecipe(Protocol):
+    """A result, or what becomes one, with its recipe and notices for the user."""
+
+    @property
+    def recipe(self) -> Recipe: ...  # noqa: D102
+    @property
+    def notices(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
 def write_result_recipe(
-    result: Segmentation | Scored,
+    result: HasRecipe,
     folder: Path,
     pixel_size: tuple[float, float] | None,
     unit: str,
 ) -> None:
-    """Write the recipe of what has one; the size of a pixel is (height, width)."""
+    """Write the recipe of a result; the size of a pixel is (height, width)."""
     prompts = result.recipe.prompts
     names = (prompt.name for prompt in prompts)
     ids = dict(zip(map(str, label_ids(prompts)), names, strict=True))

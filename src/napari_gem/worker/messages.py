@@ -10,6 +10,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_json, to_json
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import Job, StoredSegmentation
+from napari_gem.core.validation import check_detail, check_job
 from napari_gem.images.references import ImageReference
 from napari_gem.models.card import ModelCard
 
@@ -199,3 +200,16 @@ def from_line(line: bytes) -> Message:
         raise GemError(f"This is no message: {line[:200]!r}.") from error
     message: Message = from_json(kind, json.dumps(record))
     return message
+
+
+def check_request(request: Request) -> None:
+    """Refuse a request that could not be answered, before its model is loaded.
+
+    Raises
+    ------
+    GemError
+        For the first number or text that is out of its range.
+    """
+    check_job(request.job)
+    if request.detail is not None:
+        check_detail(request.detail)

@@ -13,7 +13,6 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.memory import free_memory
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import Segmentation, StoredSegmentation
-from napari_gem.core.validation import check_request
 from napari_gem.encoding.interim import Watch
 from napari_gem.images.rendering import check_image
 from napari_gem.models.weight_sources import weight_source
@@ -25,6 +24,7 @@ from napari_gem.worker.messages import (
     Interim,
     Request,
     Storage,
+    check_request,
 )
 from napari_gem.worker.process import _log
 
