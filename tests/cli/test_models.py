@@ -131,7 +131,9 @@ def test_a_model_is_downloaded_exported_removed_and_imported(
     assert status == 0, error
     assert f"--model {NAME}" in error
     assert is_available(find_model(NAME))
-    assert f"not pinned; {COMMIT} is here" in call("models", "info", NAME)[1]
+    assert (
+        f"not pinned; {COMMIT} is on this computer" in call("models", "info", NAME)[1]
+    )
     assert "7 MB in " + str(tmp_path / "cache") in call("models", "info", NAME)[1]
     assert hub.asked == []
 

@@ -74,7 +74,7 @@ def with_consent(
     Parameters
     ----------
     work
-        Is told whether a download is allowed.
+        Gets whether a download is allowed.
     bars
         Cleared before the question.
     allowed

@@ -88,10 +88,10 @@ def info(model: Id) -> None:
 
     card = find_model(model)
     source = weight_source(card)
-    here = source.is_here()
+    on_disk = source.is_here()
     gem = card.encode.gem
-    where = "yes" if here else "no"
-    files = source.cached_files() if here else ()
+    where = "yes" if on_disk else "no"
+    files = source.cached_files() if on_disk else ()
     if files:
         where += f", {source.cached_bytes() / 1e6:,.0f} MB in {files[-1].path.parent}"
     lines = {
@@ -122,7 +122,7 @@ def info(model: Id) -> None:
 
 @app.command()
 def download(model: Id, yes: Yes = False) -> None:
-    """Download a model: its size, source and licence are told first."""
+    """Download a model; you see its size, source and licence first."""
     from napari_gem.models.find import find_model
     from napari_gem.models.weight_sources import weight_source
 
@@ -238,14 +238,14 @@ def add(
 
 def _markdown(text: str) -> str:
     """Spell what Markdown would take for a link, a tag or the end of a cell."""
-    return re.sub(r"[\\\[\]<>|`]", lambda found: f"\\{found[0]}", text)
+    return re.sub(r"[\\\[\]<>|`]", lambda match: f"\\{match[0]}", text)
 
 
-def _revision(card: ModelCard, here: Sequence[CachedFile]) -> str:
+def _revision(card: ModelCard, cached: Sequence[CachedFile]) -> str:
     if card.revision or card.sha256 or card.size == 0:
         return card.revision
-    if here:
-        return f"not pinned; {here[-1].revision} is here"
+    if cached:
+        return f"not pinned; {cached[-1].revision} is on this computer"
     return "not pinned: the newest is taken"
 
 

@@ -185,8 +185,8 @@ def is_in_use(error: OSError) -> bool:
 def remove_leftovers(folder: Path, prefix: str = PREFIX) -> None:
     """Remove what dead processes left in a folder; nothing is raised."""
     with suppress(OSError):
-        found = [path.name.removesuffix(LOCK) for path in folder.glob(f"{prefix}*")]
-        for name in dict.fromkeys(found):
+        names = [path.name.removesuffix(LOCK) for path in folder.glob(f"{prefix}*")]
+        for name in dict.fromkeys(names):
             remove_leftover(folder / name)
 
 

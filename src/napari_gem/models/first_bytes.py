@@ -47,7 +47,7 @@ def what_instead(begin: bytes) -> str:
 def check_begin(path: Path) -> None:
     """Refuse a file that does not begin as weights do; the rest is read when it loads.
 
-    Web pages and pointers of git-lfs in the place of weights are told as such.
+    The message names web pages and pointers of git-lfs that came instead.
     """
     try:
         size, mode = path.stat().st_size, path.stat().st_mode

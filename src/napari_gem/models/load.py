@@ -72,7 +72,7 @@ class _Source:
     weights
         The file.
     options
-        What `open_clip.create_model` is to be told besides.
+        What else `open_clip.create_model` gets.
     folder
         Where the tokenizer's files lie, if the model brings its own.
     """
@@ -267,7 +267,7 @@ def _create(
 ) -> tuple[Any, Any]:
     """Have open_clip make the model and its tokenizer, and give it its weights."""
     weights = read_weights(source.weights, dtype)
-    came = shapes(weights)
+    given = shapes(weights)
     clip = None
     try:
         with staged(source.stated, *texts) as folder:
@@ -281,7 +281,7 @@ def _create(
         if is_out_of_memory(error):
             raise
         wanted = shapes(clip.state_dict()) if clip is not None else {}
-        reason = (wanted and misfit(came, wanted)) or shown_error(error)
+        reason = (wanted and misfit(given, wanted)) or shown_error(error)
         fits = card.architecture or CONFIG
         raise GemError(
             f"'{source.weights}' does not fit {fits}: {reason}. Choose the "

@@ -30,9 +30,9 @@ LARGEST_FILE = 8 << 20
 
 def config_folder() -> Path:
     """Folder of what was used last and of the user's own catalogue."""
-    told = os.environ.get(FOLDER_VARIABLE)
-    if told:
-        return Path(os.path.expanduser(told))  # noqa: PTH111 (which raises nothing)
+    given = os.environ.get(FOLDER_VARIABLE)
+    if given:
+        return Path(os.path.expanduser(given))  # noqa: PTH111 (which raises nothing)
     return user_config_path("napari-gem", appauthor=False)
 
 

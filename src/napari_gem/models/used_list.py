@@ -60,11 +60,11 @@ def _is_listed(card: ModelCard) -> bool:
 def _read() -> list[str]:
     path = config_folder() / FILE_NAME
     try:
-        found = parse_json(read_text(path))
+        names = parse_json(read_text(path))
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         logger.warning("'%s' cannot be read and is left out (%s)", path, error)
         return []
-    names = found if isinstance(found, list) else []
+    names = names if isinstance(names, list) else []
     return [name for name in names if isinstance(name, str)]

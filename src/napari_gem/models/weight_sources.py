@@ -328,9 +328,9 @@ class _DescribedFolder(WeightSource):
         named = [self.folder / name for name in WEIGHTS if self.folder / name in files]
         if named or len(files) == 1:
             return LocalWeights((named or files)[0], self.folder)
-        came = ", ".join(sorted(path.name for path in files)) or "none"
+        names = ", ".join(sorted(path.name for path in files)) or "none"
         raise GemError(
-            f"The folder '{self.folder}' must hold one weights file ({came} came). "
+            f"The folder '{self.folder}' must hold one weights file ({names} came). "
             f"Name it {' or '.join(WEIGHTS)}."
         )
 

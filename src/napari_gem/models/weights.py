@@ -115,15 +115,15 @@ def _tables(content: Any, deepest: int) -> dict[str, Weights]:
         return {"": content}
     if not isinstance(content, dict) or not deepest:
         return {}
-    found: dict[str, Weights] = {}
+    tables: dict[str, Weights] = {}
     for name in WRAPPERS:
         for place, table in _tables(content.get(name), deepest - 1).items():
             # some tools name one table twice
-            if not any(_is_same(table, other) for other in found.values()):
-                found[f"{name}/{place}".rstrip("/")] = table
-        if name == _PLAIN and found:
+            if not any(_is_same(table, other) for other in tables.values()):
+                tables[f"{name}/{place}".rstrip("/")] = table
+        if name == _PLAIN and tables:
             break  # open_clip takes them, whatever else there is
-    return found
+    return tables
 
 
 def _is_same(one: Weights, other: Weights) -> bool:
@@ -185,18 +185,18 @@ def shapes(weights: Mapping[str, torch.Tensor]) -> Shapes:
     return {name: tuple(value.shape) for name, value in weights.items()}
 
 
-def misfit(found: Mapping[str, tuple[int, ...]], wanted: Shapes) -> str:
+def misfit(given: Mapping[str, tuple[int, ...]], wanted: Shapes) -> str:
     """Say which weights a model lacks, does not know or has in another shape."""
-    missing = sorted(wanted.keys() - found.keys())
-    unknown = sorted(found.keys() - wanted.keys())
+    missing = sorted(wanted.keys() - given.keys())
+    unknown = sorted(given.keys() - wanted.keys())
     other = [
-        f"{name} ({_by(found[name])} instead of {_by(wanted[name])})"
-        for name in sorted(found.keys() & wanted.keys())
+        f"{name} ({_by(given[name])} instead of {_by(wanted[name])})"
+        for name in sorted(given.keys() & wanted.keys())
         # position embeddings of another grid are resampled
-        if found[name] != wanted[name] and not name.endswith("positional_embedding")
+        if given[name] != wanted[name] and not name.endswith("positional_embedding")
     ]
-    told = {"missing": missing, "not expected": unknown, "of another shape": other}
-    return "; ".join(f"{what}: {_few(names)}" for what, names in told.items() if names)
+    kinds = {"missing": missing, "not expected": unknown, "of another shape": other}
+    return "; ".join(f"{kind}: {_few(names)}" for kind, names in kinds.items() if names)
 
 
 def _read_safetensors(path: Path, dtype: torch.dtype | None) -> Weights:
@@ -281,7 +281,7 @@ class _Dropped:
     """Stands for a value of numpy, such as the best score, that nobody looks at.
 
     Numpy's own functions would be safe_globals as well, and run no code of the file.
-    But a dtype believes the fields and flags that it is told, and takes bytes of the
+    But a dtype believes the fields and flags that it gets, and takes bytes of the
     file for addresses of objects. So these names of numpy mean this class, which
     keeps nothing and calls nothing.
     """

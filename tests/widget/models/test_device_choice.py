@@ -57,17 +57,17 @@ def test_the_test_says_who_is_there(choice, scheduler, qtbot, monkeypatch):
     choice.set_device("tcp://127.0.0.1:9")
     view.button.click()
     assert view.button.text() == "Cancel"
-    qtbot.waitUntil(lambda: "No dask scheduler answers" in view.said.text())
+    qtbot.waitUntil(lambda: "No dask scheduler answers" in view.answer.text())
     qtbot.waitUntil(lambda: view.button.text() == "Test connection")
     choice.set_device(scheduler)
-    assert not view.said.isVisible()  # it was about the other address
+    assert not view.answer.isVisible()  # it was about the other address
     view.button.click()
-    qtbot.waitUntil(lambda: "no workers yet" in view.said.text(), timeout=20_000)
-    assert scheduler in view.said.text()
+    qtbot.waitUntil(lambda: "no workers yet" in view.answer.text(), timeout=20_000)
+    assert scheduler in view.answer.text()
     view.button.click()
     view.button.click()  # cancels
     qtbot.waitUntil(lambda: not view.job.busy, timeout=20_000)
-    assert view.said.text() == ""
+    assert view.answer.text() == ""
 
 
 @pytest.mark.contact("silent servers")
@@ -76,13 +76,13 @@ def test_who_keeps_silent_is_asked_and_can_be_left(choice, qtbot, monkeypatch):
     with serve(keep_silent) as port:
         choice.set_device(f"tcp://127.0.0.1:{port}")
         view.button.click()
-        qtbot.waitUntil(lambda: view.said.text().startswith(cluster.ASKING))
+        qtbot.waitUntil(lambda: view.answer.text().startswith(cluster.ASKING))
         view.button.click()  # cancels
         qtbot.waitUntil(lambda: not view.job.busy)
-        assert view.said.text() == ""
+        assert view.answer.text() == ""
         monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
         view.button.click()
-        qtbot.waitUntil(lambda: "port of the dashboard" in view.said.text())
+        qtbot.waitUntil(lambda: "port of the dashboard" in view.answer.text())
 
 
 def test_workers_are_told_with_gpus_versions_and_the_model():

@@ -193,7 +193,7 @@ def test_size_and_licence_are_in_view_and_disk_is_marked(qtbot, choice, cache):
 def test_a_model_outside_the_catalogue_promises_its_size(choice):
     assert "download" not in about(choice)
     choice.add(NamedModel("hf-hub:owner/repository"), "repository")
-    assert "its size is told first" in about(choice)
+    assert "you see its size first" in about(choice)
     assert "not known" not in about(choice)
     assert "https://huggingface.co/owner/repository" in choice.combo.toolTip()
 
@@ -383,7 +383,7 @@ def test_an_address_is_asked_about_added_downloaded_and_taken_off(
         assert "need their SHA-256" in errors[0]
         assert "Name its open_clip architecture" in errors[1]
         assert choice.named() == NamedModel("my-weights")
-        assert "its size is told first" in about(choice)
+        assert "you see its size first" in about(choice)
         assert not server.asked
         choice.menu.aboutToShow.emit()
         assert choice.remove.text() == "Take off the list: my weights…"

@@ -21,8 +21,8 @@ def staged(
 ) -> Iterator[Path]:
     """Lay down a configuration while the block runs.
 
-    Libraries look for more files than they are told of, and read the same file again
-    and again. Here lies nothing that was not checked, and nobody else writes here.
+    Libraries look for more files than somebody names, and read the same file again and
+    again. The folder holds nothing unchecked, and nobody else writes to it.
     """
     with _folder() as folder:
         try:

@@ -74,10 +74,11 @@ def explain_certificate(error: BaseException, place: str) -> str:
         seen = seen.__cause__ or seen.__context__
     else:
         return ""
-    told = getattr(seen, "verify_message", "") or "the check failed"
+    reason = getattr(seen, "verify_message", "") or "the check failed"
     return (
         f"The certificate of {place} is of an authority that this computer does not "
-        f"know ({told}). Networks of companies often have their own. Set SSL_CERT_FILE "
-        "to the file with the authority's certificates, which your administrator has "
-        "(REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE count as well), and download again."
+        f"know ({reason}). Networks of companies often have their own. Set "
+        "SSL_CERT_FILE to the file with the authority's certificates, which your "
+        "administrator has (REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE count as well), and "
+        "download again."
     )

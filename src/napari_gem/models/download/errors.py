@@ -48,24 +48,25 @@ def explain(error: Exception, repository: str) -> str:
         return f"{repository} lacks a file of the model. See {page} for what it holds."
     if isinstance(error, errors.HfHubHTTPError) and error.response is not None:
         return _explain_status(error.response.status_code, repository)
-    refused = explain_disk(error, constants.HF_HUB_CACHE, "HF_HOME")
-    refused = refused or explain_certificate(error, constants.ENDPOINT)
-    if refused:
-        return refused
-    why = str(error).partition("\n")[0] or type(error).__name__
-    if constants.HF_HUB_OFFLINE:
-        why = "offline mode is on"
-    return (
-        f"{repository} could not be downloaded from {constants.ENDPOINT} ({why}). "
-        "Go online and download again; what came is kept. Without a network, bring "
-        "the model from another computer ('napari-gem models export' there, "
-        "'napari-gem models import' here); it is looked for in "
-        f"{constants.HF_HUB_CACHE}."
+    return explain_connection(
+        error,
+        f"{repository} could not be downloaded from {constants.ENDPOINT}",
+        constants.ENDPOINT,
+        constants.HF_HUB_CACHE,
+        "HF_HOME",
     )
 
 
-def explain_disk(error: Exception, folder: Path | str, variable: str) -> str:
-    """Say that a folder is full or cannot be written; empty for other errors."""
+def explain_connection(
+    error: Exception, failure: str, server: str, folder: Path | str, variable: str
+) -> str:
+    """Say why a download failed where no answer of the server tells it.
+
+    ``failure`` is how the sentence begins; ``variable`` is the environment variable
+    that names another folder than ``folder``.
+    """
+    from huggingface_hub import constants
+
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
         return (
             f"The disk of {folder} is full ({error.strerror}). Make room there and "
@@ -76,7 +77,17 @@ def explain_disk(error: Exception, folder: Path | str, variable: str) -> str:
             f"{folder} cannot be written to ({error.strerror}). Give yourself the "
             f"right to, or set {variable} to another folder."
         )
-    return ""
+    certificate = explain_certificate(error, server)
+    if certificate:
+        return certificate
+    why = str(error).partition("\n")[0] or type(error).__name__
+    if constants.HF_HUB_OFFLINE:
+        why = "offline mode is on"
+    return (
+        f"{failure} ({why}). Go online and download again; what came is kept. Without "
+        "a network, bring the model from another computer ('napari-gem models export' "
+        f"there, 'napari-gem models import' here); it is looked for in {folder}."
+    )
 
 
 def _explain_status(status: int, repository: str) -> str:

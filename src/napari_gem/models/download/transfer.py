@@ -35,7 +35,7 @@ TRIES = 4
 """A transfer from which nothing more comes is tried so often."""
 
 PAUSE_SECONDS = 1
-"""Between two tries, and between two looks whether another process is ready."""
+"""Between two tries, and while another process fetches the same file."""
 
 SNAPSHOTS = "snapshots"
 """Folder of a repository in the cache that has a folder for each commit."""
@@ -66,8 +66,8 @@ class _Transfer:
     news: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
 
-    def tell(self, stage: str, received: int) -> None:
-        """Note how far it is; raise if nobody wants it any more."""
+    def report(self, stage: str, received: int) -> None:
+        """Note how far it is; raise if it was stopped."""
         if self.stopped.is_set():
             raise _Stopped
         self.stage, self.received = stage, received
@@ -79,36 +79,25 @@ class _Transfer:
 
 @dataclass(frozen=True)
 class _File:
-    """A file on a server, and where its content goes.
-
-    Attributes
-    ----------
-    name
-        What the user reads.
-    url, headers
-        What is asked for.
-    digest
-        Hash that the content is to have: see `_check`.
-    size
-        Bytes; None if the server does not tell.
-    target, lock
-        Where the content goes, and what one process at a time holds meanwhile.
-    ending
-        Of the file that takes what came; the same for all contents that the same name
-        had in the course of time.
-    """
+    """A file on a server, and where its content goes."""
 
     name: str
+    """What the user reads."""
     url: str
     headers: dict[str, str]
     digest: str
+    """Hash that the content is to have: see `_check`."""
     size: int | None
+    """Bytes; None if the server does not tell."""
     target: Path
     lock: Path
+    """One process at a time holds it while the content comes."""
     ending: str = _INCOMPLETE
+    """The same for all contents that a name had in the course of time."""
 
     @property
     def partial(self) -> Path:
+        """What came so far."""
         return self.target.with_name(f"{self.target.name}{self.ending}")
 
 
@@ -274,8 +263,8 @@ def _alone(file: _File, transfer: _Transfer) -> Iterator[None]:
         try:
             lock.acquire(timeout=PAUSE_SECONDS, poll_interval=0.05)
         except Timeout:
-            come = file.partial.stat().st_size if file.partial.exists() else 0
-            transfer.tell("Waiting for another download", come)
+            received = file.partial.stat().st_size if file.partial.exists() else 0
+            transfer.report("Waiting for another download", received)
     try:
         yield
     finally:
@@ -286,7 +275,7 @@ def _receive(file: _File, transfer: _Transfer) -> None:
     """Append what is missing, and go on where a connection broke."""
     tries = TRIES
     with file.partial.open("ab") as partial:
-        transfer.tell("Downloading", partial.tell())
+        transfer.report("Downloading", partial.tell())
         while file.size is None or partial.tell() < file.size:
             start = partial.tell()
             try:
@@ -333,16 +322,16 @@ def _stream(file: _File, partial: BinaryIO, transfer: _Transfer) -> bool:
                 raise GemError(_too_much(file, most))
             partial.write(piece)
             partial.flush()
-            transfer.tell("Downloading", partial.tell())
+            transfer.report("Downloading", partial.tell())
     return True
 
 
-def _most_bytes(file: _File, here: int) -> int:
+def _most_bytes(file: _File, received: int) -> int:
     """Say where a transfer is stopped: an answer may have no end."""
     if file.size is not None:
         return file.size
     free = shutil.disk_usage(file.partial.parent).free
-    return min(MOST_BYTES, max(0, here + free - LEFT_BYTES))
+    return min(MOST_BYTES, max(0, received + free - LEFT_BYTES))
 
 
 def _too_much(file: _File, most: int) -> str:
@@ -392,11 +381,11 @@ def _check(file: _File, transfer: _Transfer) -> None:
     done = 0
     with file.partial.open("rb") as content:
         while piece := content.read(_PIECE):
-            for found in hashes:
-                found.update(piece)
+            for digest in hashes:
+                digest.update(piece)
             done += len(piece)
-            transfer.tell("Checking", done)
-    if file.digest not in [found.hexdigest() for found in hashes]:
+            transfer.report("Checking", done)
+    if file.digest not in [digest.hexdigest() for digest in hashes]:
         with file.partial.open("rb") as content:
             instead = what_instead(content.read(LOOKED_AT))
         file.partial.unlink()

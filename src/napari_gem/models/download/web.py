@@ -15,8 +15,7 @@ from napari_gem.core.atomic import delete, move
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress, aside_steps
 from napari_gem.models.download import transfer
-from napari_gem.models.download.certificates import explain_certificate
-from napari_gem.models.download.errors import explain_disk, failures
+from napari_gem.models.download.errors import explain_connection, failures
 from napari_gem.models.download.files import CachedFile, Meter, check_room
 
 if TYPE_CHECKING:
@@ -169,9 +168,8 @@ class WebFile:
 
 def _explain(error: Exception, file: WebFile) -> str:
     """Say in a sentence what the server or the system refused, and what to do."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import errors
 
-    folder = weights_folder()
     by_hand = (
         "download it with a browser, and give the file's path ('napari-gem models add')"
     )
@@ -185,16 +183,10 @@ def _explain(error: Exception, file: WebFile) -> str:
                 "of the weights for their new address."
             )
         return f"{file.url} was refused (answer {status}). Try again later."
-    refused = explain_disk(error, folder, FOLDER_VARIABLE)
-    refused = refused or explain_certificate(error, file.url)
-    if refused:
-        return refused
-    why = str(error).partition("\n")[0] or type(error).__name__
-    if constants.HF_HUB_OFFLINE:
-        why = "offline mode is on"
-    return (
-        f"{file.url} could not be downloaded ({why}). Go online and download again; "
-        "what came is kept. Without a network, bring the model from another computer "
-        "('napari-gem models export' there, 'napari-gem models import' here); it is "
-        f"looked for in {folder}."
+    return explain_connection(
+        error,
+        f"{file.url} could not be downloaded",
+        file.url,
+        file.cache,
+        FOLDER_VARIABLE,
     )

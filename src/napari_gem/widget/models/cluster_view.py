@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
     from napari_gem.models.card import ModelCard
 
-MOST_TOLD = 6
-"""Workers that are told one by one."""
+MOST_LISTED = 6
+"""Workers that get a line of their own."""
 
 
 class ClusterView(QWidget):
@@ -46,19 +46,21 @@ class ClusterView(QWidget):
         self.button.setToolTip(
             "Ask each worker for its GPUs and versions, and load the model there"
         )
-        self.said = Label()
-        self.said.setWordWrap(True)
-        self.said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.said.hide()
+        self.answer = Label()
+        self.answer.setWordWrap(True)
+        self.answer.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+        )
+        self.answer.hide()
         self.job = BackgroundJob(self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        for widget in (self.edit, self.button, self.said):
+        for widget in (self.edit, self.button, self.answer):
             column.addWidget(widget)
         self.edit.editingFinished.connect(self._on_edited)
         self.button.clicked.connect(self._on_button)
-        self.job.progressed.connect(lambda step: self._say(progress_text(step)))
-        self.job.failed.connect(self._say)
+        self.job.progressed.connect(lambda step: self._show(progress_text(step)))
+        self.job.failed.connect(self._show)
         self.job.ended.connect(lambda: self.button.setText("Test connection"))
 
     def address(self) -> str:
@@ -77,30 +79,30 @@ class ClusterView(QWidget):
     def _on_edited(self) -> None:
         if self.address() != self._address:
             self._address = self.address()
-            self._say("")
+            self._show("")
             self.changed.emit()
 
     def _on_button(self) -> None:
         if self.job.busy:
             self.job.cancel()
-            self._say("")
+            self._show("")
             return
         try:
             card = self._card()
         except GemError as error:
-            self._say(str(error))
+            self._show(str(error))
             return
         address = self.address()
         self.button.setText("Cancel")
-        self._say(f"{ASKING}…")
+        self._show(f"{ASKING}…")
         self.job.run(
             lambda: report_steps(address, card),
-            lambda reports: self._say(report_text(reports, card, address)),
+            lambda reports: self._show(report_text(reports, card, address)),
         )
 
-    def _say(self, text: str) -> None:
-        self.said.setText(text)
-        self.said.setVisible(bool(text))
+    def _show(self, text: str) -> None:
+        self.answer.setText(text)
+        self.answer.setVisible(bool(text))
 
 
 def report_steps(
@@ -120,7 +122,7 @@ def report_steps(
 
 
 def report_text(reports: Sequence[WorkerReport], card: ModelCard, address: str) -> str:
-    """Say in lines what workers said."""
+    """Write the answers of workers, a line each."""
     if not reports:
         return (
             "The scheduler answers, but it has no workers yet. Start some with 'dask "
@@ -131,11 +133,11 @@ def report_text(reports: Sequence[WorkerReport], card: ModelCard, address: str) 
     lines = [f"{_count(len(reports), 'worker')}, {_count(gpus, 'GPU')}", *versions]
     if all(one.model for one in reports):
         lines.append(f"{card.name} loads on each.")
-    for one in reports[:MOST_TOLD]:
+    for one in reports[:MOST_LISTED]:
         has = ", ".join(one.devices) or "no GPU"
         lines.append(f"{one.host}: {has}; {one.problem or one.model}")
-    if len(reports) > MOST_TOLD:
-        lines.append(f"and {len(reports) - MOST_TOLD} more")
+    if len(reports) > MOST_LISTED:
+        lines.append(f"and {len(reports) - MOST_LISTED} more")
     return "\n".join(lines)
 
 

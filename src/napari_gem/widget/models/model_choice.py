@@ -194,14 +194,14 @@ class ModelChoice(QWidget):
                 action.setEnabled(False)
             return
         source, idle = weight_source(card), not self.job.busy
-        remote, here = bool(source.remote_files()), source.is_here()
-        downloaded = remote and here
+        remote, on_disk = bool(source.remote_files()), source.is_here()
+        downloaded = remote and on_disk
         # what was downloaded of it goes first
         own = is_own(card) and not downloaded
         verbs = ("Download", "Take off the list:" if own else "Remove", "Export")
         for action, verb in zip(actions, verbs, strict=True):
             action.setText(menu_text(f"{verb} {card.name}…"))
-        self.download.setEnabled(remote and not here and idle)
+        self.download.setEnabled(remote and not on_disk and idle)
         self.remove.setEnabled((own or downloaded) and idle)
         self.export_file.setEnabled(downloaded and idle)
         self.import_file.setEnabled(idle)
@@ -310,7 +310,7 @@ class ModelChoice(QWidget):
             return
         text = f"For {card.good_for}." if card.good_for else f"{card.id}."
         if not is_available(card) and card.size is None:
-            text += " To be downloaded if it is not here; its size is told first."
+            text += " It is downloaded if need be; you see its size first."
         elif not is_available(card):
             text += (
                 f" To be downloaded: {size_text(card.size)}, licence {card.licence}."
@@ -326,12 +326,12 @@ def _describe_steps(card: ModelCard) -> Generator[Progress, None, ModelCard]:
 
 def _look_steps() -> Generator[Progress, None, list[str]]:
     cards = list_models()
-    here = []
+    on_disk = []
     for number, card in enumerate(cards):
         if is_available(card):
-            here.append(card.id)
+            on_disk.append(card.id)
         yield Progress("Looking for models", number + 1, len(cards))
-    return here
+    return on_disk
 
 
 def _remove_steps(card: ModelCard) -> Generator[Progress, None, None]:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from napari_gem.models.card import ModelCard
 
 NAMED = Qt.ItemDataRole.UserRole
-"""The `NamedModel` of an item; headings have none."""
+"""Role of the `NamedModel` of an item; headings have none."""
 SEARCH = Qt.ItemDataRole.UserRole + 1
 DETAIL = Qt.ItemDataRole.UserRole + 2
 USUAL = Qt.ItemDataRole.UserRole + 3
-"""The detail of what is not on disk."""
+"""Role of the detail that is shown while a model is not on disk."""
 ON_DISK = "✓ on disk"
 OTHERS = "Others"
 
@@ -62,7 +62,7 @@ class ModelList(QComboBox):
 
     def reload(self) -> None:
         """Read the catalogue again; what is chosen stays chosen if it is there."""
-        chosen, others = self.named(), self._of_no_list()
+        chosen, others = self.named(), self._unlisted()
         self.blockSignals(True)
         self._items.clear()
         for domain, cards in group_models().items():
@@ -80,8 +80,8 @@ class ModelList(QComboBox):
 
     def named(self) -> NamedModel:
         """Model that is chosen."""
-        found = self.currentData(NAMED)
-        return found if isinstance(found, NamedModel) else NamedModel("embedded")
+        named = self.currentData(NAMED)
+        return named if isinstance(named, NamedModel) else NamedModel("embedded")
 
     def add(self, named: NamedModel, name: str) -> int:
         """Add a model that no catalogue has, if it is not there; give its row."""
@@ -97,11 +97,11 @@ class ModelList(QComboBox):
 
     def mark(self, ids: Iterable[str]) -> None:
         """Mark the models of the catalogue that are on this computer."""
-        here = set(ids)
+        on_disk = set(ids)
         for named, row in self._named_rows().items():
             item = self._items.item(row)
-            found = named.model in here
-            item.setData(ON_DISK if found else item.data(USUAL), DETAIL)
+            detail = ON_DISK if named.model in on_disk else item.data(USUAL)
+            item.setData(detail, DETAIL)
         self._show_start()  # Qt writes the name once more
 
     def showPopup(self) -> None:  # noqa: N802 (Qt's name)
@@ -144,7 +144,7 @@ class ModelList(QComboBox):
         pairs = ((self.itemData(row, NAMED), row) for row in range(self.count()))
         return {named: row for named, row in pairs if named is not None}
 
-    def _of_no_list(self) -> list[tuple[str, NamedModel]]:
+    def _unlisted(self) -> list[tuple[str, NamedModel]]:
         start = self.findText(OTHERS)
         rows = range(start + 1, self.count()) if start >= 0 else ()
         return [(self.itemText(row), self.itemData(row, NAMED)) for row in rows]
@@ -181,13 +181,13 @@ class ModelList(QComboBox):
 
 
 class _Search(QCompleter):
-    """Finds models, not headings, by all that is known of them; shows their names."""
+    """Finds models, not headings, by name, use and id; shows their names."""
 
     def __init__(self, items: QStandardItemModel, parent: ModelList) -> None:
         super().__init__(parent)
-        self._found = _OnlyModels(self)
-        self._found.setSourceModel(items)
-        self.setModel(self._found)
+        self._models = _OnlyModels(self)
+        self._models.setSourceModel(items)
+        self.setModel(self._models)
         self.setCompletionRole(SEARCH)
         self.setFilterMode(Qt.MatchFlag.MatchContains)
         self.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
