@@ -119,7 +119,7 @@ def test_a_moving_slider_takes_little_of_the_main_thread(make_napari_viewer, qtb
     moves = []
     for number in range(1, 5):
         client.send(client.finished(number))
-        qtbot.waitUntil(lambda: widget.controller._job is None)
+        qtbot.waitUntil(lambda: widget.controller._task is None)
         moves.append(spent(lambda at=number: setattr(slider, "value", 1 + at / 10)))
         assert len(client.requests) == number + 1
     assert min(moves) < 0.03

@@ -45,7 +45,7 @@ from napari_gem.widget.results.panel import ResultsPanel
 from napari_gem.widget.results.policy_box import choose_policy
 from napari_gem.widget.results.status import StatusProbe
 from napari_gem.widget.run.controller import Controller
-from napari_gem.widget.run.question import Ask
+from napari_gem.widget.run.inputs import RunInputs
 from napari_gem.widget.run.run_bar import RunBar
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ class GemWidget(QWidget):
         named = self.model_choice.named()
         return find_model(named.model, named.architecture)
 
-    def ask(self) -> Ask:
+    def inputs(self) -> RunInputs:
         """Put together what the views ask for.
 
         Raises
@@ -153,7 +153,7 @@ class GemWidget(QWidget):
             templates=card.score.templates if templates is None else templates,
         )
         image = self.image_panel.read()
-        return Ask(
+        return RunInputs(
             layers=tuple(self.image_panel.layers()),
             image=image,
             prompts=self.prompt_table.prompts(),
@@ -173,25 +173,25 @@ class GemWidget(QWidget):
         """Segment the chosen image by the typed words."""
         self.prompt_table.take_typed()
         try:
-            ask = self.ask()
+            inputs = self.inputs()
             positions = self.image_panel.positions() or []
             more = tuple(self.image_panel.read(p) for p in positions[1:])
         except GemError as error:
             self.controller.refuse(str(error))
             return
-        self._slices = [ask.image, *more]
+        self._slices = [inputs.image, *more]
         self._recall_message = ""
         save_last(last_used(self))
-        self.controller.run(replace(ask, more=more))  # it may ask the user first
+        self.controller.run(replace(inputs, more=more))  # it may ask the user first
 
     def refresh(self) -> None:
         """Show what changed words and settings give, if the image is encoded."""
         try:
-            ask = self.ask()
+            inputs = self.inputs()
         except GemError:
             self.run_bar.set_current(False)
         else:
-            self.controller.refresh(ask)
+            self.controller.refresh(inputs)
 
     # --- layout
 
@@ -378,7 +378,7 @@ class GemWidget(QWidget):
         if busy:
             return
         try:  # another image or model may be chosen by now
-            self.controller.mark(self.ask())
+            self.controller.mark(self.inputs())
         except GemError:
             self.run_bar.set_current(False)
 
@@ -412,15 +412,15 @@ class GemWidget(QWidget):
         except GemError:  # another slice is shown already
             return None
 
-    def _on_download_requested(self, card: ModelCard, ask: Ask) -> None:
+    def _on_download_requested(self, card: ModelCard, inputs: RunInputs) -> None:
         self.run_bar.show_message("info", "")
         answer = ask_user(self, download_box(card, self).exec)
         if answer == MessageBox.StandardButton.Ok:
-            self.controller.run(replace(ask, download=True))
+            self.controller.run(replace(inputs, download=True))
         elif answer is not None:
             self.run_bar.show_message("info", "Nothing was downloaded.")
 
-    def _on_policy_requested(self, layer: Any, ask: Ask) -> None:
+    def _on_policy_requested(self, layer: Any, inputs: RunInputs) -> None:
         answer = ask_user(self, lambda: choose_policy(layer.name, self))
         if answer is None:
             return
@@ -430,7 +430,7 @@ class GemWidget(QWidget):
             return
         if always:
             self._policy = policy
-        self.controller.run(replace(ask, policy=policy))
+        self.controller.run(replace(inputs, policy=policy))
 
     def _show_table(self, layer: Any) -> None:
         """Open napari's table of a layer's features."""

@@ -116,12 +116,12 @@ def test_everything_that_a_recipe_holds_is_shown(widget):
     np.testing.assert_allclose(place.point, (7, 9))
     assert widget._viewer.layers.selection.active == layer
     # the views say the same once more: what was encoded is current
-    assert widget.ask().encoding == ask.encoding
+    assert widget.inputs().encoding == ask.encoding
     widget.recipe_menu.opened.emit(replace(RECIPE, region=Region((1, 9), (0, 50))))
-    assert widget.ask().region == Region((1, 9), (0, 50))
+    assert widget.inputs().region == Region((1, 9), (0, 50))
     assert widget.image_panel.detail() is None
     widget.recipe_menu.opened.emit(RECIPE)
-    assert widget.ask().region is None
+    assert widget.inputs().region is None
     assert widget.image_panel.region_choice.where.currentText() == WHOLE
 
 
@@ -163,7 +163,7 @@ def test_the_detail_of_a_pyramid_comes_back(widget, detail, units):
     add_pyramid(widget, **units)
     panel = widget.image_panel
     panel.set_detail(detail)
-    ask = widget.ask()
+    ask = widget.inputs()
     size, unit = ask.image.pixel_size
     recipe = replace(
         RECIPE,
@@ -186,12 +186,12 @@ def test_each_resolution_is_another_encoding(widget):
     panel, found = widget.image_panel, []
     for detail in (8.0, 16.0, 32.0, 64.0):
         panel.set_detail(detail)
-        found.append(widget.ask())
+        found.append(widget.inputs())
     assert [ask.detail for ask in found] == [8.0] * 4  # in pixels of each
     panel.set_detail(None)
     for level in (0, 1):
         layer.locked_data_level = level
-        found.append(widget.ask())
+        found.append(widget.inputs())
     told = [repr(ask.encoding) for ask in found]
     assert len(set(told)) == len(told)
 
@@ -237,7 +237,7 @@ def test_the_architecture_of_a_weights_file_is_kept(widget, tmp_path):
     note_used(find_model(recipe.model, recipe.architecture))
     widget.recipe_menu.opened.emit(recipe)
     assert widget.model_choice.named().architecture == "ViT-B-32"
-    assert widget.ask().architecture == "ViT-B-32"
+    assert widget.inputs().architecture == "ViT-B-32"
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_a_model_that_was_not_used_before_waits_for_run(widget, unused):
     assert "'of somebody else'" in told(widget)
     assert f"the folder '{unused}', which you have not used before" in told(widget)
     assert widget.run_bar.run_button.isEnabled()
-    assert [p.words for p in widget.ask().prompts] == [("nuclei",), ("filaments",)]
+    assert [p.words for p in widget.inputs().prompts] == [("nuclei",), ("filaments",)]
     assert not (unused.parent / "settings" / "used_models.json").exists()
     # opening it once more, or changing words, starts nothing either
     widget.recipe_menu.opened.emit(recipe)
@@ -305,7 +305,7 @@ def test_opening_a_prompt_set_starts_nothing(widget, tmp_path):
     made = PromptSet("cells", prompts=RECIPE.prompts, background=("dust",))
     path = write_set(tmp_path / "set.json", made)
     widget.prompt_table.load_set(path)
-    assert len(widget.ask().prompts) == 2
+    assert len(widget.inputs().prompts) == 2
     assert widget.asks == []
     assert widget.controller._client.requests == []
 
@@ -341,7 +341,7 @@ def test_channels_of_an_axis_are_set(widget):
     assert [c.limits for c in seen.channels] == [(0, 9), (1, 5)]
     np.testing.assert_allclose(seen.channels[1].lut[-1], (0, 0.25, 1), atol=1e-6)
     widget.recipe_menu.opened.emit(RECIPE)
-    assert not widget.ask().image.appearance.channels
+    assert not widget.inputs().image.appearance.channels
 
 
 MISFITS = {
@@ -473,7 +473,7 @@ def test_command_and_opened_recipe_give_the_same_labels(
     )
     np.testing.assert_array_equal(second, first)
     assert widget.image_panel.region_choice.where.currentText() == SHAPE
-    assert widget.controller.is_current(widget.ask())
+    assert widget.controller.is_current(widget.inputs())
     widget.controller.close()
 
 

@@ -23,8 +23,8 @@ from napari_gem.core.region import Region
 from napari_gem.models.card import ModelCard
 from napari_gem.widget.run import controller as module
 from napari_gem.widget.run.controller import Controller
-from napari_gem.widget.run.live import REST
-from napari_gem.widget.run.question import Ask
+from napari_gem.widget.run.inputs import RunInputs
+from napari_gem.widget.run.live_updates import REST
 from napari_gem.worker.messages import Cancelled, Failed, NeedsDownload, Progressed
 from tests.widget.hand_client import HandClient
 
@@ -66,7 +66,7 @@ class Stage:
         image = layers.read_layer(layer, self.viewer.dims)
         words = (line.split(", ") for line in text.split("\n") if line.strip())
         prompts = tuple(Prompt(tuple(each), label=i) for i, each in enumerate(words, 1))
-        return Ask((layer,), image, prompts, **kwargs)
+        return RunInputs((layer,), image, prompts, **kwargs)
 
     def run(self, layer, text="nuclei\nfilament", **kwargs):
         """Press Run, with nothing wrong."""
@@ -951,9 +951,9 @@ def test_a_cancelled_stack_leaves_nothing(stage):
 @pytest.mark.parametrize(
     "place", ["controller.make_results", "controller.Controller._answer", "submit"]
 )
-def test_a_run_ends_whatever_fails_here(stage, monkeypatch, place):
+def test_a_run_ends_whatever_fails_here(stage, monkeypatch, caplog, place):
     def fail(*_, **__):
-        raise KeyError("odd")
+        raise ValueError("odd \udcff")  # as in names of files, and in no encoding
 
     layer = stage.image()
     with monkeypatch.context() as patch:
@@ -966,7 +966,8 @@ def test_a_run_ends_whatever_fails_here(stage, monkeypatch, place):
             stage.send(stage.client.finished(1))
         stage.until(lambda: not stage.controller.busy)
     assert stage.told[-1][0] == "error"
-    assert "KeyError" in stage.told[-1][1]
+    assert "ValueError" in stage.told[-1][1]
+    assert "ValueError" in caplog.text.encode().decode()
     stage.run(layer)
     stage.finish(len(stage.client.requests))
     assert stage.results()

@@ -40,7 +40,7 @@ def apply_recipe(dock: Dock, recipe: Recipe) -> None:
     try:
         card = recipe_card(recipe)
         misfits = show_recipe(dock, recipe, card)
-        missing = not_shown(dock.ask(), recipe)
+        missing = not_shown(dock.inputs(), recipe)
     except GemError as error:
         message("error", str(error))
         return

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_gem.core.results import Recipe
     from napari_gem.models.card import ModelCard
     from napari_gem.widget.image.panel import ImagePanel
-    from napari_gem.widget.run.question import Ask
+    from napari_gem.widget.run.inputs import RunInputs
 
 
 def show_image_part(panel: ImagePanel, recipe: Recipe, card: ModelCard) -> list[str]:
@@ -99,19 +99,21 @@ def preset_of(recipe: Recipe, card: ModelCard, presets: Sequence[str]) -> str:
     return ""
 
 
-def not_shown(ask: Ask, recipe: Recipe) -> str:
+def not_shown(inputs: RunInputs, recipe: Recipe) -> str:
     """Say what the views cannot show of a recipe; empty if they show all of it.
 
-    ``ask`` is what the views say after all was set.
+    ``inputs`` are what the views say after all was set.
     """
     names = ["squash"] if recipe.squash else []
-    if ask.score is not None:
-        names += _different(ask.score, recipe.score)
-    if ask.encode is not None:
-        names += _different(replace(ask.encode, gem=recipe.encode.gem), recipe.encode)
-        names += _different(ask.encode.gem, recipe.encode.gem)
-    if ask.region is not None and recipe.region is not None:
-        bounds = {(r.rows, r.columns) for r in (ask.region, recipe.region)}
+    if inputs.score is not None:
+        names += _different(inputs.score, recipe.score)
+    if inputs.encode is not None:
+        names += _different(
+            replace(inputs.encode, gem=recipe.encode.gem), recipe.encode
+        )
+        names += _different(inputs.encode.gem, recipe.encode.gem)
+    if inputs.region is not None and recipe.region is not None:
+        bounds = {(r.rows, r.columns) for r in (inputs.region, recipe.region)}
         names += ["region"] if len(bounds) > 1 else []
     names = [name.replace("_", " ") for name in names if name != "zoom"]
     if not names:

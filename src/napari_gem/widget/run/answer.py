@@ -1,4 +1,4 @@
-"""What the worker says, made ready for the main thread."""
+"""What the worker sends, made ready for the main thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from napari_gem import layers
 from napari_gem.core.errors import GemError
 from napari_gem.layers.writing.large import coarse_layers, stored_layers
 from napari_gem.results.temporary import ResultFolder
-from napari_gem.worker.messages import Failed, Finished
+from napari_gem.worker.messages import Failed, Finished, Interim
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,52 +21,62 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.layers import LayerData
-    from napari_gem.widget.run.question import Ask
+    from napari_gem.widget.run.inputs import RunInputs
+    from napari_gem.worker.messages import Event
 
     Maps = tuple[NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]
 
 
 def make_results(
-    event: Finished,
-    ask: Ask,
+    event: Event,
+    inputs: RunInputs,
     load_maps: Callable[[Finished], Maps],
     large: bool = False,
-) -> tuple[Finished | Failed, list[LayerData] | None]:
-    """Read the maps of a finished run and make layer data of them.
-
-    Takes a while: not for the main thread.
+) -> tuple[Event, list[LayerData] | None]:
+    """Make layer data of what an event brings; takes a while: not for the main thread.
 
     Parameters
     ----------
     event
         From the worker.
-    ask
-        What was asked.
+    inputs
+        Of the run.
     load_maps
-        As `napari_gem.worker.client.WorkerClient.load_maps`.
+        See `napari_gem.worker.client.WorkerClient.load_maps`.
     large
         Whether the layers get levels, of what is on disk or of a preview.
 
     Returns
     -------
     event
-        The same, or `Failed` if this failed.
+        With the pixel size in its recipe; `Failed` if no layers could be made of a
+        result.
     results
-        As `napari_gem.layers.result_layers`; None if this failed.
+        See `napari_gem.layers.result_layers`; None if there are none.
     """
+    if isinstance(event, Interim):  # a part that fails is left out
+        return event, make_results(event.preview, inputs, load_maps, large)[1]
+    if not isinstance(event, Finished):
+        return event, None
     try:
-        size, unit = ask.image.pixel_size  # the worker gets pixels without a size
-        factor = ask.image.factor
-        result = event.result
-        recipe = replace(result.recipe, pixel_size=size, unit=unit, factor=factor)
-        event = replace(event, result=replace(result, recipe=recipe))
-        made_of = recipe, ask.image
+        size, unit = inputs.image.pixel_size  # the worker gets pixels without a size
+        recipe = replace(
+            event.result.recipe,
+            pixel_size=size,
+            unit=unit,
+            factor=inputs.image.factor,
+        )
+        event = replace(event, result=replace(event.result, recipe=recipe))
         if event.folder:
             folder = ResultFolder(Path(event.folder))
-            return event, stored_layers(folder, *made_of, ask.prompts)
+            return event, stored_layers(folder, recipe, inputs.image, inputs.prompts)
         make = coarse_layers if large else layers.result_layers
-        results = make(
-            *load_maps(event), *made_of, step=event.step, classes=ask.prompts
+        return event, make(
+            *load_maps(event),
+            recipe,
+            inputs.image,
+            step=event.step,
+            classes=inputs.prompts,
         )
     except GemError as error:
         return Failed(event.run, str(error)), None
@@ -76,7 +86,6 @@ def make_results(
             "fewer classes."
         )
         return Failed(event.run, message), None
-    except Exception as error:  # noqa: BLE001 (told to the user with details)
+    except Exception as error:  # noqa: BLE001 (shown to the user with details)
         message = f"The layers could not be made ({error}). Run again."
         return Failed(event.run, message, traceback.format_exc()), None
-    return event, results

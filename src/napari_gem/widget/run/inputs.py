@@ -1,4 +1,4 @@
-"""What the user asks for, and the request that the worker gets for it."""
+"""What the user chose for a run, and the request that the worker gets for it."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Ask:
-    """What the user asks for.
+class RunInputs:
+    """What a run is given: layers, an image, prompts and parameters.
 
     Attributes
     ----------
@@ -67,18 +67,18 @@ class Ask:
     more: tuple[LayerImage, ...] = ()
 
     @property
-    def large(self) -> bool:
+    def is_large(self) -> bool:
         """Whether the result is written to disk; slices of a stack are not."""
         return self.image.is_large and not self.more
 
     @property
-    def question(self) -> object:
-        """Everything that an encoded image answers at once."""
+    def scoring(self) -> object:
+        """Everything that can change without encoding the image again."""
         return self.prompts, self.score, self.label
 
     @property
     def encoding(self) -> object:
-        """Everything that decides the encoding but the pixels themselves."""
+        """Everything that decides the encoding, but the pixels themselves."""
         return (
             self.image.source,
             self.image.plane,
@@ -95,13 +95,13 @@ class Ask:
         )
 
 
-def make_request(ask: Ask, large: bool = False) -> Request:
-    """Turn what is asked to a request, still without a run and pixels.
+def make_request(inputs: RunInputs, large: bool = False) -> Request:
+    """Make the worker's request, still without a run and pixels.
 
     Parameters
     ----------
-    ask
-        What the user asks for.
+    inputs
+        Of the run.
     large
         Whether results are written to disk, so that they may have any size.
 
@@ -110,55 +110,54 @@ def make_request(ask: Ask, large: bool = False) -> Request:
     GemError
         If there is no class, none is on, or their maps would be too large.
     """
-    if ask.prompts and not any(prompt.on for prompt in ask.prompts):
+    if inputs.prompts and not any(prompt.on for prompt in inputs.prompts):
         raise GemError("Every class is switched off. Switch one on.")
-    prompts = parse_prompts(prompt for prompt in ask.prompts if prompt.on)
+    prompts = parse_prompts(prompt for prompt in inputs.prompts if prompt.on)
     if not large:
-        check_maps(len(prompts), ask.image.shape)
-    size, unit = ask.image.pixel_size
+        check_maps(len(prompts), inputs.image.shape)
+    size, unit = inputs.image.pixel_size
     job = Job(
-        appearance=ask.image.appearance,
+        appearance=inputs.image.appearance,
         prompts=prompts,
-        model=ask.model,
-        device=ask.device,
-        precision=ask.precision,
-        encode=ask.encode,
-        score=ask.score,
-        architecture=ask.architecture,
-        label=ask.label,
-        region=ask.region,
+        model=inputs.model,
+        device=inputs.device,
+        precision=inputs.precision,
+        encode=inputs.encode,
+        score=inputs.score,
+        architecture=inputs.architecture,
+        label=inputs.label,
+        region=inputs.region,
         pixel_size=size,
         unit=unit,
     )
-    return Request(run=0, job=job, detail=ask.detail)
+    return Request(run=0, job=job, detail=inputs.detail)
 
 
-def next_slice(ask: Ask, told: tuple[Prompt, ...]) -> Ask:
-    """Ask for the next slice of a stack.
+def next_slice(inputs: RunInputs, prompts: tuple[Prompt, ...]) -> RunInputs:
+    """Go on to the next slice of a stack, which is the first of ``more``.
 
-    Examples that are places on one slice go on as vectors, which hold on others.
-
-    Parameters
-    ----------
-    ask
-        With at least one slice in ``more``.
-    told
-        Prompts with vectors, from the recipe of the slice that is done.
+    Examples that are places on one slice go on as vectors, which hold on others: those
+    in ``prompts``, from the recipe of the slice that is done.
     """
-    prompts = tuple(replace(prompt, examples=()) for prompt in ask.prompts)
-    prompts = add_vectors(prompts, vectors_of(told))
-    return replace(ask, image=ask.more[0], more=ask.more[1:], prompts=prompts)
+    bare = tuple(replace(prompt, examples=()) for prompt in inputs.prompts)
+    first, *more = inputs.more
+    return replace(
+        inputs,
+        image=first,
+        more=tuple(more),
+        prompts=with_vectors(bare, vectors_of(prompts)),
+    )
 
 
-def vectors_of(told: tuple[Prompt, ...]) -> Vectors:
+def vectors_of(prompts: tuple[Prompt, ...]) -> Vectors:
     """Examples as vectors without a place, by label id."""
     return {
         label: tuple(replace(e, point=None) for e in prompt.examples if e.vector)
-        for label, prompt in zip(label_ids(told), told, strict=True)
+        for label, prompt in zip(label_ids(prompts), prompts, strict=True)
     }
 
 
-def add_vectors(prompts: tuple[Prompt, ...], vectors: Vectors) -> tuple[Prompt, ...]:
+def with_vectors(prompts: tuple[Prompt, ...], vectors: Vectors) -> tuple[Prompt, ...]:
     """Put vectors in the place of those that the prompts have; places stay."""
     return tuple(
         replace(
