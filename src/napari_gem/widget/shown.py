@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari_gem.widget.prompts.example_bar import ExampleBar
     from napari_gem.widget.prompts.example_link import ExampleLink
     from napari_gem.widget.prompts.table import PromptTable
-    from napari_gem.widget.run.question import Ask
+    from napari_gem.widget.run.inputs import RunInputs
     from napari_gem.widget.run.run_bar import RunBar
 
 
@@ -32,7 +32,7 @@ class Dock(Protocol):
     def card(self) -> ModelCard:
         """Card of the chosen model."""
 
-    def ask(self) -> Ask:
+    def inputs(self) -> RunInputs:
         """Put together what the views ask for."""
 
     def run(self) -> None:
