@@ -19,6 +19,7 @@ from napari_gem.core.atomic import (
     LOCK,
     PREFIX,
     Claim,
+    delete,
     move,
     remove_leftover,
     remove_leftovers,
@@ -254,6 +255,38 @@ def test_what_is_held_open_for_a_moment_is_moved(
             move(tmp_path / "source", tmp_path / "target")
     assert len(refused) == times
     assert (tmp_path / "target").read_text() == ("new" if moves else "old")
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+@pytest.mark.parametrize(("times", "goes"), [(3, True), (4, False)])
+def test_what_is_held_open_for_a_moment_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, times: int, goes: bool
+) -> None:
+    monkeypatch.setattr(unfinished, "PAUSES", (0.0, 0.0, 0.0))
+    path, unlink = tmp_path / "model", Path.unlink
+    if kind == "folder":
+        path.mkdir()
+    else:
+        path.write_text("weights")
+    refused: list[object] = []
+
+    def refuse_often(*arguments: object) -> None:
+        if len(refused) < times:
+            refused.append(arguments)
+            raise PermissionError(13, "Access is denied", str(path), 5)
+        path.rmdir() if kind == "folder" else unlink(path)
+
+    monkeypatch.setattr(Path, "unlink", refuse_often)
+    monkeypatch.setattr(unfinished.shutil, "rmtree", refuse_often)
+    if goes:
+        delete(path)
+    else:
+        with pytest.raises(PermissionError, match="'model' is used by another program"):
+            delete(path)
+    assert path.exists() != goes
+    monkeypatch.undo()
+    delete(path)
+    delete(path)  # what is not there is no error
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError(2, ""), OSError(28, "full")])

@@ -1,0 +1,67 @@
+"""Which kind of weights a card names, and what each kind says without the network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.progress import run
+from napari_gem.models.card import ModelCard
+from napari_gem.models.weight_sources import (
+    FileWeights,
+    FolderWeights,
+    HubWeights,
+    OpenClipWeights,
+    PackageWeights,
+    WebWeights,
+    WeightSource,
+    weight_source,
+)
+
+WEB = "https://example.org/weights.pt"
+
+
+def card_of(weights: str) -> ModelCard:
+    return ModelCard("x", "X", "ViT-B-32", weights, size=9, sha256="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("weights", "kind", "origin", "own_path"),
+    [
+        ("package:embedded", PackageWeights, "'package:embedded'", None),
+        ("folder:/a/b", FolderWeights, "the folder '/a/b'", Path("/a/b")),
+        ("file:/a/b.pt", FileWeights, "the file '/a/b.pt'", Path("/a/b.pt")),
+        ("hf-hub:a/b", HubWeights, "'hf-hub:a/b'", None),
+        ("open_clip:openai", OpenClipWeights, "'open_clip:openai'", None),
+        (WEB, WebWeights, f"'{WEB}'", None),
+        ("elsewhere", WeightSource, "'elsewhere'", None),
+    ],
+)
+def test_a_card_names_its_kind(
+    weights: str, kind: type[WeightSource], origin: str, own_path: Path | None
+) -> None:
+    source = weight_source(card_of(weights))
+    assert type(source) is kind
+    assert (source.origin, source.own_path) == (origin, own_path)
+    assert source.is_here() == (kind is PackageWeights)
+    assert bool(source.remote_files()) == (kind in (HubWeights, WebWeights))
+
+
+def test_weights_of_no_kind_are_refused() -> None:
+    source = weight_source(card_of("elsewhere"))
+    assert source.describe() == source.card
+    with pytest.raises(GemError, match="no place such as 'elsewhere'"):
+        run(source.get_steps(download=True))
+
+
+def test_files_of_the_users_own_are_not_downloaded_or_removed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.pt"
+    source = weight_source(card_of(f"file:{path}"))
+    with pytest.raises(GemError, match="which is not there"):
+        source.describe()
+    path.write_bytes(b"weights")
+    run(source.fetch_steps())
+    assert (source.cached_bytes(), source.remove()) == (0, 0)
+    assert path.is_file()
