@@ -14,13 +14,20 @@ _NO_ROOM = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 """Disk full, file larger than allowed, quota used up."""
 
 
-def failures() -> tuple[type[Exception], ...]:
-    """Exceptions that a request to the hub, or writing what it sends, may raise."""
+def transport_errors() -> tuple[type[Exception], ...]:
+    """Give the errors of the HTTP library below huggingface_hub.
+
+    That library changes now and then; a base class of the hub's own error tells which.
+    """
     from huggingface_hub.errors import HfHubHTTPError
 
-    # the hub's client library changes its HTTP library; the base class tells which
-    bases = [base for base in HfHubHTTPError.__mro__ if base.__name__ == "HTTPError"]
-    return (OSError, RuntimeError, ValueError, *bases)
+    bases = HfHubHTTPError.__mro__
+    return tuple(base for base in bases if base.__name__ == "HTTPError")
+
+
+def failures() -> tuple[type[Exception], ...]:
+    """Exceptions that a request to the hub, or writing what it sends, may raise."""
+    return (OSError, RuntimeError, ValueError, *transport_errors())
 
 
 def explain(error: Exception, repository: str) -> str:

@@ -26,6 +26,7 @@ from napari_gem.core.atomic import move, remove
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress, aside_steps
 from napari_gem.models.download.certificates import hub_http
+from napari_gem.models.download.errors import transport_errors
 from napari_gem.models.first_bytes import LOOKED_AT, what_instead
 
 if TYPE_CHECKING:
@@ -280,7 +281,7 @@ def _receive(file: _File, transfer: _Transfer) -> None:
             start = partial.tell()
             try:
                 whole, broken = _stream(file, partial, transfer), None
-            except _transport_errors() as error:
+            except transport_errors() as error:
                 if _is_final(error):
                     raise
                 whole, broken = False, error
@@ -344,14 +345,6 @@ def _too_much(file: _File, most: int) -> str:
         f"The server does not tell how large {file.name} is, and sends more than the "
         "disk has room for. Nothing was kept. Make room, or download it with a browser."
     )
-
-
-def _transport_errors() -> tuple[type[Exception], ...]:
-    """Errors of the library below huggingface_hub, which changes now and then."""
-    from huggingface_hub.errors import HfHubHTTPError
-
-    bases = HfHubHTTPError.__mro__
-    return tuple(base for base in bases if base.__name__ == "HTTPError")
 
 
 def _is_final(error: Exception) -> bool:
