@@ -11,16 +11,14 @@ from napari_gem.layers.entry import (
     is_made,
     is_result,
     read_entry,
-    write_entry,
 )
-from napari_gem.layers.ledger import Ledger, fingerprint
+from napari_gem.layers.ledger import Ledger
 from napari_gem.layers.reading.region import (
     patch_in_view,
     shapes_region,
     visible_region,
 )
 from napari_gem.layers.reading.source import (
-    LARGEST_LEVEL,
     Geometry,
     LayerImage,
     read_appearance,
@@ -33,22 +31,18 @@ from napari_gem.layers.reading.view import (
     read_layers,
     read_view_appearance,
 )
-from napari_gem.layers.writing.colors import color_results, kept_label_colors
+from napari_gem.layers.writing.colors import color_results
 from napari_gem.layers.writing.layer_data import LayerData
 from napari_gem.layers.writing.results import move_results, result_layers
 from napari_gem.layers.writing.stack import stack_image
 from napari_gem.layers.writing.update import (
-    POLICIES,
     Plan,
     Policy,
     painted_labels,
-    plan_update,
 )
 
 __all__ = [
     "KEY",
-    "LARGEST_LEVEL",
-    "POLICIES",
     "Geometry",
     "LayerData",
     "LayerEntry",
@@ -60,14 +54,11 @@ __all__ = [
     "color_results",
     "difference",
     "expand",
-    "fingerprint",
     "is_made",
     "is_result",
-    "kept_label_colors",
     "move_results",
     "painted_labels",
     "patch_in_view",
-    "plan_update",
     "read_appearance",
     "read_entry",
     "read_layer",
@@ -78,5 +69,4 @@ __all__ = [
     "slice_axes",
     "stack_image",
     "visible_region",
-    "write_entry",
 ]

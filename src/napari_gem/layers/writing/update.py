@@ -23,7 +23,6 @@ goes around them, in the same layer. ``replace``: the result takes their place.
 ``keep``: they stay, and no layer is made: the result's labels are dropped. ``ask``: not
 chosen yet; as ``new``.
 """
-POLICIES: tuple[Policy, ...] = ("ask", "new", "fill", "replace", "keep")
 
 
 @dataclass(frozen=True, eq=False)
