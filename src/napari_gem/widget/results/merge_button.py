@@ -23,15 +23,7 @@ NONE = "No other labels layer of this shape"
 
 
 class MergeButton(QPushButton):
-    """Asks into which labels layer, and how.
-
-    Parameters
-    ----------
-    targets
-        Gives the labels layers that are offered, each time the menu opens.
-    parent
-        Widget that it is part of.
-    """
+    """Asks into which labels layer, and how; offers ``targets`` when it opens."""
 
     requested = Signal(object, str)
     """The layer, and a `napari_gem.layers.writing.merge.MergePolicy`."""

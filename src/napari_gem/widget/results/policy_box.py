@@ -44,15 +44,7 @@ def policy_box(name: str, parent: QWidget | None = None) -> MessageBox:
 def choose_policy(
     name: str, parent: QWidget | None = None
 ) -> tuple[Policy | None, bool]:
-    """Ask the user.
-
-    Returns
-    -------
-    policy
-        None if the user cancelled.
-    always
-        Whether it shall hold from now on.
-    """
+    """Ask for a policy, None if the user cancels, and whether it holds from now on."""
     box = policy_box(name, parent)
     box.exec()
     chosen = box.clickedButton()

@@ -349,15 +349,8 @@ def add_signed(
 ) -> None:
     """Add a layer that is known as ours from the start.
 
-    Parameters
-    ----------
-    viewer
-        Where it appears.
-    layer, result
-        The layer and what it was made of.
-    below
-        Our labels layer, which stays above the new one, and what was selected stays
-        so; None puts the layer on top and selects it.
+    It goes below our labels layer ``below``, and what was selected stays so; without
+    one it goes on top and is selected.
     """
     _sign(layer, result, result.entry, layer.name)
     if below is None:

@@ -13,11 +13,8 @@ def forget_strokes(layer: Any) -> None:
     (``Labels.data``, ``Labels.undo``). A layer that becomes uneditable forgets it
     (``Labels._on_editable_changed``), which is the only public way.
 
-    Parameters
-    ----------
-    layer
-        Any layer; those without painting, and those that cannot be edited, which have
-        no history, are left alone.
+    Layers without painting, or that cannot be edited, have no history: they are left
+    alone.
     """
     if not hasattr(layer, "selected_label") or not layer.editable:
         return

@@ -48,18 +48,7 @@ class _State:
 
 
 class Undo:
-    """Notes what a run changes.
-
-    Parameters
-    ----------
-    viewer
-        The viewer.
-
-    Attributes
-    ----------
-    fresh
-        The array that each layer got in this run.
-    """
+    """Notes what a run changes; ``fresh`` has the array that each layer got in it."""
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -101,14 +90,8 @@ class Undo:
     ) -> None:
         """Note a part of a layer before it is written in place; once is enough.
 
-        Parameters
-        ----------
-        layer
-            Noted with `keep` before, or added.
-        index, old
-            The part, and what is in it.
-        then
-            What we had written there.
+        The layer was noted with `keep` before, or added. ``then`` is what we had
+        written there.
         """
         noted = self._noted.setdefault(layer, set())
         if layer not in self._states or str(index) in noted:
@@ -135,18 +118,7 @@ class Undo:
         self._viewer.layers.remove(layer)
 
     def restore(self, ledger: Ledger) -> str:
-        """Bring everything back.
-
-        Parameters
-        ----------
-        ledger
-            Labels layers as we left them; brought back, too.
-
-        Returns
-        -------
-        str
-            What happened, for the user.
-        """
+        """Bring everything back, the ledger too; say what happened, for the user."""
         every = self._viewer.layers
         selected, active = set(every.selection), every.selection.active
         sentences = ["The last run is undone."]

@@ -39,11 +39,11 @@ class RunInputs:
     prompts
         The classes, also those that are off.
     model, architecture, device, precision, encode, region
-        As in `Job`: with the image and the detail they decide the encoding.
+        See `Job`; with the image and the detail they decide the encoding.
     score, label
-        As in `Job`.
+        See `Job`.
     detail, download
-        As in `Request`.
+        See `Request`.
     policy
         What becomes of labels that somebody painted on.
     more
@@ -98,12 +98,7 @@ class RunInputs:
 def make_request(inputs: RunInputs, large: bool = False) -> Request:
     """Make the worker's request, still without a run and pixels.
 
-    Parameters
-    ----------
-    inputs
-        Of the run.
-    large
-        Whether results are written to disk, so that they may have any size.
+    Results that are ``large`` are written to disk, so that they may have any size.
 
     Raises
     ------
