@@ -175,7 +175,7 @@ def test_half_the_precision_comes_before_the_processor() -> None:
         ("cpu", "float32"),
         ("cpu", "bfloat16"),
     ]
-    assert [place.told for place in places("cpu", "float32")] == ["", "in bfloat16"]
+    assert [place.given_up for place in places("cpu", "float32")] == ["", "in bfloat16"]
     assert [place.device for place in places("mps", "float16")] == ["mps", "cpu", "cpu"]
 
 

@@ -502,7 +502,7 @@ def test_precision() -> None:
     assert loading.choose_precision("auto", cpu) == "float32"
     assert loading.choose_precision("auto", cuda) == "float16"
     assert loading.choose_precision("bfloat16", cpu) == "bfloat16"
-    with pytest.raises(GemError, match="precision 'double' came"):
+    with pytest.raises(GemError, match="no precision 'double'"):
         loading.choose_precision("double", cpu)
 
 

@@ -80,7 +80,7 @@ MOST_BYTES = 32 << 20
 """Of a recipe or a prompt set as a file: some thousand examples with their vectors."""
 
 SIDECAR_BYTES = 128 << 20
-"""Of what is told of saved layers: some hundred thousand points or corners."""
+"""Of the file that describes saved layers: some hundred thousand points or corners."""
 
 SIDECAR_VALUES = 8_000_000
 """Of such a file: a point has about 15."""

@@ -1,4 +1,4 @@
-"""The error that is told to the user."""
+"""The error whose text the user reads."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from napari_gem.core.foreign_text import shown
 
 
 class GemError(Exception):
-    """Bad input or a failed step, told in one plain sentence with a way out.
+    """Bad input or a failed step, in one plain sentence with a way out.
 
     Everything that a user can cause raises this class; its text may be shown as it is,
     since control characters of names, and of what other libraries said, are spelled.

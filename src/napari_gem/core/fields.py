@@ -1,4 +1,4 @@
-"""What a record tells about its fields: range, unit, label, help, control in forms.
+"""What is known of the fields of records: range, unit, label, help, control.
 
 It is written once, where the field is declared (`parameter`). The checks here, options
 of the command line, the dock's form, what is remembered between sessions and
@@ -41,7 +41,7 @@ class Control:
 
 @dataclass(frozen=True)
 class About:
-    """What is told about a field: see `parameter`."""
+    """What is known of a field: see `parameter`."""
 
     help: str
     low: float
@@ -53,7 +53,7 @@ class About:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A field and what is told about it.
+    """A field and what is known of it.
 
     Attributes
     ----------

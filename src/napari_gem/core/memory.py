@@ -125,13 +125,13 @@ class Place:
     ----------
     device, precision
         See `napari_gem.models.model.Model`.
-    told
+    given_up
         What was given up, such as ``on the processor``; empty for what was asked for.
     """
 
     device: str
     precision: str
-    told: str = ""
+    given_up: str = ""
 
 
 def places(device: str, precision: str) -> Iterator[Place]:
@@ -146,7 +146,7 @@ def places(device: str, precision: str) -> Iterator[Place]:
         yield Place(device, half, f"in {half}")
     if kind != "cpu":
         for place in places("cpu", "float32"):
-            yield replace(place, told="on the processor")
+            yield replace(place, given_up="on the processor")
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,8 @@ def rungs(device: str, precision: str, parameters: EncodeParameters) -> Iterator
     smallest = parameters
     while smallest.tile > SMALLEST_TILE:
         smallest = _halved(smallest)
-        told = f"the image was encoded in tiles of {smallest.tile} patches"
-        yield Rung(device, precision, smallest, short_of_memory(told))
+        what = f"the image was encoded in tiles of {smallest.tile} patches"
+        yield Rung(device, precision, smallest, short_of_memory(what))
     kind = device.partition(":")[0]
     half = HALF.get(kind, precision)
     if precision == "float32" and half != precision:
@@ -220,18 +220,18 @@ def explained(
     """Let steps raise `NoMemoryError`, which says what to do, if the memory is gone."""
 
     @wraps(steps)
-    def told(
+    def run(
         *arguments: Parameters.args, **options: Parameters.kwargs
     ) -> Generator[Step, None, Returned]:
         try:
             return (yield from steps(*arguments, **options))
         except ERRORS as error:
-            told = shortage(error)
-            if not told:
+            sentence = shortage(error)
+            if not sentence:
                 raise
-            raise NoMemoryError(told) from error
+            raise NoMemoryError(sentence) from error
 
-    return told
+    return run
 
 
 def free_memory() -> None:
@@ -252,6 +252,6 @@ def _halved(parameters: EncodeParameters) -> EncodeParameters:
     return replace(parameters, tile=tile, overlap=overlap)
 
 
-def short_of_memory(told: str) -> str:
+def short_of_memory(what: str) -> str:
     """Say what was given up."""
-    return f"The memory did not suffice, so {told}; results may differ a little."
+    return f"The memory did not suffice, so {what}; results may differ a little."

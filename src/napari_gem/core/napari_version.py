@@ -41,9 +41,9 @@ def check_napari() -> None:
     GemError
         With both versions and what to do.
     """
-    told = too_old()
-    if told:
-        raise GemError(told)
+    sentence = too_old()
+    if sentence:
+        raise GemError(sentence)
 
 
 def _numbers(text: str) -> tuple[int, int]:

@@ -206,7 +206,7 @@ class Clock:
     def progress(self, stage: str, done: int, *, waits: bool = False) -> Progress:
         """Tell how far the work is when so many steps are done.
 
-        If it waits for something, no time is told, and what has passed does not count.
+        While it waits for something, no time is estimated, and none counts.
         """
         now = time.monotonic()
         if waits:

@@ -16,8 +16,8 @@ from napari_gem.core.foreign_text import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOLD = ("asyncio", "tifffile")
-"""Libraries that log what is told in a sentence, or left out on purpose."""
+SILENCED = ("asyncio", "tifffile")
+"""Libraries that log what we say in a sentence, or leave out on purpose."""
 
 
 def show_anything() -> None:
@@ -56,7 +56,7 @@ def say(*lines: str, aside: bool = False) -> None:
         raise
     except OSError as error:
         if aside:
-            return  # nobody can be told
+            return  # nobody would read it
         raise GemError(
             f"What there is to say cannot be written ({error.strerror or error}). Look "
             "where the output goes to, such as a file on a full disk."
@@ -89,7 +89,7 @@ class _Lines(logging.Handler):
         super().__init__(logging.WARNING)
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name.split(".")[0] not in TOLD:
+        if record.name.split(".")[0] not in SILENCED:
             say(record.getMessage(), aside=True)
 
 

@@ -1,4 +1,4 @@
-"""Checks of what comes from outside, told in a sentence before any work is done.
+"""Checks of what comes from outside, before any work is done.
 
 The range of a parameter stands on its field (`napari_gem.core.fields`); how long lists
 and texts may be, in `napari_gem.core.bounds`.
@@ -299,7 +299,7 @@ def check_detail(detail: float) -> None:
 
 
 def check_device(name: str) -> None:
-    """Refuse what can be no device; whether it is there is told when torch is loaded.
+    """Refuse what can be no device; torch tells later whether it is there.
 
     Raises
     ------

@@ -27,7 +27,9 @@ from napari_gem.core.memory import (
     places,
     short_of_memory,
 )
+from napari_gem.core.parameters import PRECISIONS
 from napari_gem.core.progress import Progress
+from napari_gem.core.validation import check_precision
 from napari_gem.models.build import build_empty, build_tokenizer, fill
 from napari_gem.models.card import DownloadNeeded
 from napari_gem.models.configurations import (
@@ -51,11 +53,8 @@ if TYPE_CHECKING:
     from napari_gem.core.memory import Place
     from napari_gem.models.card import ModelCard
 
-PRECISIONS = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+DTYPES = {name: getattr(torch, name) for name in PRECISIONS if name != "auto"}
+"""What torch calls the precisions."""
 
 _TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model")
 """One of these makes a tokenizer."""
@@ -131,8 +130,8 @@ def load_steps(
                     "again once the file is whole."
                 )
             notice = ""
-            if place.told:
-                notice = short_of_memory(f"the model was loaded {place.told}")
+            if place.given_up:
+                notice = short_of_memory(f"the model was loaded {place.given_up}")
             yield Progress("Loading model", 3, 3)
             return Model(
                 card, revision, place.device, place.precision, backbone, notice
@@ -149,7 +148,7 @@ def load_steps(
 def _backbone(
     card: ModelCard, source: _Source, texts: _TextFiles, place: Place
 ) -> Backbone:
-    precision = PRECISIONS[place.precision]
+    precision = DTYPES[place.precision]
     clip, tokenizer = _create(card, source, texts, precision)
     clip = clip.eval().requires_grad_(False).to(place.device, precision)
     preprocess = import_open_clip().get_model_preprocess_cfg(clip)
@@ -185,10 +184,7 @@ def choose_precision(name: str, device: torch.device) -> str:
     """
     if name == "auto":
         return "float16" if device.type == "cuda" else "float32"
-    if name not in PRECISIONS:
-        raise GemError(
-            f"The precision '{name}' came; expected auto or {', '.join(PRECISIONS)}."
-        )
+    check_precision(name)
     if not has_precision(name, device):
         raise GemError(
             f"The device {device} cannot compute with {name}, or only very slowly. "
@@ -198,7 +194,7 @@ def choose_precision(name: str, device: torch.device) -> str:
 
 
 def has_precision(name: str, device: torch.device) -> bool:
-    """Whether a device computes with a precision of `PRECISIONS`.
+    """Whether a device computes with a precision of `DTYPES`.
 
     An x86 processor without instructions for float16 does so dozens of times slower
     than with float32; that counts as no.
@@ -206,7 +202,7 @@ def has_precision(name: str, device: torch.device) -> bool:
     if name == "float16" and device.type == "cpu" and machine() in ("x86_64", "AMD64"):
         return bool(torch.ops.mkldnn._is_mkldnn_fp16_supported())
     try:
-        one = torch.ones(1, 1, device=device, dtype=PRECISIONS[name])
+        one = torch.ones(1, 1, device=device, dtype=DTYPES[name])
         float(one @ one)
     except (RuntimeError, TypeError) as error:
         return is_out_of_memory(error)  # it has it, only no room now

@@ -118,8 +118,8 @@ def replay(
 
 
 def _precision(wanted: str, device: str) -> str:
-    from napari_gem.models.load import PRECISIONS, choose_device, has_precision
+    from napari_gem.models.load import DTYPES, choose_device, has_precision
 
-    if wanted in PRECISIONS and not has_precision(wanted, choose_device(device)):
+    if wanted in DTYPES and not has_precision(wanted, choose_device(device)):
         return "auto"
     return wanted

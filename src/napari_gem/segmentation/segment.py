@@ -212,7 +212,7 @@ def _read_steps(
     for place in places(model.device, model.precision):
         reader = model
         try:
-            if place.told:
+            if place.given_up:
                 reader = yield from load_model_steps(
                     model.card,
                     device=place.device,
@@ -227,8 +227,8 @@ def _read_steps(
                 raise
         else:
             model.texts.update(reader.texts)
-            told = f"the words were read {place.told}"
-            return words, short_of_memory(told) if place.told else ""
+            told = f"the words were read {place.given_up}"
+            return words, short_of_memory(told) if place.given_up else ""
         reader = model  # what does not suffice is let go of
         free_memory()
     raise NoMemoryError(NO_MEMORY)
