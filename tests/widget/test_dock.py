@@ -623,7 +623,7 @@ def test_keys_of_the_viewer_reach_the_widget(dock):
     widget.prompt_table.select_previous()
     assert widget.prompt_table.current().name == "a"
     for key in widget.keys.bound:
-        if key.name == "next_class":
+        if key.action == "next_class":
             viewer.keymap[next(k for k in viewer.keymap if "PageDown" in str(k))](
                 viewer
             )
