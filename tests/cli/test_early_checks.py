@@ -37,7 +37,10 @@ SEGMENT = ["segment", "image.png", "-p", "cat", "-o", "out"]
 EVALUATE = ["evaluate", "folder", "images", "-o", "out"]
 REPLAY = ["replay", "recipe.json", "image.png", "-o", "out"]
 CASES = {
-    "level": ([*SEGMENT, "--level", "7"], "Level 7 came; 'image.png' has levels 0"),
+    "level": (
+        [*SEGMENT, "--level", "7"],
+        "no level 7; 'image.png' has levels 0",
+    ),
     "device": ([*SEGMENT, "--device", "gpu"], "There is no device 'gpu'; choose auto"),
     "precision": ([*SEGMENT, "--precision", "half"], "There is no precision 'half'"),
     "file for a folder": ([*SEGMENT[:-1], "image.png"], "cannot be written"),
@@ -49,10 +52,10 @@ CASES = {
     "zoom": ([*SEGMENT, "--zoom", "1e9"], "Zoom is"),
     "smoothing": ([*SEGMENT, "--smoothing", "1e9"], "Smoothing is"),
     "refinement": ([*SEGMENT, "--refinement", "1000000"], "Refinement is"),
-    "template": ([*SEGMENT, "--template", "none"], "The template 'none' came"),
+    "template": ([*SEGMENT, "--template", "none"], "no list of templates 'none'"),
     "scheduler": ([*SEGMENT, "--scheduler", "http://host:8787"], "of a web page"),
     "model": ([*SEGMENT, "-m", "nonsense"], "There is no model 'nonsense'"),
-    "index": ([*SEGMENT, "--index", "x"], "expected whole numbers"),
+    "index": ([*SEGMENT, "--index", "x"], "give whole numbers"),
     "image": ([*SEGMENT[:1], "none.png", *SEGMENT[2:]], "none.png"),
     "replay device": ([*REPLAY, "--device", "cuda:x"], "There is no device 'cuda:x'"),
     "replay recipe": (REPLAY, "recipe.json"),

@@ -54,9 +54,9 @@ HUGE = (1 << 60).to_bytes(8, sys.byteorder)
         ("tcp://me@host:8786", "is no address of a scheduler"),
         ("tcp://host:8786/more", "is no address of a scheduler"),
         ("tcp://two hosts:8786", "is no address of a scheduler"),
-        ("tcp://host:0", "expected 1 to 65535"),
-        ("tcp://host:65536", "expected 1 to 65535"),
-        ("tcp://host:" + "9" * 5000, "expected 1 to 65535"),
+        ("tcp://host:0", "must be 1 to 65535"),
+        ("tcp://host:65536", "must be 1 to 65535"),
+        ("tcp://host:" + "9" * 5000, "must be 1 to 65535"),
     ],
 )
 def test_what_is_no_address_is_told(text: str, told: str) -> None:

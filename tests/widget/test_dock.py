@@ -128,7 +128,7 @@ def test_words_to_layers_with_the_real_worker(dock, qtbot):
     widget.controller.scored.connect(scored.append)
     widget.prompt_table.model.remove([widget.prompt_table.prompts()[1].label])
     qtbot.waitUntil(lambda: len(scored) == 1, timeout=PATIENCE)
-    assert not scored[0].encoded
+    assert not scored[0].is_new
     assert not stages
     assert list(viewer.layers)[1:] == [nuclei, labels]
     assert widget.image_panel.layer() is layer

@@ -28,6 +28,7 @@ from napari_gem.cli.options import (
     Preset,
     with_options,
 )
+from napari_gem.cli.report import report_stored, save_and_report
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import check_fields, with_values
 from napari_gem.core.memory import ERRORS, shortage
@@ -37,7 +38,6 @@ from napari_gem.core.parameters import (
     LabelParameters,
     ScoreParameters,
 )
-from napari_gem.core.prompts import label_ids
 from napari_gem.core.terminal import others_safe, say, show_anything
 from napari_gem.core.zarr_end import close_zarr_at_exit
 from napari_gem.models.presets import read_preset, with_preset
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
-    from napari_gem.core.results import Segmentation
-    from napari_gem.images.files import ImageFile
 
 app = typer.Typer(
     help="Find things in images by words, with GEM and CLIP models.",
@@ -166,7 +164,7 @@ def segment(
     images labels and probabilities are written as OME-Zarr, and only parts are read.
     """
     from napari_gem.cli.cluster import ShowWaiting, connected
-    from napari_gem.cli.image import Opened, check_small, report_stored
+    from napari_gem.cli.image import Opened, check_small
     from napari_gem.cluster.placing import ClusterPlace
     from napari_gem.core.appearance import Appearance
     from napari_gem.core.path_names import check_length
@@ -257,7 +255,7 @@ def segment(
         steps = job_steps(job, view.pixels, loaded, resources, folder=folder)
         result = run(steps, show)
     if isinstance(result, Segmentation):
-        _report(result, view.file, output)
+        save_and_report(result, view.file, output)
     else:
         report_stored(result, output)
 
@@ -314,7 +312,7 @@ def replay(
             bars,
             allowed=download,
         )
-    _report(result, found, output)
+    save_and_report(result, found, output)
 
 
 @app.command()
@@ -363,22 +361,7 @@ def _demo_files(sample: str, folder: Path) -> None:
     image, prompts = read_sample(sample)
     with Bars() as bars:
         result = pipeline.segment(image.pixels, prompts, progress=bars.show)
-    _report(result, image, folder)
-
-
-def _report(result: Segmentation, image: ImageFile, folder: Path) -> None:
-    from napari_gem.results import save as export
-
-    written = export.save(result, image, folder)
-    for notice in result.notices:
-        say(notice, aside=True)
-    total = result.labels.size
-    prompts = result.recipe.prompts
-    for number, prompt in zip(label_ids(prompts), prompts, strict=True):
-        share = (result.labels == number).sum() / total
-        say(f"{number:4} {prompt.name}: {share:.1%} of the image")
-    names = ", ".join(path.name for path in written)
-    say(f"Results in {folder.resolve()}: {names}")
+    save_and_report(result, image, folder)
 
 
 @dataclass(frozen=True)
@@ -430,8 +413,8 @@ def _templates(given: list[str] | None) -> tuple[str, ...] | None:
             found += read_templates(template)
         else:
             raise GemError(
-                f"The template '{template}' came; expected a sentence with {{}} for "
-                f"the word, or one of {', '.join(list_templates())}."
+                f"There is no list of templates '{template}'; give a sentence with "
+                f"{{}} for the word, or one of {', '.join(list_templates())}."
             )
     return tuple(found)
 
@@ -457,7 +440,7 @@ def _check_shown(
     check_percentiles(percentiles)
     if limits is not None and not limits[0] < limits[1]:
         raise GemError(
-            f"The limits {limits[0]} and {limits[1]} came; expected two numbers, the "
+            f"The limits are {limits[0]} and {limits[1]}; give two numbers, the "
             "smaller one first."
         )
 
@@ -478,7 +461,7 @@ def _parse_index(index: str) -> list[int]:
         return [int(part) for part in index.split(",") if part.strip()]
     except ValueError:
         raise GemError(
-            f"The index '{index}' came; expected whole numbers with commas between."
+            f"The index is '{index}'; give whole numbers with commas between."
         ) from None
 
 

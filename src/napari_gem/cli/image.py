@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_gem.core.bounds import LARGEST_MAPS
 from napari_gem.core.errors import GemError
-from napari_gem.core.prompts import label_ids
 from napari_gem.core.terminal import say
 from napari_gem.core.validation import check_within
 from napari_gem.images.files import ImageFile, read_image
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.region import Region
-    from napari_gem.core.results import StoredSegmentation
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +98,8 @@ class Opened:
         count = 1 if self._source is None else len(self._source.levels)
         if level is not None and level >= count:
             raise GemError(
-                f"Level {level} came; '{self._name}' has levels 0 to {count - 1}."
+                f"There is no level {level}; '{self._name}' has levels 0 to "
+                f"{count - 1}."
             )
         if region is not None:
             finest = self._source.levels[0] if self._source else None
@@ -149,15 +148,3 @@ class Opened:
     def _is_large(self, pixels: LazyArray) -> bool:
         count = pixels.shape[0] * pixels.shape[1]
         return count > LARGE or 4 * count * self._classes > LARGEST_MAPS
-
-
-def report_stored(result: StoredSegmentation, folder: Path) -> None:
-    """Say what was found and where it is."""
-    for notice in result.notices:
-        say(notice, aside=True)
-    prompts = result.recipe.prompts
-    ids = label_ids(prompts)
-    for number, prompt, share in zip(ids, prompts, result.shares, strict=True):
-        say(f"{number:4} {prompt.name}: {share:.1%} of the image")
-    names = "labels.zarr, probabilities.zarr, recipe.json"
-    say(f"Results in {folder.resolve()}: {names}")

@@ -48,7 +48,7 @@ def read_address(text: str) -> SchedulerAddress:
     scheme = text.partition("://")[0] if "://" in text else ""
     if not scheme:
         raise GemError(
-            f"The scheduler '{text}' came; expected an address as tcp://host:port."
+            f"'{text}' is no address; give that of a scheduler, as tcp://host:port."
         )
     if scheme in ("http", "https"):
         raise GemError(
@@ -72,7 +72,7 @@ def read_address(text: str) -> SchedulerAddress:
             f"'{text}' lacks the port; expected {scheme}://host:port. {_HINT}"
         )
     if not 0 < int(port[:6]) < 65536:
-        raise GemError(f"The port {port[:9]} came; expected 1 to 65535. {_HINT}")
+        raise GemError(f"The port is {port[:9]}; it must be 1 to 65535. {_HINT}")
     return SchedulerAddress(text, scheme == "tls", host.strip("[]"), int(port))
 
 

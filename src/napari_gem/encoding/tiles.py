@@ -151,7 +151,7 @@ def plan_tiles(rows: int, columns: int, tile: int, overlap: int) -> Tiles:
     """
     if tile < 1 or not 0 <= overlap < tile:
         raise GemError(
-            f"A tile of {tile} patches with an overlap of {overlap} came; expected at "
+            f"A tile of {tile} patches cannot have an overlap of {overlap}; choose at "
             "least 1 patch and an overlap smaller than the tile."
         )
     return Tiles(

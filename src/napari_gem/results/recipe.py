@@ -9,21 +9,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 from napari_gem.core.atomic import write_whole
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_dict, parse_json, read_text, to_dict
+from napari_gem.core.prompts import label_ids
 from napari_gem.core.results import Recipe
 from napari_gem.core.validation import check_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-from napari_gem.core.prompts import label_ids
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
     from napari_gem.core.results import Segmentation
     from napari_gem.images.files import ImageFile
-
 
 SCHEMA = 1
 """Version of the file's schema."""

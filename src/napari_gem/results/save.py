@@ -81,10 +81,10 @@ def save(
             f"The image has {_by(file.pixels)} pixels, the result {_by(result.labels)}."
             " Give the image that was segmented."
         )
-    with unfinished(folder) as made:
+    with unfinished(folder) as hidden:
         for write in WRITERS:
-            write(result, file, made)
-        return move_up(made, folder)
+            write(result, file, hidden)
+        return move_up(hidden, folder)
 
 
 def check_folder(folder: Path | str, image: Path | None = None) -> None:
@@ -153,23 +153,23 @@ def _claim(folder: Path, claimed: ExitStack) -> Path:
     for left in reversed(range(_TRIES)):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            made = claimed.enter_context(unfinished_path(folder))
-            made.mkdir()
+            hidden = claimed.enter_context(unfinished_path(folder))
+            hidden.mkdir()
         except FileNotFoundError:
             if not left:
                 raise
         else:
             break
-    return made
+    return hidden
 
 
-def move_up(made: Path, folder: Path) -> list[Path]:
+def move_up(hidden: Path, folder: Path) -> list[Path]:
     """Move what is in one folder to another; if one fails, put the old ones back."""
-    found = sorted(made.iterdir())
-    replaced = made / "replaced"
+    paths = sorted(hidden.iterdir())
+    replaced = hidden / "replaced"
     replaced.mkdir()
     with ExitStack() as undo:
-        for path in found:
+        for path in paths:
             target = folder / path.name
             if target.is_dir() == path.is_dir() and target.exists():
                 move(target, replaced / path.name)
@@ -177,7 +177,7 @@ def move_up(made: Path, folder: Path) -> list[Path]:
             move(path, target)
             undo.callback(move, target, path)
         undo.pop_all()
-    return [folder / path.name for path in found]
+    return [folder / path.name for path in paths]
 
 
 def _by(pixels: NDArray[Any]) -> str:

@@ -86,8 +86,8 @@ def replay(
     pixels = np.asarray(image)
     if pixels.ndim < 2:
         raise GemError(
-            f"An array of shape {pixels.shape} came; expected (height, width) or "
-            "(height, width, channels)."
+            f"The image has the shape {pixels.shape}; give an array of shape (height, "
+            "width) or (height, width, channels)."
         )
     check_recipe(recipe)
     check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))

@@ -83,7 +83,7 @@ def instances(
     """
     if method not in INSTANCE_METHODS:
         raise GemError(
-            f"The method '{method}' came; expected one of "
+            f"There is no method '{method}'; choose one of "
             f"{', '.join(INSTANCE_METHODS)}."
         )
     check_maps(labels, probabilities, ids)
