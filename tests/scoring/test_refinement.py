@@ -175,6 +175,6 @@ def test_words_are_refined_when_it_is_asked_for() -> None:
     found = segment(features, ["nucleus", "spot"], model, parameters=on)
     assert not np.allclose(found.probabilities, plain.probabilities, atol=1e-3)
     assert found.recipe.score.refinement == 2
-    with pytest.raises(GemError, match="whole number of rounds"):
+    with pytest.raises(GemError, match="whole number from 0"):
         bad = replace(score, refinement=-1)
         segment(features, ["spot"], model, parameters=bad)
