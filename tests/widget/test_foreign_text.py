@@ -204,7 +204,7 @@ def test_no_name_is_read_as_html_anywhere_in_the_dock(dock, tmp_path):
     report = WorkerReport(*[HOSTILE] * 4, (HOSTILE,), HOSTILE, HOSTILE, HOSTILE)
     card = widget.model_choice.card()
     cluster = widget.device_choice.cluster
-    cluster._say(report_text([report], card, HOSTILE))
+    cluster._show(report_text([report], card, HOSTILE))
     bar = widget.run_bar
     bar.set_kept(HOSTILE)
     bar.set_undo(HOSTILE)
@@ -223,7 +223,7 @@ def test_no_name_is_read_as_html_anywhere_in_the_dock(dock, tmp_path):
         "QMenu",
         "QListWidget",
         "QListWidget tooltip",
-        "QComboBox",
+        "Combo",
         "QPushButton tooltip",
         "Label tooltip",
     } <= found, found
