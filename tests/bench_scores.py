@@ -21,7 +21,8 @@ from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Features
-from napari_gem.models.find import Model, load_model
+from napari_gem.models.find import load_model
+from napari_gem.models.model import Model
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.segmentation.pipeline import encode, segment
 from napari_gem.segmentation.segment import segment_steps

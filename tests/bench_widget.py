@@ -31,7 +31,7 @@ import numpy as np
 import psutil
 from qtpy.QtCore import QCoreApplication, QEvent, QTimer
 
-from napari_gem.core import json_records as records
+from napari_gem.core import json_records
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import Job, Recipe, StoredSegmentation
@@ -485,7 +485,7 @@ def _processor_time(message: Any, repeats: int, *, forget: bool) -> float:
     times = []
     for _ in range(repeats + 1):
         if forget:
-            records._adapter.cache_clear()
+            json_records._adapter.cache_clear()
         started = time.thread_time()
         from_line(to_line(message))
         times.append(time.thread_time() - started)

@@ -31,7 +31,7 @@ import numpy as np
 
 from napari_gem._version import __version__
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
-from napari_gem.models.find import Model
+from napari_gem.models.model import Model
 from napari_gem.scoring.cache import ScoreCache
 from training.context import CONTEXT
 from training.counts import (

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
-from napari_gem.models.find import Model
+from napari_gem.models.model import Model
 from training.captions import PHRASES
 from training.evaluate import (
     encode_scene,

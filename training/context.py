@@ -29,7 +29,7 @@ from napari_gem.core.results import Features
 from napari_gem.encoding.blending import blend
 from napari_gem.encoding.scheduling import TileWork
 from napari_gem.gem.method import patch_stream
-from napari_gem.models.find import Model
+from napari_gem.models.model import Model
 from napari_gem.scoring.upsampling import upsample
 from training.evaluate import RGB, encode_scene
 from training.left_out import Extra

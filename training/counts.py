@@ -15,7 +15,7 @@ from napari_gem.evaluation.metrics import BINS
 from napari_gem.evaluation.question import Question
 from napari_gem.evaluation.score import Prediction
 from napari_gem.evaluation.tally import Tally
-from napari_gem.models.find import Model
+from napari_gem.models.model import Model
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.segmentation.segment import segment_steps
 from training.left_out import NONE, Extra

@@ -27,7 +27,8 @@ from napari_gem.core.parameters import EncodeParameters, GemParameters
 from napari_gem.core.results import Features
 from napari_gem.evaluation.metrics import class_iou, ranking
 from napari_gem.models.card import ModelCard
-from napari_gem.models.find import Model, find_model, load_model
+from napari_gem.models.find import find_model, load_model
+from napari_gem.models.model import Model
 from napari_gem.scoring.cosines import group_scores
 from napari_gem.scoring.text import embed_words
 from napari_gem.scoring.upsampling import upsample

@@ -21,7 +21,7 @@ from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.results import Features, Segmentation
 from napari_gem.encoding.blending import blend
 from napari_gem.encoding.tiles import plan_tiles
-from napari_gem.models.find import Model
+from napari_gem.models.model import Model
 from napari_gem.scoring.upsampling import upsample
 from napari_gem.segmentation.postprocess.largest import largest
 from training.evaluate import encode_scene

@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from napari_gem.models.find import Model
+from napari_gem.models.model import Model
 from training.ablation import VALIDATION, Bench, Scenes, Setting, gather, plain_gem
 from training.context import CONTEXT, TILES
 from training.counts import FIGURES, draw_scenes, figures, interval

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.contact("early checks")
 # many refusals by one program of its own, in which nobody imported torch before
 CHILD = """
 import contextlib, io, json, sys
-from napari_gem.cli import app as cli
+from napari_gem.cli import app
 told = []
 for words in json.load(sys.stdin):
     sys.argv = ["napari-gem", *words]

@@ -18,8 +18,8 @@ import tifffile
 import zarr
 
 import napari_gem
-from napari_gem.cli import image as cli_image
-from napari_gem.cluster import connection as clusters
+from napari_gem.cli import image
+from napari_gem.cluster import connection
 from napari_gem.cluster import schedule as cluster_schedule
 from napari_gem.cluster import writing as cluster_filling
 from napari_gem.cluster.connection import WAITING, Cluster
@@ -38,7 +38,7 @@ from napari_gem.images.references import reference_to_array
 from napari_gem.images.rendering import stretch
 from napari_gem.models.add import add_address
 from napari_gem.prompts.parsing import parse_prompts
-from napari_gem.results import pyramid as zarr_results
+from napari_gem.results import pyramid
 from napari_gem.segmentation.large import segment_large_steps
 from napari_gem.segmentation.writing import fill_here
 from napari_gem.worker.messages import Request, Storage
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
     from napari_gem.core.progress import Progress
     from napari_gem.core.results import Features
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
     Call = Callable[..., tuple[int, str, str]]
     Steps = Generator[Progress, None, Features]
@@ -311,9 +311,9 @@ def test_workers_write_large_results(
     monkeypatch: pytest.MonkeyPatch,
     refinement: int,
 ) -> None:
-    monkeypatch.setattr(cli_image, "LARGE", 1000)
+    monkeypatch.setattr(image, "LARGE", 1000)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
-    monkeypatch.setattr(zarr_results, "CHUNK", 64)
+    monkeypatch.setattr(pyramid, "CHUNK", 64)
     there = "--scheduler", processes.address
     asked = "segment", scene.store.root, "-p", "cat", "-p", "dog", "--zoom", 1
     asked += "--refinement", refinement
@@ -357,7 +357,7 @@ def test_results_that_are_not_wanted_any_more_are_not_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
-    monkeypatch.setattr(zarr_results, "CHUNK", 16)
+    monkeypatch.setattr(pyramid, "CHUNK", 16)
     features = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
     prompts = parse_prompts(["cat", "dog"])
     steps = segment_large_steps(
@@ -410,7 +410,7 @@ def test_the_worker_of_the_widget_has_a_cluster_write_large_results(
 ) -> None:
     monkeypatch.setenv("NAPARI_GEM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
-    monkeypatch.setattr(zarr_results, "CHUNK", 64)
+    monkeypatch.setattr(pyramid, "CHUNK", 64)
     sent = []
     submit = Cluster.submit
 
@@ -450,7 +450,7 @@ def test_the_command_line_tells_what_is_missing(
     call: Call, scene: zarr.Array, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = "segment", scene.store.root, "-p", "cat", "-o", tmp_path / "out"
-    monkeypatch.setattr(clusters, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.3)
     status, _, said = call(*asked, "--scheduler", "tcp://127.0.0.1:9")
     assert status == 2
     assert "No dask scheduler answers at 'tcp://127.0.0.1:9'" in said
@@ -532,7 +532,7 @@ def test_a_worker_that_is_killed_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
-    monkeypatch.setattr(zarr_results, "CHUNK", 16)
+    monkeypatch.setattr(pyramid, "CHUNK", 16)
     steps = on_cluster(cluster, model, scene, tmp_path / "cache")
     until(steps, 3)
     processes.workers[0].kill()
@@ -602,7 +602,7 @@ def test_a_scheduler_that_is_lost_leaves_no_half_written_results(
     processes = Processes(tmp_path, 2)  # the others' scheduler is lost by now
     request.addfinalizer(processes.end)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
-    monkeypatch.setattr(zarr_results, "CHUNK", 16)
+    monkeypatch.setattr(pyramid, "CHUNK", 16)
     with Cluster(processes.address) as cluster:
         features = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
         prompts = parse_prompts(["cat", "dog"])

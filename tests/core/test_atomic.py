@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from napari_gem.core import atomic as unfinished
+from napari_gem.core import atomic
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.atomic import (
     LOCK,
@@ -37,9 +37,9 @@ from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Recipe
 from napari_gem.evaluation import store
 from napari_gem.layers.files.files import write_layers
-from napari_gem.models import own_list as own_models
+from napari_gem.models import own_list
 from napari_gem.prompts.sets import PromptSet, write_set
-from napari_gem.results import save as export
+from napari_gem.results import save
 from napari_gem.results.recipe import write_recipe
 from napari_gem.results.table import write_table
 
@@ -86,9 +86,9 @@ def kill_in(folder: Path, kind: str) -> None:
 
 
 def save_result(folder: Path) -> None:
-    with export.unfinished(folder) as made:
+    with save.unfinished(folder) as made:
         (made / "it").mkdir()
-        export.move_up(made, folder)
+        save.move_up(made, folder)
 
 
 def layer(folder: Path) -> None:
@@ -121,7 +121,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
     ),
     "recipe": lambda folder: write_recipe(RECIPE, folder / "it.json"),
     "measurement": lambda folder: store.write_whole(folder / "it", b"1"),
-    "own models": lambda _: own_models.add_own({"id": "a", "name": "a"}),
+    "own models": lambda _: own_list.add_own({"id": "a", "name": "a"}),
 }
 
 
@@ -197,8 +197,8 @@ def test_a_name_is_another_one_if_its_lock_was_taken(
 ) -> None:
     """One that looks for leftovers may come between the lock's file and the lock."""
     names = iter(["taken", "free"])
-    monkeypatch.setattr(unfinished.secrets, "token_hex", lambda _: next(names))
-    with unfinished.FileLock(tmp_path / f"{PREFIX}taken{LOCK}"):
+    monkeypatch.setattr(atomic.secrets, "token_hex", lambda _: next(names))
+    with atomic.FileLock(tmp_path / f"{PREFIX}taken{LOCK}"):
         claim = Claim(tmp_path)
         assert claim.path.name == f"{PREFIX}free"
         claim.release()
@@ -210,7 +210,7 @@ def test_a_file_system_without_locks_is_written_to(
     def refuse(*_: object, **__: object) -> None:
         raise NotImplementedError
 
-    monkeypatch.setattr(unfinished.FileLock, "acquire", refuse)
+    monkeypatch.setattr(atomic.FileLock, "acquire", refuse)
     with unfinished_path(tmp_path) as path:
         path.mkdir()
         remove_leftovers(tmp_path)
@@ -221,7 +221,7 @@ def test_a_file_system_without_locks_is_written_to(
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], list[Path]]:
     """Refuse to move to a name for a number of times, as Windows does what is open."""
-    monkeypatch.setattr(unfinished, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(atomic, "PAUSES", (0.0, 0.0, 0.0))
 
     def hold(name: str, times: int) -> list[Path]:
         refused: list[Path] = []
@@ -262,7 +262,7 @@ def test_what_is_held_open_for_a_moment_is_moved(
 def test_what_is_held_open_for_a_moment_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, times: int, goes: bool
 ) -> None:
-    monkeypatch.setattr(unfinished, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(atomic, "PAUSES", (0.0, 0.0, 0.0))
     path, unlink = tmp_path / "model", Path.unlink
     if kind == "folder":
         path.mkdir()
@@ -277,7 +277,7 @@ def test_what_is_held_open_for_a_moment_is_removed(
         path.rmdir() if kind == "folder" else unlink(path)
 
     monkeypatch.setattr(Path, "unlink", refuse_often)
-    monkeypatch.setattr(unfinished.shutil, "rmtree", refuse_often)
+    monkeypatch.setattr(atomic.shutil, "rmtree", refuse_often)
     if goes:
         delete(path)
     else:
@@ -315,11 +315,11 @@ def test_results_that_are_open_elsewhere_stay_as_they_were(
         (tmp_path / name / "it").write_text("old")
 
     def write() -> None:
-        with export.unfinished(tmp_path) as made:
+        with save.unfinished(tmp_path) as made:
             for name in names:
                 (made / name).mkdir()
                 (made / name / "it").write_text("new")
-            export.move_up(made, tmp_path)
+            save.move_up(made, tmp_path)
 
     windows(held, 4)
     with pytest.raises(GemError, match=f"'{held}' is used by another program"):
@@ -336,7 +336,7 @@ def test_what_the_system_holds_open_keeps_its_lock(
     claim = Claim(tmp_path)
     claim.path.mkdir()
     with monkeypatch.context() as patch:
-        patch.setattr(unfinished.shutil, "rmtree", lambda *_, **__: None)
+        patch.setattr(atomic.shutil, "rmtree", lambda *_, **__: None)
         claim.release()
         assert len(list(tmp_path.iterdir())) == 2
         assert not remove_leftover(claim.path)

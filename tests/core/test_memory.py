@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_gem.cli import app as cli
+from napari_gem.cli import app
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import (
@@ -33,16 +33,21 @@ from napari_gem.core.parameters import (
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Job
-from napari_gem.encoding import batches, blending, feature_cache, scheduling
-from napari_gem.encoding import stored_features as stored_array
+from napari_gem.encoding import (
+    batches,
+    blending,
+    feature_cache,
+    scheduling,
+    stored_features,
+)
 from napari_gem.encoding.encode import encode_steps
 from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.encoding.stored_features import RowWriter, StoredFeatures
-from napari_gem.images import tile_reading as reading
+from napari_gem.images import tile_reading
 from napari_gem.images.rendering import stretch
-from napari_gem.models import load as loading
+from napari_gem.models import load
 from napari_gem.models.find import load_model
-from napari_gem.results import pyramid as zarr_results
+from napari_gem.results import pyramid
 from napari_gem.scoring import cosines as scores
 from napari_gem.scoring import patch_scores, refinement
 from napari_gem.scoring.text import embed_words
@@ -59,7 +64,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_gem.core.results import Features
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 ERRORS = [
     MemoryError(),
@@ -218,7 +223,7 @@ def test_a_model_is_loaded_in_half_the_precision(
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
 ) -> None:
-    real, tried = loading._create, []
+    real, tried = load._create, []
 
     def create(card: Any, source: Any, texts: Any, precision: torch.dtype) -> Any:
         tried.append(precision)
@@ -226,7 +231,7 @@ def test_a_model_is_loaded_in_half_the_precision(
             raise error
         return real(card, source, texts, precision)
 
-    monkeypatch.setattr(loading, "_create", create)
+    monkeypatch.setattr(load, "_create", create)
     short = load_model(str(folder), device="cpu", precision="float32")
     assert tried == [torch.float32, torch.bfloat16]
     assert (short.device, short.precision) == ("cpu", "bfloat16")
@@ -246,8 +251,8 @@ def test_a_model_that_does_not_fit_the_gpu_goes_to_the_processor(
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return real(module, device, *others)
 
-    monkeypatch.setattr(loading, "choose_device", lambda _: there)
-    monkeypatch.setattr(loading, "choose_precision", lambda *_: "float16")
+    monkeypatch.setattr(load, "choose_device", lambda _: there)
+    monkeypatch.setattr(load, "choose_precision", lambda *_: "float16")
     monkeypatch.setattr(torch.nn.Module, "to", to)
     short = load_model(str(folder), device="cuda:0")
     assert (short.device, short.precision) == ("cpu", "float32")
@@ -259,8 +264,8 @@ def test_a_model_that_does_not_fit_the_gpu_goes_to_the_processor(
 def test_a_model_that_fits_nowhere_is_told(
     folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
 ) -> None:
-    real = getattr(loading, where)
-    monkeypatch.setattr(loading, where, failing(real, error, lambda *_: True))
+    real = getattr(load, where)
+    monkeypatch.setattr(load, where, failing(real, error, lambda *_: True))
     with pytest.raises(NoMemoryError, match="smaller model"):
         load_model(str(folder), device="cpu")
 
@@ -269,7 +274,7 @@ def test_a_place_where_the_model_does_not_fit_is_passed_over(
     model: Model, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And the notice tells the place where it was encoded."""
-    real, tried = loading._create, []
+    real, tried = load._create, []
 
     def create(card: Any, source: Any, texts: Any, precision: torch.dtype) -> Any:
         tried.append(precision)
@@ -277,13 +282,13 @@ def test_a_place_where_the_model_does_not_fit_is_passed_over(
             raise MemoryError
         return real(card, source, texts, precision)
 
-    monkeypatch.setattr(loading, "_create", create)
+    monkeypatch.setattr(load, "_create", create)
     monkeypatch.setattr(
-        loading,
+        load,
         "choose_device",
         lambda name: torch.device("cpu" if name == "auto" else name),
     )
-    monkeypatch.setattr(loading, "choose_precision", lambda name, _: name)
+    monkeypatch.setattr(load, "choose_precision", lambda name, _: name)
     short = replace(model, device="cuda:7", backbone=Tiring(model.backbone, 0))
     found = run(encode_steps(short, picture, stretch(picture), batch=1))
     assert tried == [torch.float16, torch.float32]
@@ -563,7 +568,7 @@ def test_kept_features_are_not_called_damaged(
 # Results on disk -------------------------------------------------------------------
 
 ON_DISK: dict[str, tuple[Any, str]] = {
-    "reading pixels": (reading, "render"),
+    "reading pixels": (tile_reading, "render"),
     "reading tiles": (scheduling, "read_tile"),
     "tower": (batches, "_encode_batch"),
     "blending": (blending.Blending, "add"),
@@ -575,7 +580,7 @@ ON_DISK: dict[str, tuple[Any, str]] = {
     "edges": (refinement, "shifts"),
     "labels": (segmenting, "largest"),
     "small regions": (small.ndimage, "label"),
-    "coarser levels": (zarr_results.Pyramid, "_halved"),
+    "coarser levels": (pyramid.Pyramid, "_halved"),
     "recipe": (large, "write_result_recipe"),
     "writing": (RowWriter, "write"),
     "the last rows": (RowWriter, "close"),
@@ -585,9 +590,9 @@ ON_DISK: dict[str, tuple[Any, str]] = {
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have a small image stored and written in several parts."""
-    monkeypatch.setattr(stored_array, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(stored_features, "CHUNK_BYTES", 1)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
-    monkeypatch.setattr(zarr_results, "COARSEST", 60)
+    monkeypatch.setattr(pyramid, "COARSEST", 60)
 
 
 @pytest.mark.parametrize("what", ON_DISK)
@@ -678,6 +683,6 @@ def test_the_command_line_says_what_to_do(
     arguments = ["napari-gem", "segment", str(tmp_path / "a.png"), "-p", "cell"]
     monkeypatch.setattr("sys.argv", [*arguments, "-o", str(tmp_path / "out")])
     with pytest.raises(SystemExit) as left:
-        cli.main()
+        app.main()
     assert left.value.code == 2
     assert NO_MEMORY in capsys.readouterr().err

@@ -10,7 +10,7 @@ import pytest
 CODE = """
 import sys, threading, time
 import zarr, zarr.core.sync
-from napari_gem.cli import app as cli
+from napari_gem.cli import app
 
 def app():
     zarr.create_array({}, shape=(4,), dtype="int8")[:] = 1

@@ -17,11 +17,10 @@ import zarr
 
 import napari_gem
 from napari_gem.cluster.stored_tiles import make_tiles, open_tiles
-from napari_gem.core import atomic as unfinished
+from napari_gem.core import atomic
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
 from napari_gem.core.progress import run
-from napari_gem.encoding import feature_cache
-from napari_gem.encoding import stored_features as stored_array
+from napari_gem.encoding import feature_cache, stored_features
 from napari_gem.encoding.feature_cache import ENCODED_ANEW, CacheError, FeatureCache
 from napari_gem.images.rendering import stretch
 from napari_gem.segmentation.pipeline import encode, segment
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_gem.core.results import Features
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 pytestmark = pytest.mark.contact("damaged caches")
 
@@ -85,9 +84,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 16 patch rows, nothing read into memory, no pauses."""
-    monkeypatch.setattr(stored_array, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(stored_features, "CHUNK_BYTES", 1)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
-    monkeypatch.setattr(unfinished, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(atomic, "PAUSES", (0.0, 0.0))
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +99,7 @@ def whole(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with an entry."""
     folder = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored_array, "CHUNK_BYTES", 1)
+        patch.setattr(stored_features, "CHUNK_BYTES", 1)
         encoded(folder, model)
     return folder
 
@@ -110,7 +109,7 @@ def stopped(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache with what a stopped run left: one row of chunks of three."""
     folder = tmp_path_factory.mktemp("stopped")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stored_array, "CHUNK_BYTES", 1)
+        patch.setattr(stored_features, "CHUNK_BYTES", 1)
         steps = FeatureCache(folder).encode_steps(model, PIXELS, stretch(PIXELS))
         told = next(steps)
         while told.stage != "Encoding" or told.done < told.total - 1:

@@ -21,7 +21,7 @@ from napari_gem.segmentation.pipeline import encode, segment
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
 SCORE = ScoreParameters(background=("sky", "soil"), templates=("{}", "a {}."))

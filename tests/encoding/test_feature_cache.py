@@ -17,8 +17,7 @@ from napari_gem.core.parameters import EncodeParameters, GemParameters, ScorePar
 from napari_gem.core.progress import Progress, run
 from napari_gem.core.region import Region
 from napari_gem.core.results import Features
-from napari_gem.encoding import feature_cache
-from napari_gem.encoding import stored_features as stored_array
+from napari_gem.encoding import feature_cache, stored_features
 from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.encoding.stored_features import RowWriter, StoredFeatures
 from napari_gem.images.rendering import stretch
@@ -26,7 +25,7 @@ from napari_gem.segmentation.pipeline import encode, segment
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
 SCORE = ScoreParameters(background=("sky", "soil"), templates=("{}", "a {}."))
@@ -43,7 +42,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Chunks of 16 patch rows, and nothing read into memory."""
-    monkeypatch.setattr(stored_array, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(stored_features, "CHUNK_BYTES", 1)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
 
 

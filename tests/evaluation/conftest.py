@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from napari_gem.models.find import Model, load_model
+from napari_gem.models.find import load_model
+from napari_gem.models.model import Model
 from training.make_folder import write_folder
 
 

@@ -21,7 +21,7 @@ from napari_gem.evaluation.protocols import (
 from napari_gem.prompts.word_lists import list_templates
 
 if TYPE_CHECKING:
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (60, 90, 3)).astype(np.uint8)
 IMAGE = PIXELS.astype(np.float32) / 255

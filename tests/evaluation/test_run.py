@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_gem.evaluation.datasets import Dataset
     from napari_gem.evaluation.run import Measurement
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 
 def _method(model: Model, name: str = "model", control: str = "none") -> Method:

@@ -26,7 +26,7 @@ from napari_gem.evaluation.score import (
 from training.scenes import draw_scene
 
 if TYPE_CHECKING:
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 RANDOM = np.random.default_rng(3)
 NUMBERS = (1, 2, OTHER)

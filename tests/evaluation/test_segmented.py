@@ -16,7 +16,7 @@ from training.evaluate import plain_card
 from training.scenes import draw_scene
 
 if TYPE_CHECKING:
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 REST = ("sky",)
 CELLS, BACKGROUND = ("cell", "cells"), ("background",)

@@ -9,7 +9,7 @@ import zarr
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.region import Region
-from napari_gem.images import lazy_files as sources
+from napari_gem.images import lazy_files
 from napari_gem.images.lazy_files import LazyImage, open_lazy_image
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def test_a_large_tiff_with_levels(
         half = data[..., ::2, ::2, :] if color else data[..., ::2, ::2]
         tiff.write(half, subfiletype=1, **options)
     assert open_lazy_image(path) is None
-    monkeypatch.setattr(sources, "LARGE", 100)
+    monkeypatch.setattr(lazy_files, "LARGE", 100)
     found = opened(path, (1,) if kind == "stack" else ())
     plane = RGB if color else GREY + 1 if kind == "stack" else GREY
     assert same(found.levels[0], plane)

@@ -18,8 +18,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Recipe, Segmentation
-from napari_gem.images import lazy_files as sources
-from napari_gem.images import tiff_reading
+from napari_gem.images import lazy_files, tiff_reading
 from napari_gem.images.files import ImageFile, read_image
 from napari_gem.images.lazy_files import open_lazy_image
 from napari_gem.images.read_errors import ReadError
@@ -70,7 +69,7 @@ def test_files_that_a_description_names_are_not_opened(
     )
     path = write_ome(inner / "own.ome.tif", data, SizeT=2)
     if large:
-        monkeypatch.setattr(sources, "LARGE", 1)
+        monkeypatch.setattr(lazy_files, "LARGE", 1)
     np.testing.assert_array_equal(planes(path), OWN)
 
 
@@ -86,7 +85,7 @@ def test_a_plane_that_is_not_there_is_not_black(
 ) -> None:
     path = write_ome(tmp_path / "a.ome.tif", '<TiffData IFD="0"/>', SizeT=3)
     if large:
-        monkeypatch.setattr(sources, "LARGE", 1)
+        monkeypatch.setattr(lazy_files, "LARGE", 1)
     np.testing.assert_array_equal(planes(path, (0,)), OWN)
     with pytest.raises(ReadError, match="planes that are not in it"):
         planes(path, (2,))
@@ -103,7 +102,7 @@ def test_a_part_that_is_cut_is_not_grey(
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, pixels, photometric="rgb", compression=compression)
     if large:
-        monkeypatch.setattr(sources, "LARGE", 1)
+        monkeypatch.setattr(lazy_files, "LARGE", 1)
     assert planes(path).shape == pixels.shape
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 3 // 4])

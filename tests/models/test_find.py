@@ -11,11 +11,11 @@ import napari_gem
 from napari_gem import backbones
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
-from napari_gem.models import find as models
+from napari_gem.models import find
 from napari_gem.models.card import ModelCard
 from napari_gem.models.catalogue import list_models
 from napari_gem.models.find import find_model, is_available
-from napari_gem.prompts import word_lists as prompts
+from napari_gem.prompts import word_lists
 from tests.tiny import CONFIG
 
 PACKAGE = Path(napari_gem.__file__).parent
@@ -187,7 +187,7 @@ def test_towers_that_cannot_be_read_are_refused(
     weights.touch()
     with pytest.raises(GemError, match=message):
         find_model(str(weights), architecture)
-    config = {"model_cfg": models.open_clip_architectures()[architecture]}
+    config = {"model_cfg": find.open_clip_architectures()[architecture]}
     folder = tmp_path / architecture
     folder.mkdir()
     (folder / "open_clip_config.json").write_text(json.dumps(config))
@@ -240,11 +240,11 @@ def test_a_file_needs_an_architecture_of_open_clip(tmp_path: Path) -> None:
 
 
 def test_lists_of_words_are_found_by_their_file() -> None:
-    assert "one" in prompts.list_templates()
-    assert prompts.read_templates("one") == ("a photo of a {}.",)
-    assert prompts.read_background("general")
+    assert "one" in word_lists.list_templates()
+    assert word_lists.read_templates("one") == ("a photo of a {}.",)
+    assert word_lists.read_background("general")
     with pytest.raises(GemError, match=r"no list 'nothing' of background.*general"):
-        prompts.read_background("nothing")
+        word_lists.read_background("nothing")
 
 
 @pytest.mark.parametrize(

@@ -19,13 +19,12 @@ from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import GemParameters
 from napari_gem.core.progress import Progress
-from napari_gem.models import architectures
-from napari_gem.models import find as models
-from napari_gem.models import load as loading
+from napari_gem.models import architectures, find, load
 from napari_gem.models.card import DownloadNeeded, ModelCard
 from napari_gem.models.catalogue import list_models, make_card
 from napari_gem.models.download.hub import HubFiles
 from napari_gem.models.find import is_available, load_model
+from napari_gem.models.model import Model
 from napari_gem.models.weight_sources import weight_source
 from napari_gem.models.weights import hash_file, read_weights, shapes
 from tests import peak
@@ -63,12 +62,12 @@ def architecture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     )
     open_clip.add_model_config(path)
     known = architectures.open_clip_architectures() | {ARCHITECTURE: CONFIG}
-    for module in (architectures, models):
+    for module in (architectures, find):
         monkeypatch.setattr(module, "open_clip_architectures", lambda: known)
     return ARCHITECTURE
 
 
-def see(model: models.Model) -> torch.Tensor:
+def see(model: Model) -> torch.Tensor:
     """Whole-image embedding of a fixed picture."""
     picture = torch.linspace(0, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
     with torch.inference_mode():
@@ -249,11 +248,11 @@ def test_a_single_file_of_the_hub_loads(
     place = "hf-hub:tiny/model/ckpt/mine.pt"
     card = make_card("x", "X", architecture=architecture, weights=place, size=9)
     with serve(files) as hub, point_at(hub.address, tmp_path / "cache"):
-        assert not models.is_available(card)
+        assert not find.is_available(card)
         with pytest.raises(DownloadNeeded):
             load_model(card, device="cpu")
         model = load_model(card, device="cpu", download=True)
-        assert models.is_available(card)
+        assert find.is_available(card)
     expected = see(load_model(str(folder), device="cpu"))
     assert torch.nn.functional.cosine_similarity(see(model), expected) > 0.999
 
@@ -415,13 +414,13 @@ def test_mean_and_std_are_those_of_the_configuration(
 def given(patch: pytest.MonkeyPatch, name: str) -> tuple[Any, Any, Any]:
     """Model, mean and deviation that the backbone is built from."""
     got: list[tuple[Any, Any, Any]] = []
-    build = loading.build_backbone
+    build = load.build_backbone
 
     def spy(clip: Any, tokenizer: Any, mean: Any, std: Any) -> Any:
         got.append((clip, tuple(mean), tuple(std)))
         return build(clip, tokenizer, mean, std)
 
-    patch.setattr(loading, "build_backbone", spy)
+    patch.setattr(load, "build_backbone", spy)
     load_model(name, device="cpu", download=True)
     return got[0]
 
@@ -476,57 +475,57 @@ def test_an_unknown_tag_is_told_with_others() -> None:
 @pytest.mark.parametrize("name", ["cuda:99", "gpu", "", "cuda:x"])
 def test_a_device_that_is_not_there_is_told(name: str) -> None:
     with pytest.raises(GemError, match=f"device '{name}' came.*cpu"):
-        loading.choose_device(name)
+        load.choose_device(name)
 
 
 def test_cuda_where_there_is_none_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(GemError, match="device 'cuda' came"):
-        loading.choose_device("cuda")
+        load.choose_device("cuda")
 
 
 def test_the_best_device_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    assert str(loading.choose_device("auto")) == "cpu"
+    assert str(load.choose_device("auto")) == "cpu"
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert str(loading.choose_device("auto")) == "mps"
+    assert str(load.choose_device("auto")) == "mps"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert str(loading.choose_device("auto")) == "cuda:0"
-    assert str(loading.choose_device("cuda:1")) == "cuda:1"
+    assert str(load.choose_device("auto")) == "cuda:0"
+    assert str(load.choose_device("cuda:1")) == "cuda:1"
 
 
 def test_precision() -> None:
     cpu, cuda = torch.device("cpu"), torch.device("cuda:0")
-    assert loading.choose_precision("auto", cpu) == "float32"
-    assert loading.choose_precision("auto", cuda) == "float16"
-    assert loading.choose_precision("bfloat16", cpu) == "bfloat16"
+    assert load.choose_precision("auto", cpu) == "float32"
+    assert load.choose_precision("auto", cuda) == "float16"
+    assert load.choose_precision("bfloat16", cpu) == "bfloat16"
     with pytest.raises(GemError, match="no precision 'double'"):
-        loading.choose_precision("double", cpu)
+        load.choose_precision("double", cpu)
 
 
 def test_a_precision_that_the_device_lacks_is_told() -> None:
     # nothing can be computed on this device
     with pytest.raises(GemError, match="cannot compute with bfloat16"):
-        loading.choose_precision("bfloat16", torch.device("meta"))
+        load.choose_precision("bfloat16", torch.device("meta"))
 
 
 @pytest.mark.parametrize("there", [False, True])
 def test_a_processor_without_float16_is_told(
     there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loading, "machine", lambda: "x86_64")
+    monkeypatch.setattr(load, "machine", lambda: "x86_64")
     fast = SimpleNamespace(_is_mkldnn_fp16_supported=lambda: there)
-    monkeypatch.setattr(loading.torch.ops, "mkldnn", fast)
+    monkeypatch.setattr(load.torch.ops, "mkldnn", fast)
     cpu = torch.device("cpu")
     if there:
-        assert loading.choose_precision("float16", cpu) == "float16"
+        assert load.choose_precision("float16", cpu) == "float16"
     else:
         with pytest.raises(GemError, match=r"cpu cannot compute with float16.*float32"):
-            loading.choose_precision("float16", cpu)
-    monkeypatch.setattr(loading, "machine", lambda: "arm64")
-    assert loading.choose_precision("float16", cpu) == "float16"
+            load.choose_precision("float16", cpu)
+    monkeypatch.setattr(load, "machine", lambda: "arm64")
+    assert load.choose_precision("float16", cpu) == "float16"
 
 
 def test_a_model_in_half_precision(folder: Path) -> None:

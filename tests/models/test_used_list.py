@@ -10,7 +10,7 @@ import pytest
 import tifffile
 import typer
 
-from napari_gem import results as recipes
+from napari_gem import results
 from napari_gem.cli import consent
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
@@ -139,7 +139,7 @@ def test_replay_loads_nothing_that_was_not_used(
     settings: Path, recipe: Recipe, folder: Path, loads: list[str]
 ) -> None:
     pixels = np.zeros((32, 40), np.uint8)
-    with pytest.raises(recipes.NotUsedError, match=r"model=\.\.\.") as error:
+    with pytest.raises(results.NotUsedError, match=r"model=\.\.\.") as error:
         replay(recipe, pixels)
     assert f"the folder '{folder}'" in str(error.value)
     assert loads == []
@@ -159,7 +159,7 @@ def test_the_command_line_asks(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = recipes.write_recipe(recipe, tmp_path / "recipe.json")
+    path = results.write_recipe(recipe, tmp_path / "recipe.json")
     command = ["replay", path, image, "-o", tmp_path / "out", "--other-weights"]
     # without a terminal, it says how to say yes; --download is another question
     for more in ([], ["--download"]):
@@ -190,7 +190,7 @@ def test_the_command_line_asks(
 def test_naming_a_model_says_yes(
     settings: Path, recipe: Recipe, image: Path, call: Call, tmp_path: Path
 ) -> None:
-    path = recipes.write_recipe(recipe, tmp_path / "recipe.json")
+    path = results.write_recipe(recipe, tmp_path / "recipe.json")
     command = ["replay", path, image, "-o", tmp_path / "out", "--other-weights"]
     status, _, error = call(*command, "-m", recipe.model)
     assert status == 0, error
@@ -200,7 +200,7 @@ def test_naming_a_model_says_yes(
 @pytest.mark.parametrize("name", [r"\\\\host\\share", "//host/share", " //host/a"])
 def test_another_computer_is_not_asked(recipe: Recipe, name: str) -> None:
     with pytest.raises(GemError, match="on another computer"):
-        recipes.recipe_card(replace(recipe, model=name))
+        results.recipe_card(replace(recipe, model=name))
 
 
 def test_places_are_told() -> None:

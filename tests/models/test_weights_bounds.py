@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 import napari_gem
 from napari_gem.core.errors import GemError
-from napari_gem.models import weights_bounds as bounds
+from napari_gem.models import weights_bounds
 from napari_gem.models.find import find_model
 from napari_gem.models.load import load_steps
 from napari_gem.models.weights import read_weights
@@ -116,7 +116,7 @@ def test_what_would_grow_is_not_run(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content, told = PICKLES[case]
-    monkeypatch.setattr(bounds, "MOST_OPERATIONS", 1900)
+    monkeypatch.setattr(weights_bounds, "MOST_OPERATIONS", 1900)
     path = pickled(content, tmp_path / "mine.pt")
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(GemError, match=told):
@@ -160,7 +160,7 @@ def test_kinds_and_counts_of_safetensors_are_bounded(
     # older versions of safetensors cannot read the header of such a file
     with pytest.raises(GemError, match=r"full table|is damaged"):
         read_weights(safetensors(path, {"a": half}, bytes(4)))
-    monkeypatch.setattr(bounds, "MOST_WEIGHTS", 10)
+    monkeypatch.setattr(weights_bounds, "MOST_WEIGHTS", 10)
     empty = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
     with pytest.raises(GemError, match="holds 11 weights"):
         read_weights(safetensors(path, {str(n): empty for n in range(11)}, b""))

@@ -15,8 +15,8 @@ import pytest
 import tifffile
 
 import napari_gem
-from napari_gem import results as recipes
-from napari_gem.cli import app as cli
+from napari_gem import results
+from napari_gem.cli import app
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import with_values
@@ -31,7 +31,7 @@ from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.region import Region
 from napari_gem.images.files import read_image
 from napari_gem.images.samples import read_sample
-from napari_gem.models import load as loading
+from napari_gem.models import load
 from napari_gem.models.find import find_model
 from napari_gem.results.as_command import needs_file
 from napari_gem.results.save import save
@@ -117,8 +117,8 @@ def labels_of(folder):
 @pytest.mark.parametrize("name", ["plain", "fancy"])
 def test_a_recipe_file_reads_back_the_same(request, name, tmp_path):
     recipe = request.getfixturevalue(name).recipe
-    path = recipes.write_recipe(recipe, tmp_path / "a.json")
-    assert recipes.read_recipe(path) == recipe
+    path = results.write_recipe(recipe, tmp_path / "a.json")
+    assert results.read_recipe(path) == recipe
     assert json.loads(path.read_text())["napari_gem_recipe"] == 1
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
@@ -131,14 +131,14 @@ def test_a_recipe_tells_its_detail(plain, fancy, model):
 
 def test_the_recipe_of_saved_results_is_read(fancy, image, tmp_path):
     save(fancy, read_image(image), tmp_path)
-    assert recipes.read_recipe(tmp_path) == fancy.recipe
+    assert results.read_recipe(tmp_path) == fancy.recipe
     content = json.loads((tmp_path / "recipe.json").read_text())
     names = {"0": "background", "7": "nuclei", "3": "Actin, it's"}
     assert content["labels"] == names
     # as results were written before there was a schema version
     del content["napari_gem_recipe"]
     (tmp_path / "old.json").write_text(json.dumps(content))
-    assert recipes.read_recipe(tmp_path / "old.json") == fancy.recipe
+    assert results.read_recipe(tmp_path / "old.json") == fancy.recipe
 
 
 @pytest.mark.parametrize(
@@ -158,27 +158,27 @@ def test_the_recipe_of_saved_results_is_read(fancy, image, tmp_path):
     ],
 )
 def test_what_is_wrong_with_a_recipe_is_named(plain, tmp_path, change, said):
-    path = recipes.write_recipe(plain.recipe, tmp_path / "a.json")
+    path = results.write_recipe(plain.recipe, tmp_path / "a.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(GemError, match=said) as error:
-        recipes.read_recipe(path)
+        results.read_recipe(path)
     assert "a.json" in str(error.value)
 
 
 def test_a_file_that_is_no_recipe_is_refused(tmp_path):
     with pytest.raises(GemError, match="cannot be read"):
-        recipes.read_recipe(tmp_path / "none.json")
+        results.read_recipe(tmp_path / "none.json")
     for content in (b"", b"{", b"\xff\xfe", b"[" * 100_000, b"[1]", b"3"):
         (tmp_path / "a.json").write_bytes(content)
         with pytest.raises(GemError, match="no recipe"):
-            recipes.read_recipe(tmp_path / "a.json")
+            results.read_recipe(tmp_path / "a.json")
 
 
 def test_a_recipe_that_cannot_be_written_leaves_the_old_one(plain, tmp_path):
     (tmp_path / "a.json").mkdir()
     for path in (tmp_path / "none" / "a.json", tmp_path / "a.json"):
         with pytest.raises(GemError, match="cannot be written"):
-            recipes.write_recipe(plain.recipe, path)
+            results.write_recipe(plain.recipe, path)
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
@@ -188,8 +188,8 @@ def test_a_recipe_that_cannot_be_written_leaves_the_old_one(plain, tmp_path):
 @pytest.mark.parametrize("name", ["plain", "fancy"])
 def test_replay_gives_the_same_labels(request, name, image, model, tmp_path):
     made = request.getfixturevalue(name)
-    path = recipes.write_recipe(made.recipe, tmp_path / "a.json")
-    again = replay(recipes.read_recipe(path), read_image(image).pixels)
+    path = results.write_recipe(made.recipe, tmp_path / "a.json")
+    again = replay(results.read_recipe(path), read_image(image).pixels)
     np.testing.assert_array_equal(again.labels, made.labels)
     # matrix products may round differently wherever an array begins in memory
     np.testing.assert_allclose(again.probabilities, made.probabilities, atol=1e-6)
@@ -198,7 +198,7 @@ def test_replay_gives_the_same_labels(request, name, image, model, tmp_path):
 
 
 def test_a_recipe_of_a_gpu_is_replayed_without_its_precision(plain, image, monkeypatch):
-    monkeypatch.setattr(loading, "has_precision", lambda name, _: name != "float16")
+    monkeypatch.setattr(load, "has_precision", lambda name, _: name != "float16")
     recipe = replace(plain.recipe, precision="float16")
     again = replay(recipe, read_image(image).pixels, device="cpu")
     assert again.recipe.precision == "float32"
@@ -245,7 +245,7 @@ def test_an_image_that_does_not_suit_is_refused(plain, fancy, model):
 
 def test_the_script_gives_the_same_labels(plain, fancy, image, tmp_path):
     scripts = [
-        recipes.as_python(made.recipe, image, output=name)
+        results.as_python(made.recipe, image, output=name)
         for name, made in (("plain", plain), ("fancy", fancy))
     ]
     # one process: torch takes long to load
@@ -256,13 +256,13 @@ def test_the_script_gives_the_same_labels(plain, fancy, image, tmp_path):
     )
     for name, made in (("plain", plain), ("fancy", fancy)):
         np.testing.assert_array_equal(labels_of(tmp_path / name), made.labels)
-        assert recipes.read_recipe(tmp_path / name) == made.recipe
+        assert results.read_recipe(tmp_path / name) == made.recipe
 
 
 def test_the_script_is_short_lines(fancy):
     example = Example(vector=tuple(np.linspace(0, 1, 512)), model="embedded")
     prompts = (replace(PROMPTS[0], examples=(example,)), PROMPTS[1])
-    script = recipes.as_python(replace(fancy.recipe, prompts=prompts), "a.tif")
+    script = results.as_python(replace(fancy.recipe, prompts=prompts), "a.tif")
     compile(script, "script", "exec")
     background = [line for line in script.splitlines() if "templates" not in line]
     assert max(len(line) for line in background) <= 88
@@ -271,8 +271,8 @@ def test_the_script_is_short_lines(fancy):
 def test_numbers_of_numpy_are_written_plainly(plain):
     limits = (np.float64(0.5), np.float64(9.25))
     recipe = replace(plain.recipe, appearance=Appearance(limits=limits))
-    assert "limits=(0.5, 9.25)" in recipes.as_python(recipe)
-    assert "--limits 0.5 9.25" in recipes.as_command(recipe)
+    assert "limits=(0.5, 9.25)" in results.as_python(recipe)
+    assert "--limits 0.5 9.25" in results.as_command(recipe)
 
 
 # --- as a command
@@ -282,7 +282,7 @@ def run_command(line, monkeypatch, folder):
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", shlex.split(line))
     with pytest.raises(SystemExit) as end:
-        cli.main()
+        app.main()
     assert not end.value.code
 
 
@@ -292,7 +292,7 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows quotes other
 @posix
 def test_a_script_names_the_architecture_of_a_weights_file(plain):
     recipe = replace(plain.recipe, model="/a/b.pt", architecture="ViT-B-16")
-    script = recipes.as_python(recipe)
+    script = results.as_python(recipe)
     assert "'/a/b.pt', precision='float32', architecture='ViT-B-16')" in script
 
 
@@ -325,18 +325,18 @@ def test_the_command_gives_the_same_labels(model, image, monkeypatch, tmp_path):
         label=LabelParameters(5),
     )
     assert not needs_file(made.recipe)
-    line = recipes.as_command(made.recipe, image, output="out put")
+    line = results.as_command(made.recipe, image, output="out put")
     assert line.startswith("napari-gem segment '")
     run_command(line, monkeypatch, tmp_path)
-    assert recipes.read_recipe(tmp_path / "out put") == replace(
-        made.recipe, prompts=recipes.read_recipe(tmp_path / "out put").prompts
+    assert results.read_recipe(tmp_path / "out put") == replace(
+        made.recipe, prompts=results.read_recipe(tmp_path / "out put").prompts
     )
     np.testing.assert_array_equal(labels_of(tmp_path / "out put"), made.labels)
 
 
 @posix
 def test_the_usual_is_left_out_of_the_command(plain):
-    line = recipes.as_command(plain.recipe, "a b.tif")
+    line = results.as_command(plain.recipe, "a b.tif")
     limits = " ".join(map(str, plain.recipe.appearance.limits))
     assert line == (
         "napari-gem segment 'a b.tif' -p 'nuclei, nucleus' -p filaments -m embedded "
@@ -346,12 +346,12 @@ def test_the_usual_is_left_out_of_the_command(plain):
 
 @posix
 def test_what_options_cannot_say_is_replayed(fancy, image, monkeypatch, tmp_path):
-    line = recipes.as_command(fancy.recipe, image)
+    line = results.as_command(fancy.recipe, image)
     assert (
         line
         == f"napari-gem replay recipe.json {shlex.quote(str(image))} -o segmentation"
     )
-    recipes.write_recipe(fancy.recipe, tmp_path / "recipe.json")
+    results.write_recipe(fancy.recipe, tmp_path / "recipe.json")
     run_command(line, monkeypatch, tmp_path)
     np.testing.assert_array_equal(labels_of(tmp_path / "segmentation"), fancy.labels)
 
@@ -375,14 +375,14 @@ def test_each_thing_that_options_cannot_say_is_seen(plain, change):
     recipe = replace(plain.recipe, **change)
     assert needs_file(recipe)
     assert not needs_file(plain.recipe)
-    assert " replay recipe.json " in recipes.as_command(recipe)
+    assert " replay recipe.json " in results.as_command(recipe)
 
 
 def test_each_parameter_is_said_in_an_option(plain):
     changes = {"scale": 50.0, "near": 0.5, "presence": "image", "image_weight": -0.3}
     score = replace(plain.recipe.score, **changes)
     encode = with_values(plain.recipe.encode, {"repair": 3.0, "tile": 14})
-    line = recipes.as_command(replace(plain.recipe, score=score, encode=encode))
+    line = results.as_command(replace(plain.recipe, score=score, encode=encode))
     assert " --repair 3.0 --tile 14 --scale 50.0 " in line
     assert " --near 0.5 --presence image --image-weight -0.3 " in line
 
@@ -412,7 +412,7 @@ def test_what_the_model_fixes_and_the_recipe_leaves_open_is_seen(plain, monkeypa
 def test_how_much_larger_a_recipes_pixels_were(plain, then, now, expected):
     size, unit = then
     recipe = replace(plain.recipe, pixel_size=size, unit=unit)
-    assert recipes.enlargement(recipe, *now) == pytest.approx(expected)
+    assert results.enlargement(recipe, *now) == pytest.approx(expected)
 
 
 HOSTILE = [
@@ -437,7 +437,7 @@ def test_no_word_of_a_command_is_run_by_a_shell(plain, tmp_path):
     score = replace(plain.recipe.score, background=tuple(HOSTILE))
     recipe = replace(plain.recipe, prompts=prompts, score=score)
     path = "-a\x1b[2J\u202e\n\udcff'$(touch mark).tif"
-    line = recipes.as_command(recipe, path, output="-out`touch mark`")
+    line = results.as_command(recipe, path, output="-out`touch mark`")
     assert not any(map(is_command, line))
     shell = f"napari-gem() {{ printf '%s\\0' \"$@\"; }}; {line}"
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
@@ -455,7 +455,7 @@ def test_no_word_of_a_command_is_run_by_a_shell(plain, tmp_path):
 @pytest.mark.parametrize("word", HOSTILE)
 def test_no_shell_of_windows_runs_a_word(plain, word, monkeypatch):
     monkeypatch.setattr(sys, "platform", "win32")
-    line = recipes.as_command(
+    line = results.as_command(
         replace(plain.recipe, prompts=(Prompt((word,)),)), "a & calc.tif"
     )
     if set(word) & set('"$%`!'):
@@ -463,7 +463,7 @@ def test_no_shell_of_windows_runs_a_word(plain, word, monkeypatch):
     else:
         quoted = word if word in ("--help", "-x") else f'"{word}"'
         assert f' "a & calc.tif" -p {quoted} -m ' in line
-    hostile = recipes.as_command(plain.recipe, "$(calc).tif", output="%PATH%")
+    hostile = results.as_command(plain.recipe, "$(calc).tif", output="%PATH%")
     assert "calc" not in hostile and "PATH" not in hostile
 
 
@@ -480,7 +480,7 @@ def test_a_script_runs_nothing_of_its_recipe(plain):
         prompts=tuple(Prompt((word,), title=f"\\{word}") for word in HOSTILE),
     )
     for each in (recipe, replace(recipe, squash=448)):
-        script = recipes.as_python(each, f'a"{evil}.tif', output=f"{evil}'")
+        script = results.as_python(each, f'a"{evil}.tif', output=f"{evil}'")
         tree = ast.parse(script)
         assert not [
             node
@@ -489,7 +489,7 @@ def test_a_script_runs_nothing_of_its_recipe(plain):
             and [n.name for n in node.names] != ["napari_gem"]
         ]
         assert not any(map(is_command, script.replace("\n", "")))
-    calls = list(ast.walk(ast.parse(recipes.as_python(recipe))))
+    calls = list(ast.walk(ast.parse(results.as_python(recipe))))
     found = [
         ast.literal_eval(keyword.value)
         for node in calls
@@ -514,7 +514,7 @@ def test_a_recipe_whose_words_command_something_is_refused(
     else:
         score = replace(recipe.score, **{field: (text + "{}",)})
         recipe = replace(recipe, score=score)
-    path = recipes.write_recipe(recipe, tmp_path / "recipe.json")
+    path = results.write_recipe(recipe, tmp_path / "recipe.json")
     with pytest.raises(GemError, match="cannot be seen") as refused:
-        recipes.read_recipe(path)
+        results.read_recipe(path)
     assert not any(map(is_command, str(refused.value)))

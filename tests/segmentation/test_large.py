@@ -21,8 +21,7 @@ from napari_gem.core.parameters import (
 )
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.region import Region
-from napari_gem.encoding import feature_cache
-from napari_gem.encoding import stored_features as stored_array
+from napari_gem.encoding import feature_cache, stored_features
 from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.results import pyramid as zarr_results
 from napari_gem.results.pyramid import Pyramid
@@ -32,7 +31,7 @@ from napari_gem.segmentation.pipeline import encode, segment, segment_large
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.5, tile=6, overlap=2)
 SCORE = ScoreParameters(
@@ -55,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stored_array, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(stored_features, "CHUNK_BYTES", 1)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
     monkeypatch.setattr(zarr_results, "COARSEST", 60)
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import napari_gem
-from napari_gem.core import validation as checks
+from napari_gem.core import validation
 from napari_gem.core.arrays import unit_vectors
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import (
@@ -28,7 +28,7 @@ from napari_gem.segmentation.segment import segment_steps
 from tests.tiny import PATCH, write_tiny_model
 
 if TYPE_CHECKING:
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
 SCORE = ScoreParameters(background=("sky", "soil"), templates=("{}", "a {}."))
@@ -249,7 +249,7 @@ def test_features_of_another_model_are_refused(model: Model) -> None:
 def test_too_many_maps_are_refused(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checks, "LARGEST_MAPS", 1000)
+    monkeypatch.setattr(validation, "LARGEST_MAPS", 1000)
     with pytest.raises(GemError, match="fewer classes"):
         segment(picture(20, 20), "cat", model)
 

@@ -13,7 +13,8 @@ from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Job
 from napari_gem.images.rendering import stretch
-from napari_gem.models.find import Model, load_model
+from napari_gem.models.find import load_model
+from napari_gem.models.model import Model
 from napari_gem.segmentation.job import job_steps
 from napari_gem.segmentation.pipeline import encode, heat_maps
 from napari_gem.segmentation.replay import replay

@@ -17,8 +17,7 @@ from napari_gem.core.parameters import EncodeParameters, GemParameters, ScorePar
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.region import Region
-from napari_gem.encoding import feature_cache
-from napari_gem.encoding import stored_features as stored_array
+from napari_gem.encoding import feature_cache, stored_features
 from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.scoring import patch_scores, refinement
 from napari_gem.segmentation.pipeline import encode
@@ -29,7 +28,7 @@ from tests.tiny import write_tiny_model
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
     from napari_gem.segmentation.segment import Scored
 
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.5, tile=6, overlap=2)
@@ -54,7 +53,7 @@ def test_parts_make_the_whole(
     refinement: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(stored_array, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(stored_features, "CHUNK_BYTES", 1)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
     features = encode(PIXELS, model, region=region, cache=FeatureCache(tmp_path))
     parameters = replace(SCORE, refinement=refinement)
@@ -108,13 +107,15 @@ def test_strips_are_made_while_others_are_written(
 ) -> None:
     plain = filled(scored)
     made: list[int] = []
-    real, write = patch_scores.softmax, stored_array.RowWriter.write
+    real, write = patch_scores.softmax, stored_features.RowWriter.write
 
     def softmax(*arguments: object) -> np.ndarray:
         made.append(1)
         return real(*arguments)
 
-    def writing(writer: stored_array.RowWriter, rows: slice, part: np.ndarray) -> bool:
+    def writing(
+        writer: stored_features.RowWriter, rows: slice, part: np.ndarray
+    ) -> bool:
         if writer._axis == 0 and rows.stop < 200:
             end, before = time.monotonic() + 10, len(made)
             while len(made) == before and rows.start == 0:
@@ -123,7 +124,7 @@ def test_strips_are_made_while_others_are_written(
         return write(writer, rows, part)
 
     monkeypatch.setattr(patch_scores, "softmax", softmax)
-    monkeypatch.setattr(stored_array.RowWriter, "write", writing)
+    monkeypatch.setattr(stored_features.RowWriter, "write", writing)
     for one, other in zip(plain, filled(scored), strict=True):
         np.testing.assert_array_equal(one, other)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_gem.models.find import Model, load_model
+from napari_gem.models.find import load_model
+from napari_gem.models.model import Model
 from training.context import CONTEXT
 from training.evaluate import encode_scene
 from training.scenes import Scene, draw_scene

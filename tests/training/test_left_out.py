@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_gem.models.find import Model, load_model
+from napari_gem.models.find import load_model
+from napari_gem.models.model import Model
 from training.ablation import Scenes
 from training.evaluate import encode_scene
 from training.left_out import EXTRAS, INSTEAD

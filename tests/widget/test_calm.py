@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 
 from napari_gem.layers import read_layer
 from napari_gem.widget.dock import GemWidget
-from napari_gem.widget.results import result_layers as results
+from napari_gem.widget.results import result_layers
 from napari_gem.widget.results.result_layers import warm_up
 from napari_gem.widget.run import controller as controller_module
 from napari_gem.widget.run.controller import Controller
@@ -62,7 +62,7 @@ def test_warming_up_hands_the_lock_on_and_leaves_the_interval_alone(
 ):
     seen = []
     monkeypatch.setattr(
-        results, "_warm_layers", lambda: seen.append(sys.getswitchinterval())
+        result_layers, "_warm_layers", lambda: seen.append(sys.getswitchinterval())
     )
     thread = Thread(target=warm_up)
     thread.start()
@@ -75,7 +75,7 @@ def test_the_interval_comes_back_if_warming_up_fails(monkeypatch, interval):
     def fail():
         raise RuntimeError
 
-    monkeypatch.setattr(results, "_warm_layers", fail)
+    monkeypatch.setattr(result_layers, "_warm_layers", fail)
     with pytest.raises(RuntimeError):
         warm_up()
     assert sys.getswitchinterval() == interval
@@ -95,7 +95,7 @@ def test_layers_take_the_main_thread_little_longer_than_naparis_own_calls():
     """In processor time of this thread, so that other work does not count."""
     viewer = ViewerModel()
     image = read_layer(viewer.add_image(np.zeros((512, 512))), viewer.dims)
-    shown = results.ResultLayers(viewer)
+    shown = result_layers.ResultLayers(viewer)
     made = [results_of(image, *"abcde", shift=shift) for shift in range(6)]
     shown.show(image, made[0])
     ours, bare = [], []

@@ -12,8 +12,7 @@ from npe2 import PluginManifest
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.napari_version import OLDEST
-from napari_gem.widget import actions
-from napari_gem.widget import entry as dock
+from napari_gem.widget import actions, entry
 from napari_gem.widget.dock import GemWidget
 from napari_gem.widget.entry import TooOld
 from tests.old_napari import pretend
@@ -70,7 +69,7 @@ def test_an_old_napari_shows_the_sentence_in_the_dock(
     monkeypatch.syspath_prepend(tmp_path)
     viewer = make_napari_viewer()
     # not by napari's menu: npe2 remembers what it opened once
-    widget = dock.Dock()
+    widget = entry.Dock()
     viewer.window.add_dock_widget(widget)
     assert isinstance(widget, TooOld)
     assert widget.text().count("0.6.6") == 1

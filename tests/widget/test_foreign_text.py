@@ -27,7 +27,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import is_command, without_tags
 from napari_gem.core.progress import Progress
 from napari_gem.core.prompts import Prompt
-from napari_gem.models import own_list as own_models
+from napari_gem.models import own_list
 from napari_gem.prompts.sets import PromptSet, write_set
 from napari_gem.widget.models.cluster_view import report_text
 from napari_gem.widget.models.model_dialog import (
@@ -145,7 +145,7 @@ def walk(top):
 
 @pytest.fixture
 def dock(make_napari_viewer):
-    own_models.add_own(
+    own_list.add_own(
         {
             "id": HTML,
             "name": HTML,

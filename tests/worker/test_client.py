@@ -27,8 +27,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Job
-from napari_gem.worker import client as client_module
-from napari_gem.worker import process as process_module
+from napari_gem.worker import client, process
 from napari_gem.worker.client import FOLDER_PREFIX, WorkerClient
 from napari_gem.worker.messages import (
     Cancelled,
@@ -217,7 +216,7 @@ def test_a_large_image_on_disk_is_read_where_it_lies(
     rows = SimpleNamespace(
         shape=SMALL.shape, dtype=SMALL.dtype, ndim=SMALL.ndim, whole=scene
     )
-    monkeypatch.setattr(client_module, "save_array", None)  # nothing is copied
+    monkeypatch.setattr(client, "save_array", None)  # nothing is copied
     prompts = (Prompt(("cat",)),)
     job = Job(
         appearance=RGB,
@@ -231,7 +230,7 @@ def test_a_large_image_on_disk_is_read_where_it_lies(
     assert isinstance(finished, Finished)
     labels = zarr.open_group(f"{finished.folder}/labels.zarr")["0"]
     assert labels.shape == SMALL.shape[:2]
-    client_module.discard(finished)
+    client.discard(finished)
 
 
 @pytest.mark.parametrize(
@@ -402,13 +401,13 @@ def test_closing_unused_makes_nothing(model: Path, temporary: Path) -> None:
 def test_a_worker_that_does_not_start_is_told(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process_module, "_command", lambda *_: [str(tmp_path / "none")])
+    monkeypatch.setattr(process, "_command", lambda *_: [str(tmp_path / "none")])
     with new_listener(model) as listener:
         failed = listener.end(listener.submit(SMALL))
         assert isinstance(failed, Failed)
         assert "could not be started" in failed.message
         monkeypatch.setattr(
-            process_module,
+            process,
             "_command",
             lambda *_: [sys.executable, "-c", "print('what?'); exit(3)"],
         )
@@ -421,10 +420,10 @@ def test_a_worker_that_does_not_start_is_told(
 def test_a_frozen_application_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(
-        process_module.multiprocessing.spawn, "get_executable", lambda: sys.executable
+        process.multiprocessing.spawn, "get_executable", lambda: sys.executable
     )
     with pytest.raises(GemError, match="no Python interpreter"):
-        process_module._command(Path("folder"), 1)
+        process._command(Path("folder"), 1)
 
 
 @pytest.mark.contact("leftovers")
@@ -535,7 +534,7 @@ def no_temporary_folder(broken: str, folder: Path) -> Iterator[None]:
             patch.setattr(tempfile, "tempdir", None)
             patch.setattr(tempfile, "_candidate_tempdir_list", list)
         elif broken == "full":
-            patch.setattr(client_module, "Claim", full)
+            patch.setattr(client, "Claim", full)
         else:
             folder.joinpath("file").write_text("")
             patch.setattr(tempfile, "tempdir", str(folder / broken))
@@ -580,7 +579,7 @@ def test_the_client_survives_a_job_that_fails(model: Path) -> None:
             assert "unexpected" in failed.message
             assert "OddError" in failed.message
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(client_module, "to_line", fail)
+            patch.setattr(client, "to_line", fail)
             failed = listener.end(listener.submit(None, encoded="x"))
         assert isinstance(failed, Failed)
         listener.client.cancel()
@@ -598,7 +597,7 @@ def test_without_threads_a_run_is_refused_in_a_sentence(model: Path) -> None:
         with pytest.raises(GemError, match="no more threads"):
             listener.submit()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client_module._Process, "__init__", fail)
+        patch.setattr(client._Process, "__init__", fail)
         failed = listener.end(listener.submit())
     listener.client.close(60)
     assert isinstance(failed, Failed)

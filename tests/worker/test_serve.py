@@ -22,7 +22,7 @@ from napari_gem.core.results import Job
 from napari_gem.encoding import interim
 from napari_gem.images.references import reference_to_array
 from napari_gem.segmentation.image_cache import ImageCache
-from napari_gem.worker import arrays as protocol
+from napari_gem.worker import arrays
 from napari_gem.worker.arrays import load_array, save_array
 from napari_gem.worker.messages import (
     Cancel,
@@ -63,7 +63,7 @@ REQUEST = Request(
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_messages_are_one_line_and_come_back(message: protocol.Message) -> None:
+def test_messages_are_one_line_and_come_back(message: arrays.Message) -> None:
     line = to_line(message)
     assert line.count(b"\n") == 1
     assert from_line(line) == message
@@ -79,7 +79,7 @@ def test_what_is_no_message_is_refused(line: bytes) -> None:
 
 def test_a_full_disk_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = SimpleNamespace(free=10)
-    monkeypatch.setattr(protocol.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(arrays.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(GemError, match="TMPDIR"):
         save_array(tmp_path / "a.npy", np.zeros(100))
 

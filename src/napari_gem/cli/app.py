@@ -286,14 +286,14 @@ def replay(
     ] = False,
 ) -> None:
     """Do with an image what a recipe says."""
-    from napari_gem import results as recipes
+    from napari_gem import results
     from napari_gem.core.validation import check_device
     from napari_gem.images import files
     from napari_gem.results import save as export
     from napari_gem.segmentation.replay import replay as make_again
 
     check_device(device)
-    read = recipes.read_recipe(recipe)
+    read = results.read_recipe(recipe)
     model = model or agreed_model(read, architecture)
     found = files.read_image(image, _parse_index(index))
     export.check_folder(output, image)

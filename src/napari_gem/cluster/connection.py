@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from napari_gem.cluster.address import SchedulerAddress
     from napari_gem.cluster.tasks import WorkerReport
     from napari_gem.models.card import ModelCard
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
     Tls = tuple[Path, Path, Path]
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from napari_gem.cluster import connection as clusters
+from napari_gem.cluster import connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
     from napari_gem.encoding.scheduling import Schedule
     from napari_gem.images.references import ImageReference
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
     from napari_gem.segmentation.writing import Filling
 
 
@@ -25,7 +25,7 @@ def is_cluster(device: str) -> bool:
 
 
 def connect_steps(address: str) -> Generator[Progress, None, Cluster | None]:
-    """Connect to a cluster; None if the address is none, such as ``auto``.
+    """Connect to a cluster, or give None for what is no address, such as ``auto``.
 
     Yields
     ------
@@ -39,7 +39,7 @@ def connect_steps(address: str) -> Generator[Progress, None, Cluster | None]:
     """
     if not is_cluster(address):
         return None
-    return (yield from clusters.connect_steps(address))
+    return (yield from connection.connect_steps(address))
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_gem.encoding.batches import TileFeatures
     from napari_gem.encoding.scheduling import Sink, TileWork
     from napari_gem.images.references import ImageReference
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
     Found = list[TileFeatures | None] | None
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.encoding.batches import TileFeatures
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
     from napari_gem.scoring.patch_scores import RowRanges
     from napari_gem.segmentation.segment import Scored
 

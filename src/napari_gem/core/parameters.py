@@ -142,8 +142,8 @@ class ScoreParameters:
     )
     background: tuple[str, ...] = parameter(
         (),
-        "Words for what is none of the classes. The background's score is the maximum "
-        "over them. Words too near to a prompt are left out.",
+        "Words for things that belong to no class. The background's score is the "
+        "maximum over them. Words too near to a prompt are left out.",
     )
     templates: tuple[str, ...] = parameter(
         ("a photo of a {}.",),

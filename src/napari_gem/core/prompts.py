@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Example:
-    """A place that shows a class, or that looks alike but is none.
+    """A place that shows a class, or one that looks like it and does not belong to it.
 
     Attributes
     ----------

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.core.parameters import EncodeParameters
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
     TileFeatures = tuple[NDArray[np.float32], NDArray[np.float32]]
 

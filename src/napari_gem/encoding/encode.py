@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from napari_gem.core.arrays import LazyArray
     from napari_gem.encoding.batches import TileFeatures
     from napari_gem.encoding.scheduling import Schedule, Sink
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
     Keep = Callable[[tuple[int, int, int], EncodeParameters, str], Sink]
     Partial = MutableMapping[int, TileFeatures]

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from napari_gem.core import atomic as unfinished
+from napari_gem.core import atomic
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.arrays import bands
 from napari_gem.core.checked_files import (
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
     from napari_gem.core.arrays import LazyArray
     from napari_gem.encoding.encode import Partial, Watch
     from napari_gem.encoding.scheduling import Schedule
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 LIMIT = 20 << 30
 """Bytes to keep."""
@@ -305,7 +305,7 @@ class FeatureCache:
         """Remove an entry, whatever is left of it, unless it is in use."""
         path = self.folder / name
         if GONE in name:
-            unfinished.remove(path)
+            atomic.remove(path)
             return not os.path.lexists(path)
         entry = name.removesuffix(PART)
         for lock in (self.folder / "locks").glob(f"{entry}*.lock"):
@@ -316,7 +316,7 @@ class FeatureCache:
             path.rename(gone)
         except OSError:
             return False
-        unfinished.remove(gone)
+        atomic.remove(gone)
         return True
 
 
@@ -342,7 +342,7 @@ class _Writing:
             return  # the lock goes with the features
         self._lock.release()
         if self._part.name != self._target.name + PART:
-            unfinished.remove(self._part)
+            atomic.remove(self._part)
 
     def check_steps(self) -> Generator[Progress, None, bool]:
         """Remove what a stopped run left if it is damaged, and tell whether it was."""
@@ -363,7 +363,7 @@ class _Writing:
                 raise
             # one that was killed before it wrote anything has no state
             damaged = not isinstance(error, FileNotFoundError)
-            unfinished.remove(self._part)
+            atomic.remove(self._part)
         if os.path.lexists(self._part) and damaged:
             self._lock.release()
             self._take_own()
@@ -395,11 +395,11 @@ class _Writing:
             write_checked(self._part / ENTRY, to_json(entry).encode())
         except OSError as error:
             raise _full(self._part, error) from error
-        unfinished.remove(self._part / TILES)
-        for pause in (*unfinished.PAUSES, None):
+        atomic.remove(self._part / TILES)
+        for pause in (*atomic.PAUSES, None):
             if os.path.lexists(self._target):
                 if trusted and _is_whole(self._target):  # somebody else was faster
-                    unfinished.remove(self._part)
+                    atomic.remove(self._part)
                     return None
                 remove(self._target.name)
             if self._move():
@@ -421,7 +421,7 @@ class _Writing:
         except OSError:
             return False
         # until here a later run could have gone on with it
-        unfinished.remove(self._target / STATE)
+        atomic.remove(self._target / STATE)
         return True
 
     def _take_own(self) -> None:
@@ -439,7 +439,7 @@ class _Sink:
         known = self._resume(wanted)
         shape, used = wanted.shape, wanted.parameters
         if known is None:
-            unfinished.remove(folder)
+            atomic.remove(folder)
             folder.mkdir(parents=True)
             _check_room(folder, 2 * shape[0] * shape[1] * shape[2])
             array = create_features(folder / FEATURES, shape)

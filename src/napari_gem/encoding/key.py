@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_gem.core.parameters import EncodeParameters
     from napari_gem.core.progress import Progress
     from napari_gem.core.region import Region
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 LAYOUT = 2
 """Version of what is kept on disk; entries of others are not found, and grow old."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_gem.core.parameters import EncodeParameters
     from napari_gem.encoding.batches import TileFeatures
     from napari_gem.encoding.tiles import Tiles
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 
 class Sink(Protocol):

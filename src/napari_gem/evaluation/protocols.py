@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.core.parameters import GemParameters
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 _FILE = Path(__file__).parent / "protocols.toml"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_gem.evaluation.controls import Control
     from napari_gem.evaluation.datasets import Dataset
     from napari_gem.evaluation.protocols import Protocol
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
     Words = tuple[str, ...]
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_gem.evaluation.datasets import Dataset, Sample
     from napari_gem.evaluation.question import Question
     from napari_gem.evaluation.score import Maps
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 SAVED = 30.0
 """Counts are saved after this many seconds; more is not lost if the process dies."""

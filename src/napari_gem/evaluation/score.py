@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_gem.evaluation.datasets import Points
     from napari_gem.evaluation.protocols import Protocol
     from napari_gem.evaluation.question import Question
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
     Maps = NDArray[np.float32]
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from napari_gem.evaluation.question import Question
     from napari_gem.evaluation.score import Maps, Method
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 
 def predict_as_segmented(

@@ -32,7 +32,6 @@ from napari_gem.models.weight_sources import weight_source
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["Model", "find_model", "is_available", "load_model", "load_model_steps"]
 
 _TAGGED = re.compile(r"[\w.-]+/[\w.-]+")
 """``ARCHITECTURE/TAG``."""

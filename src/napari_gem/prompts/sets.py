@@ -49,7 +49,7 @@ class PromptSet:
     prompts
         The classes. A label id of 0 is replaced by a free one when the set is loaded.
     background
-        Words for what is none of the classes; empty keeps those of the model.
+        Words for things that belong to no class; empty keeps those of the model.
     templates
         Sentences with ``{}`` for the word; empty keeps those of the model.
     schema

@@ -1,7 +1,7 @@
 """Lists of words and sentences, a TOML file each.
 
 A file in ``templates/`` holds sentences with ``{}`` for the word; one in
-``background/`` holds words for what is none of the classes. Each has ``about`` (one
+``background/`` holds words for things that belong to no class. Each has ``about`` (one
 line), ``source`` and ``lines``.
 """
 

@@ -35,7 +35,10 @@ NAMES = (
     "labels.zarr",
     "probabilities.zarr",
 )
-"""Of what is written into a folder of results."""
+"""Names of files and folders in a folder of results.
+
+An image of such a name would be replaced, so that a new format adds its own.
+"""
 
 INSIDE = f"{PREFIX}12345678/replaced/probabilities.tif"
 """The longest path in a folder of results."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
     from napari_gem.encoding.encode import Partial, Watch
     from napari_gem.encoding.scheduling import Schedule
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
     from napari_gem.segmentation.writing import Filling
 
 NOT_KEPT = (

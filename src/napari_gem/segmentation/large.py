@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_gem.core.parameters import LabelParameters, ScoreParameters
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.results import Features
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
     from napari_gem.segmentation.segment import Scored
     from napari_gem.segmentation.writing import Filling
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_gem.core.arrays import LazyArray
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 
 def encode(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_gem.core.progress import Progress
     from napari_gem.core.results import Recipe
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
 
 
 def replay(

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
     from napari_gem.scoring.patch_scores import PatchScores, RowRanges
     from napari_gem.scoring.words import Words
 

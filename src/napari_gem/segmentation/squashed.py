@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.progress import Progress
     from napari_gem.core.results import Job
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
     from napari_gem.segmentation.image_cache import Encoded
 
 SHOWN = Appearance(rgb=True, limits=(0.0, 1.0))

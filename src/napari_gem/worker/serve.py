@@ -22,7 +22,7 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.core import atomic as unfinished
+from napari_gem.core import atomic
 from napari_gem.core.checked_files import DamagedError
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_json
@@ -170,10 +170,10 @@ class Worker:
 
     def _leave(self) -> None:
         for _ in range(3):  # the other thread may be writing to it
-            unfinished.remove(self._folder)
+            atomic.remove(self._folder)
         # the system takes a moment to drop the lock of a viewer that was killed
-        for pause in unfinished.PAUSES:
-            if unfinished.remove_leftover(self._folder):
+        for pause in atomic.PAUSES:
+            if atomic.remove_leftover(self._folder):
                 break
             time.sleep(pause)
         os._exit(0)
@@ -191,7 +191,7 @@ def _failed(request: Request, error: Exception) -> Failed:
 def _import_heavy() -> None:
     """Load torch and open_clip while the user still types."""
     from napari_gem.backbones.open_clip_import import import_open_clip
-    from napari_gem.models import load as loading  # noqa: F401
+    from napari_gem.models import load  # noqa: F401
     from napari_gem.segmentation import job  # noqa: F401
 
     import_open_clip()

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_gem.core.results import Features, Job
     from napari_gem.images.references import ImageReference
     from napari_gem.models.card import ModelCard
-    from napari_gem.models.find import Model
+    from napari_gem.models.model import Model
     from napari_gem.segmentation.job import Resources
     from napari_gem.segmentation.writing import Filling
 

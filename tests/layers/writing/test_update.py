@@ -16,7 +16,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.region import Region
 from napari_gem.layers.writing.combine import named_ids
-from napari_gem.widget.results import undo as undo_module
+from napari_gem.widget.results import undo
 from napari_gem.widget.results.result_layers import ResultLayers
 from tests.layers.scene import entry, results_of, show_results
 
@@ -437,7 +437,7 @@ def test_undo_shows_maps_of_classes_that_were_switched_off(scene):
 def test_undo_says_so_if_maps_were_too_large_to_keep(scene, monkeypatch):
     scene.show()
     first, second, labels = scene.ours
-    monkeypatch.setattr(undo_module, "LARGEST", first.data.nbytes)
+    monkeypatch.setattr(undo, "LARGEST", first.data.nbytes)
     before = first.data.copy(), labels.data.copy()
     scene.show(shift=1)
     after = second.data.copy()

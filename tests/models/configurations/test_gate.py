@@ -15,7 +15,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from napari_gem.backbones.open_clip_import import import_open_clip
 from napari_gem.core.errors import GemError
-from napari_gem.models import configurations as gate
+from napari_gem.models import configurations
 from napari_gem.models.architectures import carried, open_clip_architectures
 from napari_gem.models.catalogue import make_card
 from napari_gem.models.configurations import towers
@@ -34,7 +34,7 @@ SHIPPED = {**open_clip_architectures(), CARRIED: carried(CARRIED)}
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_what_open_clip_ships_passes_as_it_is(name: str) -> None:
-    assert gate.check_architecture(SHIPPED[name], name) == SHIPPED[name]
+    assert configurations.check_architecture(SHIPPED[name], name) == SHIPPED[name]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ GOOD = [
 
 @pytest.mark.parametrize(("path", "value"), GOOD)
 def test_what_models_say_passes(path: str, value: Any) -> None:
-    found = gate.check_model(changed(path, value), "x")
+    found = configurations.check_model(changed(path, value), "x")
     for step in path.split("."):
         found = found[step]
     assert found == value
@@ -147,7 +147,7 @@ BAD = [
 @pytest.mark.parametrize(("path", "value"), BAD)
 def test_what_is_not_known_is_refused(path: str, value: Any) -> None:
     with pytest.raises(GemError, match=r"'here' is no configuration .*: .*") as caught:
-        gate.check_model(changed(path, value), "here")
+        configurations.check_model(changed(path, value), "here")
     said = str(caught.value)
     assert len(said) < 1200
     assert said.isprintable()
@@ -158,7 +158,7 @@ def test_what_is_not_known_is_refused(path: str, value: Any) -> None:
 )
 def test_weights_from_elsewhere_are_not_asked_for(path: str) -> None:
     """Who trained a model began with such weights; its own file has others."""
-    found = gate.check_model(changed(path, True), "x")
+    found = configurations.check_model(changed(path, True), "x")
     for step in path.split("."):
         found = found[step]
     assert found is False
@@ -167,7 +167,7 @@ def test_weights_from_elsewhere_are_not_asked_for(path: str) -> None:
 def test_towers_are_bounded_as_a_whole() -> None:
     """Each number may be large, but not all of them."""
     with pytest.raises(GemError, match=r"would have 4e\+11 parameters"):
-        gate.check_model(
+        configurations.check_model(
             changed(TEXT, CONFIG["text_cfg"] | {"width": 16384, "layers": 128}), "x"
         )
 
@@ -197,11 +197,11 @@ ODD = {
 @pytest.mark.parametrize("case", ODD)
 def test_odd_texts_are_refused(case: str) -> None:
     with pytest.raises(GemError, match="no configuration of open_clip"):
-        gate.check_model(ODD[case], "x")
+        configurations.check_model(ODD[case], "x")
 
 
 def test_a_file_that_is_too_long_is_not_read(tmp_path: Path) -> None:
-    path = tmp_path / gate.CONFIG
+    path = tmp_path / configurations.CONFIG
     with path.open("wb") as file:
         file.truncate(1 << 40)
     with pytest.raises(GemError, match="more than 1048576 bytes"):
@@ -209,7 +209,7 @@ def test_a_file_that_is_too_long_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_link_is_told_without_what_it_leads_to(tmp_path: Path) -> None:
-    secret, path = tmp_path / "secret", tmp_path / gate.CONFIG
+    secret, path = tmp_path / "secret", tmp_path / configurations.CONFIG
     secret.write_text("the password is 1234")
     path.symlink_to(secret)
     with pytest.raises(GemError) as caught:
@@ -235,14 +235,14 @@ SETTINGS = {
 def test_settings_of_a_tokenizer_pass_without_what_is_not_used() -> None:
     more = {"name_or_path": "/home/someone/x", "chat_template": "{{ x }}"}
     content = json.dumps(SETTINGS | more).encode()
-    found = gate.check_file("tokenizer_config.json", content, "x")
+    found = configurations.check_file("tokenizer_config.json", content, "x")
     assert json.loads(found) == SETTINGS
 
 
 def test_tokens_that_a_model_alone_has_are_left_out() -> None:
     own = {"image_token": "<image>", "boi_token": {"content": "<boi>"}}
     content = json.dumps(SETTINGS | own).encode()
-    found = gate.check_file("tokenizer_config.json", content, "x")
+    found = configurations.check_file("tokenizer_config.json", content, "x")
     assert json.loads(found) == SETTINGS
 
 
@@ -292,7 +292,7 @@ def test_files_beside_the_weights_are_checked(file: str, stated: Any) -> None:
     }.get(file, {})
     content = json.dumps(usual | stated if isinstance(stated, dict) else stated)
     with pytest.raises(GemError, match="'here' is no "):
-        gate.check_file(file, content.encode(), "here")
+        configurations.check_file(file, content.encode(), "here")
 
 
 def test_a_word_may_be_called_as_a_key_is() -> None:
@@ -301,11 +301,13 @@ def test_a_word_may_be_called_as_a_key_is() -> None:
         "model": {"type": "WordLevel", "vocab": {"auto_map": 1}},
     }
     content = json.dumps(stated).encode()
-    assert gate.check_file("tokenizer.json", content, "x") == content
+    assert configurations.check_file("tokenizer.json", content, "x") == content
 
 
 def test_each_file_that_is_downloaded_is_checked() -> None:
-    assert all(gate.is_checked(name) for name in (*TOKENIZER, gate.TOWER))
+    assert all(
+        configurations.is_checked(name) for name in (*TOKENIZER, configurations.TOWER)
+    )
 
 
 NAMES = [
@@ -343,10 +345,10 @@ def test_names_are_those_of_the_hub(name: str) -> None:
         known = True
     except HFValidationError:
         known = False
-    assert gate.is_repository(name, with_owner=False) <= known
+    assert configurations.is_repository(name, with_owner=False) <= known
     # older versions of huggingface_hub know no longest name
     if known and name.isascii() and "\n" not in name and len(name) <= 98:
-        assert gate.is_repository(name, with_owner=False)
+        assert configurations.is_repository(name, with_owner=False)
 
 
 @pytest.mark.parametrize("name", ["a/b.git", "a--b/c", "../x", "a/b/c", "\uff41/b"])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from napari_gem.core.errors import GemError
-from napari_gem.models import configurations as gate
+from napari_gem.models import configurations
 
 pytestmark = pytest.mark.contact("configurations")
 
@@ -18,7 +18,7 @@ WORDS = {"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"[UNK]": 0, "a": 1
 
 def check(**changed: Any) -> None:
     content = json.dumps({"version": "1.0", "model": WORDS} | changed).encode()
-    assert gate.check_file("tokenizer.json", content, "x") == content
+    assert configurations.check_file("tokenizer.json", content, "x") == content
 
 
 def steps(*inner: dict[str, Any]) -> dict[str, Any]:
@@ -117,8 +117,8 @@ def test_what_takes_hours_or_grows_is_refused(case: str) -> None:
 
 
 def test_lists_of_pieces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gate.pieces, "_MOST_PIECES", 10)
+    monkeypatch.setattr(configurations.pieces, "_MOST_PIECES", 10)
     for name in ("vocab.txt", "merges.txt"):
-        assert gate.check_file(name, b"a\n" * 10, "x")
+        assert configurations.check_file(name, b"a\n" * 10, "x")
         with pytest.raises(GemError, match="pieces of words"):
-            gate.check_file(name, b"a\n" * 11, "x")
+            configurations.check_file(name, b"a\n" * 11, "x")

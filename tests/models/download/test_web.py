@@ -16,7 +16,7 @@ from huggingface_hub import constants
 from napari_gem import encode
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress, run
-from napari_gem.models import archive as archives
+from napari_gem.models import archive
 from napari_gem.models.add import add_address
 from napari_gem.models.archive import export_steps, import_steps
 from napari_gem.models.card import DownloadNeeded, ModelCard, size_text
@@ -404,8 +404,8 @@ def test_an_archive_cannot_bring_other_weights_or_entries(
     run(export_steps(card, good))
     forget_own(card.id)
     weight_source(card).remove()
-    entry = archives.from_json(
-        archives.Manifest, archives.ZipFile(good).read("manifest.json")
+    entry = archive.from_json(
+        archive.Manifest, archive.ZipFile(good).read("manifest.json")
     ).entry
     wrong: list[tuple[dict[str, Any], dict[int, dict[str, Any]], str]] = [
         ({}, {0: {"sha256": "0" * 64}}, "other weights"),

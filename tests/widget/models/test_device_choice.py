@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_gem.cluster import connection as cluster
+from napari_gem.cluster import connection
 from napari_gem.cluster.tasks import WorkerReport
 from napari_gem.core.errors import GemError
 from napari_gem.models.find import find_model
@@ -52,7 +52,7 @@ def test_the_address_of_a_cluster_is_a_device(choice):
 
 
 def test_the_test_says_who_is_there(choice, scheduler, qtbot, monkeypatch):
-    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.5)
     view = choice.cluster
     choice.set_device("tcp://127.0.0.1:9")
     view.button.click()
@@ -76,11 +76,11 @@ def test_who_keeps_silent_is_asked_and_can_be_left(choice, qtbot, monkeypatch):
     with serve(keep_silent) as port:
         choice.set_device(f"tcp://127.0.0.1:{port}")
         view.button.click()
-        qtbot.waitUntil(lambda: view.answer.text().startswith(cluster.ASKING))
+        qtbot.waitUntil(lambda: view.answer.text().startswith(connection.ASKING))
         view.button.click()  # cancels
         qtbot.waitUntil(lambda: not view.job.busy)
         assert view.answer.text() == ""
-        monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
+        monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2)
         view.button.click()
         qtbot.waitUntil(lambda: "port of the dashboard" in view.answer.text())
 

@@ -8,7 +8,7 @@ import logging
 import pytest
 
 from napari_gem.core.prompts import Example, Prompt
-from napari_gem.models import own_list as own_models
+from napari_gem.models import own_list
 from napari_gem.widget.parameters import settings
 from napari_gem.widget.parameters.recall import Recalled, load_last
 from napari_gem.widget.parameters.settings import (
@@ -151,5 +151,5 @@ def test_what_cannot_be_written_is_only_logged(folder, caplog):
 def test_the_folder_is_the_users(monkeypatch, tmp_path):
     monkeypatch.delenv("NAPARI_GEM_CONFIG", raising=False)
     place = lambda *a, **k: tmp_path / a[0]  # noqa: E731
-    monkeypatch.setattr(own_models, "user_config_path", place)
+    monkeypatch.setattr(own_list, "user_config_path", place)
     assert settings.config_folder() == tmp_path / "napari-gem"

@@ -17,7 +17,7 @@ from napari_gem.images import samples
 from napari_gem.layers import KEY
 from napari_gem.layers.files import files
 from napari_gem.layers.levels.lazy import LazyPlane
-from napari_gem.results import pyramid as zarr_results
+from napari_gem.results import pyramid
 from napari_gem.results.pyramid import Pyramid
 from napari_gem.widget.results.status import text_at
 from napari_gem.widget.run import controller as module
@@ -33,7 +33,7 @@ GRID = 6, 5
 @pytest.fixture(autouse=True)
 def small_limit(monkeypatch):
     monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 300)
-    monkeypatch.setattr(zarr_results, "COARSEST", 12)
+    monkeypatch.setattr(pyramid, "COARSEST", 12)
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     viewer = make_napari_viewer(show=True)
     _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
     (pixels, kwargs, _), *_ = samples.load_aerial()
-    monkeypatch.setattr(zarr_results, "COARSEST", 1024)  # as in the worker's process
+    monkeypatch.setattr(pyramid, "COARSEST", 1024)  # as in the worker's process
     strip = np.concatenate([pixels[:, :40]] * 3)[:1040]
     layer = viewer.add_image(strip, **kwargs)
     type_classes(widget, "building, buildings\nroad, roads")

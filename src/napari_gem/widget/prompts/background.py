@@ -29,7 +29,7 @@ PAUSE = 700
 """Milliseconds without typing after which words count."""
 
 TIP = (
-    "Words for what is none of the classes, a comma or a new line between them. "
+    "Words for things that belong to no class, separated by commas or new lines. "
     "Empty takes those of the model."
 )
 
@@ -76,7 +76,7 @@ class BackgroundWords(Fold):
         super().__init__("Background words")
         self._words: tuple[str, ...] | None = None
         self._default: tuple[str, ...] = ()
-        self.toggleButton().setToolTip("What is none of the classes")
+        self.toggleButton().setToolTip("Words for things that belong to no class")
         self.edit = WordsEdit()
         self.edit.fit_lines()
         self.edit.setTabChangesFocus(True)

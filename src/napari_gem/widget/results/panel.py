@@ -58,43 +58,43 @@ class ResultsPanel(QWidget):
             control = list_control(METHODS) if each.choices else number_control(each)
             control.native.setToolTip(tip(each.about.help))
             self.controls[each.name] = control
-        self.instances_button = QPushButton("Instances")
-        self.instances_button.setToolTip(
+        self.instances_button = _button(
+            "Instances",
             "A labels layer with a number for each object, its class, area and mean "
-            "probability"
+            "probability",
         )
-        self.boxes_button = QPushButton("Boxes")
-        self.boxes_button.setToolTip(
+        self.boxes_button = _button(
+            "Boxes",
             "A shapes layer with a box around each instance, as prompts for other "
-            "plugins"
+            "plugins",
         )
-        self.peaks_button = QPushButton("Peaks")
-        self.peaks_button.setToolTip(
+        self.peaks_button = _button(
+            "Peaks",
             "A points layer with the places where each class is most probable, as "
-            "prompts for other plugins"
+            "prompts for other plugins",
         )
-        self.uncertainty_button = QPushButton("Uncertainty")
-        self.uncertainty_button.setToolTip(
+        self.uncertainty_button = _button(
+            "Uncertainty",
             "An image layer: bright where the two most probable classes are close.\n"
-            "A good place to check first; it does not tell whether a label is right."
+            "A good place to check first; it does not tell whether a label is right.",
         )
-        self.show_button = QPushButton("Show table")
-        self.show_button.setToolTip(
+        self.show_button = _button(
+            "Show table",
             "Make instances and open napari's table of them: click a column to sort,\n"
-            "click a row to select its object"
+            "click a row to select its object",
         )
-        self.paint_button = QPushButton("Paint copy")
-        self.paint_button.setToolTip(
+        self.paint_button = _button(
+            "Paint copy",
             "Labels of an image of more than 16 million pixels are shown from disk\n"
-            "and cannot be painted on. This adds a copy that can."
+            "and cannot be painted on. This adds a copy that can.",
         )
         self.merge_button = MergeButton(merge_targets)
         self.stale = Label()
         self.stale.setWordWrap(True)
         self.stale.hide()
-        self.table_button = QPushButton("Save table (CSV)...")
-        self.table_button.setToolTip(
-            "Class, area, mean probability and place of each instance"
+        self.table_button = _button(
+            "Save table (CSV)...",
+            "Class, area, mean probability and place of each instance",
         )
         self._lay_out()
         self._connect()
@@ -188,3 +188,9 @@ class ResultsPanel(QWidget):
         ) or ("", "")
         if path:
             self.table_requested.emit(self.options(), path)
+
+
+def _button(text: str, hint: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(hint)
+    return button
