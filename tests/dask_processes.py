@@ -25,10 +25,15 @@ class Processes:
 
     @property
     def address(self) -> str:
+        """Where the scheduler listens, once it has written all of its file."""
         until = time.monotonic() + 120
-        while not self._file.is_file() and time.monotonic() < until:
-            time.sleep(0.05)
-        return json.loads(self._file.read_text())["address"]
+        while True:
+            try:
+                return json.loads(self._file.read_text())["address"]
+            except (FileNotFoundError, json.JSONDecodeError):
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
 
     def add(self, path: str = "") -> subprocess.Popen:
         """Start a worker, with one more place that Python looks at first."""
