@@ -22,13 +22,13 @@ pytestmark = pytest.mark.contact("early checks")
 # many refusals by one program of its own, in which nobody imported torch before
 CHILD = """
 import contextlib, io, json, sys
-from napari_gem.cli import app
+from napari_gem.cli import app as command
 told = []
 for words in json.load(sys.stdin):
     sys.argv = ["napari-gem", *words]
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
-        cli.main()
+        command.main()
     told.append((said.getvalue(), sorted({"torch", "open_clip"} & set(sys.modules))))
 print(json.dumps(told))
 """

@@ -10,7 +10,7 @@ import pytest
 CODE = """
 import sys, threading, time
 import zarr, zarr.core.sync
-from napari_gem.cli import app
+from napari_gem.cli import app as command
 
 def app():
     zarr.create_array({}, shape=(4,), dtype="int8")[:] = 1
@@ -19,9 +19,9 @@ def app():
     zarr.core.sync.loop[0].call_soon_threadsafe(busy)
     begun.wait()
 
-cli.app = app
+command.app = app
 if sys.argv[1] == "in order":
-    cli.main()
+    command.main()
 else:
     app()
 print("done")
