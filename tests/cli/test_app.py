@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,22 @@ def test_segment_writes_a_folder(
     recipe = json.loads((tmp_path / "out/recipe.json").read_text())
     assert recipe["prompts"][0]["words"] == ["cat", "kitten"]
     assert recipe["model"] == str(tiny)
+
+
+def test_shares_are_of_the_region(
+    call: Call, image: Path, tiny: Path, tmp_path: Path
+) -> None:
+    # without a background each pixel has one of the classes
+    words = ["-p", "cat", "-p", "dog", "--background", "", "--threshold", "0"]
+    common = ["segment", image, *words, "-o", tmp_path / "out", "-m", tiny]
+    for whole, more in (
+        ("image", []),
+        ("region", ["--region", "0", "20", "8", "36"]),
+    ):
+        _, said, _ = call(*common, *more)
+        shares = re.findall(rf"([\d.]+)% of the {whole}", said)
+        assert len(shares) == 2
+        assert sum(map(float, shares)) == pytest.approx(100, abs=0.2)
 
 
 def test_plane_and_percentiles_are_chosen(
