@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 LARGEST_FEATURES = 8 << 30
 """Bytes that features in memory may take at most."""
 
-
 LARGEST_PARTIAL = 1 << 29
 """Bytes of finished tiles that are kept for a run that is taken up, about."""
 
@@ -70,13 +69,7 @@ class InMemory:
     """Features as one array in half precision."""
 
     def __init__(self, shape: tuple[int, int, int], tiles: int) -> None:
-        size = 2 * prod(shape)
-        if size > LARGEST_FEATURES:
-            raise GemError(
-                f"The features of {shape[0]} x {shape[1]} patches would take "
-                f"{size / 2**30:.0f} GiB of memory. Choose a smaller zoom (a coarser "
-                "detail), crop the image, or let them be kept on disk."
-            )
+        check_fits_memory(shape)
         self.done, self.folder = 0, None
         self.tile_embeddings = np.zeros((tiles, shape[-1]), np.float32)
         self._array = np.zeros(shape, np.float16)
@@ -88,6 +81,17 @@ class InMemory:
     def finish(self) -> NDArray[np.float16]:
         """Give the array."""
         return self._array
+
+
+def check_fits_memory(shape: tuple[int, int, int]) -> None:
+    """Refuse features of that many rows, columns and channels if they are too large."""
+    size = 2 * prod(shape)
+    if size > LARGEST_FEATURES:
+        raise GemError(
+            f"The features of {shape[0]} x {shape[1]} patches would take "
+            f"{size / 2**30:.0f} GiB of memory. Choose a smaller zoom (a coarser "
+            "detail), crop the image, or let them be kept on disk."
+        )
 
 
 def encode_steps(

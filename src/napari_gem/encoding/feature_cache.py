@@ -16,6 +16,7 @@ import time
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +181,22 @@ class FeatureCache:
                 break
             if self._remove(name):
                 total -= entries[name]
+
+    def check_room(self, shape: tuple[int, int, int]) -> None:
+        """Refuse features for which no room could be made, which cannot be here either.
+
+        Parameters
+        ----------
+        shape
+            Their rows, columns and channels.
+
+        Raises
+        ------
+        CacheError
+            If they take more than is free and all entries together.
+        """
+        if 2 * prod(shape) > shutil.disk_usage(self.folder).free:
+            _check_room(self.folder, shape, kept=sum(self.entries().values()))
 
     @explained
     def encode_steps(
@@ -441,7 +458,7 @@ class _Sink:
         if known is None:
             atomic.remove(folder)
             folder.mkdir(parents=True)
-            _check_room(folder, 2 * shape[0] * shape[1] * shape[2])
+            _check_room(folder.parent, shape)
             array = create_features(folder / FEATURES, shape)
             tiles = len(plan_tiles(*shape[:2], used.tile, used.overlap))
             self.tile_embeddings = np.zeros((tiles, shape[2]), np.float32)
@@ -585,11 +602,11 @@ def _age(path: Path) -> int:
     return 0
 
 
-def _check_room(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < size:
+def _check_room(folder: Path, shape: tuple[int, int, int], kept: int = 0) -> None:
+    size, free = 2 * prod(shape), shutil.disk_usage(folder).free
+    if free + kept < size:
         raise CacheError(
-            f"The features take {size / 2**20:,.1f} MiB in '{folder.parent}', where "
+            f"The features take {size / 2**20:,.1f} MiB in '{folder}', where "
             f"{free / 2**20:,.1f} MiB are free. Make room, choose a coarser detail, or "
             f"set {FOLDER_VARIABLE} to a folder on another disk."
         )

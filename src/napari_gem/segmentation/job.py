@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job, Segmentation, StoredSegmentation
 from napari_gem.core.validation import check_job, check_maps
-from napari_gem.encoding.encode import encode_steps, restrict
+from napari_gem.encoding.encode import check_fits_memory, encode_steps, restrict
 from napari_gem.encoding.feature_cache import CacheError, FeatureCache
 from napari_gem.encoding.key import key_steps
+from napari_gem.encoding.scheduling import TileWork
 from napari_gem.images.rendering import check_image
 from napari_gem.images.tile_reading import Picture, held_picture
 from napari_gem.models.find import load_model_steps
@@ -189,6 +190,7 @@ def encode_job_steps(
     used, schedule = yield from resources.place.prepare_steps(model)
     region = None if _is_whole(asked.region, pixels) else asked.region
     wanted = _Wanted(used, pixels, replace(asked, region=region), schedule)
+    _check_room(wanted, resources)
     if resources.memory is None:
         encoded = yield from _find_or_encode_steps(wanted, resources)
     else:
@@ -249,6 +251,23 @@ class _Wanted:
 
 def _is_whole(region: Region | None, pixels: LazyArray) -> bool:
     return region == Region((0, pixels.shape[0]), (0, pixels.shape[1]))
+
+
+def _check_room(wanted: _Wanted, resources: Resources) -> None:
+    """Refuse features that fit nowhere, before all pixels are read to look for them."""
+    model, job = wanted.model, wanted.job
+    encode, side = job.encode or model.card.encode, model.backbone.patch_size
+    grid = TileWork(wanted.pixels, job.appearance, encode, side).grid
+    shape = *grid, model.backbone.channels
+    if resources.disk is None:
+        check_fits_memory(shape)
+        return
+    try:
+        resources.disk().check_room(shape)
+    except CacheError:
+        if resources.must_keep:
+            raise
+        check_fits_memory(shape)
 
 
 def _remember_steps(
