@@ -37,12 +37,12 @@ def call(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
     """Run the command line in this process: (status, output, errors)."""
-    from napari_gem.cli import app
+    from napari_gem.cli.__main__ import main
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["napari-gem", *map(str, arguments)])
         with pytest.raises(SystemExit) as end:
-            app.main()
+            main()
         said = capsys.readouterr()
         return int(end.value.code or 0), said.out, said.err
 

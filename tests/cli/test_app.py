@@ -288,7 +288,7 @@ def test_demo_without_a_screen_writes_a_folder(tmp_path: Path) -> None:
     hidden = ("DISPLAY", "WAYLAND_DISPLAY")
     environment = {k: v for k, v in os.environ.items() if k not in hidden}
     done = subprocess.run(
-        [sys.executable, "-m", "napari_gem.cli.app", "demo", "-o", tmp_path / "out"],
+        [sys.executable, "-m", "napari_gem.cli", "demo", "-o", tmp_path / "out"],
         env=environment,
         capture_output=True,
         text=True,
@@ -330,3 +330,22 @@ def test_ctrl_c_before_a_command_begins_is_no_traceback(
 
     monkeypatch.setattr("napari_gem.cli.app.app", stop)
     assert call("cache") == (130, "", "Aborted!\n")
+
+
+@pytest.mark.contact("leftovers")
+def test_little_is_loaded_before_ctrl_c_is_heeded() -> None:
+    code = (
+        "import sys, napari_gem.cli.__main__\n"
+        "print({'typer', 'numpy'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert done.stdout.strip() == b"set()"
+
+
+@pytest.mark.contact("leftovers")
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no such limit")
+def test_a_low_limit_of_open_files_is_a_sentence() -> None:
+    command = f"ulimit -n 8; '{sys.executable}' -m napari_gem.cli cache"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Error: The system lets a program open 8 files here")

@@ -122,7 +122,7 @@ def test_ctrl_c_leaves_no_results_and_can_go_on(tiny: Path, tmp_path: Path) -> N
     command = [
         sys.executable,
         "-m",
-        "napari_gem.cli.app",
+        "napari_gem.cli",
         "segment",
         tmp_path / "a.zarr",
     ]

@@ -28,7 +28,7 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(
-        [sys.executable, "-m", "napari_gem.cli.app", *map(str, arguments)],
+        [sys.executable, "-m", "napari_gem.cli", *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": str(SOURCE), **environment},
         capture_output=True,
         check=False,

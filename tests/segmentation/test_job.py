@@ -63,5 +63,5 @@ def test_what_is_kept_is_found_on_a_full_disk(
     monkeypatch.setattr(feature_cache.shutil, "disk_usage", lambda _: usage)
     assert not run(encode_job_steps(JOB, PIXELS, model, disk)).is_new
     larger = np.tile(PIXELS, (40, 40))
-    with pytest.raises(CacheError, match="0.0 MiB are free"):
+    with pytest.raises(CacheError, match=r"0\.0 MiB are free"):
         run(encode_job_steps(JOB, larger, model, disk))

@@ -19,7 +19,6 @@ from napari_gem.cli.bars import Bars
 from napari_gem.cli.consent import agreed_model, with_consent
 from napari_gem.cli.evaluate import evaluate
 from napari_gem.cli.options import (
-    STOPPED,
     Architecture,
     Device,
     Download,
@@ -31,7 +30,7 @@ from napari_gem.cli.options import (
 from napari_gem.cli.report import report_stored, save_and_report
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import check_fields, with_values
-from napari_gem.core.memory import ERRORS, shortage
+from napari_gem.core.memory import ERRORS, check_open_files, shortage
 from napari_gem.core.napari_version import check_napari
 from napari_gem.core.parameters import (
     EncodeParameters,
@@ -481,6 +480,7 @@ def main() -> None:
     """Run the command line; bad input ends with one sentence and status 2."""
     show_anything()
     try:
+        check_open_files()
         with others_safe():
             app()
     except (GemError, *ERRORS) as error:
@@ -489,12 +489,5 @@ def main() -> None:
             raise
         say(f"Error: {sentence}", aside=True)
         sys.exit(2)
-    except KeyboardInterrupt:  # before a command begins; typer tells it later
-        say("Aborted!", aside=True)
-        sys.exit(STOPPED)
     finally:
         close_zarr_at_exit()
-
-
-if __name__ == "__main__":
-    main()

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from napari_gem.cli import STOPPED
 from napari_gem.cli.bars import Bars
 from napari_gem.cli.options import (
-    STOPPED,
     Architecture,
     Device,
     Download,

@@ -46,9 +46,6 @@ Preset = Annotated[
     ),
 ]
 
-STOPPED = 130
-"""Exit status after Ctrl-C, as shells and typer have it."""
-
 
 def with_options(
     *records: type,

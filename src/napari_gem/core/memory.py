@@ -48,6 +48,9 @@ NO_FILES = (
     "Too many files are open. Close other programs, or raise the limit ('ulimit -n')."
 )
 
+FEWEST_FILES = 64
+"""Files that a program must be allowed to open: with less even libraries fail."""
+
 ERRORS = (MemoryError, RuntimeError, OSError)
 """What a lack of memory is raised as; `is_out_of_memory` tells."""
 
@@ -211,7 +214,29 @@ def shortage(error: BaseException) -> str:
         return NO_THREADS
     if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
         return NO_FILES
+    if isinstance(error, RuntimeError) and "Too many open files" in str(error):
+        return NO_FILES
     return ""
+
+
+def check_open_files() -> None:
+    """Refuse to begin where the system lets a program open only a few files.
+
+    Raises
+    ------
+    GemError
+        With the limit, and how it is raised.
+    """
+    if sys.platform == "win32":
+        return
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if 0 <= limit < FEWEST_FILES:
+        raise GemError(
+            f"The system lets a program open {limit} files here, which is too few. "
+            "Raise the limit, such as by 'ulimit -n 1024'."
+        )
 
 
 def explained(

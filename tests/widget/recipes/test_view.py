@@ -453,7 +453,7 @@ def test_command_and_opened_recipe_give_the_same_labels(
     line = QGuiApplication.clipboard().text()
     assert "--index 2" in line
     write_recipe(widget.recipe_menu._recipe, tmp_path / "recipe.json")
-    called = [sys.executable, "-m", "napari_gem.cli.app", *shlex.split(line)[1:]]
+    called = [sys.executable, "-m", "napari_gem.cli", *shlex.split(line)[1:]]
     done = subprocess.run(called, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     again = tifffile.imread(tmp_path / "segmentation" / "labels.tif")
