@@ -13,6 +13,12 @@ from napari_gem.layers.entry import (
     read_entry,
 )
 from napari_gem.layers.ledger import Ledger
+from napari_gem.layers.reading.composites import (
+    composites,
+    picture_name,
+    same_origin,
+    visible_layers,
+)
 from napari_gem.layers.reading.region import (
     patch_in_view,
     shapes_region,
@@ -52,6 +58,7 @@ __all__ = [
     "Policy",
     "channel_limits",
     "color_results",
+    "composites",
     "difference",
     "expand",
     "is_made",
@@ -59,14 +66,17 @@ __all__ = [
     "move_results",
     "painted_labels",
     "patch_in_view",
+    "picture_name",
     "read_appearance",
     "read_entry",
     "read_layer",
     "read_layers",
     "read_view_appearance",
     "result_layers",
+    "same_origin",
     "shapes_region",
     "slice_axes",
     "stack_image",
+    "visible_layers",
     "visible_region",
 ]

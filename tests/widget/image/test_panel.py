@@ -264,6 +264,37 @@ def test_layers_of_one_shape_are_shown_together(viewer, make_panel, qtbot):
     assert panel.layers() == [green]
 
 
+@pytest.mark.slow
+def test_channels_of_an_array_are_one_image_from_the_start(viewer, make_panel, qtbot):
+    panel = make_panel(viewer)
+    first, second, third = viewer.add_image(RNG.random((3, 20, 30)), channel_axis=0)
+    rest(panel, qtbot)
+    assert panel.layers() == [first, third, second]
+    assert panel.read().read().shape == (20, 30, 3)
+    assert panel.preview._image is not None
+    assert panel._left_out.isHidden()
+    assert "3 together" in panel.channel_choice.text()
+    # hidden, taken out, and shown alone
+    panel.changes.clear()
+    second.visible = False
+    rest(panel, qtbot)
+    assert panel.changes == [1]
+    assert panel.layers() == [first, third]
+    assert panel._left_out.text() == "Not taken: 'Image [1]' (hidden)"
+    row = panel.channel_choice.list.item(1)
+    assert "hidden" in row.toolTip()
+    assert not row.flags() & Qt.ItemFlag.ItemIsEnabled
+    second.visible = True
+    check(panel, 0, state=UNCHECKED)
+    assert panel.layers() == [first, second]
+    assert panel.image_choice.currentText() == "Image (2 channels)"
+    assert panel._left_out.text() == "Not taken: 'Image [2]'"
+    choice = panel.image_choice
+    choice.setCurrentIndex(choice.findText("Image [2]"))
+    assert panel.layers() == [third]
+    assert panel.channel_choice.layers() == []
+
+
 def test_a_moved_layer_is_told_and_left_out(viewer, make_panel, qtbot):
     first = viewer.add_image(RNG.random((20, 30)), name="first")
     second = viewer.add_image(RNG.random((20, 30)), name="second")

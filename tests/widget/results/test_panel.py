@@ -425,7 +425,7 @@ def test_what_is_made_is_not_taken_for_an_image_to_segment(
     qtbot.addWidget(choice)
     image = choice.layer()
     chosen = []
-    choice.layer_changed.connect(chosen.append)
+    choice.picture_changed.connect(lambda: chosen.append(1))
     derived.make(labels, "uncertainty")
     wait()
     made = viewer.layers.selection.active

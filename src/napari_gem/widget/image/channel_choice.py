@@ -88,10 +88,15 @@ class ChannelChoice(Fold):
         self.set_layer(None)
 
     def layers(self) -> list[Any]:
-        """Other layers that are shown together with the chosen one."""
+        """Other layers that are taken together with the chosen one."""
+        return [layer for layer in self.members() if self._takes(layer)]
+
+    def members(self) -> list[Any]:
+        """Other layers that are combined with the chosen one, hidden ones too."""
         if self.channel_axis() is not None:
             return []
-        return [self._others[row] for row in self._checked_rows()]
+        rows = range(self.list.count())
+        return [self._others[row] for row in rows if self._is_checked(row)]
 
     def channel_axis(self) -> int | None:
         """Axis of the layer that holds channels."""
@@ -100,7 +105,9 @@ class ChannelChoice(Fold):
 
     def channels(self) -> tuple[int, ...]:
         """Channels of the axis that are chosen."""
-        return () if self.channel_axis() is None else tuple(self._checked_rows())
+        if self.channel_axis() is None:
+            return ()
+        return tuple(filter(self._is_checked, range(self.list.count())))
 
     def choice(self) -> dict[str, Any]:
         """Keywords for `napari_gem.layers.read_layers`."""
@@ -130,18 +137,23 @@ class ChannelChoice(Fold):
         """Drop measured contrast limits: the layer has other data now."""
         self._limits = ()
 
-    def set_layer(self, layer: Any) -> None:
-        """Offer what goes with a layer; a choice made for another is dropped."""
-        if layer == self._layer:
+    def set_layer(self, layer: Any, others: Sequence[Any] = ()) -> None:
+        """Offer what goes with a layer; a choice made for another is dropped.
+
+        ``others`` are combined with it.
+        """
+        if layer == self._layer and list(others) == self.members():
             self.refresh()
             return
-        self._layer = layer
-        self._colors, self._limits = {}, ()
-        self._fill()
+        if layer != self._layer:
+            self._layer = layer
+            self._colors = {}
+        self._limits = ()
+        self._fill(others)
 
     def refresh(self) -> None:
         """Offer what the viewer has now; what is chosen stays if it is still there."""
-        self._fill(self.layers(), self.channel_axis(), self.channels())
+        self._fill(self.members(), self.channel_axis(), self.channels())
 
     def choose_count(self, count: int) -> bool:
         """Show so many layers or channels together.
@@ -217,6 +229,9 @@ class ChannelChoice(Fold):
                 item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
                 text = f"'{layer.name}' has another {differs_in} than "
                 text += f"'{self._layer.name}'"
+            elif not self._takes(layer):
+                item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEnabled)
+                text = f"'{layer.name}' is hidden. Show it to take it."
             item.setToolTip(tip(text))
             self._others.append(layer)
 
@@ -252,14 +267,12 @@ class ChannelChoice(Fold):
             if 1 < length <= MOST_CHANNELS
         }
 
-    def _checked_rows(self) -> list[int]:
-        items = [self.list.item(row) for row in range(self.list.count())]
-        return [
-            row
-            for row, item in enumerate(items)
-            if item.flags() & Qt.ItemFlag.ItemIsEnabled
-            and item.checkState() == Qt.CheckState.Checked
-        ]
+    def _takes(self, layer: Any) -> bool:
+        """Tell whether a layer can be seen beside the chosen one."""
+        return bool(layer.visible or not self._layer.visible)
+
+    def _is_checked(self, row: int) -> bool:
+        return bool(self.list.item(row).checkState() == Qt.CheckState.Checked)
 
     def _count(self) -> int:
         """Layers or channels that are shown together; 0 if no channel is chosen."""

@@ -13,6 +13,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown
 from napari_gem.layers import (
     patch_in_view,
     read_layers,
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from napari_gem.layers import LayerImage
 
 logger = logging.getLogger(__name__)
+
+MOST_NAMES = 3
+"""Layers that are named in a sentence."""
 
 WAIT = 100
 """Milliseconds without a change before `ImagePanel.changed`."""
@@ -85,6 +89,7 @@ class ImagePanel(QWidget):
         self._message = ""
         self._model_patch = ModelPatch()
         self._recalled: float | None = None
+        self._layer: Any = None
         self._state: object = None
         self._detached = False
         self.image_choice = ImageChoice(viewer)
@@ -102,7 +107,7 @@ class ImagePanel(QWidget):
         self._list_links = Links(self._on_list, self)
         self._lay_out()
         self._connect()
-        self._on_layer(self.layer())
+        self._on_picture()
         self._state = self._make_state()
         self._message = ""  # nobody is connected yet
 
@@ -251,7 +256,10 @@ class ImagePanel(QWidget):
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
         self._slices_label = Label("Slices")
         self._slices_label.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self._left_out = Label()
+        self._left_out.setWordWrap(True)
         form.addRow("Image", self.image_choice)
+        form.addRow(self._left_out)
         form.addRow(self.preview)
         form.addRow(self.channel_choice)
         form.addRow("Detail", self.detail_choice)
@@ -268,7 +276,7 @@ class ImagePanel(QWidget):
         self._list_links.connect(
             [layers.inserted, layers.removed, layers.renamed, dims.order]
         )
-        self.image_choice.layer_changed.connect(self._on_layer)
+        self.image_choice.picture_changed.connect(self._on_picture)
         self.channel_choice.changed.connect(self._on_channels)
         self.detail_choice.changed.connect(self._update_later)
         self.detail_choice.patch_hovered.connect(self._draw_patch)
@@ -283,10 +291,16 @@ class ImagePanel(QWidget):
         """Listen to the layers that are shown together, and to no others."""
         self._layer_links.clear()
         self._data_links.clear()
-        self.image_choice.set_shown_together(self.channel_choice.layers())
+        self._show_left_out()
         for layer in self.layers():
             self._data_links.connect([layer.events.data])
             self._layer_links.connect(_emitters(layer, LAYER_EVENTS))
+
+    def _show_left_out(self) -> None:
+        """Say which layers are seen with the chosen ones but are not taken."""
+        left_out = self.image_choice.left_out()
+        self._left_out.setText(shown(left_out_text(left_out)))
+        self._left_out.setVisible(bool(left_out))
 
     def _listen_to_shapes(self) -> None:
         self._shapes_links.clear()
@@ -296,14 +310,19 @@ class ImagePanel(QWidget):
 
     # --- slots
 
-    def _on_layer(self, layer: Any) -> None:
+    def _on_picture(self) -> None:
+        layer = self.layer()
+        members = reversed(self.image_choice.picture().members)
         with self._errors_as_messages():
-            self.channel_choice.set_layer(layer)
+            others = [member for member in members if member != layer]
+            self.channel_choice.set_layer(layer, others)
             self.region_choice.set_layer(layer)
             self._listen_to_layers()
             self._forget_recalled(layer)
         self._update_later()
-        self.layer_changed.emit(layer)
+        if layer != self._layer:
+            self._layer = layer
+            self.layer_changed.emit(layer)
 
     def _forget_recalled(self, layer: Any) -> None:
         recalled = self._recalled is not None and self.detail() == self._recalled
@@ -312,6 +331,9 @@ class ImagePanel(QWidget):
 
     def _on_channels(self) -> None:
         with self._errors_as_messages():
+            if self.layer() is not None:
+                members = [self.layer(), *self.channel_choice.members()]
+                self.image_choice.take_together(members)
             self._listen_to_layers()
         self._update_later()
 
@@ -448,6 +470,16 @@ class ImagePanel(QWidget):
 def _emitters(layer: Any, names: Sequence[str]) -> list[Any]:
     emitters = layer.events.emitters
     return [emitters[name] for name in names if name in emitters]
+
+
+def left_out_text(layers: Sequence[Any]) -> str:
+    """Name layers that are seen with the chosen ones but are not taken."""
+    names = [
+        f"'{layer.name}'" if layer.visible else f"'{layer.name}' (hidden)"
+        for layer in layers[:MOST_NAMES]
+    ]
+    more = len(layers) - len(names)
+    return f"Not taken: {', '.join(names)}" + (f" and {more} more" if more else "")
 
 
 def patch_text(image: LayerImage, patch: float) -> str:
