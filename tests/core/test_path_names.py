@@ -12,7 +12,7 @@ import zarr
 from napari_gem.core.errors import GemError
 from napari_gem.core.path_names import check_length, file_name, is_too_long
 from napari_gem.encoding.feature_cache import CacheError, FeatureCache
-from napari_gem.images.lazy_files import open_lazy_image
+from napari_gem.images.files import open_scene
 from napari_gem.images.read_errors import ReadError
 from napari_gem.results.save import check_folder
 from napari_gem.results.temporary import ResultFolders
@@ -91,8 +91,7 @@ def test_parts_of_an_image_that_windows_does_not_find_are_not_black(
     array = zarr.create_array(path, shape=(8, 8), chunks=(4, 4), dtype="u1")
     array[:] = np.ones((8, 8), np.uint8)
     short(len("/image.zarr/zarr.json"))
-    source = open_lazy_image(path)
-    assert source is not None
+    source = open_scene(path)
     assert np.asarray(source.levels[0][:4, :4]).all()
     short(len("/image.zarr/c/0/0") - 1)
     with pytest.raises(ReadError, match="too long for Windows"):

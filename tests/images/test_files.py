@@ -151,7 +151,8 @@ def test_white_is_zero_is_inverted(tmp_path: Path) -> None:
 
 
 def test_pixel_size_of_ome_imagej_and_plain(tmp_path: Path) -> None:
-    sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeXUnit": "nm"}
+    units = {f"PhysicalSize{axis}Unit": "nm" for axis in "XY"}
+    sizes = {"PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, **units}
     tifffile.imwrite(tmp_path / "a.ome.tif", GREY, metadata={"axes": "YX", **sizes})
     tifffile.imwrite(
         tmp_path / "b.tif",
@@ -172,6 +173,14 @@ def test_pixel_size_of_ome_imagej_and_plain(tmp_path: Path) -> None:
     assert [image.unit for image in found] == ["nm", "um", "mm"]
 
 
+def test_widths_in_another_unit_than_heights_are_converted(tmp_path: Path) -> None:
+    sizes = {"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25}
+    tifffile.imwrite(tmp_path / "a.ome.tif", GREY, metadata={"axes": "YX", **sizes})
+    found = read_image(tmp_path / "a.ome.tif")
+    assert found.pixel_size == pytest.approx((0.25, 0.25))
+    assert found.unit == "µm"
+
+
 def test_bad_files_get_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "empty.tif").touch()
     (tmp_path / "text.png").write_text("no picture")
@@ -187,12 +196,21 @@ def test_bad_files_get_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(GemError, match="There is no file"):
         read_image(tmp_path / "none.tif")
     (tmp_path / "a.bmp").touch()
-    with pytest.raises(GemError, match="ends in"):
+    with pytest.raises(GemError, match="no TIFF, PNG, JPEG or npy file"):
         read_image(tmp_path / "a.bmp")
 
 
+def test_the_kind_of_a_file_is_told_by_what_lies_in_it(tmp_path: Path) -> None:
+    Image.fromarray(RGB).save(tmp_path / "a.png", format="TIFF")
+    Image.fromarray(RGB).save(tmp_path / "b.svs", format="PNG")
+    np.save(tmp_path / "c.npy", RGB)
+    (tmp_path / "c.npy").rename(tmp_path / "-c d.tif")
+    for name in ("a.png", "b.svs", "-c d.tif"):
+        assert (read_image(tmp_path / name).pixels == RGB).all()
+
+
 @pytest.mark.contact("damaged files")
-@pytest.mark.parametrize("kind", ["EPS", "BMP", "PDF", "TIFF", "GIF"])
+@pytest.mark.parametrize("kind", ["EPS", "BMP", "PDF", "GIF"])
 def test_what_lies_in_a_file_is_of_its_kind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:

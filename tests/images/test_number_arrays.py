@@ -13,7 +13,7 @@ import zarr
 
 from napari_gem.core.errors import GemError
 from napari_gem.encoding.stored_features import StoredFeatures
-from napari_gem.images.lazy_files import open_lazy_image
+from napari_gem.images.files import open_scene
 from napari_gem.images.number_arrays import check_numbers
 from napari_gem.images.references import reference_to_array
 
@@ -72,7 +72,7 @@ def test_texts_and_tables_of_zarr(tmp_path: Path, dtype: Any, group: bool) -> No
     else:
         zarr.create_array(store=str(path), shape=(4, 4), dtype=dtype)
     with pytest.raises(GemError, match="expected an image of numbers"):
-        open_lazy_image(path)
+        open_scene(path)
 
 
 @pytest.mark.parametrize("place", ["filters", "compressor"])
@@ -83,7 +83,7 @@ def test_a_pickle_in_zarr_is_not_run(tmp_path: Path, place: str, dtype: str) -> 
     path, mark = write_v2(tmp_path / "image.zarr", **told), tmp_path / "mark"
     (path / "0.0").write_bytes(pickle.dumps(Planted(mark)))
     with pytest.raises(GemError, match=r"'image\.zarr'"):
-        open_lazy_image(path)
+        open_scene(path)
     assert not mark.exists()
     pickle.loads((path / "0.0").read_bytes())  # which would have left it
     assert mark.exists()
@@ -101,7 +101,7 @@ def test_a_pickle_in_zarr_is_not_run(tmp_path: Path, place: str, dtype: str) -> 
 def test_codecs_that_give_no_numbers(tmp_path: Path, codec: dict[str, Any]) -> None:
     path = write_v2(tmp_path / "image.zarr", filters=[codec])
     with pytest.raises(GemError, match=f"coded by '{codec['id']}"):
-        open_lazy_image(path)
+        open_scene(path)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,7 @@ def test_codecs_that_give_no_numbers(tmp_path: Path, codec: dict[str, Any]) -> N
 def test_usual_codecs_of_version_2(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = write_v2(tmp_path / "image.zarr", **changes)
     zarr.open_array(store=str(path), mode="r+")[:] = np.arange(16).reshape(4, 4)
-    found = open_lazy_image(path)
-    assert found is not None
+    found = open_scene(path)
     np.testing.assert_array_equal(found.levels[0][:], np.arange(16).reshape(4, 4))
 
 
@@ -140,15 +139,14 @@ def test_usual_codecs_and_numbers_of_version_3(
     path = tmp_path / "image.zarr"
     made = zarr.create_array(store=str(path), **({"dtype": "u2"} | how), shape=(4, 4))
     made[:] = np.eye(4)
-    found = open_lazy_image(path)
-    assert found is not None
+    found = open_scene(path)
     np.testing.assert_array_equal(found.levels[0][:], np.eye(4))
 
 
 def test_more_axes_than_any_image(tmp_path: Path) -> None:
     path = write_v2(tmp_path / "b.zarr", shape=[1] * 40, chunks=[1] * 40)
     with pytest.raises(GemError, match="has 40 axes"):
-        open_lazy_image(path)
+        open_scene(path)
 
 
 def test_a_group_of_a_thousand_arrays(tmp_path: Path) -> None:
@@ -156,7 +154,7 @@ def test_a_group_of_a_thousand_arrays(tmp_path: Path) -> None:
         write_v2(tmp_path / "many.zarr" / str(number))
     (tmp_path / "many.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
     with pytest.raises(GemError, match="holds 100 arrays"):
-        open_lazy_image(tmp_path / "many.zarr")
+        open_scene(tmp_path / "many.zarr")
 
 
 @pytest.mark.parametrize("dtype", ["U5", "S4", "M8[s]", [("a", "i4")]], ids=str)
@@ -164,7 +162,7 @@ def test_texts_and_tables_of_npy(tmp_path: Path, dtype: Any) -> None:
     path = tmp_path / "image.npy"
     np.save(path, np.zeros((4, 4), dtype))
     with pytest.raises(GemError, match="expected an image of numbers"):
-        open_lazy_image(path)
+        open_scene(path)
 
 
 def test_objects_of_npy_are_not_unpickled(tmp_path: Path) -> None:
@@ -173,7 +171,7 @@ def test_objects_of_npy_are_not_unpickled(tmp_path: Path) -> None:
     objects[:] = [[Planted(mark)] * 2] * 2
     np.save(path, objects, allow_pickle=True)
     with pytest.raises(GemError, match=r"'image\.npy'"):
-        open_lazy_image(path)
+        open_scene(path)
     assert not mark.exists()
 
 
@@ -183,7 +181,7 @@ def test_a_header_of_npy_that_takes_the_memory_is_not_read(tmp_path: Path) -> No
     head += b"), }\n"
     path.write_bytes(b"\x93NUMPY\x02\x00" + len(head).to_bytes(4, "little") + head)
     with pytest.raises(GemError, match=r"'image\.npy'"):
-        open_lazy_image(path)
+        open_scene(path)
 
 
 def test_features_are_real_numbers(tmp_path: Path) -> None:

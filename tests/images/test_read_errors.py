@@ -20,8 +20,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
 from napari_gem.images import read_errors
 from napari_gem.images.bounded_zarr import check_chunk
-from napari_gem.images.files import read_image
-from napari_gem.images.lazy_files import open_lazy_image
+from napari_gem.images.files import open_scene, read_image
 from napari_gem.images.read_errors import ReadError, check_size, reading
 from napari_gem.images.rendering import stretch
 from napari_gem.images.tile_reading import hash_steps, read_tile
@@ -75,10 +74,7 @@ def bomb(codec: str) -> bytes:
 
 
 def all_of(path: Path) -> np.ndarray:
-    source = open_lazy_image(path)
-    if source is None:
-        return np.asarray(read_image(path).pixels)
-    return np.asarray(source.levels[0][:, :])
+    return np.asarray(open_scene(path).levels[0][:, :])
 
 
 def check_refused(path: Path) -> None:
@@ -291,8 +287,7 @@ def test_a_picture_that_promises_too_much(tmp_path: Path, side: int) -> None:
 
 def test_parts_are_read_behind_the_border(tmp_path: Path) -> None:
     chunk = write_zarr(tmp_path / "a.zarr", 3, "gzip")
-    source = open_lazy_image(tmp_path / "a.zarr")
-    assert source is not None
+    source = open_scene(tmp_path / "a.zarr")
     (pixels,) = source.levels
     appearance = stretch(pixels)
     chunk.write_bytes(b"nonsense")

@@ -18,10 +18,11 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Recipe, Segmentation
-from napari_gem.images import lazy_files, tiff_reading
-from napari_gem.images.files import ImageFile, read_image
-from napari_gem.images.lazy_files import open_lazy_image
+from napari_gem.images import tiff_reading
+from napari_gem.images.files import open_scene, read_image
 from napari_gem.images.read_errors import ReadError
+from napari_gem.images.readers import tiff as tiff_reader
+from napari_gem.images.scene import Scene
 from napari_gem.results import tiff
 
 pytestmark = pytest.mark.contact("damaged files")
@@ -46,10 +47,7 @@ def write_ome(path: Path, data: str, told: str = "", **sizes: int) -> Path:
 
 def planes(path: Path, index: tuple[int, ...] = ()) -> np.ndarray:
     """Read an image as the command line does, whatever its size."""
-    source = open_lazy_image(path, index)
-    if source is None:
-        return read_image(path, index).pixels
-    return np.asarray(source.levels[0][:, :])
+    return np.asarray(open_scene(path, index).levels[0][:, :])
 
 
 @pytest.mark.parametrize("large", [False, True])
@@ -69,7 +67,7 @@ def test_files_that_a_description_names_are_not_opened(
     )
     path = write_ome(inner / "own.ome.tif", data, SizeT=2)
     if large:
-        monkeypatch.setattr(lazy_files, "LARGE", 1)
+        monkeypatch.setattr(tiff_reader, "LARGE", 1)
     np.testing.assert_array_equal(planes(path), OWN)
 
 
@@ -85,7 +83,7 @@ def test_a_plane_that_is_not_there_is_not_black(
 ) -> None:
     path = write_ome(tmp_path / "a.ome.tif", '<TiffData IFD="0"/>', SizeT=3)
     if large:
-        monkeypatch.setattr(lazy_files, "LARGE", 1)
+        monkeypatch.setattr(tiff_reader, "LARGE", 1)
     np.testing.assert_array_equal(planes(path, (0,)), OWN)
     with pytest.raises(ReadError, match="planes that are not in it"):
         planes(path, (2,))
@@ -102,7 +100,7 @@ def test_a_part_that_is_cut_is_not_grey(
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, pixels, photometric="rgb", compression=compression)
     if large:
-        monkeypatch.setattr(lazy_files, "LARGE", 1)
+        monkeypatch.setattr(tiff_reader, "LARGE", 1)
     assert planes(path).shape == pixels.shape
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 3 // 4])
@@ -148,8 +146,7 @@ def test_no_pixel_has_that_size(tmp_path: Path, size: str) -> None:
     assert read_image(path).pixel_size is None
     folder = tmp_path / "a.zarr"
     write_levels(folder, [size, 1])
-    source = open_lazy_image(folder)
-    assert source is not None
+    source = open_scene(folder)
     assert source.pixel_size is None
 
 
@@ -162,7 +159,7 @@ TAGS: dict[str, list[tuple[Any, ...]]] = {
 
 @pytest.mark.parametrize("tags", TAGS.values(), ids=TAGS)
 def test_a_georeference_of_another_kind_is_left_out(
-    tmp_path: Path, tags: list[tuple[Any, ...]], written: Callable[[ImageFile], Path]
+    tmp_path: Path, tags: list[tuple[Any, ...]], written: Callable[[Scene], Path]
 ) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, OWN, extratags=[(*tag, True) for tag in tags])
@@ -172,7 +169,7 @@ def test_a_georeference_of_another_kind_is_left_out(
 
 
 def test_a_georeference_of_one_number_and_of_any_script_stays(
-    tmp_path: Path, written: Callable[[ImageFile], Path]
+    tmp_path: Path, written: Callable[[Scene], Path]
 ) -> None:
     path = tmp_path / "a.tif"
     tags = [(33550, "d", 1, (2.0,), True), (34737, "s", 0, "Größe|".encode(), True)]
@@ -183,7 +180,7 @@ def test_a_georeference_of_one_number_and_of_any_script_stays(
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Callable[[ImageFile], Path]:
+def written(tmp_path: Path) -> Callable[[Scene], Path]:
     """Write a result with the tags of an image, and give the labels' file."""
     made_by = Recipe(
         version="0.1",
@@ -197,7 +194,7 @@ def written(tmp_path: Path) -> Callable[[ImageFile], Path]:
         precision="float32",
     )
 
-    def write(image: ImageFile) -> Path:
+    def write(image: Scene) -> Path:
         maps = np.zeros((1, *OWN.shape), np.float32)
         result = Segmentation(maps, np.zeros(OWN.shape, np.uint8), recipe=made_by)
         tiff.write(result, image, tmp_path)
@@ -264,7 +261,7 @@ def test_an_image_without_pixels_is_told(tmp_path: Path) -> None:
     zarr.create_array(tmp_path / "a.zarr", shape=(6, 0), chunks=(1, 1), dtype="u1")
     for name in ("a.npy", "a.zarr"):
         with pytest.raises(GemError, match="has no pixels"):
-            open_lazy_image(tmp_path / name)
+            open_scene(tmp_path / name)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no pipes as files there")
@@ -272,4 +269,4 @@ def test_an_image_without_pixels_is_told(tmp_path: Path) -> None:
 def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(GemError, match="is a pipe or a device"):
-        open_lazy_image(tmp_path / name)
+        open_scene(tmp_path / name)

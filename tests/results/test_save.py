@@ -16,7 +16,8 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Recipe, Segmentation
-from napari_gem.images.files import ImageFile, read_image
+from napari_gem.images.files import read_image
+from napari_gem.images.scene import scene_of
 from napari_gem.results.overlay import OPACITY
 from napari_gem.results.save import check_folder, save
 
@@ -48,7 +49,7 @@ def segmentation(classes: int = 2) -> Segmentation:
 
 def test_everything_is_written_and_reads_back(tmp_path: Path) -> None:
     result = segmentation()
-    written = save(result, ImageFile(PIXELS, (0.5, 0.25), "µm"), tmp_path / "out")
+    written = save(result, scene_of(PIXELS, (0.5, 0.25), "µm"), tmp_path / "out")
     names = [path.name for path in written]
     assert names == ["labels.tif", "overlay.png", "probabilities.tif", "recipe.json"]
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
@@ -71,7 +72,7 @@ def test_large_arrays_are_written_as_bigtiff(
 ) -> None:
     result = segmentation()
     monkeypatch.setattr("napari_gem.results.tiff.CLASSIC_BYTES", result.labels.nbytes)
-    save(result, ImageFile(PIXELS), tmp_path)
+    save(result, scene_of(PIXELS), tmp_path)
     for name, big in (("labels.tif", False), ("probabilities.tif", True)):
         with tifffile.TiffFile(tmp_path / name) as tiff:
             assert tiff.is_bigtiff == big
@@ -95,7 +96,7 @@ def test_georeference_is_kept(tmp_path: Path) -> None:
 
 def test_overlay_shows_classes_in_color_and_leaves_background(tmp_path: Path) -> None:
     result = segmentation()
-    save(result, ImageFile(PIXELS), tmp_path)
+    save(result, scene_of(PIXELS), tmp_path)
     picture = np.asarray(Image.open(tmp_path / "overlay.png"))[:40, :30].astype(int)
     grey = np.ptp(picture, axis=-1) == 0
     assert (grey == (result.labels == 0)).all()
@@ -123,7 +124,7 @@ def test_an_array_is_taken_as_a_file_without_pixel_size(tmp_path: Path) -> None:
         save(result, image, tmp_path / name)
         recipe = json.loads((tmp_path / name / "recipe.json").read_text())
         assert recipe["pixel_size"] is None
-    save(result, ImageFile(PIXELS), tmp_path / "file")
+    save(result, scene_of(PIXELS), tmp_path / "file")
     overlays = [path.read_bytes() for path in tmp_path.glob("*/overlay.png")]
     assert len(overlays) == 3
     assert len({*overlays}) == 1
@@ -182,7 +183,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for act in (
         lambda: check_folder(tmp_path / "file"),
-        lambda: save(segmentation(), ImageFile(PIXELS), tmp_path / "file/out"),
+        lambda: save(segmentation(), scene_of(PIXELS), tmp_path / "file/out"),
     ):
         with pytest.raises(GemError, match="cannot be written"):
             act()
@@ -191,9 +192,9 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 def test_nothing_half_written_stays(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    save(segmentation(), ImageFile(PIXELS), out)
+    save(segmentation(), scene_of(PIXELS), out)
     before = {path.name: path.read_bytes() for path in out.iterdir()}
-    broken = ImageFile(np.zeros((40, 30, 3), np.uint8))  # does not fit the recipe
+    broken = scene_of(np.zeros((40, 30, 3), np.uint8))  # does not fit the recipe
     with pytest.raises(GemError):
         save(segmentation(3), broken, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

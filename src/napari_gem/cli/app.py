@@ -238,8 +238,8 @@ def segment(
             encode=encode,
             score=with_values(loaded.card.score, given),
             region=view.place(_region(region)),
-            pixel_size=view.file.pixel_size,
-            unit=view.file.unit,
+            pixel_size=view.scene.pixel_size,
+            unit=view.scene.unit,
         )
         keeps = (cache or view.large) and not squash
         resources = Resources(
@@ -251,10 +251,17 @@ def segment(
             resources = replace(resources, place=place)
             show = ShowWaiting(scheduler, bars.show)
         folder = output if view.large else None
-        steps = job_steps(job, view.pixels, loaded, resources, folder=folder)
+        steps = job_steps(
+            job,
+            view.pixels,
+            loaded,
+            resources,
+            folder=folder,
+            location=view.scene.location,
+        )
         result = run(steps, show)
     if isinstance(result, Segmentation):
-        save_and_report(result, view.file, output)
+        save_and_report(result, view.scene, output)
     else:
         report_stored(result, output)
 

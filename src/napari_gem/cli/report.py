@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_gem.core.results import Outcome, Segmentation, StoredSegmentation
-    from napari_gem.images.files import ImageFile
+    from napari_gem.images.scene import Scene
 
 
-def save_and_report(result: Segmentation, image: ImageFile, folder: Path) -> None:
+def save_and_report(result: Segmentation, image: Scene, folder: Path) -> None:
     """Write a result in memory to files, and say the share of each class."""
     from napari_gem.results.save import save
 

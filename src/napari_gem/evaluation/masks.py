@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.evaluation.metrics import IGNORED
-from napari_gem.images.files import PICTURES
+from napari_gem.images.readers.picture import PICTURES
 from napari_gem.images.tiff_reading import open_tiff, read_series
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.images.lazy_files import open_lazy_image
+from napari_gem.images.files import open_scene
 from napari_gem.images.number_arrays import NUMBERS
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ class ImageReference:
     Attributes
     ----------
     path, index
-        Parameters of `napari_gem.images.lazy_files.open_lazy_image`; the path is
-        absolute.
+        Parameters of `napari_gem.images.files.open_scene`; the path is absolute.
     level
         Number of the resolution.
     shape, dtype
@@ -56,7 +55,7 @@ LARGEST_CHUNK = 16 << 20
 def make_reference(
     pixels: LazyArray, path: Path | str, index: Sequence[int] = (), level: int = 0
 ) -> ImageReference:
-    """Make a reference to an image that `open_lazy_image` opened from a path."""
+    """Make a reference to an image that `open_scene` opened from a path."""
     return ImageReference(
         str(Path(path).absolute()), tuple(index), level, *_look(pixels)
     )
@@ -93,10 +92,8 @@ def reference_to_array(pixels: Any) -> ImageReference | None:
 def open_reference(reference: ImageReference) -> LazyArray | None:
     """Open the image; None if this process does not see it, or if it is another one."""
     try:
-        source = open_lazy_image(reference.path, reference.index)
-        if source is None:
-            return None
-        pixels = source.levels[reference.level]
+        scene = open_scene(reference.path, reference.index)
+        pixels = scene.levels[reference.level]
         looks = reference.shape, reference.dtype, reference.piece
         return pixels if _look(pixels) == looks else None
     except Exception:  # noqa: BLE001 (whatever it is, the pixels are asked for instead)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.results import Segmentation
-    from napari_gem.images.files import ImageFile
+    from napari_gem.images.scene import Scene
 
     Color = tuple[float, float, float]
 
@@ -26,7 +26,7 @@ LONGEST = 2048
 """Sides of larger images are thinned to at most this many pixels."""
 
 
-def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
+def write(result: Segmentation, image: Scene, folder: Path) -> None:
     """Draw the overlay with a legend of the classes below it."""
     from PIL import Image
 

@@ -6,12 +6,14 @@ the finest, each next one has half its size, and ``multiscales`` tells where the
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_gem.core.colors import class_color
 from napari_gem.core.json_records import to_dict
+from napari_gem.core.location import Location
 from napari_gem.core.prompts import label_ids
 from napari_gem.core.units import UNITS
 
@@ -144,7 +146,11 @@ class Pyramid:
     def _add(self, shape: tuple[int, ...]) -> None:
         chunks = (*(1,) * len(self._lead), *(min(self._chunk, n) for n in shape[-2:]))
         array = self._group.create_array(
-            str(len(self.levels)), shape=shape, chunks=chunks, dtype=self._dtype
+            str(len(self.levels)),
+            shape=shape,
+            chunks=chunks,
+            dtype=self._dtype,
+            dimension_names=("c", "y", "x")[-len(shape) :],
         )
         self.levels.append(array)
 
@@ -161,9 +167,9 @@ class Pyramid:
 
 
 def describe_labels(
-    pyramid: Pyramid, recipe: Recipe, pixel_size: tuple[float, float], unit: str
+    pyramid: Pyramid, recipe: Recipe, location: Location | None
 ) -> None:
-    """Write what labels mean and where they lie; size of a pixel in the unit."""
+    """Write what labels mean and where they lie."""
     colors = [
         {
             "label-value": number,
@@ -174,27 +180,53 @@ def describe_labels(
         )
     ]
     ome = {"image-label": {"version": "0.5", "colors": colors}}
-    more = {"ome": ome, "napari_gem": {"recipe": to_dict(recipe)}}
-    pyramid.describe("labels", _space(unit), pixel_size, (0.0, 0.0), more)
+    own = {"recipe": to_dict(recipe), **_own(location)}
+    more = {"ome": ome, "napari_gem": own}
+    space = location or Location()
+    pyramid.describe(
+        "labels", _space(space.unit), space.pixel_size, _origin(space), more
+    )
 
 
 def describe_probabilities(
     pyramid: Pyramid,
     recipe: Recipe,
     patch: float,
-    pixel_size: tuple[float, float],
-    unit: str,
+    location: Location | None,
 ) -> None:
     """Write which classes the probabilities are of and where they lie."""
-    axes = [{"name": "c", "type": "channel"}, *_space(unit)]
-    scale = (1.0, *(patch * size for size in pixel_size))
     # the value of a patch stands in its middle
-    offset = (0.0, *((patch - 1) / 2 * size for size in pixel_size))
+    space = (location or Location()).coarser(patch, patch)
+    axes = [{"name": "c", "type": "channel"}, *_space(space.unit)]
+    if space.crs or not space.is_straight:
+        # they lie beside the labels, which begin at 0
+        half = tuple((patch - 1) / 2 / patch * size for size in space.pixel_size)
+    else:
+        half = _origin(space)
+    own = _own(location and space)
     names = [prompt.name for prompt in recipe.prompts]
-    more = {"napari_gem": {"recipe": to_dict(recipe), "classes": names}}
+    more = {"napari_gem": {"recipe": to_dict(recipe), "classes": names, **own}}
+    scale, offset = (1.0, *space.pixel_size), (0.0, *half)
     pyramid.describe("probabilities", axes, scale, offset, more)
 
 
+def _origin(location: Location) -> tuple[float, float]:
+    """Where OME-Zarr says that pixels begin.
+
+    Maps run up from their origin and pictures down, so that an image on the ground
+    begins at 0 there, and `_own` says the rest.
+    """
+    return (0.0, 0.0) if location.crs or not location.is_straight else location.origin
+
+
+def _own(location: Location | None) -> dict[str, Any]:
+    """Say all of a location in attributes of our own: its CRS, and how it is turned."""
+    if location is None or not (location.crs or not location.is_straight):
+        return {}
+    return {"location": asdict(location)}
+
+
 def _space(unit: str) -> list[dict[str, str]]:
-    known = {"unit": UNITS[unit].ngff_name} if unit in UNITS else {}
+    name = UNITS[unit].ngff_name if unit in UNITS else ""
+    known = {"unit": name} if name else {}
     return [{"name": name, "type": "space"} | known for name in "yx"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari_gem.core.results import Segmentation
-    from napari_gem.images.files import ImageFile
+    from napari_gem.images.scene import Scene
 
 SCHEMA = 1
 """Version of the file's schema."""
@@ -97,7 +97,7 @@ def _check_schema(content: object) -> None:
         )
 
 
-def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
+def write(result: Segmentation, image: Scene, folder: Path) -> None:
     """Write the recipe with the classes' label ids, notices and pixel size."""
     write_result_recipe(result, folder, image.pixel_size, image.unit)
 

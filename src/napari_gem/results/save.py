@@ -11,8 +11,8 @@ import numpy as np
 from napari_gem.core.atomic import PREFIX, move, unfinished_path
 from napari_gem.core.errors import GemError
 from napari_gem.core.path_names import check_length
-from napari_gem.images.files import ImageFile
 from napari_gem.images.rendering import check_image
+from napari_gem.images.scene import Scene, scene_of
 from napari_gem.results import overlay, recipe, tiff
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from napari_gem.core.results import Segmentation
 
-    Writer = Callable[[Segmentation, ImageFile, Path], None]
+    Writer = Callable[[Segmentation, Scene, Path], None]
 
 WRITERS: tuple[Writer, ...] = (overlay.write, recipe.write, tiff.write)
 """A format each: it gets the result, the image and the folder."""
@@ -47,7 +47,7 @@ _TRIES = 5
 
 
 def save(
-    result: Segmentation, image: ImageFile | ArrayLike, folder: Path | str
+    result: Segmentation, image: Scene | ArrayLike, folder: Path | str
 ) -> list[Path]:
     """Write labels, probabilities, overlay and recipe.
 
@@ -77,7 +77,7 @@ def save(
         written.
     """
     folder = Path(folder)
-    file = image if isinstance(image, ImageFile) else ImageFile(np.asarray(image))
+    file = image if isinstance(image, Scene) else scene_of(np.asarray(image))
     check_image(file.pixels, result.recipe.appearance)
     if file.pixels.shape[:2] != result.labels.shape:
         raise GemError(

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_gem.core.results import Segmentation
-    from napari_gem.images.files import ImageFile
+    from napari_gem.images.scene import Scene
 
 CLASSIC_BYTES = 2**32 - 2**25
 """Larger arrays are written as BigTIFF; tifffile chooses so only if uncompressed."""
 
 
-def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
+def write(result: Segmentation, image: Scene, folder: Path) -> None:
     """Write the labels, and the probabilities with one page a class."""
     from tifffile import imwrite
 
@@ -51,7 +51,7 @@ def write(result: Segmentation, image: ImageFile, folder: Path) -> None:
     )
 
 
-def _resolution(image: ImageFile) -> dict[str, Any]:
+def _resolution(image: Scene) -> dict[str, Any]:
     if image.pixel_size is None or image.unit not in UNITS:
         return {}
     unit = UNITS[image.unit].centimetres

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from napari_gem.core.location import location_of
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job, Segmentation, StoredSegmentation
 from napari_gem.core.validation import check_job, check_maps
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_gem.core.arrays import LazyArray
+    from napari_gem.core.location import Location
     from napari_gem.core.progress import Progress
     from napari_gem.encoding.encode import Partial, Watch
     from napari_gem.encoding.scheduling import Schedule
@@ -122,6 +124,7 @@ def job_steps(
     resources: Resources | None = None,
     *,
     folder: Path | None = None,
+    location: Location | None = None,
 ) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
     """Do a job: encode an image, or find it encoded, and segment it.
 
@@ -140,6 +143,8 @@ def job_steps(
     folder
         Where labels and probabilities of any size are written; None makes them in
         memory.
+    location
+        Where the pixels lie; None takes what the job says of it.
 
     Yields
     ------
@@ -166,7 +171,9 @@ def job_steps(
     encoded = yield from encoding
     filling = resources.place.filling
     return (
-        yield from score_job_steps(job, model, encoded, folder=folder, filling=filling)
+        yield from score_job_steps(
+            job, model, encoded, folder=folder, filling=filling, location=location
+        )
     )
 
 
@@ -206,12 +213,13 @@ def score_job_steps(
     folder: Path | None = None,
     step: int = 1,
     filling: Filling | None = None,
+    location: Location | None = None,
 ) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
     """Score the words of a job on its encoded image, and write or return the result.
 
     Parameters
     ----------
-    job, model, folder
+    job, model, folder, location
         As for `job_steps`.
     encoded
         From `encode_job_steps`.
@@ -232,8 +240,7 @@ def score_job_steps(
             *what,
             folder,
             **how,
-            pixel_size=job.pixel_size or (1.0, 1.0),
-            unit=job.unit,
+            location=location or location_of(job.pixel_size, job.unit),
             filling=filling or fill_here,
         )
     return replace(result, recipe=replace(result.recipe, region=job.region))

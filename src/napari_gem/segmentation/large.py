@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.core.location import Location
     from napari_gem.core.parameters import LabelParameters, ScoreParameters
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.results import Features
@@ -48,8 +49,7 @@ def segment_large_steps(
     parameters: ScoreParameters | None = None,
     label: LabelParameters | None = None,
     *,
-    pixel_size: tuple[float, float] = (1.0, 1.0),
-    unit: str = "",
+    location: Location | None = None,
     filling: Filling = fill_here,
 ) -> Generator[Progress, None, StoredSegmentation]:
     """Score an encoded image and write the results; nothing is left if that is stopped.
@@ -61,8 +61,8 @@ def segment_large_steps(
     folder
         Gets ``labels.zarr``, ``probabilities.zarr`` and ``recipe.json`` when all are
         complete; made if missing.
-    pixel_size, unit
-        (height, width) of a pixel, and their unit.
+    location
+        Where the pixels lie; None if it is not known.
     filling
         Writes the finest levels.
     """
@@ -76,9 +76,11 @@ def segment_large_steps(
         maps = Pyramid(hidden / PROBABILITIES, grid, np.float16, chunk=256)
         inside = yield from _fill_steps(scored, labels, maps, hidden, filling)
         counts = yield from _coarser_steps(labels, maps, max(scored.ids))
-        describe_labels(labels, scored.recipe, pixel_size, unit)
-        describe_probabilities(maps, scored.recipe, features.patch, pixel_size, unit)
-        write_result_recipe(scored, hidden, pixel_size if unit else None, unit)
+        describe_labels(labels, scored.recipe, location)
+        describe_probabilities(maps, scored.recipe, features.patch, location)
+        unit = location.unit if location else ""
+        size = location.pixel_size if location and unit else None
+        write_result_recipe(scored, hidden, size, unit)
         move_up(hidden, folder)
     return StoredSegmentation(
         labels=str(folder / LABELS),

@@ -9,7 +9,8 @@ from typing import Any
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.napari_version import check_napari
-from napari_gem.images.files import ImageFile, read_image
+from napari_gem.images.files import read_image
+from napari_gem.images.scene import Scene, scene_of
 
 SAMPLES = ("fluorescence", "histology", "aerial")
 
@@ -32,7 +33,7 @@ def check_sample(name: str) -> None:
         )
 
 
-def read_sample(name: str) -> tuple[ImageFile, tuple[str, ...]]:
+def read_sample(name: str) -> tuple[Scene, tuple[str, ...]]:
     """Read a sample image.
 
     Parameters
@@ -42,7 +43,7 @@ def read_sample(name: str) -> tuple[ImageFile, tuple[str, ...]]:
 
     Returns
     -------
-    tuple[ImageFile, tuple[str, ...]]
+    tuple[Scene, tuple[str, ...]]
         The image with its pixel size, and prompts, one class an item.
 
     Raises
@@ -57,7 +58,7 @@ def read_sample(name: str) -> tuple[ImageFile, tuple[str, ...]]:
     size = (scale, scale) if isinstance(scale, int | float) else tuple(scale)
     prompts = entry["prompts"]
     lines = prompts.splitlines() if isinstance(prompts, str) else prompts
-    return ImageFile(pixels, size, entry["unit"]), tuple(lines)
+    return scene_of(pixels, size, entry["unit"]), tuple(lines)
 
 
 def load_fluorescence() -> list[LayerDataTuple]:

@@ -9,8 +9,9 @@ import zarr
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.region import Region
-from napari_gem.images import lazy_files
-from napari_gem.images.lazy_files import LazyImage, open_lazy_image
+from napari_gem.images.files import open_scene
+from napari_gem.images.readers import tiff as tiff_reader
+from napari_gem.images.scene import Scene
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 255, (60, 44, 3)).astype(np.uint8)
 GREY = RNG.integers(0, 9999, (60, 44)).astype(np.uint16)
-
-
-def opened(path: Path, index: tuple[int, ...] = ()) -> LazyImage:
-    found = open_lazy_image(path, index)
-    assert found is not None
-    return found
 
 
 def same(found: Any, expected: np.ndarray) -> bool:
@@ -40,19 +35,19 @@ def same(found: Any, expected: np.ndarray) -> bool:
 def test_a_zarr_array(tmp_path: Path, version: int, pixels: np.ndarray) -> None:
     path = tmp_path / "a.zarr"
     zarr.save_array(str(path), pixels, zarr_format=version)
-    found = opened(path)
+    found = open_scene(path)
     assert same(found.levels[0], pixels)
     assert found.pixel_size is None
 
 
 def test_an_npy_file(tmp_path: Path) -> None:
     np.save(tmp_path / "a.npy", RGB)
-    assert same(opened(tmp_path / "a.npy").levels[0], RGB)
+    assert same(open_scene(tmp_path / "a.npy").levels[0], RGB)
     stack = np.stack([GREY, GREY + 1])
     np.save(tmp_path / "s.npy", stack)
-    assert same(opened(tmp_path / "s.npy", (1,)).levels[0], GREY + 1)
-    with pytest.raises(GemError, match=r"planes of shape \(2,\).*--index, such as 0"):
-        open_lazy_image(tmp_path / "s.npy")
+    assert same(open_scene(tmp_path / "s.npy", (1,)).levels[0], GREY + 1)
+    with pytest.raises(GemError, match=r"planes of shape \(2,\).*--index, from 0 to 1"):
+        open_scene(tmp_path / "s.npy")
 
 
 def write_ngff(path: Path, data: np.ndarray, axes: str, version: str) -> None:
@@ -82,25 +77,25 @@ def write_ngff(path: Path, data: np.ndarray, axes: str, version: str) -> None:
 def test_ome_ngff_with_levels(tmp_path: Path, version: str) -> None:
     data = np.moveaxis(RGB, -1, 0)[None, :, None]
     write_ngff(tmp_path / "rgb.zarr", data, "tczyx", version)
-    found = opened(tmp_path / "rgb.zarr", (0, 0))
+    found = open_scene(tmp_path / "rgb.zarr", (0, 0))
     assert same(found.levels[0], RGB)
     assert same(found.levels[1], RGB[::2, ::2])
-    assert same(opened(tmp_path / "rgb.zarr").levels[0], RGB)
+    assert same(open_scene(tmp_path / "rgb.zarr").levels[0], RGB)
     assert (found.pixel_size, found.unit) == ((0.5, 0.5), "µm")
     stack = np.stack([GREY, GREY // 2, GREY // 3])
     write_ngff(tmp_path / "grey.zarr", stack, "cyx", version)
-    assert same(opened(tmp_path / "grey.zarr", (2,)).levels[0], GREY // 3)
+    assert same(open_scene(tmp_path / "grey.zarr", (2,)).levels[0], GREY // 3)
     with pytest.raises(GemError, match="along c"):
-        open_lazy_image(tmp_path / "grey.zarr")
+        open_scene(tmp_path / "grey.zarr")
 
 
 def test_a_zarr_group_without_metadata(tmp_path: Path) -> None:
     group = zarr.create_group(str(tmp_path / "g.zarr"))
     with pytest.raises(GemError, match="group without arrays"):
-        open_lazy_image(tmp_path / "g.zarr")
+        open_scene(tmp_path / "g.zarr")
     for name, step in (("a", 2), ("b", 1)):
         group[name] = GREY[::step, ::step]
-    assert [level.shape for level in opened(tmp_path / "g.zarr").levels] == [
+    assert [level.shape for level in open_scene(tmp_path / "g.zarr").levels] == [
         (60, 44),
         (30, 22),
     ]
@@ -128,13 +123,14 @@ def test_a_large_tiff_with_levels(
         tiff.write(data, subifds=1, metadata=told, **options)
         half = data[..., ::2, ::2, :] if color else data[..., ::2, ::2]
         tiff.write(half, subfiletype=1, **options)
-    assert open_lazy_image(path) is None
-    monkeypatch.setattr(lazy_files, "LARGE", 100)
-    found = opened(path, (1,) if kind == "stack" else ())
     plane = RGB if color else GREY + 1 if kind == "stack" else GREY
-    assert same(found.levels[0], plane)
-    assert same(found.levels[1], plane[::2, ::2])
-    assert (found.pixel_size, found.unit) == ((0.5, 0.25), "µm")
+    for large in (tiff_reader.LARGE, 100):
+        monkeypatch.setattr(tiff_reader, "LARGE", large)
+        found = open_scene(path, (1,) if kind == "stack" else ())
+        assert same(found.levels[0], plane)
+        assert same(found.levels[1], plane[::2, ::2])
+        assert (found.pixel_size, found.unit) == ((0.5, 0.25), "µm")
+        assert found.at(1).pixel_size == (1.0, 0.5)
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -144,15 +140,16 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     why = "holds no zarr image|cannot be read"
     for name in ("empty.zarr", "a.npy"):
         with pytest.raises(GemError, match=why):
-            open_lazy_image(tmp_path / name)
-    with pytest.raises(GemError, match="expected a zarr folder or a file"):
-        open_lazy_image(tmp_path / "a.txt")
-    assert open_lazy_image(tmp_path / "missing.png") is None
+            open_scene(tmp_path / name)
+    with pytest.raises(GemError, match="npy file and no zarr"):
+        open_scene(tmp_path / "a.txt")
+    with pytest.raises(GemError, match="There is no file"):
+        open_scene(tmp_path / "missing.png")
 
 
 def test_the_level_is_chosen_by_the_detail() -> None:
     shapes = [(4000, 3000), (2000, 1500), (1000, 750), (250, 188)]
-    source = LazyImage(tuple(np.zeros(shape, np.uint8) for shape in shapes))
+    source = Scene(tuple(np.zeros(shape, np.uint8) for shape in shapes))
     wanted = [None, 0.5, 1, 1.9, 2.1, 4.1, 15, 17]
     assert [source.choose(one) for one in wanted] == [0, 0, 0, 0, 1, 2, 2, 3]
     region = source.scale_region(Region((3, 4000), (100, 103)), 1)
