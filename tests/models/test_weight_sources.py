@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
 from napari_gem.models.card import ModelCard
+from napari_gem.models.download.hub import HubFiles
+from napari_gem.models.find import find_model
 from napari_gem.models.weight_sources import (
     FileWeights,
     FolderWeights,
@@ -19,6 +22,9 @@ from napari_gem.models.weight_sources import (
     WeightSource,
     weight_source,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 WEB = "https://example.org/weights.pt"
 
@@ -54,6 +60,8 @@ def test_weights_of_no_kind_are_refused() -> None:
     assert source.describe() == source.card
     with pytest.raises(GemError, match="no place such as 'elsewhere'"):
         run(source.get_steps(download=True))
+    with pytest.raises(GemError, match="no place such as 'elsewhere'"):
+        run(source.fetch_steps())
 
 
 def test_files_of_the_users_own_are_not_downloaded_or_removed(tmp_path: Path) -> None:
@@ -61,7 +69,28 @@ def test_files_of_the_users_own_are_not_downloaded_or_removed(tmp_path: Path) ->
     source = weight_source(card_of(f"file:{path}"))
     with pytest.raises(GemError, match="which is not there"):
         source.describe()
+    with pytest.raises(GemError, match="which is not there"):
+        run(source.fetch_steps())
     path.write_bytes(b"weights")
     run(source.fetch_steps())
     assert (source.cached_bytes(), source.remove()) == (0, 0)
     assert path.is_file()
+
+
+def test_a_text_tower_comes_with_a_tag_outside_the_catalogue(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fetched: list[str] = []
+
+    def fetch_steps(files: HubFiles) -> Generator[None, None, None]:
+        fetched.append(files.repository)
+        yield from ()
+
+    monkeypatch.setattr(HubFiles, "fetch_steps", fetch_steps)
+    monkeypatch.setattr(HubFiles, "find", lambda _: None)
+    card = find_model("roberta-ViT-B-32/laion2b_s12b_b32k")
+    run(weight_source(card).fetch_steps())
+    assert fetched == [
+        "laion/CLIP-ViT-B-32-roberta-base-laion2B-s12B-b32k",
+        "roberta-base",
+    ]

@@ -597,7 +597,7 @@ def test_without_threads_a_run_is_refused_in_a_sentence(model: Path) -> None:
         with pytest.raises(GemError, match="no more threads"):
             listener.submit()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client._Process, "__init__", fail)
+        patch.setattr(client.WorkerProcess, "__init__", fail)
         failed = listener.end(listener.submit())
     listener.client.close(60)
     assert isinstance(failed, Failed)

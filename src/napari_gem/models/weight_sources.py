@@ -121,11 +121,9 @@ class WeightSource:
             for models of this computer, and for open_clip's tags outside the catalogue,
             whose repository open_clip alone knows.
         """
-        config = self._configuration(stated)
-        main = self._own_files(config.get("text_cfg", {}))
-        tower = config.get("text_cfg", {}).get("hf_model_name")
-        towers = (HubFiles(tower, ((TOWER,),)),) if tower else ()
-        return () if main is None else (main, *towers)
+        text = self._configuration(stated).get("text_cfg", {})
+        main = self._own_files(text)
+        return () if main is None else (main, *_tower_files(text))
 
     def is_here(self) -> bool:
         """Tell whether the model can be loaded without a download."""
@@ -193,14 +191,15 @@ class WeightSource:
         GemError
             If the download fails, or if what comes could not be loaded.
         """
-        main = self._main_files()
-        if main is None:
+        if self.is_here():
             return
+        self.check_there()
+        main = self._needed_files()
         check = partial(self._check_readable, main)
         yield from aside_steps("Asking the hub", check)
         yield from main.fetch_steps()
         # its configuration, which is here now, may name more
-        for part in self.remote_files()[1:]:
+        for part in _tower_files(self._configuration().get("text_cfg", {})):
             if not part.find():
                 yield from part.fetch_steps()
 
@@ -209,11 +208,7 @@ class WeightSource:
         local = self.find()
         if local:
             return local
-        main = self._main_files()
-        if main is None:
-            raise GemError(
-                f"There is no place such as '{self.card.weights}' for weights."
-            )
+        main = self._needed_files()
         card = yield from aside_steps(f"Asking the {main.server}", self.describe)
         if not download:
             raise DownloadNeeded(card)
@@ -291,6 +286,15 @@ class WeightSource:
         """Name the files of the model itself, also where open_clip must be asked."""
         return next(iter(self.remote_files()), None)
 
+    def _needed_files(self) -> RemoteFiles:
+        main = self._main_files()
+        if main is None:
+            raise GemError(
+                f"There is no place such as '{self.card.weights}' for weights. Correct "
+                "the entry of the model."
+            )
+        return main
+
     def _configuration(self, stated: dict[str, Any] | None = None) -> dict[str, Any]:
         config = configuration(self.card) or stated
         if config:
@@ -330,8 +334,8 @@ class _DescribedFolder(WeightSource):
             return LocalWeights((named or files)[0], self.folder)
         names = ", ".join(sorted(path.name for path in files)) or "none"
         raise GemError(
-            f"The folder '{self.folder}' must hold one weights file ({names} came). "
-            f"Name it {' or '.join(WEIGHTS)}."
+            f"The folder '{self.folder}' must hold one weights file; it holds "
+            f"{names}. Name it {' or '.join(WEIGHTS)}."
         )
 
 
@@ -530,6 +534,12 @@ def _open_clip() -> Any:
     from napari_gem.backbones.open_clip_import import import_open_clip
 
     return import_open_clip()
+
+
+def _tower_files(text: dict[str, Any]) -> tuple[HubFiles, ...]:
+    """Name the configuration of a text tower that lies in another repository."""
+    name = text.get("hf_model_name")
+    return (HubFiles(name, ((TOWER,),)),) if name else ()
 
 
 def _local_weights(paths: tuple[Path, ...]) -> LocalWeights:

@@ -8,6 +8,7 @@ but the number of the current run.
 from __future__ import annotations
 
 import atexit
+import logging
 import shutil
 import tempfile
 import time
@@ -45,12 +46,11 @@ from napari_gem.worker.messages import (
 )
 from napari_gem.worker.process import (
     CLOSE_SECONDS,
-    _gone,
-    _log,
-    _not_started,
-    _Process,
-    _trace,
-    _unexpected,
+    WorkerProcess,
+    gone,
+    not_started,
+    trace,
+    unexpected,
 )
 
 if TYPE_CHECKING:
@@ -67,10 +67,10 @@ CANCEL_SECONDS = 1.0
 LONGEST_STEP = 10.0
 """A worker that takes long steps gets at most this time to stop before it is killed."""
 
-
 FOLDER_PREFIX = "napari-gem-run-"
 
 _Job = Callable[[], None]
+_log = logging.getLogger(__name__)
 
 
 class WorkerClient:
@@ -103,7 +103,7 @@ class WorkerClient:
         # from here on only the private thread reads and writes
         self._folder: Path | None = None
         self._claim: Claim | None = None
-        self._process: _Process | None = None
+        self._process: WorkerProcess | None = None
         self._ready = False
         self._busy: Request | None = None
         self._waiting: Request | None = None
@@ -252,7 +252,7 @@ class WorkerClient:
 
         Nothing in here may raise: there is nobody who would go on.
         """
-        details = _trace(error)
+        details = trace(error)
         _log.error("A job of the worker's client failed.\n%s", details)
         run, busy = self._current, self._busy
         for end in (self._end_process, self._forget_waiting):
@@ -265,7 +265,7 @@ class WorkerClient:
         self._ready = False
         self._cancel_by = self._kill_by = None
         if run:
-            self._deliver(Failed(run, _unexpected(error), details))
+            self._deliver(Failed(run, unexpected(error), details))
 
     def _patience(self) -> float | None:
         times = [t for t in (self._cancel_by, self._kill_by) if t is not None]
@@ -285,7 +285,7 @@ class WorkerClient:
         try:
             self._need_process()
         except Exception as error:  # noqa: BLE001 (the first run tells it)
-            _log.warning("The worker process could not be started.\n%s", _trace(error))
+            _log.warning("The worker process could not be started.\n%s", trace(error))
 
     def _begin(
         self,
@@ -303,7 +303,7 @@ class WorkerClient:
             if large:
                 request = replace(request, folder=str(self._results.new()))
         except Exception as error:  # noqa: BLE001 (the user sees it)
-            self._deliver(Failed(request.run, _not_started(error), _trace(error)))
+            self._deliver(Failed(request.run, not_started(error), trace(error)))
             return
         if pixels is None:
             self._prepared(request)
@@ -321,7 +321,7 @@ class WorkerClient:
             thread.start()
         except RuntimeError as error:
             _remove_files(self._folder, request)
-            self._deliver(Failed(request.run, shortage(error) or _unexpected(error)))
+            self._deliver(Failed(request.run, shortage(error) or unexpected(error)))
 
     def _cancel(self, run: int) -> None:
         if run == 0 or run != self._current:
@@ -354,14 +354,14 @@ class WorkerClient:
             self._need_process()
         except Exception as error:  # noqa: BLE001 (the user sees it)
             _remove_files(self._folder, request)
-            self._deliver(Failed(request.run, _not_started(error), _trace(error)))
+            self._deliver(Failed(request.run, not_started(error), trace(error)))
             return
         if self._process:
             self._busy = request
             self._stage, self._step = "", 0.0
             self._process.send(request)
 
-    def _hear(self, process: _Process, event: Event) -> None:
+    def _hear(self, process: WorkerProcess, event: Event) -> None:
         if process is not self._process:
             return
         if event.run == 0:
@@ -384,13 +384,13 @@ class WorkerClient:
         self._step = now - self._heard if progress.stage == self._stage else 0.0
         self._stage, self._heard = progress.stage, now
 
-    def _process_gone(self, process: _Process, error: str) -> None:
+    def _process_gone(self, process: WorkerProcess, error: str) -> None:
         if process is not self._process:
             return
         busy = self._busy
         self._drop_process()
         if busy:
-            sentence = _gone(process.popen.returncode)
+            sentence = gone(process.popen.returncode)
             self._deliver(Failed(busy.run, sentence, error, lost=True))
         self._send_waiting()
 
@@ -439,7 +439,7 @@ class WorkerClient:
             self._on_event(event)
         except Exception as error:  # noqa: BLE001 (the next event must come through)
             kind = type(event).__name__
-            _log.error("Nobody took the event %s.\n%s", kind, _trace(error))
+            _log.error("Nobody took the event %s.\n%s", kind, trace(error))
 
     def _need_process(self) -> Path:
         if self._folder and not self._folder.is_dir() and not self._busy:
@@ -448,7 +448,7 @@ class WorkerClient:
             self._remove_folder()
         folder = self._folder or self._make_folder()
         if not self._process:
-            self._process = _Process(
+            self._process = WorkerProcess(
                 folder,
                 self._storage,
                 on_event=lambda *said: self._jobs.put(partial(self._hear, *said)),
@@ -500,7 +500,7 @@ class WorkerClient:
                 f"The image could not be read ({type(error).__name__}: {error}). "
                 "Look whether its file is still there."
             )
-            failed = Failed(request.run, message, _trace(error))
+            failed = Failed(request.run, message, trace(error))
             _remove_files(self._folder, request)
             self._jobs.put(partial(self._deliver, failed))
         else:

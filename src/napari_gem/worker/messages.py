@@ -72,7 +72,7 @@ class Storage:
     disk
         GB on disk, where later sessions find them; 0 keeps none there.
     folder
-        Where on disk; empty takes the usual place (`cache_folder.default_folder`).
+        Where on disk; empty takes `napari_gem.core.folders.default_folder`.
     """
 
     memory: int = 1024
@@ -181,7 +181,6 @@ class Cancel:
 
 
 Message = Request | Cancel | Event
-
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in get_args(Message)}
 

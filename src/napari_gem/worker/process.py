@@ -15,7 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown_lines
@@ -31,17 +30,8 @@ from napari_gem.worker.messages import (
     to_line,
 )
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from napari_gem.core.arrays import LazyArray
-
-    Pixels = ArrayLike | LazyArray
-
-
 CLOSE_SECONDS = 2.0
 """How long the end of the interpreter waits for the worker's end."""
-
 
 IDLE_THREADS = {
     "OMP_WAIT_POLICY": "PASSIVE",
@@ -51,19 +41,18 @@ IDLE_THREADS = {
 """Threads of torch that wait sleep: spinning ones starve the viewer and each other.
 Those of numpy always spin, so there is one: on two cores that halves the time."""
 
-
 _log = logging.getLogger(__name__)
 
 
-class _Process:
+class WorkerProcess:
     """A running worker with a thread for each direction, so that no pipe blocks."""
 
     def __init__(
         self,
         folder: Path,
         storage: Storage,
-        on_event: Callable[[_Process, Event], None],
-        on_end: Callable[[_Process, str], None],
+        on_event: Callable[[WorkerProcess, Event], None],
+        on_end: Callable[[WorkerProcess, str], None],
     ) -> None:
         self._on_event = on_event
         self._on_end = on_end
@@ -92,12 +81,15 @@ class _Process:
             raise
 
     def send(self, message: Message) -> None:
+        """Have a message written; returns at once."""
         self._outbox.put(message)
 
     def kill(self) -> None:
+        """End it now; ``on_end`` is called when it is gone."""
         self.popen.kill()
 
     def join(self) -> None:
+        """Wait until both threads end, for `CLOSE_SECONDS` each at most."""
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(CLOSE_SECONDS)
@@ -111,7 +103,7 @@ class _Process:
                     if not isinstance(event, Request | Cancel):
                         self._on_event(self, event)
             except Exception as error:  # noqa: BLE001 (the run must end)
-                _log.error("The worker process spoke no protocol.\n%s", _trace(error))
+                _log.error("The worker process spoke no protocol.\n%s", trace(error))
                 self.kill()
         self.popen.wait()
         self._outbox.put(None)
@@ -126,7 +118,7 @@ class _Process:
                     line = to_line(message)
                 except Exception as error:  # noqa: BLE001 (as above)
                     said = "A message to the worker could not be written.\n%s"
-                    _log.error(said, _trace(error))
+                    _log.error(said, trace(error))
                     self.kill()  # which ends the run
                     return
                 pipe.write(line)
@@ -150,16 +142,17 @@ def _command(folder: Path, storage: Storage) -> list[str]:
     if python.name.lower() == "pythonw.exe" and console.exists():
         python = console
     # -P: files in the folder where the viewer was started are no modules
-    module = ("-P", "-m", "napari_gem.worker.serve")
+    module = ("-P", "-m", "napari_gem.worker")
     return [str(python), *module, str(folder), to_json(storage)]
 
 
-def _not_started(error: Exception) -> str:
+def not_started(error: Exception) -> str:
+    """Say why the process could not be started."""
     sentence = str(error) if isinstance(error, GemError) else shortage(error)
     if sentence:
         return sentence
     if not isinstance(error, OSError):
-        return _unexpected(error)
+        return unexpected(error)
     try:
         folder = f"the folder '{tempfile.gettempdir()}'"
     except OSError:  # there is none
@@ -170,14 +163,16 @@ def _not_started(error: Exception) -> str:
     )
 
 
-def _unexpected(error: Exception) -> str:
+def unexpected(error: Exception) -> str:
+    """Say that something went wrong that nobody thought of."""
     return shortage(error) or (
         f"Something unexpected went wrong ({type(error).__name__}: {error}). "
         "The details say where; please report them. Press Run to try again."
     )
 
 
-def _gone(code: int | None) -> str:
+def gone(code: int | None) -> str:
+    """Say that the process ended with an exit code while it was needed."""
     how = f"exit code {code}"
     if code is not None and code < 0:
         with suppress(ValueError):
@@ -189,6 +184,6 @@ def _gone(code: int | None) -> str:
     )
 
 
-def _trace(error: Exception) -> str:
+def trace(error: Exception) -> str:
     """Tell where an error arose; what others wrote into it commands no terminal."""
     return shown_lines("".join(traceback.format_exception(error)), 20_000)

@@ -1,21 +1,18 @@
 """The process that runs the pipeline for the dock widget.
 
-``python -m napari_gem.worker.serve FOLDER [STORAGE]`` reads requests from its standard
-input and writes events to its standard output (see `napari_gem.worker.arrays`);
-`Storage` comes as JSON. It keeps the last model and the images encoded so far, so
-that new words cost a matrix product, and it ends when its input ends: then the viewer
-is gone.
+``python -m napari_gem.worker FOLDER [STORAGE]`` reads requests from its standard input
+and writes events to its standard output (see `napari_gem.worker.messages`); `Storage`
+comes as JSON. It keeps the last model and the images encoded so far, so that new words
+cost a matrix product, and it ends when its input ends: then the viewer is gone.
 """
 
 from __future__ import annotations
 
 import faulthandler
-import logging
 import os
 import signal
 import sys
 import time
-import traceback
 from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
@@ -26,11 +23,7 @@ from napari_gem.core import atomic
 from napari_gem.core.checked_files import DamagedError
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_json
-from napari_gem.core.memory import (
-    NoMemoryError,
-    is_out_of_memory,
-    shortage,
-)
+from napari_gem.core.memory import NoMemoryError, is_out_of_memory
 from napari_gem.core.progress import Progress
 from napari_gem.models.card import DownloadNeeded
 from napari_gem.worker.messages import (
@@ -45,18 +38,13 @@ from napari_gem.worker.messages import (
     from_line,
     to_line,
 )
+from napari_gem.worker.process import trace, unexpected
 from napari_gem.worker.session import LostImageError, Session
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from typing import BinaryIO
 
-    from napari_gem.core.results import Features
     from napari_gem.worker.messages import Event
-
-    Encoding = Generator[Progress, None, tuple[Features, bool]]
-
-_log = logging.getLogger(__name__)
 
 EVENT_SECONDS = 0.05
 """Progress of one stage is sent at most this often."""
@@ -100,7 +88,7 @@ class Worker:
             try:
                 event = self._answer(request)
             except Exception as error:  # noqa: BLE001 (the next one must be answered)
-                event = _failed(request, error)
+                event = Failed(request.run, unexpected(error), trace(error))
             self._send(event)
 
     def _listen(self) -> None:
@@ -134,7 +122,7 @@ class Worker:
             failed = Failed(request.run, str(error), lost=lost)
             short = isinstance(error, NoMemoryError)
         except Exception as error:  # noqa: BLE001 (the user sees it; the worker goes on)
-            failed = _failed(request, error)
+            failed = Failed(request.run, unexpected(error), trace(error))
             short = is_out_of_memory(error)
         finally:
             steps.close()
@@ -179,15 +167,6 @@ class Worker:
         os._exit(0)
 
 
-def _failed(request: Request, error: Exception) -> Failed:
-    details = "".join(traceback.format_exception(error))
-    message = shortage(error) or (
-        f"Something unexpected went wrong ({type(error).__name__}: {error}). "
-        "The details say where; please report them."
-    )
-    return Failed(request.run, message, details)
-
-
 def _import_heavy() -> None:
     """Load torch and open_clip while the user still types."""
     from napari_gem.backbones.open_clip_import import import_open_clip
@@ -217,7 +196,3 @@ def main() -> None:
     requests, events = _take(0, "rb", nothing), _take(1, "wb", 2)
     storage = from_json(Storage, sys.argv[2]) if len(sys.argv) > 2 else Storage()
     Worker(Path(sys.argv[1]), requests, events, storage).serve()
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +27,6 @@ from napari_gem.worker.messages import (
     Storage,
     check_request,
 )
-from napari_gem.worker.process import _log
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from napari_gem.segmentation.job import Resources
     from napari_gem.segmentation.writing import Filling
 
+_log = logging.getLogger(__name__)
 
 AGAIN = "The image is no longer encoded. Press Run to encode it again."
 
@@ -96,15 +97,15 @@ class Session:
         from napari_gem.segmentation.job import Resources
 
         storage = self._storage
-        found = Resources(memory=self.images)
+        resources = Resources(memory=self.images)
         if storage.disk:
             folder, limit = storage.folder or None, storage.disk << 30
-            found = replace(found, disk=lambda: FeatureCache(folder, limit))
+            resources = replace(resources, disk=lambda: FeatureCache(folder, limit))
         if cluster is not None:
             precision = request.job.precision
             place = ClusterPlace(cluster, precision, lambda: _reference(request))
-            found = replace(found, place=place)
-        return found
+            resources = replace(resources, place=place)
+        return resources
 
     def _load_steps(self, request: Request) -> Generator[Progress, None, None]:
         """Load the model of a request, unless it is loaded already."""
