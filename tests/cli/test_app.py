@@ -107,7 +107,7 @@ def test_plane_and_percentiles_are_chosen(
         ({"--template": "no-such-list"}, "openai-7"),
         ({"--threshold": "2"}, "threshold"),
         ({"--background-weight": "0"}, "Background weight is 0"),
-        ({"--preset": "best"}, "expected microscopy, paper"),
+        ({"--preset": "best"}, "choose one of microscopy, paper"),
         ({"--preset": "paper", "--zoom": "2"}, "leave out --detail"),
         ({"--refinement": "-1"}, "Refinement is -1"),
     ],

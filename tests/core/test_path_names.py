@@ -14,9 +14,9 @@ from napari_gem.core.path_names import check_length, file_name, is_too_long
 from napari_gem.encoding.feature_cache import CacheError, FeatureCache
 from napari_gem.images.files import open_scene
 from napari_gem.images.read_errors import ReadError
+from napari_gem.results import pyramid
 from napari_gem.results.save import check_folder
 from napari_gem.results.temporary import ResultFolders
-from napari_gem.segmentation import large
 
 pytestmark = pytest.mark.contact("foreign text")
 
@@ -71,7 +71,7 @@ def test_a_path_that_windows_does_not_find_is_told(
     for refuse in (
         lambda: check_length(tmp_path, "x" * 30),
         lambda: check_folder(tmp_path / "out"),
-        lambda: check_length(tmp_path, large.INSIDE),
+        lambda: check_length(tmp_path, pyramid.INSIDE),
         lambda: ResultFolders(str(tmp_path / "cache")).new(),
     ):
         with pytest.raises(GemError, match="too long"):

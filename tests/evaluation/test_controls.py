@@ -37,7 +37,7 @@ def test_controls_as_typed(text: str, expected: Control) -> None:
     ["random", "noise=", "noise=-1", "shuffled=3", "distractors=1.5", "noise=nan"],
 )
 def test_other_controls_are_refused(text: str) -> None:
-    with pytest.raises(GemError, match="expected"):
+    with pytest.raises(GemError, match=r"choose one of|the control .* takes"):
         parse_control(text)
 
 
@@ -63,7 +63,7 @@ def test_distractors_are_no_words_of_the_data_set() -> None:
     assert chosen == distractors(VOC, Control("distractors", 150))
     assert len(distractors(VOC, Control("distractors", 200))) == 200
     assert distractors(VOC, Control("noise", 0.1)) == ()
-    with pytest.raises(GemError, match="at most"):
+    with pytest.raises(GemError, match=r"only .* distractors"):
         distractors(VOC, Control("distractors", 10_000))
 
 

@@ -106,7 +106,9 @@ def test_a_picture_is_no_mask_without_colours(tmp_path: Path) -> None:
 def test_sizes_and_masks_that_count_nothing() -> None:
     truth = np.zeros((3, 4), np.int16)
     assert check_size(truth, (3, 4), "a") is truth
-    with pytest.raises(GemError, match="'a': the image has 4 x 3 pixels, its mask 3 x"):
+    with pytest.raises(
+        GemError, match="'a': the image has 4 x 3 pixels, but its mask has 3 x"
+    ):
         check_size(truth, (4, 3), "a")
     with pytest.raises(GemError, match="no pixel that counts"):
         check_size(truth + IGNORED, (3, 4), "a")

@@ -191,7 +191,7 @@ def test_other_folders_are_refused_in_a_sentence(kind: str, tmp_path: Path) -> N
 
 
 def test_unknown_kinds_and_folders_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(GemError, match="expected one of ade20k"):
+    with pytest.raises(GemError, match="choose one of ade20k"):
         read_dataset("imagenet", tmp_path)
     with pytest.raises(GemError, match="There is no folder"):
         read_dataset("folder", tmp_path / "nowhere")

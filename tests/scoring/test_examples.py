@@ -237,7 +237,7 @@ def test_unusable_examples_are_left_out_and_told() -> None:
     prompts = [replace(prompt, examples=bad), Prompt(("b",))]
     assert (prototype_scores(features, prompts, scores) == scores).all()
     assert usable_examples(features, replace(prompt, examples=(good,))) == ((good,), "")
-    with pytest.raises(GemError, match="row 48, column 3 came; expected one in the"):
+    with pytest.raises(GemError, match="row 48, column 3 lies outside of the"):
         as_vector(features, bad[0])
 
 

@@ -29,8 +29,8 @@ def prepare(
     fits = len(shape) == 4 and shape[1] == 3
     if not fits or any(side % patch_size for side in shape[2:]):
         raise GemError(
-            f"Pixels of shape {shape} came; expected (images, 3, height, width) "
-            f"with height and width multiples of the patch of {patch_size} pixels."
+            f"The pixels have the shape {shape}; give (images, 3, height, width) with "
+            f"height and width multiples of the patch of {patch_size} pixels."
         )
     device = weight.device
     middle = torch.tensor(mean, device=device).view(3, 1, 1)

@@ -176,13 +176,13 @@ def segment(
         check_score,
     )
     from napari_gem.encoding.feature_cache import FeatureCache
+    from napari_gem.results import pyramid
     from napari_gem.results import save as export
-    from napari_gem.segmentation import large
     from napari_gem.segmentation.job import Resources, job_steps, load_steps
 
     zoom = given.get("zoom")
     if detail is not None and zoom is not None:
-        raise GemError("Both --detail and --zoom came. Give one of them.")
+        raise GemError("--detail and --zoom exclude each other. Give one of them.")
     squash = read_preset(preset).squash if preset else 0
     if squash and (scheduler or (detail, zoom, region) != (None, None, None)):
         raise GemError(
@@ -225,7 +225,7 @@ def segment(
         loaded = replace(loaded, card=with_preset(loaded.card, preset))
         view = opened.view(level, detail, loaded.backbone.patch_size)
         if view.large:
-            check_length(output, large.INSIDE)
+            check_length(output, pyramid.INSIDE)
         encode = with_values(loaded.card.encode, given)
         if detail is not None:
             zoom = loaded.backbone.patch_size * view.factor / detail

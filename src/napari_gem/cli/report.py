@@ -24,7 +24,9 @@ def save_and_report(result: Segmentation, image: Scene, folder: Path) -> None:
 
 def report_stored(result: StoredSegmentation, folder: Path) -> None:
     """Say the share of each class in a result that was written in parts."""
-    _report(result, folder, ("labels.zarr", "probabilities.zarr", "recipe.json"))
+    from napari_gem.results import pyramid, recipe
+
+    _report(result, folder, (*pyramid.NAMES, *recipe.NAMES))
 
 
 def _report(result: Outcome, folder: Path, names: Iterable[str]) -> None:

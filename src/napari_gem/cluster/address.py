@@ -53,7 +53,7 @@ def read_address(text: str) -> SchedulerAddress:
     if scheme in ("http", "https"):
         raise GemError(
             f"'{text}' is the address of a web page, such as that of the dashboard; "
-            f"expected that of a scheduler. {_HINT}"
+            f"give that of a scheduler. {_HINT}"
         )
     if scheme not in ("tcp", "tls"):
         raise GemError(
@@ -63,14 +63,12 @@ def read_address(text: str) -> SchedulerAddress:
     found = _FORM.fullmatch(text)
     if found is None:
         raise GemError(
-            f"'{text}' is no address of a scheduler; expected {scheme}://host:port, "
+            f"'{text}' is no address of a scheduler; give {scheme}://host:port, "
             f"with brackets around a number with colons, as {scheme}://[::1]:8786."
         )
     _, host, port = found.groups()
     if port is None:
-        raise GemError(
-            f"'{text}' lacks the port; expected {scheme}://host:port. {_HINT}"
-        )
+        raise GemError(f"'{text}' lacks the port; give {scheme}://host:port. {_HINT}")
     if not 0 < int(port[:6]) < 65536:
         raise GemError(f"The port is {port[:9]}; it must be 1 to 65535. {_HINT}")
     return SchedulerAddress(text, scheme == "tls", host.strip("[]"), int(port))

@@ -60,7 +60,9 @@ def parse_control(text: str) -> Control:
     """
     name, equals, number = text.partition("=")
     if name not in CONTROLS:
-        raise GemError(f"The control '{text}' came; expected {', '.join(CONTROLS)}.")
+        raise GemError(
+            f"There is no control '{name}'; choose one of {', '.join(CONTROLS)}."
+        )
     usual = CONTROLS[name]
     try:
         amount = float(number) if equals else usual
@@ -68,10 +70,9 @@ def parse_control(text: str) -> Control:
         amount = -1.0
     fits = amount > 0 if usual else not equals
     if not fits or (name == "distractors" and amount != int(amount)):
-        raise GemError(
-            f"The control '{text}' came; expected "
-            + (f"a number above 0, as in {name}={usual:g}." if usual else f"'{name}'.")
-        )
+        kind = "a whole number" if name == "distractors" else "a number"
+        taken = f"{kind} above 0, as in {name}={usual:g}" if usual else "no number"
+        raise GemError(f"'{text}' does not fit: the control {name} takes {taken}.")
     return Control(name, amount)
 
 
@@ -123,7 +124,8 @@ def distractors(classes: tuple[DatasetClass, ...], control: Control) -> tuple[st
     free = sorted(every - own)
     if control.amount > len(free):
         raise GemError(
-            f"{control.amount:.0f} distractors came; expected {len(free)} at most."
+            f"There are only {len(free)} distractors for this data set, and "
+            f"{control.amount:.0f} are asked for. Ask for fewer."
         )
     chosen = np.random.default_rng(0).permutation(len(free))[: int(control.amount)]
     return tuple(free[i] for i in chosen)

@@ -151,7 +151,8 @@ def read_dataset(kind: str, root: Path, split: str = "") -> Dataset:
     """
     if kind not in _readers():
         raise GemError(
-            f"The data set '{kind}' came; expected one of {', '.join(list_kinds())}."
+            f"There is no kind of data set '{kind}'; choose one of "
+            f"{', '.join(list_kinds())}."
         )
     if not root.is_dir():
         raise GemError(f"There is no folder '{root}'. Give the data set's folder.")

@@ -26,8 +26,8 @@ def find_root(root: Path, marks: Iterable[str], *inside: str) -> Path:
         if all((folder / mark).exists() for mark in marks):
             return folder
     raise GemError(
-        f"'{root}' is not laid out as this data set; expected it to hold "
-        f"{' and '.join(marks)}."
+        f"'{root}' is not laid out as this data set, which has "
+        f"{' and '.join(marks)}. Choose its folder."
     )
 
 

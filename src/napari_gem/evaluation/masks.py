@@ -42,7 +42,7 @@ def read_mask(path: Path, form: MaskFormat) -> NDArray[np.int16]:
     if values.dtype.kind not in "bui" or values.ndim != 2:
         raise GemError(
             f"The mask '{path.name}' holds {values.dtype} in the shape {values.shape}; "
-            "expected one whole number for each pixel."
+            "a mask has one whole number for each pixel."
         )
     values = (values != 0) if form.nonzero else values
     present, places = np.unique(values, return_inverse=True)
@@ -50,7 +50,7 @@ def read_mask(path: Path, form: MaskFormat) -> NDArray[np.int16]:
     if unknown:
         raise GemError(
             f"The mask '{path.name}' holds {_some(unknown)}, which is no class of this "
-            f"data set; expected {_some(sorted(form.numbers))}."
+            f"data set; its classes are {_some(sorted(form.numbers))}."
         )
     numbers = np.array([form.numbers[int(value)] for value in present], np.int16)
     result: NDArray[np.int16] = numbers[places].reshape(values.shape)
@@ -82,8 +82,8 @@ def _from_colors(
 ) -> NDArray[np.int64]:
     if not colors or pixels.shape[-1] not in (3, 4):
         raise GemError(
-            f"The mask '{path.name}' is in colour (shape {pixels.shape}); expected one "
-            "class number for each pixel."
+            f"The mask '{path.name}' is in colour (shape {pixels.shape}); this data "
+            "set has one class number for each pixel."
         )
     packed = pixels[..., :3].astype(np.int64) @ [1 << 16, 1 << 8, 1]
     values = np.full(packed.shape, -1, np.int64)
@@ -116,8 +116,8 @@ def check_size(
     """
     if truth.shape != shape:
         raise GemError(
-            f"'{name}': the image has {shape[0]} x {shape[1]} pixels, its mask "
-            f"{truth.shape[0]} x {truth.shape[1]}; expected the same."
+            f"'{name}': the image has {shape[0]} x {shape[1]} pixels, but its mask has "
+            f"{truth.shape[0]} x {truth.shape[1]}."
         )
     if not (truth != IGNORED).any():
         raise GemError(f"'{name}': its mask has no pixel that counts.")

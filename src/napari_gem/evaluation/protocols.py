@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import check_number
 from napari_gem.core.json_records import from_dict
-from napari_gem.core.parameters import EncodeParameters
+from napari_gem.core.parameters import LARGEST, SMALLEST, EncodeParameters
 from napari_gem.images.rendering import squash
 from napari_gem.prompts.word_lists import read_templates
 
@@ -92,16 +93,15 @@ def find_protocol(
     """
     if name not in list_protocols():
         raise GemError(
-            f"The protocol '{name}' came; expected {', '.join(list_protocols())}."
+            f"There is no protocol '{name}'; choose one of "
+            f"{', '.join(list_protocols())}."
         )
     protocol = list_protocols()[name]
     if scale is not None:
-        if not 0 < scale < float("inf"):
-            raise GemError(f"A scale of {scale} came; expected a number above 0.")
+        check_number("The scale", scale, SMALLEST, LARGEST)
         protocol = replace(protocol, scale=scale)
     if threshold is not None:
-        if not 0 <= threshold <= 1:
-            raise GemError(f"A threshold of {threshold} came; expected 0 to 1.")
+        check_number("The threshold", threshold, 0, 1)
         protocol = replace(protocol, threshold=threshold)
     return protocol
 

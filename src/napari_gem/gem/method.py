@@ -288,7 +288,7 @@ def _neighbour_bias(
 def _require_grid(grid: tuple[int, int] | None) -> tuple[int, int]:
     if grid is None:
         raise GemError(
-            "A bias to neighbours, or a repair, came for tokens without places; "
-            "expected the grid of patches beside them."
+            "A bias to neighbours, or a repair, needs the places of the tokens. Give "
+            "the grid of patches, too."
         )
     return grid

@@ -170,8 +170,8 @@ def choose_device(name: str) -> torch.device:
     wanted = {"auto": there[0], "cuda": "cuda:0", "mps:0": "mps"}.get(name, name)
     if wanted not in there:
         raise GemError(
-            f"The device '{name}' came; this computer has {', '.join(there)}. "
-            "Choose one of these, or auto."
+            f"This computer has no device '{name}'; it has {', '.join(there)}. Choose "
+            "one of these, or auto."
         )
     return torch.device(wanted)
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     Color = tuple[float, float, float]
 
+NAME = "overlay.png"
+NAMES: tuple[str, ...] = (NAME,)
+
 OPACITY = 0.55
 LONGEST = 2048
 """Sides of larger images are thinned to at most this many pixels."""
@@ -44,7 +47,7 @@ def write(result: Segmentation, image: Scene, folder: Path) -> None:
     canvas = np.zeros((len(picture) + len(legend), legend.shape[1], 3), np.uint8)
     canvas[: len(picture), : picture.shape[1]] = picture
     canvas[len(picture) :] = legend
-    Image.fromarray(canvas).save(folder / "overlay.png")
+    Image.fromarray(canvas).save(folder / NAME)
 
 
 def _classes(prompts: tuple[Prompt, ...]) -> dict[int, tuple[str, Color]]:

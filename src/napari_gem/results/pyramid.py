@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.atomic import PREFIX
 from napari_gem.core.colors import class_color
 from napari_gem.core.json_records import to_dict
 from napari_gem.core.location import Location
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from napari_gem.core.results import Recipe
+
+LABELS, PROBABILITIES = "labels.zarr", "probabilities.zarr"
+NAMES: tuple[str, ...] = (LABELS, PROBABILITIES)
+
+INSIDE = f"{PREFIX}12345678/{PROBABILITIES}/0/c/100/100/100.{'0' * 32}.partial"
+"""The longest path in a folder that these are written to."""
 
 CHUNK = 1024
 """Rows and columns of a chunk of labels."""

@@ -25,6 +25,7 @@ SCHEMA = 1
 SCHEMA_KEY = "napari_gem_recipe"
 
 NAME = "recipe.json"
+NAMES: tuple[str, ...] = (NAME,)
 
 
 def recipe_text(recipe: Recipe, more: Mapping[str, Any] | None = None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,34 +13,37 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.path_names import check_length
 from napari_gem.images.rendering import check_image
 from napari_gem.images.scene import Scene, scene_of
-from napari_gem.results import overlay, recipe, tiff
+from napari_gem.results import overlay, pyramid, recipe, tiff
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import ArrayLike, NDArray
 
     from napari_gem.core.results import Segmentation
 
-    Writer = Callable[[Segmentation, Scene, Path], None]
 
-WRITERS: tuple[Writer, ...] = (overlay.write, recipe.write, tiff.write)
-"""A format each: it gets the result, the image and the folder."""
+class Writer(Protocol):
+    """A module that writes a format.
 
-NAMES = (
-    "labels.tif",
-    "probabilities.tif",
-    "overlay.png",
-    "recipe.json",
-    "labels.zarr",
-    "probabilities.zarr",
-)
-"""Names of files and folders in a folder of results.
+    Attributes
+    ----------
+    NAMES
+        Of the files that it writes.
+    """
 
-An image of such a name would be replaced, so that a new format adds its own.
-"""
+    NAMES: tuple[str, ...]
 
-INSIDE = f"{PREFIX}12345678/replaced/probabilities.tif"
+    def write(self, result: Segmentation, image: Scene, folder: Path, /) -> None:
+        """Write a result and its image to the folder."""
+
+
+WRITERS: tuple[Writer, ...] = (overlay, recipe, tiff)
+
+NAMES = sum((writer.NAMES for writer in WRITERS), pyramid.NAMES)
+"""Names of files and folders in a folder of results."""
+
+INSIDE = f"{PREFIX}12345678/replaced/{max(NAMES, key=len)}"
 """The longest path in a folder of results."""
 
 _TRIES = 5
@@ -85,8 +88,8 @@ def save(
             " Give the image that was segmented."
         )
     with unfinished(folder) as hidden:
-        for write in WRITERS:
-            write(result, file, hidden)
+        for writer in WRITERS:
+            writer.write(result, file, hidden)
         return move_up(hidden, folder)
 
 

@@ -11,18 +11,15 @@ import shutil
 import weakref
 from pathlib import Path
 
-from napari_gem.core.atomic import PREFIX as UNFINISHED
 from napari_gem.core.atomic import Claim
 from napari_gem.core.errors import GemError
 from napari_gem.core.folders import default_folder
 from napari_gem.core.path_names import is_too_long
+from napari_gem.results import pyramid
 
 PREFIX = "process-"
 
-INSIDE = (
-    f"{PREFIX}12345678/100/{UNFINISHED}12345678/probabilities.zarr/0/c/100/100/100."
-    f"{'0' * 32}.partial"
-)
+INSIDE = f"{PREFIX}12345678/100/{pyramid.INSIDE}"
 """The longest path in the folder."""
 
 

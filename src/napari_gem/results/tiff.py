@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from napari_gem.core.results import Segmentation
     from napari_gem.images.scene import Scene
 
+LABELS, PROBABILITIES = "labels.tif", "probabilities.tif"
+NAMES: tuple[str, ...] = (LABELS, PROBABILITIES)
+
 CLASSIC_BYTES = 2**32 - 2**25
 """Larger arrays are written as BigTIFF; tifffile chooses so only if uncompressed."""
 
@@ -36,14 +39,14 @@ def write(result: Segmentation, image: Scene, folder: Path) -> None:
         **_resolution(image),
     }
     imwrite(
-        folder / "labels.tif",
+        folder / LABELS,
         result.labels,
         bigtiff=result.labels.nbytes > CLASSIC_BYTES,
         metadata=None,
         **common,
     )
     imwrite(
-        folder / "probabilities.tif",
+        folder / PROBABILITIES,
         result.probabilities,
         bigtiff=result.probabilities.nbytes > CLASSIC_BYTES,
         metadata={"axes": "CYX", "classes": names},

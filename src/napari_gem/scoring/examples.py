@@ -186,8 +186,8 @@ def as_vector(
     if not _is_inside(features, example.point):
         row, column = example.point
         raise GemError(
-            f"An example at row {row:.0f}, column {column:.0f} came; expected one in "
-            "the encoded image or region. Delete it or set it elsewhere."
+            f"The example at row {row:.0f}, column {column:.0f} lies outside of the "
+            "encoded image or region. Delete it or set it elsewhere."
         )
     mean = (centre(features) if centred is None else centred).mean
     away = unit_vectors(_feature_at(features, example.point) - mean)

@@ -85,7 +85,7 @@ def embed_steps(
     """
     count = len(templates)
     if not count:
-        raise GemError("There is no template; expected at least one, such as '{}'.")
+        raise GemError("There is no template; give at least one, such as '{}'.")
     missing = [w for w in dict.fromkeys(words) if (w, templates) not in cache]
     texts = [text for word in missing for text in fill_templates(templates, word)]
     tokens = TOKENS.get(backbone.device.type, MOST_TOKENS)

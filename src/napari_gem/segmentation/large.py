@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.core.atomic import PREFIX
 from napari_gem.core.memory import explained
 from napari_gem.core.path_names import check_length
 from napari_gem.core.progress import Clock, Progress
 from napari_gem.core.results import StoredSegmentation
-from napari_gem.results.pyramid import Pyramid, describe_labels, describe_probabilities
+from napari_gem.results.pyramid import (
+    INSIDE,
+    LABELS,
+    PROBABILITIES,
+    Pyramid,
+    describe_labels,
+    describe_probabilities,
+)
 from napari_gem.results.recipe import write_result_recipe
 from napari_gem.results.save import move_up, unfinished
 from napari_gem.segmentation.postprocess.largest import label_type
@@ -33,11 +39,6 @@ if TYPE_CHECKING:
     from napari_gem.models.model import Model
     from napari_gem.segmentation.segment import Scored
     from napari_gem.segmentation.writing import Filling
-
-LABELS, PROBABILITIES = "labels.zarr", "probabilities.zarr"
-
-INSIDE = f"{PREFIX}12345678/{PROBABILITIES}/0/c/100/100/100.{'0' * 32}.partial"
-"""The longest path in a folder of results."""
 
 
 @explained

@@ -122,8 +122,8 @@ def test_an_address_is_listed_described_and_fetched(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"sha256": ""}, r"need their SHA-256, .*none came"),
-        ({"sha256": "abc"}, r"'abc' came"),
+        ({"sha256": ""}, r"need their SHA-256, .*there is none"),
+        ({"sha256": "abc"}, "this is 'abc'"),
         ({"url": "https://example.org/"}, r"no address of a weights file.*safetensors"),
         ({"url": "https://example.org/page.html"}, "no address of a weights file"),
         ({"url": "ftp://example.org/model.pt"}, "no address of a weights file"),

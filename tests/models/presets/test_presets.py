@@ -49,5 +49,5 @@ def test_the_paper_is_the_released_method() -> None:
 
 def test_no_preset_changes_nothing() -> None:
     assert with_preset(CARD, "") is CARD
-    with pytest.raises(GemError, match=r"'best' came; expected .*photo"):
+    with pytest.raises(GemError, match=r"no preset 'best'; choose one of .*photo"):
         with_preset(CARD, "best")

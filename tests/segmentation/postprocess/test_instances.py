@@ -90,5 +90,5 @@ def test_bad_input_is_told() -> None:
         instances(labels, [], (), "cut")
     with pytest.raises(GemError, match="Run again"):
         instances(labels, [np.ones((2, 2), np.float32)], (1,))
-    with pytest.raises(GemError, match="one for each"):
+    with pytest.raises(GemError, match="each needs one"):
         instances(labels, [], (1,))

@@ -38,7 +38,7 @@ def test_the_address_of_a_cluster_is_a_device(choice):
     choice.changed.connect(lambda: told.append(choice.combo.currentText()))
     choice.combo.setCurrentText("Dask cluster")
     assert choice.cluster.isVisible()
-    with pytest.raises(GemError, match=r"expected tcp://host:port"):
+    with pytest.raises(GemError, match=r"give tcp://host:port"):
         choice.device()
     choice.cluster.edit.setText(" tcp://somewhere:8786 ")
     choice.cluster.edit.editingFinished.emit()

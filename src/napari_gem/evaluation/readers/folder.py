@@ -36,8 +36,8 @@ def read(kind: str, root: Path, split: str) -> Dataset:
 def _read_classes(path: Path) -> tuple[tuple[DatasetClass, ...], dict[int, int]]:
     if not path.is_file():
         raise GemError(
-            f"There is no '{path}'; expected a line for each class, in the order of "
-            "the numbers in the masks: its words with commas between."
+            f"There is no '{path}'. Write it: a line for each class, in the order of "
+            "the numbers in the masks, with commas between its words."
         )
     classes: list[DatasetClass] = []
     numbers: dict[int, int] = {}
@@ -52,12 +52,12 @@ def _read_classes(path: Path) -> tuple[tuple[DatasetClass, ...], dict[int, int]]
         if not words.strip(" ,|") or value in numbers:
             raise GemError(
                 f"The line '{line.strip()}' of '{path}' names no class, or a number a "
-                "second time; expected one class a line, such as '1: nucleus, nuclei'."
+                "second time; write one class a line, such as '1: nucleus, nuclei'."
             )
         numbers[value] = len(classes)
         classes.append(parse_class(words))
     if not classes:
-        raise GemError(f"'{path}' is empty; expected one class a line.")
+        raise GemError(f"'{path}' is empty; write one class a line.")
     for value in ignored or [255]:
         numbers.setdefault(value, IGNORED)
     return tuple(classes), numbers

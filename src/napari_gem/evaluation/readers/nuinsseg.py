@@ -25,8 +25,8 @@ def read(kind: str, root: Path, split: str) -> Dataset:
     organs = sorted(path.parent for path in root.glob(f"{split or '*'}/tissue images"))
     if not organs:
         raise GemError(
-            f"'{root}' is not laid out as this data set; expected a folder for each "
-            "organ with 'tissue images' and 'mask binary'."
+            f"'{root}' is not laid out as this data set, which has a folder for each "
+            "organ with 'tissue images' and 'mask binary'. Choose its folder."
         )
     samples = tuple(
         Sample(f"{organ.name}/{pair.name}", pair.image, pair.mask)

@@ -71,7 +71,7 @@ def _part(text: str, path: Path) -> float:
         part = -1.0
     if not 0 <= part <= 1:
         raise GemError(
-            f"'{path.name}' holds the place '{text}'; expected a number from 0 to 1."
+            f"'{path.name}' holds the place '{text}', which is no number from 0 to 1."
         )
     return part
 
@@ -89,8 +89,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
         missing = set(columns) - set(reader.fieldnames or ())
         if missing:
             raise GemError(
-                f"'{path.name}' has no column {', '.join(sorted(missing))}; expected "
-                f"{', '.join(columns)}."
+                f"'{path.name}' has no column {', '.join(sorted(missing))}. This data "
+                f"set has {', '.join(columns)}."
             )
         yield from reader
 

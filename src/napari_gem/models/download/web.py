@@ -69,10 +69,10 @@ class WebFile:
                 f"that names the file ({', '.join(SUFFIXES)})."
             )
         if not _SHA256.fullmatch(self.sha256):
-            came = f"'{self.sha256}' came" if self.sha256 else "none came"
+            given = f"this is '{self.sha256}'" if self.sha256 else "there is none"
             raise GemError(
                 f"Weights at an address need their SHA-256, 64 digits of 0 to 9 and a "
-                f"to f ({came}), since an address alone may bring anything. Take it "
+                f"to f ({given}), since an address alone may bring anything. Take it "
                 "from the page of the weights; where it has none, download the file "
                 "yourself and give its path."
             )

@@ -66,7 +66,7 @@ def read_preset(name: str) -> Preset:
     """
     if name not in list_presets():
         raise GemError(
-            f"The preset '{name}' came; expected {', '.join(list_presets())}."
+            f"There is no preset '{name}'; choose one of {', '.join(list_presets())}."
         )
     text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
     return from_dict(Preset, tomllib.loads(text))

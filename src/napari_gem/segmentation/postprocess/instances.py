@@ -108,14 +108,14 @@ def check_maps(
     """
     if len(probabilities) != len(ids):
         raise GemError(
-            f"{len(probabilities)} maps came for {len(ids)} label ids; expected one "
-            "for each. Run again."
+            f"There are {len(probabilities)} maps for {len(ids)} label ids, and each "
+            "needs one. Run again."
         )
     for plane in probabilities:
         if plane.shape != labels.shape:
             raise GemError(
-                f"A map has {plane.shape} pixels and the labels {labels.shape}; "
-                "expected the same. Run again to get maps that fit the labels."
+                f"A map has {plane.shape} pixels, but the labels have {labels.shape}. "
+                "Run again to get maps that fit the labels."
             )
 
 
