@@ -492,12 +492,12 @@ def recipes(tour: Tour) -> None:
 
 def save_and_reopen(tour: Tour) -> None:
     """Layers come back from files with names, colours and recipe."""
-    path = tour.files / "result.gem.tif"
+    path = tour.files / "result.gem"
     labels = tour.labels
     written = tour.viewer.layers.save(str(path), plugin="napari-gem")
     assert written
     other = napari.components.ViewerModel()
-    other.open(str(tour.files / "result.napari-gem.json"), plugin="napari-gem")
+    other.open(str(path), plugin=None)
     again = next(
         x for x in other.layers if x.metadata.get(KEY, {}).get("role") == "labels"
     )

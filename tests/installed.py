@@ -71,9 +71,9 @@ def use_dock(folder: Path) -> None:
     ids = {prompt.label for prompt in table.prompts()}
     assert ids <= set(np.unique(labels.data).tolist()) <= {0, *ids}
 
-    assert viewer.layers.save(str(folder / "result.gem.tif"), plugin="napari-gem")
+    assert viewer.layers.save(str(folder / "result.gem"), plugin="napari-gem")
     again = napari.components.ViewerModel()
-    again.open(str(folder / "result.napari-gem.json"), plugin="napari-gem")
+    again.open(str(folder / "result.gem"), plugin=None)
     assert [layer.name for layer in again.layers] == [x.name for x in viewer.layers]
     assert np.array_equal(again.layers[-1].data, labels.data)
 

@@ -75,7 +75,7 @@ def test_samples_say_so(old, name):
 
 def test_reader_and_writer_say_so_and_nothing_is_written(tmp_path, monkeypatch):
     layer = Layer.create(*samples.load_fluorescence()[0]).as_layer_data_tuple()
-    result = tmp_path / "result.gem.tif"
+    result = tmp_path / "result.gem"
     written = files.write_layers(result, [layer])
     before = sorted(path.name for path in tmp_path.iterdir())
     pretend(tmp_path / "old", "0.6.6")

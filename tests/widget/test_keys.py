@@ -148,7 +148,7 @@ def test_the_palette_offers_what_needs_nothing_more(make_napari_viewer, tmp_path
         execute("napari-gem.write_layers").result()
     # napari still reads and writes by them
     layer = viewer.add_labels(np.eye(4, dtype=int), name="mine")
-    path = tmp_path / "mine.gem.tif"
+    path = tmp_path / "mine.gem"
     viewer.layers.selection = {layer}
     written = viewer.layers.save(str(path), selected=True, plugin="napari-gem")
     assert written

@@ -30,8 +30,15 @@ OWN_ALONE = {"_multifile": False}
 """Option of tifffile: files that a description names are not opened."""
 
 
-def open_tiff(path: Path) -> TiffFile:
+def open_tiff(path: Path, offset: int = 0, size: int | None = None) -> TiffFile:
     """Open a TIFF file; the caller closes it.
+
+    Parameters
+    ----------
+    path
+        The file, or one that holds it.
+    offset, size
+        Where it begins in ``path``, and its bytes; None for all that follow.
 
     Raises
     ------
@@ -41,7 +48,7 @@ def open_tiff(path: Path) -> TiffFile:
     from tifffile import TiffFile
 
     with reading(path.name):
-        tiff = TiffFile(path, **tiff_options(path))
+        tiff = TiffFile(path, offset=offset, size=size, **tiff_options(path))
         try:
             _check_description(tiff, path)
         except BaseException:
@@ -79,7 +86,7 @@ def read_series(tiff: TiffFile, path: Path, index: Sequence[int] = ()) -> NDArra
         If its header promises too much, or a wanted plane is missing.
     """
     series = tiff.series[0]
-    size = path.stat().st_size
+    size = tiff.filehandle.size
     check_size(path.name, series.shape, series.dtype.itemsize, size)
     check_plane(series, index, path.name)
     pixels: NDArray[Any] = series.asarray()
@@ -149,7 +156,7 @@ def _check_description(tiff: TiffFile, path: Path) -> None:
                 f"'{path.name}' says that it has {max(counts):,} planes, which no "
                 "image has. It may be damaged: copy or save it again."
             )
-        check_size(path.name, list(sizes.values()), 1, path.stat().st_size)
+        check_size(path.name, list(sizes.values()), 1, tiff.filehandle.size)
 
 
 _COUNTS = ("PlaneCount", "NumPlanes")

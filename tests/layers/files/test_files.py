@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import npe2
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer, Points, Shapes
 from napari_builtins.io import napari_write_labels
+from tifffile import TiffFile, imwrite
 
 from napari_gem import layers
 from napari_gem.core.errors import GemError
@@ -19,7 +21,10 @@ from napari_gem.layers.derived import (
     derive_layer,
     read_labels,
 )
+from napari_gem.layers.files import storage
+from napari_gem.layers.files.describe import describe_layer
 from napari_gem.layers.files.files import get_reader, read_layers, write_layers
+from napari_gem.layers.files.sidecar import Sidecar
 from tests.layers.test_derived import PLACED, show
 
 RNG = np.random.default_rng(3)
@@ -47,9 +52,43 @@ def same(one, other):
         assert np.array_equal(one.data, other.data)
 
 
-def save(tmp_path, *found, name="saved.gem.tif"):
+def save(tmp_path, *found, name="saved.gem"):
     made = [layer.as_layer_data_tuple() for layer in found]
     return write_layers(tmp_path / name, made)
+
+
+def save_old(tmp_path, *found, name="saved"):
+    """Write layers as older versions did: files beside one another."""
+    records, arrays = [], {}
+    for layer in found:
+        number = f".{len(arrays) + 1}" if arrays else ""
+        file = f"{name}{number}.gem.tif"
+        record, pixels = describe_layer(*layer.as_layer_data_tuple(), file)
+        records.append(record)
+        if pixels is not None:
+            arrays[file] = pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+    for file, pixels in arrays.items():
+        imwrite(tmp_path / file, pixels, compression="zlib")
+    sidecar = Sidecar(software="0.1", layers=records)
+    text = sidecar.model_dump_json(by_alias=True, indent=1)
+    (tmp_path / f"{name}.napari-gem.json").write_text(text, encoding="utf-8")
+
+
+def change(path, alter):
+    """Change the description in a file of layers."""
+    with zipfile.ZipFile(path) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    text = files["layers.json"].decode()
+    files["layers.json"] = alter(text).encode()
+    assert files["layers.json"].decode() != text
+    write_zip(path, files)
+    return path
+
+
+def write_zip(path, files, compression=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
 
 
 def back(path):
@@ -68,12 +107,9 @@ def test_a_result_and_all_that_is_made_of_it_come_back(viewer, tmp_path):
         made = derive_layer(source, kind, DerivedOptions())
         viewer.add_layer(Layer.create(*made.as_tuple()))
     written = save(tmp_path, *viewer.layers)
-    assert [path.rpartition("/")[2] for path in written] == [
-        "saved.gem.tif",
-        *(f"saved.{number}.gem.tif" for number in range(2, 7)),
-        "saved.napari-gem.json",
-    ]
-    loaded = back(tmp_path / "saved.napari-gem.json")
+    assert written == [str(tmp_path / "saved.gem")]
+    assert [path.name for path in tmp_path.iterdir()] == ["saved.gem"]
+    loaded = back(tmp_path / "saved.gem")
     assert len(loaded) == len(viewer.layers)
     for one, other in zip(viewer.layers, loaded, strict=True):
         same(one, other)
@@ -103,7 +139,7 @@ def test_what_is_read_counts_as_the_users_own(viewer, tmp_path):
     labels.metadata[layers.KEY] = {**entry, "layer": str(labels.unique_id)}
     assert layers.is_result(labels)
     save(tmp_path, labels)
-    (loaded,) = back(tmp_path / "saved.gem.tif")
+    (loaded,) = back(tmp_path / "saved.gem")
     assert loaded.metadata[layers.KEY]["recipe"] == entry["recipe"]
     assert not layers.is_result(loaded)
 
@@ -121,7 +157,7 @@ def test_images_of_all_types(tmp_path, dtype, rgb):
         data /= 200
     layer = Image(data, rgb=rgb, gamma=0.5, colormap=None if rgb else "magma")
     save(tmp_path, layer)
-    (loaded,) = back(tmp_path / "saved.gem.tif")
+    (loaded,) = back(tmp_path / "saved.gem")
     same(layer, loaded)
     assert loaded.rgb == rgb
     assert loaded.gamma == 0.5
@@ -139,7 +175,7 @@ def test_labels_in_automatic_colors_and_features_of_all_kinds(tmp_path):
     layer = Labels(RNG.integers(0, 9, (5, 7)), features=features)
     layer.new_colormap(seed=3)
     save(tmp_path, layer)
-    (loaded,) = back(tmp_path / "saved.gem.tif")
+    (loaded,) = back(tmp_path / "saved.gem")
     same(layer, loaded)
     assert (loaded.features.dtypes == layer.features.dtypes).all()
     for label in range(9):
@@ -149,7 +185,7 @@ def test_labels_in_automatic_colors_and_features_of_all_kinds(tmp_path):
 def test_several_resolutions_are_saved_as_the_finest(tmp_path):
     data = RNG.random((8, 8))
     save(tmp_path, Image([data, data[::2, ::2]], multiscale=True))
-    (loaded,) = back(tmp_path / "saved.gem.tif")
+    (loaded,) = back(tmp_path / "saved.gem")
     assert np.array_equal(loaded.data, data)
     assert not loaded.multiscale
 
@@ -157,7 +193,7 @@ def test_several_resolutions_are_saved_as_the_finest(tmp_path):
 def test_empty_points_and_shapes(tmp_path):
     points, shapes = Points(ndim=3), Shapes(ndim=3)
     assert len(save(tmp_path, points, shapes, name="items")) == 1
-    loaded = back(tmp_path / "items.napari-gem.json")
+    loaded = back(tmp_path / "items.gem")
     assert [(type(x), x.ndim, len(x.data)) for x in loaded] == [
         (Points, 3, 0),
         (Shapes, 3, 0),
@@ -168,25 +204,46 @@ def test_metadata_that_is_no_text_is_left_out_and_told(tmp_path):
     layer = Labels(np.ones((2, 2), int), metadata={"a": object(), "b": np.arange(2)})
     with pytest.warns(UserWarning, match="'a' of 'Labels'"):
         save(tmp_path, layer)
-    assert back(tmp_path / "saved.gem.tif")[0].metadata == {"b": [0, 1]}
+    assert back(tmp_path / "saved.gem")[0].metadata == {"b": [0, 1]}
 
 
-def test_one_file_of_several_and_a_folder(tmp_path):
-    first, second = Labels(np.ones((2, 2), int)), Image(np.ones((3, 3)))
-    save(tmp_path, first, second)
-    assert [type(x) for x in back(tmp_path / "saved.gem.tif")] == [Labels]
-    assert [type(x) for x in back(tmp_path / "saved.2.gem.tif")] == [Image]
-    assert [type(x) for x in back(tmp_path)] == [Labels, Image]
-    for path in (tmp_path, tmp_path / "saved.gem.tif", tmp_path / "saved.2.gem.tif"):
-        assert get_reader(str(path)) is not None
+def test_the_pixels_are_tiff_files_in_a_zip_file(tmp_path):
+    first, second = Labels(np.ones((2, 2), int)), Image(RNG.random((3, 3)))
+    save(tmp_path, first, Points([[1, 2]]), second)
+    with zipfile.ZipFile(tmp_path / "saved.gem") as archive:
+        assert archive.namelist() == ["layers.json", "1.tif", "3.tif"]
+        assert archive.testzip() is None
+        with archive.open("3.tif") as file, TiffFile(file) as tiff:
+            assert np.array_equal(tiff.asarray(), second.data)
+
+
+def test_files_of_older_versions(viewer, tmp_path):
+    labels = show(viewer, viewer.add_image(RNG.random((20, 30)), **PLACED))
+    mask = viewer.add_image(np.eye(4, dtype=bool))
+    viewer.add_points([[1.0, 2.0]])
+    save_old(tmp_path, *viewer.layers)
+    loaded = back(tmp_path / "saved.napari-gem.json")
+    for one, other in zip(viewer.layers, loaded, strict=True):
+        same(one, other)
+    same(mask, loaded[-2])
+    number = viewer.layers.index(labels) + 1
+    for name, wanted in (
+        ("saved.gem.tif", viewer.layers[0]),
+        (f"saved.{number}.gem.tif", labels),
+    ):
+        (alone,) = back(tmp_path / name)
+        same(wanted, alone)
+    assert len(back(tmp_path)) == len(viewer.layers)
+    for name in ("", "saved.gem.tif", f"saved.{number}.gem.tif"):
+        assert get_reader(str(tmp_path / name)) is not None
 
 
 def test_what_has_no_sidecar_is_left_to_napari(tmp_path):
     layer = Labels(np.ones((2, 2), int))
     data, state, _ = layer.as_layer_data_tuple()
     napari_write_labels(str(tmp_path / "own.tif"), data, state)
-    save(tmp_path, layer)
-    (tmp_path / "saved.9.gem.tif").write_bytes(b"")  # not told of
+    save_old(tmp_path, layer)
+    (tmp_path / "saved.9.gem.tif").write_bytes(b"")  # not described
     for name in ("own.tif", "saved.9.gem.tif", "missing.tif", "picture.png"):
         assert get_reader(str(tmp_path / name)) is None
     (tmp_path / "empty").mkdir()
@@ -196,18 +253,17 @@ def test_what_has_no_sidecar_is_left_to_napari(tmp_path):
         read_layers(tmp_path / "own.tif")
 
 
-def test_nothing_is_replaced_that_was_not_named(tmp_path):
+@pytest.mark.parametrize("name", ["saved", "saved.tif", "saved.gem.tif", "saved.GEM"])
+def test_nothing_is_replaced_that_was_not_named(tmp_path, name):
     layer = Labels(np.ones((2, 2), int))
     save(tmp_path, layer, layer)
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(GemError, match="there already"):
-        save(tmp_path, layer, name="saved.tif")
-    with pytest.raises(GemError, match="there already"):
-        save(tmp_path, layer, name="saved")
+        save(tmp_path, layer, name=name)
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
     layer.data = np.zeros((2, 2), int)
     save(tmp_path, layer, layer)
-    assert back(tmp_path / "saved.gem.tif")[0].data.max() == 0
+    assert back(tmp_path / "saved.gem")[0].data.max() == 0
 
 
 def test_a_failure_leaves_everything_as_it_was(tmp_path, monkeypatch):
@@ -234,32 +290,71 @@ def test_what_cannot_be_saved_is_told(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_napari_finds_writer_and_reader(viewer, tmp_path):
-    npe2.PluginManager.instance().discover()
+@pytest.fixture
+def plugins():
+    manager = npe2.PluginManager.instance()
+    manager.discover()
+    return manager
+
+
+def test_napari_finds_writer_and_reader_without_a_question(viewer, plugins, tmp_path):
     labels = show(viewer, viewer.add_image(np.zeros((20, 30)), **PLACED))
-    assert viewer.layers.save(str(tmp_path / "all.gem.tif"))
+    assert viewer.layers.save(str(tmp_path / "all.gem"))
     viewer.layers.selection = {labels}
-    viewer.layers.save(str(tmp_path / "one.gem.tif"), selected=True)
+    viewer.layers.save(str(tmp_path / "one.gem"), selected=True)
     viewer.layers.save(str(tmp_path / "plain.tif"), selected=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "all.2.gem.tif",
-        "all.3.gem.tif",
-        "all.4.gem.tif",
-        "all.gem.tif",
-        "all.napari-gem.json",
-        "one.gem.tif",
-        "one.napari-gem.json",
-        "plain.tif",
-    ]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["all.gem", "one.gem", "plain.tif"]
     everything = ViewerModel()
-    everything.open(str(tmp_path / "all.napari-gem.json"), plugin=None)
+    everything.open(
+        str(tmp_path / "all.gem"), plugin=None
+    )  # it raises if napari would ask
     for one, other in zip(viewer.layers, everything.layers, strict=True):
         same(one, other)
-    (alone,) = everything.open(str(tmp_path / "one.gem.tif"), plugin="napari-gem")
+    assert [layer.source.path for layer in everything.layers] == [
+        str(tmp_path / "all.gem")
+    ] * len(viewer.layers)
+    (alone,) = everything.open(str(tmp_path / "one.gem"), plugin=None)
     assert np.array_equal(alone.data, labels.data)
     assert (alone.features["class"] == labels.features["class"]).all()
     (plain,) = everything.open(str(tmp_path / "plain.tif"), plugin=None)
     assert plain.metadata.get(layers.KEY) is None
+
+
+def test_napari_opens_files_of_older_versions(viewer, plugins, tmp_path):
+    labels = show(viewer, viewer.add_image(np.zeros((20, 30)), **PLACED))
+    save_old(tmp_path, labels)
+    viewer.layers.clear()
+    viewer.open(str(tmp_path / "saved.napari-gem.json"), plugin=None)
+    viewer.open(str(tmp_path / "saved.gem.tif"), plugin="napari-gem")
+    first, second = viewer.layers
+    same(first, labels)
+    assert np.array_equal(second.data, labels.data)
+    assert list(second.features["class"]) == list(labels.features["class"])
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("a.gem", True),
+        ("A.b c.GEM", True),
+        ("recipe.json", True),
+        ("a.tif", False),
+        ("a.ome.tif", False),
+        ("a.zip", False),
+        ("a.json", False),
+        ("my-recipe.json", False),
+        ("a.gem.png", False),
+        ("folder", False),
+        ("folder.gem", False),
+    ],
+)
+def test_other_files_are_no_matter_of_this_reader(plugins, tmp_path, name, ours):
+    path = tmp_path / name
+    path.mkdir() if name.startswith("folder") else path.write_bytes(b"")
+    found = {reader.plugin_name for reader in plugins.iter_compatible_readers([path])}
+    assert ("napari-gem" in found) == ours
+    assert not ours or found == {"napari-gem"}
 
 
 BREAKS = {
@@ -270,9 +365,9 @@ BREAKS = {
     "another schema": lambda text: text.replace("napari-gem layers", "other"),
     "unknown field": lambda text: text.replace('"software"', '"hardware"'),
     "kind": lambda text: text.replace('"labels"', '"surface"'),
-    "file elsewhere": lambda text: text.replace("saved.gem.tif", "../saved.gem.tif"),
-    "absolute file": lambda text: text.replace("saved.gem.tif", "/etc/x.tif"),
-    "other disk": lambda text: text.replace("saved.gem.tif", "C:x.tif"),
+    "file elsewhere": lambda text: text.replace('"1.tif"', '"../1.tif"'),
+    "absolute file": lambda text: text.replace('"1.tif"', '"/etc/x.tif"'),
+    "other disk": lambda text: text.replace('"1.tif"', '"C:x.tif"'),
     "object type": lambda text: text.replace('"uint8"', '"object"'),
     "float labels": lambda text: text.replace('"uint8"', '"float32"'),
     "scale": lambda text: text.replace('"scale": [', '"scale": [1.0, '),
@@ -286,23 +381,29 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("name", BREAKS)
-def test_broken_sidecars_are_told(viewer, tmp_path, name):
+def test_broken_descriptions_are_told(viewer, tmp_path, name):
     labels = show(viewer, viewer.add_image(RNG.random((20, 30)), **PLACED))
     save(tmp_path, labels)
-    path = tmp_path / "saved.napari-gem.json"
-    text = path.read_text()
-    broken = BREAKS[name](text)
-    assert broken != text
-    path.write_text(broken)
-    for each in (path, tmp_path / "saved.gem.tif"):
-        reader = get_reader(str(each))
+    path = change(tmp_path / "saved.gem", BREAKS[name])
+    reader = get_reader(str(path))
+    assert reader is not None
+    with pytest.raises(GemError, match="no valid file of saved layers"):
+        reader(str(path))
+
+
+def test_a_broken_sidecar_of_older_versions_is_told(tmp_path):
+    save_old(tmp_path, Labels(np.ones((2, 2), int)))
+    sidecar = tmp_path / "saved.napari-gem.json"
+    sidecar.write_text(sidecar.read_text()[:-20])
+    for path in (sidecar, tmp_path / "saved.gem.tif"):
+        reader = get_reader(str(path))
         assert reader is not None
         with pytest.raises(GemError, match="no valid file of saved layers"):
-            reader(str(each))
+            reader(str(path))
 
 
 def test_newer_versions_missing_and_other_files_are_told(tmp_path):
-    save(tmp_path, Labels(np.ones((2, 2), int)))
+    save_old(tmp_path, Labels(np.ones((2, 2), int)))
     path, tiff = tmp_path / "saved.napari-gem.json", tmp_path / "saved.gem.tif"
     text, pixels = path.read_text(), tiff.read_bytes()
     path.write_text(text.replace('"version": 1', '"version": 2'))
@@ -316,37 +417,83 @@ def test_newer_versions_missing_and_other_files_are_told(tmp_path):
     with pytest.raises(GemError, match="missing"):
         read_layers(path)
     napari_write_labels(str(tiff), np.ones((3, 2), int), {})
-    with pytest.raises(GemError, match="tells of"):
+    with pytest.raises(GemError, match="describes"):
         read_layers(path)
-    with pytest.raises(GemError, match="cannot be read"):
-        read_layers(tmp_path / "other.napari-gem.json")
+    for name in ("other.napari-gem.json", "other.gem"):
+        with pytest.raises(GemError, match="cannot be read"):
+            read_layers(tmp_path / name)
 
 
-def change(path, text):
-    """Write a sidecar of somebody else."""
-    path.write_text(text, encoding="utf-8")
-    return path
+def entries(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_zip_files_that_are_none_of_ours_are_told(tmp_path, monkeypatch):
+    save(tmp_path, Labels(RNG.integers(0, 9, (40, 40))))
+    path = tmp_path / "saved.gem"
+    whole, files = path.read_bytes(), entries(path)
+
+    def refused(message, content=None, **kwargs):
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(GemError, match=message):
+            read_layers(path)
+        path.write_bytes(whole)
+
+    refused("no zip file", b"")
+    refused("no zip file", b"a picture")
+    refused("no zip file", whole[: len(whole) // 2])
+    refused("damaged", whole.replace(b"PK\3\4", b"PK\3\5"))
+    write_zip(path, files, zipfile.ZIP_DEFLATED)
+    refused("'layers.json' in it is compressed")
+    write_zip(path, {"1.tif": files["1.tif"]})
+    refused("there is no 'layers.json'")
+    write_zip(path, {"layers.json": files["layers.json"]})
+    refused("does not hold '1.tif'")
+    write_zip(path, {**files, "1.tif": files["1.tif"][:60]})
+    refused("Save the layers again")
+    write_zip(path, {**files, "1.tif": b"no picture"})
+    refused("cannot be read")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("1.tif", files["1.tif"])
+    refused("same name")
+    monkeypatch.setattr(storage, "LONGEST_LISTING", 50)
+    refused("list of files is too long")
+
+
+@pytest.mark.contact("numbers")
+def test_a_zip_file_with_millions_of_names_is_not_listed(tmp_path):
+    path = tmp_path / "saved.gem"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(20_000):
+            archive.writestr(f"{number}.tif", b"")
+    with pytest.raises(GemError, match="list of files is too long"):
+        read_layers(path)
 
 
 @pytest.mark.contact("numbers")
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda told: "[" * 50_000, "nested too deep"),
-        (lambda told: '{"a":' * 99 + "1" + "}" * 99, "nested too deep"),
-        (lambda told: "[" + "1," * 9_000_000 + "1]", "more than 8000000 values"),
-        (lambda told: json.dumps(told | {"layers": told["layers"] * 2000}), "layers: "),
-        (lambda told: json.dumps(told | {"version": 10**30}), "newer napari-gem"),
+        (lambda content: "[" * 50_000, "nested too deep"),
+        (lambda content: '{"a":' * 99 + "1" + "}" * 99, "nested too deep"),
+        (lambda content: "[" + "1," * 9_000_000 + "1]", "more than 8000000 values"),
         (
-            lambda told: json.dumps(told)[:-1] + ', "layers": []}',
+            lambda content: json.dumps(content | {"layers": content["layers"] * 2000}),
+            "layers: ",
+        ),
+        (lambda content: json.dumps(content | {"version": 10**30}), "newer napari-gem"),
+        (
+            lambda content: json.dumps(content)[:-1] + ', "layers": []}',
             "'layers' stands there twice",
         ),
     ],
 )
 def test_a_sidecar_of_elsewhere_is_bounded(viewer, tmp_path, make, message):
     save(tmp_path, viewer.add_points([(1.0, 2.0)], name="points"))
-    path = tmp_path / "saved.napari-gem.json"
-    change(path, make(json.loads(path.read_text())))
+    path = change(tmp_path / "saved.gem", lambda text: make(json.loads(text)))
     with pytest.raises(GemError, match=message) as error:
         read_layers(path)
     assert len(str(error.value)) < 500 + len(str(tmp_path))
@@ -365,21 +512,30 @@ def test_a_sidecar_of_elsewhere_is_bounded(viewer, tmp_path, make, message):
 )
 def test_numbers_of_a_sidecar_are_bounded(viewer, tmp_path, key, value, message):
     save(tmp_path, viewer.add_image(np.zeros((4, 4), np.uint8)))
-    path = tmp_path / "saved.napari-gem.json"
-    told = json.loads(path.read_text())
-    told["layers"][0][key] = value
-    change(path, json.dumps(told))
+    path = tmp_path / "saved.gem"
+
+    def alter(text):
+        described = json.loads(text)
+        described["layers"][0][key] = value
+        return json.dumps(described)
+
+    change(path, alter)
     with pytest.raises(GemError, match=message):
         read_layers(path)
 
 
 @pytest.mark.contact("numbers")
-def test_of_a_sidecar_of_gigabytes_no_more_than_some_is_read(tmp_path):
+def test_of_a_sidecar_of_gigabytes_no_more_than_some_is_read(tmp_path, monkeypatch):
     path = tmp_path / "saved.napari-gem.json"
     with path.open("wb") as file:
         file.truncate(1 << 40)  # nothing but its end is on the disk
     with pytest.raises(GemError, match="larger than the 128 MiB"):
         read_layers(path)
+    # in a zip file the member says so of itself
+    monkeypatch.setattr(storage, "SIDECAR_BYTES", 100)
+    save(tmp_path, Points([[1, 2]]))
+    with pytest.raises(GemError, match="larger than"):
+        read_layers(tmp_path / "saved.gem")
 
 
 @pytest.mark.contact("numbers")
@@ -389,7 +545,7 @@ def test_what_could_not_be_read_back_is_not_written(viewer, tmp_path, monkeypatc
     with pytest.raises(GemError, match="too many for a file of this kind"):
         save(tmp_path, points)
     monkeypatch.setattr("napari_gem.layers.files.files.MOST_LAYERS", 1)
-    with pytest.raises(GemError, match="2 layers came"):
+    with pytest.raises(GemError, match="These are 2 layers"):
         save(tmp_path, points, points)
     assert list(tmp_path.iterdir()) == []
 
@@ -398,5 +554,5 @@ def test_what_could_not_be_read_back_is_not_written(viewer, tmp_path, monkeypatc
 def test_a_name_that_is_too_long_for_the_disk_is_told(tmp_path):
     layer = Image(np.zeros((4, 4)), name="a").as_layer_data_tuple()
     with pytest.raises(GemError, match="too long for this disk"):
-        write_layers(tmp_path / f"{'n' * 300}.gem.tif", [layer])
+        write_layers(tmp_path / f"{'n' * 300}.gem", [layer])
     assert not list(tmp_path.iterdir())

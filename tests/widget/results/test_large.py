@@ -297,7 +297,7 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     assert np.array_equal(np.asarray(copy.data), small)
 
     paths = files.write_layers(
-        tmp_path / "saved.gem.tif", [x.as_layer_data_tuple() for x in viewer.layers[1:]]
+        tmp_path / "saved.gem", [x.as_layer_data_tuple() for x in viewer.layers[1:]]
     )
     read = files.get_reader(paths[-1])(paths[-1])
     data = {state["name"]: each for each, state, _ in read}

@@ -1,0 +1,97 @@
+"""The labels in a folder of results, as the command line writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import without_tags
+from napari_gem.core.units import UNITS
+from napari_gem.images.files import open_scene
+from napari_gem.layers.levels.lazy import LazyPlane, Stored
+from napari_gem.layers.reading.source import Geometry, LayerImage
+from napari_gem.layers.writing.results import describe_layers
+from napari_gem.results.recipe import NAME, read_recipe
+
+if TYPE_CHECKING:
+    from napari_gem.core.results import Recipe
+
+    LayerTuple = tuple[Any, dict[str, Any], str]
+
+LABELS = ("labels.tif", "labels.zarr")
+"""Names of the labels in such a folder."""
+
+
+def is_recipe(path: Path) -> bool:
+    """Tell whether a path is the recipe of a folder of results, or of none."""
+    return path.name.casefold() == NAME
+
+
+def read_result_folder(path: str | Path) -> list[LayerTuple]:
+    """Read the labels beside a recipe, with the names and colours of its classes.
+
+    Parameters
+    ----------
+    path
+        The ``recipe.json``.
+
+    Returns
+    -------
+    list
+        (data, kwargs, kind) of one labels layer, as `napari.layers.Layer.create` takes
+        it. Large ones have several resolutions, which are read where they are shown.
+
+    Raises
+    ------
+    GemError
+        If it is no recipe, there are no labels beside it, or they are damaged.
+    """
+    path = Path(path)
+    recipe = read_recipe(path)
+    there = [path.with_name(name) for name in LABELS if path.with_name(name).exists()]
+    if not there:
+        raise GemError(
+            f"'{path.name}' is a recipe, and there are no labels beside it. To use it, "
+            "choose Recipe, Open in the GEM widget."
+        )
+    file = there[0]
+    scene = open_scene(file)
+    levels = scene.levels
+    if any(level.ndim != 2 or level.dtype.kind not in "bui" for level in levels):
+        raise GemError(
+            f"'{file.name}' in '{path.parent.name}' holds no labels: they are whole "
+            "numbers in rows and columns. Run the recipe again."
+        )
+    height, width = levels[0].shape
+    image = _place(recipe, (int(height), int(width)))
+    if len(levels) == 1:
+        data: Any = scene.pixels
+    else:
+        data = [
+            LazyPlane(Stored(level, None, level.dtype, None), image.geometry)
+            for level in levels
+        ]
+    *_, labels = describe_layers([None] * len(recipe.prompts), data, recipe, image)
+    name = without_tags(f"labels · {path.resolve().parent.name}")
+    kwargs = {**labels.kwargs, "name": name, "multiscale": len(levels) > 1}
+    content, state, kind = labels.as_tuple()
+    return [(content, {**state, **kwargs}, kind)]
+
+
+def _place(recipe: Recipe, shape: tuple[int, int]) -> LayerImage:
+    """Say where the labels lie: at the origin, in the recipe's pixel size."""
+    size, unit = recipe.pixel_size, recipe.unit
+    # layers of metres beside such of µm make more steps than napari's sliders count
+    units = (unit, unit) if size and unit in UNITS and unit != "m" else None
+    geometry = Geometry({"scale": size or (1.0, 1.0), "units": units}, (0, 1))
+    return LayerImage(
+        planes=(),
+        shape=shape,
+        appearance=recipe.appearance,
+        geometry=geometry,
+        source="",
+        whole=shape,
+        factors=(1.0, 1.0),
+        position={},
+    )
