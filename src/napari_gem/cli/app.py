@@ -44,8 +44,8 @@ from napari_gem.models.presets import read_preset, with_preset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_gem.cli.image import View
     from napari_gem.core.appearance import Appearance
-    from napari_gem.core.arrays import LazyArray
     from napari_gem.core.progress import Progress
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
@@ -112,6 +112,12 @@ def segment(
         float, typer.Option(help="Exponent on shown values.", min=SMALLEST)
     ] = 1.0,
     index: Index = "",
+    nodata: Annotated[
+        str,
+        typer.Option(
+            help="Value that stands for no data, or none; else what the file says."
+        ),
+    ] = "",
     region: Annotated[
         tuple[int, int, int, int] | None,
         typer.Option(
@@ -203,7 +209,7 @@ def segment(
     check_device(device)
     check_precision(precision)
     _check_shown(percentiles, limits)
-    opened = Opened(image, _parse_index(index), len(prompts))
+    opened = Opened(image, _parse_index(index), len(prompts), nodata)
     opened.check(level, _region(region))
     export.check_folder(output, image)
     job = Job(
@@ -234,7 +240,7 @@ def segment(
             check_small(view, preset)
         job = replace(
             job,
-            appearance=_appearance(view.pixels, percentiles, limits, gamma),
+            appearance=_appearance(view, percentiles, limits, gamma),
             encode=encode,
             score=with_values(loaded.card.score, given),
             region=view.place(_region(region)),
@@ -258,6 +264,7 @@ def segment(
             resources,
             folder=folder,
             location=view.scene.location,
+            valid=view.valid,
         )
         result = run(steps, show)
     if isinstance(result, Segmentation):
@@ -426,14 +433,16 @@ def _templates(given: list[str] | None) -> tuple[str, ...] | None:
 
 
 def _appearance(
-    pixels: LazyArray,
+    view: View,
     percentiles: tuple[float, float],
     limits: tuple[float, float] | None,
     gamma: float,
 ) -> Appearance:
     from napari_gem.images.rendering import stretch
 
-    appearance = replace(stretch(pixels, percentiles), gamma=gamma)
+    appearance = replace(
+        stretch(view.pixels, percentiles, valid=view.valid), gamma=gamma
+    )
     return appearance if limits is None else replace(appearance, limits=limits)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_gem.core.bounds import LARGEST_MAPS
 from napari_gem.core.errors import GemError
 from napari_gem.core.terminal import say
@@ -38,17 +40,25 @@ class View:
         With all resolutions.
     level
         Its number.
+    is_plain
+        Whether the file is taken as it says.
     """
 
     scene: Scene
     large: bool
     source: Scene
     level: int = 0
+    is_plain: bool = True
 
     @property
     def pixels(self) -> LazyArray:
         """(height, width) or (height, width, 3 or 4)."""
         return self.scene.levels[0]
+
+    @property
+    def valid(self) -> LazyArray | None:
+        """(height, width) bool: where there is data; None for everywhere."""
+        return self.scene.valid[0] if self.scene.valid else None
 
     @property
     def factor(self) -> float:
@@ -59,7 +69,7 @@ class View:
     def reference(self) -> ImageReference | None:
         """Where other processes may find the same pixels."""
         path, index = self.source.path, self.source.index
-        if path is None:
+        if path is None or not self.is_plain:
             return None
         return make_reference(self.pixels, path, index, self.level)
 
@@ -80,8 +90,11 @@ def check_small(view: View, preset: str) -> None:
 class Opened:
     """An image file or one of its planes, and how many maps will be made of it."""
 
-    def __init__(self, path: Path, index: Sequence[int], classes: int) -> None:
-        self._scene = open_scene(path, index)
+    def __init__(
+        self, path: Path, index: Sequence[int], classes: int, nodata: str = ""
+    ) -> None:
+        self._scene = open_scene(path, index, nodata=nodata)
+        self._is_plain = not nodata
         self._classes = classes
 
     def check(self, level: int | None, region: Region | None) -> None:
@@ -123,4 +136,12 @@ class Opened:
             )
         for notice in source.notices:
             say(notice, aside=True)
-        return View(scene if large else scene.in_memory(), large, source, level)
+        if not large:
+            scene = scene.in_memory()
+            if scene.valid and not np.asarray(scene.valid[0]).any():
+                name = source.path.name if source.path else "The image"
+                raise GemError(
+                    f"'{name}' holds no data: all of its pixels are marked as such. "
+                    "Look at its value for no data, and give another with --nodata."
+                )
+        return View(scene, large, source, level, self._is_plain)

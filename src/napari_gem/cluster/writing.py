@@ -55,6 +55,8 @@ class FillOnCluster:
         """Keep the workers busy, and tell what they have written."""
         features, refined = scored.features, scored.shifts is not None
         unseen = refined and self._image is None
+        # where there is data only this process may see
+        unseen = unseen or features.valid is not None
         if not isinstance(features.array, StoredFeatures) or unseen:
             yield from fill_here(scored, labels, maps)
             return

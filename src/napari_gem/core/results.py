@@ -161,12 +161,16 @@ class Features(Encoding):
     picture
         (height, width, 3) uint8: the image as the model saw it; in memory, or read when
         it is sliced. Refinement looks at it; None if it is not known.
+    valid
+        (height, width) bool: where the image holds data; in memory, or read when it is
+        sliced. None for everywhere.
     """
 
     array: LazyArray
     image_embedding: NDArray[np.float32]
     tile_embeddings: NDArray[np.float32] | None = None
     picture: LazyArray | None = None
+    valid: LazyArray | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -25,7 +25,9 @@ MOST_VALUES = 1 << 42
 """Of one level."""
 
 
-def open_scene(path: Path | str, index: Sequence[int] = ()) -> Scene:
+def open_scene(
+    path: Path | str, index: Sequence[int] = (), *, nodata: str = ""
+) -> Scene:
     """Open an image of which parts are read when they are sliced.
 
     What kind of file it is its first bytes tell, not its name.
@@ -38,6 +40,9 @@ def open_scene(path: Path | str, index: Sequence[int] = ()) -> Scene:
     index
         Positions along axes that are neither rows nor columns nor colours: slices,
         channels, times.
+    nodata
+        The value that stands for no data: a number, or ``none``; empty for the one that
+        the file names.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def open_scene(path: Path | str, index: Sequence[int] = ()) -> Scene:
     if not path.is_dir() and not path.is_file():
         raise GemError(f"'{name}' is a pipe or a device; expected a file.")
     with reading(name):
-        content = _read(path, name, index)
+        content = _with_nodata(_read(path, name, index), nodata)
         return _checked(choose_plane(content, index, name), path, name)
 
 
@@ -84,6 +89,23 @@ def _read(path: Path, name: str, index: Sequence[int]) -> Content:
     )
 
 
+def _with_nodata(content: Content, nodata: str) -> Content:
+    """Take another value for no data than the file's; ``none`` leaves masks out, too.
+
+    NaN and transparent pixels stay without data.
+    """
+    if not nodata:
+        return content
+    if nodata == "none":
+        return replace(content, nodata=None, masks=())
+    try:
+        return replace(content, nodata=float(nodata))
+    except ValueError:
+        raise GemError(
+            f"The value for no data is '{nodata}'; give a number, or none."
+        ) from None
+
+
 def _checked(scene: Scene, path: Path, name: str) -> Scene:
     """Refuse wrong sizes, and let reading a part raise sentences, too."""
     for level in scene.levels:
@@ -99,5 +121,8 @@ def _checked(scene: Scene, path: Path, name: str) -> Scene:
                 f"'{name}' says that it has {values} values, which no image has. It "
                 "may be damaged: copy or save it again."
             )
-    levels = tuple(Readable(level, name) for level in scene.levels)
-    return replace(scene, levels=levels, path=path)
+    levels, valid = (
+        tuple(Readable(one, name) for one in arrays)
+        for arrays in (scene.levels, scene.valid)
+    )
+    return replace(scene, levels=levels, valid=valid, path=path)

@@ -125,6 +125,7 @@ def stretch(
     percentiles: tuple[float, float] = (0.5, 99.5),
     *,
     channels: Sequence[Color] | None = None,
+    valid: LazyArray | None = None,
 ) -> Appearance:
     """Choose an appearance for an image that no viewer shows.
 
@@ -143,6 +144,9 @@ def stretch(
     channels
         Colour of each channel, to show all of them in one picture; an empty sequence
         takes `channel_colors`. None: the image is no stack of channels.
+    valid
+        (height, width) bool: where there is data, which alone is counted; None for
+        everywhere.
 
     Raises
     ------
@@ -152,14 +156,16 @@ def stretch(
     check_percentiles(percentiles)
     low, high = percentiles
     if channels is not None:
-        return _stretch_channels(pixels, percentiles, channels)
+        return _stretch_channels(pixels, percentiles, channels, valid)
     rgb = check_image(pixels)
     if rgb and pixels.dtype == np.uint8:
         return Appearance(rgb=True, limits=(0.0, 255.0))
     if pixels.dtype == np.bool_:
         return Appearance(rgb=rgb, limits=(0.0, 1.0))
-    sample = _sample(pixels)
+    sample = sample_of(pixels)
     values = sample[..., :3] if rgb else sample
+    if valid is not None:
+        values = values[sample_of(valid)]
     values = values[np.isfinite(values)].astype(np.float64)
     if values.size == 0:
         return Appearance(rgb=rgb)
@@ -172,7 +178,7 @@ def stretch(
     return Appearance(rgb=rgb, limits=(black, white))
 
 
-def _sample(pixels: LazyArray) -> NDArray[Any]:
+def sample_of(pixels: LazyArray) -> NDArray[Any]:
     """Read pixels from all over an image, the same ones whatever holds it."""
     height, width = pixels.shape[:2]
     if height * width <= STRIDED:
@@ -194,7 +200,10 @@ def _spread(length: int, side: int) -> list[slice]:
 
 
 def _stretch_channels(
-    pixels: LazyArray, percentiles: tuple[float, float], colors: Sequence[Color]
+    pixels: LazyArray,
+    percentiles: tuple[float, float],
+    colors: Sequence[Color],
+    valid: LazyArray | None = None,
 ) -> Appearance:
     count = pixels.shape[-1] if pixels.ndim == 3 else 0
     colors = colors or channel_colors(count)
@@ -203,7 +212,7 @@ def _stretch_channels(
             f"An array of shape {pixels.shape} and {len(colors)} colours came; "
             "expected (height, width, channels) and a colour for each channel."
         )
-    shown = (stretch(pixels[..., i], percentiles) for i in range(count))
+    shown = (stretch(pixels[..., i], percentiles, valid=valid) for i in range(count))
     return Appearance(
         channels=tuple(
             replace(one, lut=channel_lut(color))

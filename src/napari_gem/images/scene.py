@@ -55,6 +55,9 @@ class Scene:
     geo_tags
         The TIFF tags of its georeference at the finest level, to be written to results
         as they are; ground control points and RPCs are among them.
+    valid
+        (height, width) bool for each level: where it holds data. Where it does not,
+        levels are black. Empty if data is everywhere.
     bands
         All channels or bands that the file has, whether they are chosen or not.
     notices
@@ -67,6 +70,7 @@ class Scene:
     levels: tuple[LazyArray, ...]
     locations: tuple[Location, ...] = ()
     geo_tags: GeoTags = ()
+    valid: tuple[LazyArray, ...] = ()
     bands: tuple[Band, ...] = ()
     notices: tuple[str, ...] = ()
     path: Path | None = None
@@ -102,12 +106,14 @@ class Scene:
             self,
             levels=self.levels[level : level + 1],
             locations=self.locations[level : level + 1],
+            valid=self.valid[level : level + 1],
             geo_tags=coarser_tags(self.geo_tags, rows, columns),
         )
 
     def in_memory(self) -> Scene:
         """Give the scene with its finest level alone, read into memory."""
-        return replace(self.at(0), levels=(self.pixels,))
+        valid = tuple(np.asarray(one[:, :]) for one in self.valid[:1])
+        return replace(self.at(0), levels=(self.pixels,), valid=valid)
 
     def factors(self, level: int) -> tuple[float, float]:
         """Count the rows and columns of the finest level for a pixel of a level."""

@@ -7,8 +7,10 @@ such files are refused as missing; tifffile would make them black.
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.images.read_errors import ReadError, check_size, reading
@@ -55,6 +57,24 @@ def open_tiff(path: Path, offset: int = 0, size: int | None = None) -> TiffFile:
             tiff.close()
             raise
     return tiff
+
+
+@contextmanager
+def without_nodata_warnings() -> Iterator[None]:
+    """Let tifffile not say what it cannot parse of GDAL's value of no data.
+
+    It expects '0' for whole numbers, where '0.0' is written as well; we parse it.
+    """
+
+    def other(record: logging.LogRecord) -> bool:
+        return "GDAL_NODATA" not in record.getMessage()
+
+    logger = logging.getLogger("tifffile")
+    logger.addFilter(other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(other)
 
 
 def tiff_options(path: Path) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
+from napari_gem.core.bounds import is_large
 from napari_gem.core.location import location_of
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job, Segmentation, StoredSegmentation
@@ -21,6 +24,7 @@ from napari_gem.encoding.key import key_steps
 from napari_gem.encoding.scheduling import TileWork
 from napari_gem.images.rendering import check_image
 from napari_gem.images.tile_reading import Picture, held_picture
+from napari_gem.images.valid import valid_of_values
 from napari_gem.models.find import load_model_steps
 from napari_gem.segmentation.image_cache import Encoded, ImageCache
 from napari_gem.segmentation.large import segment_large_steps
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.location import Location
     from napari_gem.core.progress import Progress
+    from napari_gem.core.results import Features
     from napari_gem.encoding.encode import Partial, Watch
     from napari_gem.encoding.scheduling import Schedule
     from napari_gem.models.model import Model
@@ -125,6 +130,7 @@ def job_steps(
     *,
     folder: Path | None = None,
     location: Location | None = None,
+    valid: LazyArray | None = None,
 ) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
     """Do a job: encode an image, or find it encoded, and segment it.
 
@@ -145,6 +151,9 @@ def job_steps(
         memory.
     location
         Where the pixels lie; None takes what the job says of it.
+    valid
+        (height, width) bool: where the image holds data; None where it is neither NaN
+        nor transparent.
 
     Yields
     ------
@@ -167,8 +176,9 @@ def job_steps(
         check_image(pixels, job.appearance)
         classes = sum(prompt.on for prompt in job.prompts)
         check_maps(classes, (int(pixels.shape[0]), int(pixels.shape[1])))
-    encoding = encode_job_steps(job, pixels, model, resources, large=folder is not None)
-    encoded = yield from encoding
+    encoded = yield from encode_job_steps(
+        job, pixels, model, resources, large=folder is not None, valid=valid
+    )
     filling = resources.place.filling
     return (
         yield from score_job_steps(
@@ -184,6 +194,7 @@ def encode_job_steps(
     resources: Resources,
     *,
     large: bool = False,
+    valid: LazyArray | None = None,
 ) -> Generator[Progress, None, Encoded]:
     """Encode the image of a job, unless it is found; parameters as `job_steps`.
 
@@ -191,12 +202,16 @@ def encode_job_steps(
     """
     check_image(pixels, job.appearance)
     asked = replace(job, encode=job.encode or model.card.encode)
+    if job.squash:
+        valid = None
+    elif valid is None:
+        valid = valid_of_values(pixels, rgb=job.appearance.rgb)
     shape = int(pixels.shape[0]), int(pixels.shape[1])
     if job.squash:
         asked, pixels = squash_job(asked, pixels, model)
     used, schedule = yield from resources.place.prepare_steps(model)
     region = None if _is_whole(asked.region, pixels) else asked.region
-    wanted = _Wanted(used, pixels, replace(asked, region=region), schedule)
+    wanted = _Wanted(used, pixels, replace(asked, region=region), schedule, valid)
     _check_room(wanted, resources)
     if resources.memory is None:
         encoded = yield from _find_or_encode_steps(wanted, resources)
@@ -254,6 +269,7 @@ class _Wanted:
     pixels: LazyArray
     job: Job
     schedule: Schedule | None
+    valid: LazyArray | None
 
 
 def _is_whole(region: Region | None, pixels: LazyArray) -> bool:
@@ -293,12 +309,18 @@ def _remember_steps(
             encoded = yield from steps
             is_new = encoded.is_new
             if not large:  # the pixels may go away
-                picture = held_picture(encoded.features.picture)
-                features = replace(encoded.features, picture=picture)
-                encoded = replace(encoded, features=features)
+                encoded = replace(encoded, features=_held(encoded.features))
         image.add(region, encoded)
     found = image.regions[region]
     return replace(found, name=memory.name(key, region), is_new=is_new)
+
+
+def _held(features: Features) -> Features:
+    """Read what is left of the image into memory."""
+    picture, valid = held_picture(features.picture), features.valid
+    if valid is not None:
+        valid = None if is_large(valid.shape) else np.asarray(valid[:, :])
+    return replace(features, picture=picture, valid=valid)
 
 
 def _find_or_encode_steps(
@@ -306,6 +328,15 @@ def _find_or_encode_steps(
     resources: Resources,
     key: str = "",
     partial: Partial | None = None,
+) -> Generator[Progress, None, Encoded]:
+    """Find or encode, and say where the image holds data."""
+    encoded = yield from _disk_steps(wanted, resources, key, partial)
+    features = replace(encoded.features, valid=wanted.valid)
+    return replace(encoded, features=features)
+
+
+def _disk_steps(
+    wanted: _Wanted, resources: Resources, key: str, partial: Partial | None
 ) -> Generator[Progress, None, Encoded]:
     """Look on the disk, and keep there what is encoded."""
     job = wanted.job

@@ -22,7 +22,6 @@ from napari_gem.core.memory import (
 from napari_gem.core.parameters import LabelParameters, ScoreParameters
 from napari_gem.core.progress import Clock, Progress
 from napari_gem.core.prompts import Prompt, label_ids
-from napari_gem.core.region import inside_rows
 from napari_gem.core.results import Features, Recipe, Segmentation
 from napari_gem.core.validation import (
     check_label,
@@ -39,6 +38,7 @@ from napari_gem.scoring.patch_scores import patch_scores, probability_strips
 from napari_gem.scoring.refinement import NO_PICTURE, Shifts, shift_steps
 from napari_gem.scoring.text import notices
 from napari_gem.scoring.words import word_steps
+from napari_gem.segmentation.inside import inside_pixels
 from napari_gem.segmentation.postprocess.largest import label_type, largest
 from napari_gem.segmentation.postprocess.small import remove_small
 
@@ -95,7 +95,7 @@ def segment_steps(
         model, features, prompts, parameters, label, step=step, cache=cache
     )
     shape = _shape(features, step)
-    inside = inside_rows(features.region, step, slice(0, shape[0]), shape[1])
+    inside = inside_pixels(features, step, slice(0, shape[0]), shape[1])
     probabilities = np.empty((len(scored.prompts), *shape), np.float32)
     labels = np.empty(shape, label_type(max(scored.ids)))
     clock = Clock(shape[0])
@@ -270,7 +270,7 @@ def _labelled(
     scored: Scored, strip: NDArray[np.float32], step: int, rows: slice, width: int
 ) -> tuple[NDArray[np.float32], NDArray[np.unsignedinteger[Any]]]:
     """Probabilities of the classes in a strip, and its labels; none outside."""
-    inside = inside_rows(scored.features.region, step, rows, width)
+    inside = inside_pixels(scored.features, step, rows, width)
     if inside is not None:
         strip[:, ~inside] = 0
     thresholds = [prompt.threshold for prompt in scored.prompts]

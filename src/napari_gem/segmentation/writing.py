@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from napari_gem.core.progress import made_ahead
-from napari_gem.core.region import inside_rows
 from napari_gem.encoding.stored_features import RowWriter
 from napari_gem.scoring.patch_scores import RowRanges, intersection
+from napari_gem.segmentation.inside import inside_pixels
 from napari_gem.segmentation.segment import label_strips
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def fill(
                 continue
             rows, _, values = strip
             rows_of_labels.write(rows, values)
-            mask = inside_rows(features.region, 1, rows, width)
+            mask = inside_pixels(features, 1, rows, width)
             inside = values.size if mask is None else int(mask.sum())
             yield Filled(rows.stop - rows.start, inside)
     rows_of_labels.close()
@@ -136,16 +136,26 @@ def _write_patches(
 
 
 def _middles_inside(features: Features, rows: slice) -> NDArray[np.bool_]:
-    """Tell which patches of some rows have their middle in the region."""
+    """Tell which patches of some rows have their middle where the image counts."""
     columns = int(features.array.shape[1])
     found = np.ones((rows.stop - rows.start, columns), bool)
     region = features.region
-    if region is None:
-        return found
     down, right = (
         (np.arange(first, end) + 0.5) * features.patch - 0.5
         for first, end in ((rows.start, rows.stop), (0, columns))
     )
+    if features.valid is not None and len(found):
+        height, width = features.image_shape
+        at_row, at_column = (
+            np.clip(np.round(middles), 0, length - 1).astype(int)
+            for middles, length in ((down, height), (right, width))
+        )
+        first = int(at_row[0])
+        holds = inside_pixels(features, 1, slice(first, int(at_row[-1]) + 1), width)
+        if holds is not None:
+            found &= holds[at_row - first][:, at_column]
+    if region is None:
+        return found
     found &= ((region.rows[0] <= down) & (down < region.rows[1]))[:, None]
     found &= (region.columns[0] <= right) & (right < region.columns[1])
     if region.polygon and found.any():

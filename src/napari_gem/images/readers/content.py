@@ -10,6 +10,7 @@ import numpy as np
 from napari_gem.core.errors import GemError
 from napari_gem.images.number_arrays import check_numbers
 from napari_gem.images.scene import Scene
+from napari_gem.images.valid import Filled, Valid, castable, valid_of_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -58,6 +59,11 @@ class Content:
         How many of the colours are taken; None for all, at most four.
     conversion
         None if values are stored as they are.
+    nodata
+        The stored value that stands for no data; None for none.
+    masks
+        (height, width) bool for each array, True where there is data; empty for
+        everywhere.
     locations, geo_tags, bands, notices
         As in `Scene`.
     """
@@ -66,6 +72,8 @@ class Content:
     axes: str
     colors: int | None = None
     conversion: Conversion | None = None
+    nodata: float | None = None
+    masks: tuple[LazyArray, ...] = ()
     locations: tuple[Location, ...] = ()
     geo_tags: GeoTags = ()
     bands: tuple[Band, ...] = ()
@@ -93,15 +101,47 @@ def choose_plane(content: Content, index: Sequence[int], name: str) -> Scene:
         check_numbers(array, name)
         _check_axes(array, content.axes, name)
     chosen = _positions(content, index, name)
-    planes = (_plane(array, content, chosen) for array in content.arrays)
+    levels = [_plane(array, content, chosen) for array in content.arrays]
+    valid = [
+        _valid(number, plane, content, chosen) for number, plane in enumerate(levels)
+    ]
+    known = tuple(one for one in valid if one is not None)
+    if known and (content.nodata is not None or content.masks):
+        levels = [
+            Filled(plane, one, content.nodata if content.conversion is None else None)
+            for plane, one in zip(levels, known, strict=True)
+        ]
     return Scene(
-        levels=tuple(planes),
+        levels=tuple(levels),
+        valid=known,
         locations=content.locations,
         geo_tags=content.geo_tags,
         bands=content.bands,
         notices=content.notices,
         index=tuple(index),
     )
+
+
+def _valid(
+    number: int, plane: LazyArray, content: Content, chosen: Mapping[str, int]
+) -> LazyArray | None:
+    """Tell where a level holds data; None for everywhere."""
+    mask = content.masks[number] if content.masks else None
+    nodata = castable(content.nodata, content.arrays[number].dtype)
+    if nodata is None:
+        # of NaN and alpha the shown values tell
+        shown = valid_of_values(plane, rgb=COLORS in content.axes)
+        if shown is None or mask is None:
+            return shown if mask is None else mask
+        return Valid(plane, alpha=plane.shape[-1] == 4 and plane.ndim == 3, mask=mask)
+    array, axes, alpha = content.arrays[number], content.axes, False
+    stored = 0
+    if COLORS in axes:
+        # all that is stored: black water is data if another band sees it
+        stored = int(array.shape[axes.index(COLORS)])
+        alpha = plane.ndim == 3 and plane.shape[-1] == stored == 4
+    every = PlaneView(array, axes, chosen, stored)
+    return Valid(every, nodata, alpha=alpha, mask=mask)
 
 
 def guess_axes(array: LazyArray) -> str:

@@ -17,7 +17,12 @@ from napari_gem.images.read_errors import check_size
 from napari_gem.images.readers.content import Content, Conversion
 from napari_gem.images.readers.geotiff import read_geo_tags, read_location
 from napari_gem.images.readers.tiff_size import location_by_size
-from napari_gem.images.tiff_reading import check_plane, open_tiff, tiff_options
+from napari_gem.images.tiff_reading import (
+    check_plane,
+    open_tiff,
+    tiff_options,
+    without_nodata_warnings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +36,11 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 LARGE = 1 << 26
 """Pixels: planes with more are read in parts."""
 
-MINISWHITE, RGB, PALETTE, SEPARATED, YCBCR = 0, 2, 3, 5, 6
+MINISWHITE, RGB, PALETTE, MASK, SEPARATED, YCBCR = 0, 2, 3, 4, 5, 6
 """TIFF 6.0 PhotometricInterpretation."""
+
+GDAL_NODATA = 42113
+"""Tag: the value that stands for no data, as text."""
 
 ALPHA = (1, 2)
 """TIFF 6.0 ExtraSamples: associated and unassociated alpha."""
@@ -53,7 +61,7 @@ def read_tiff(path: Path, index: Sequence[int] = ()) -> Content:
     ReadError
         If its header promises too much, or the wanted plane is missing.
     """
-    with open_tiff(path) as tiff:
+    with without_nodata_warnings(), open_tiff(path) as tiff:
         series, page = tiff.series[0], tiff.pages.first
         _check_axes(series, path)
         stored = path.stat().st_size
@@ -67,10 +75,19 @@ def read_tiff(path: Path, index: Sequence[int] = ()) -> Content:
         geo_tags = read_geo_tags(page)
         location, notices = read_location(geo_tags, path)
         location = location or location_by_size(tiff, page)
+        mask = _mask_of(tiff)
+        nodata = _nodata_of(page)
     arrays = tuple(
-        _open_level(path, level, shape, dtype, stored_axes)
+        _open_level(path, (0, level), shape, dtype, stored_axes)
         for level, (shape, dtype) in enumerate(levels)
     )
+    masks = ()
+    if mask is not None and len(mask[1]) == len(levels):
+        number, kinds = mask
+        masks = tuple(
+            _open_level(path, (number, level), shape, dtype, "YX")
+            for level, (shape, dtype) in enumerate(kinds)
+        )
     down, right = axes.index("y"), axes.index("x")
     finest = levels[0][0]
     locations = (
@@ -86,6 +103,8 @@ def read_tiff(path: Path, index: Sequence[int] = ()) -> Content:
         axes,
         colors=colors,
         conversion=conversion,
+        nodata=nodata,
+        masks=masks,
         locations=locations,
         geo_tags=geo_tags,
         notices=notices,
@@ -99,6 +118,29 @@ def _check_axes(series: TiffPageSeries, path: Path) -> None:
             f"'{path.name}' has axes '{series.axes}' that do not fit its shape "
             f"{series.shape}. Save it again as an image of rows and columns."
         )
+
+
+def _mask_of(tiff: TiffFile) -> tuple[int, list[tuple[Any, Any]]] | None:
+    """Find the series of the mask, and the shape and type of its levels."""
+    first = tiff.series[0]
+    sides = [dict(zip(one.axes, one.shape, strict=True)) for one in first.levels]
+    for number, series in enumerate(tiff.series[1:], 1):
+        if series.keyframe.photometric != MASK or series.axes != "YX":
+            continue
+        kinds = [(level.shape, level.dtype) for level in series.levels]
+        shapes = [(side["Y"], side["X"]) for side in sides]
+        if [shape for shape, _ in kinds] == shapes:
+            return number, kinds
+    return None
+
+
+def _nodata_of(page: TiffPage) -> float | None:
+    if GDAL_NODATA not in page.tags:
+        return None
+    try:
+        return float(str(page.tags[GDAL_NODATA].value).strip("\0 "))
+    except ValueError:
+        return None
 
 
 def _named_axes(series: TiffPageSeries, page: TiffPage) -> str:
@@ -163,16 +205,22 @@ def _invert(pixels: NDArray[Any], bits: int) -> NDArray[Any]:
 
 
 def _open_level(
-    path: Path, level: int, shape: tuple[int, ...], dtype: np.dtype[Any], axes: str
+    path: Path,
+    where: tuple[int, int],
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    axes: str,
 ) -> Any:
-    """Open a level to be read in parts, or as whole planes if it is small."""
+    """Open a (series, level) in parts, or as whole planes if it is small."""
     import zarr
     from tifffile import imread
 
     if shape[axes.index("Y")] * shape[axes.index("X")] <= LARGE:
-        return WholePlanes(path, level, shape, dtype, axes)
-    options = {"series": 0, "level": level, **tiff_options(path)}
-    store = imread(path, aszarr=True, **options)
+        return WholePlanes(path, where, shape, dtype, axes)
+    series, level = where
+    options = {"series": series, "level": level, **tiff_options(path)}
+    with without_nodata_warnings():
+        store = imread(path, aszarr=True, **options)
     array = zarr.open_array(store=store, mode="r")
     weakref.finalize(array, store.close)
     return array
@@ -184,12 +232,12 @@ class WholePlanes:
     def __init__(
         self,
         path: Path,
-        level: int,
+        where: tuple[int, int],
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
         axes: str,
     ) -> None:
-        self._path, self._level, self._axes = path, level, axes
+        self._path, self._where, self._axes = path, where, axes
         self.shape = tuple(int(n) for n in shape)
         self.ndim = len(self.shape)
         self.dtype = np.dtype(dtype)
@@ -210,11 +258,12 @@ class WholePlanes:
         """Read (rows, columns, samples), in the order in which they are stored."""
         sizes = dict(zip(self._axes, self.shape, strict=True))
         lengths = [n for axis, n in sizes.items() if axis not in "YXS"]
-        with open_tiff(self._path) as tiff:
-            series = tiff.series[0].levels[self._level]
+        number, level = self._where
+        with without_nodata_warnings(), open_tiff(self._path) as tiff:
+            series = tiff.series[number].levels[level]
             if len(series.pages) == math.prod(lengths):
-                number = int(np.ravel_multi_index(index, lengths)) if lengths else 0
-                plane: NDArray[Any] = series.pages[number].asarray()
+                at = int(np.ravel_multi_index(index, lengths)) if lengths else 0
+                plane: NDArray[Any] = series.pages[at].asarray()
                 return plane.reshape([n for a, n in sizes.items() if a in "YXS"])
             everything: NDArray[Any] = series.asarray()
         order = [self._axes.index(a) for a in self._axes if a not in "YXS"]

@@ -1,0 +1,145 @@
+"""Which pixels of an image hold data: no data value, mask, alpha and NaN in one mask.
+
+Pixels without data are black to the model whatever a file holds there, so that it
+never changes the labels of others; and they count nowhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.images.read_errors import read_part
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_gem.core.arrays import LazyArray
+
+
+class Valid:
+    """Tells for (rows, columns) of an image whether there is data; read when sliced.
+
+    Parameters
+    ----------
+    pixels
+        (height, width), or (height, width, bands). A pixel has no data if all of its
+        bands have none.
+    nodata
+        The value that stands for no data; None for none. NaN always does.
+    alpha
+        Whether the last of the bands is the opacity; where it is 0 there is no data.
+    mask
+        (height, width), True where there is data; None for everywhere.
+    """
+
+    def __init__(
+        self,
+        pixels: LazyArray,
+        nodata: float | None = None,
+        *,
+        alpha: bool = False,
+        mask: LazyArray | None = None,
+    ) -> None:
+        self._pixels, self._mask, self._alpha = pixels, mask, alpha
+        self._nodata = castable(nodata, pixels.dtype)
+        self.shape = int(pixels.shape[0]), int(pixels.shape[1])
+        self.ndim, self.dtype = 2, np.dtype(bool)
+
+    def __getitem__(self, key: Any, /) -> NDArray[np.bool_]:
+        where, more = _rows_and_columns(key)
+        assert not more  # noqa: S101 (there are no further axes)
+        mask = None if self._mask is None else np.asarray(self._mask[where], bool)
+        floats = self._pixels.dtype.kind == "f"
+        if not floats and self._nodata is None and not self._alpha:
+            return np.ones(self.shape, bool)[where] if mask is None else mask
+        part = read_part(self._pixels, where)
+        values = part[..., :-1] if self._alpha else part
+        valid: NDArray[np.bool_] = ~is_nodata(values, self._nodata)
+        if values.ndim == 3:
+            valid = np.any(valid, axis=-1)
+        if self._alpha:
+            valid &= part[..., -1] > 0
+        return valid if mask is None else valid & mask
+
+
+class Filled:
+    """An image that is black where it has no data; read when it is sliced."""
+
+    def __init__(
+        self, pixels: LazyArray, valid: LazyArray, nodata: float | None
+    ) -> None:
+        self._pixels, self._valid = pixels, valid
+        self._nodata = castable(nodata, pixels.dtype)
+        self.shape = tuple(int(n) for n in pixels.shape)
+        self.ndim, self.dtype = len(self.shape), np.dtype(pixels.dtype)
+        chunks = getattr(pixels, "chunks", None)
+        if chunks:
+            self.chunks = chunks
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        where, more = _rows_and_columns(key)
+        part = np.array(self._pixels[where])
+        if part.dtype.kind == "f" and self._nodata is not None:
+            part[part == self._nodata] = np.nan  # in single bands, too
+        part[~np.asarray(self._valid[where])] = black_of(part.dtype)
+        filled: NDArray[Any] = part[(slice(None), slice(None), *more)]
+        return filled
+
+
+def valid_of_values(pixels: LazyArray, *, rgb: bool) -> Valid | None:
+    """Tell what holds data by NaN and alpha alone; None if that is everywhere.
+
+    Parameters
+    ----------
+    pixels
+        (height, width), or (height, width, channels).
+    rgb
+        Whether the channels are red, green, blue and perhaps alpha.
+    """
+    alpha = rgb and pixels.shape[-1] == 4
+    if pixels.dtype.kind != "f" and not alpha:
+        return None
+    return Valid(pixels, alpha=alpha)
+
+
+def black_of(dtype: np.dtype[Any]) -> Any:
+    """Give the value that is black whatever the contrast: NaN, or the smallest."""
+    if dtype.kind == "f":
+        return np.nan
+    return False if dtype.kind == "b" else np.iinfo(dtype).min
+
+
+def castable(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
+    """Give a no data value as pixels of this type have it; None if none can."""
+    if nodata is None or np.isnan(nodata):
+        return None  # NaN is no data anyway
+    if dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            return float(np.asarray(nodata, dtype))
+    low, high = (0, 1) if dtype.kind == "b" else _range(dtype)
+    return nodata if nodata == nodata // 1 and low <= nodata <= high else None
+
+
+def is_nodata(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:
+    """Tell which values are NaN or the one that stands for no data."""
+    none = np.zeros(values.shape, bool)
+    if values.dtype.kind == "f":
+        none |= np.isnan(values)
+    if nodata is not None:
+        none |= values == values.dtype.type(nodata)
+    return none
+
+
+def _range(dtype: np.dtype[Any]) -> tuple[int, int]:
+    info = np.iinfo(dtype)
+    return int(info.min), int(info.max)
+
+
+def _rows_and_columns(key: Any) -> tuple[tuple[Any, Any], tuple[Any, ...]]:
+    """Split an index into that of rows and columns, and the rest."""
+    parts = key if isinstance(key, tuple) else (key,)
+    parts = tuple(slice(None) if part is Ellipsis else part for part in parts)
+    rows, columns = (*parts, slice(None))[:2]
+    return (rows, columns), parts[2:]
