@@ -15,7 +15,7 @@ import pytest
 import tifffile
 import zarr
 
-from napari_gem.cli import image as cli_image
+from napari_gem.core import bounds
 from napari_gem.encoding import feature_cache
 from tests.tiny import write_tiny_model
 
@@ -65,7 +65,7 @@ def test_a_large_scene_becomes_zarr(
     assert status == 0
     assert "Level 0 of 0 to 1 is used: 200 x 120" in said
     plain = tifffile.imread(tmp_path / "plain/labels.tif")
-    monkeypatch.setattr(cli_image, "LARGE", 1000)
+    monkeypatch.setattr(bounds, "LARGEST_TIFF", 1000)
     status, said, _ = call("segment", image, *WORDS, "-o", tmp_path / "out")
     assert status == 0
     assert "cat: " in said

@@ -17,7 +17,7 @@ from rasterio.transform import Affine
 from yaozarrs import v05
 from yaozarrs.write.v05 import write_image
 
-from napari_gem.cli import image as cli_image
+from napari_gem.core import bounds
 from napari_gem.images.files import open_scene
 from napari_gem.images.readers import tiff as tiff_reader
 from tests.tiny import write_tiny_model
@@ -251,7 +251,7 @@ def test_labels_lie_where_the_image_lies(
     assert recipe["unit"] == case.unit
     if how == "in parts":
         monkeypatch.setattr(tiff_reader, "LARGE", 1)
-        monkeypatch.setattr(cli_image, "LARGE", 1)
+        monkeypatch.setattr(bounds, "LARGEST_TIFF", 1)
         small = tifffile.imread(out / "labels.tif")
         assert call("segment", path, *WORDS, "-m", tiny, "-o", out, *more)[0] == 0
         _check_zarr(out, case)

@@ -18,7 +18,6 @@ import tifffile
 import zarr
 
 import napari_gem
-from napari_gem.cli import image
 from napari_gem.cluster import connection
 from napari_gem.cluster import schedule as cluster_schedule
 from napari_gem.cluster import writing as cluster_filling
@@ -26,6 +25,7 @@ from napari_gem.cluster.connection import WAITING, Cluster
 from napari_gem.cluster.schedule import OnCluster
 from napari_gem.cluster.tasks import Encoder, fill_part
 from napari_gem.cluster.writing import FillOnCluster
+from napari_gem.core import bounds
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import NoMemoryError
 from napari_gem.core.parameters import EncodeParameters, GemParameters
@@ -311,7 +311,7 @@ def test_workers_write_large_results(
     monkeypatch: pytest.MonkeyPatch,
     refinement: int,
 ) -> None:
-    monkeypatch.setattr(image, "LARGE", 1000)
+    monkeypatch.setattr(bounds, "LARGEST_TIFF", 1000)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
     monkeypatch.setattr(pyramid, "CHUNK", 64)
     there = "--scheduler", processes.address

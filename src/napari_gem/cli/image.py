@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_gem.core.bounds import LARGEST_MAPS
+from napari_gem.core.bounds import needs_zarr
 from napari_gem.core.errors import GemError
 from napari_gem.core.terminal import say
 from napari_gem.core.validation import check_within
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.region import Region
     from napari_gem.images.scene import Scene
-
-LARGE = 1 << 26
-"""Pixels: results of images with more are written in parts."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,9 +124,7 @@ class Opened:
             level = source.choose(detail / patch if detail else None)
         scene = source.at(level)
         height, width = scene.levels[0].shape[:2]
-        large = height * width > LARGE or (
-            4 * height * width * self._classes > LARGEST_MAPS
-        )
+        large = needs_zarr((height, width), self._classes)
         if count > 1:
             say(
                 f"Level {level} of 0 to {count - 1} is used: {height} x {width} pixels."

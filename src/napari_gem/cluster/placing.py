@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_gem.cluster import connection
+from napari_gem.core.validation import is_cluster
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from napari_gem.images.references import ImageReference
     from napari_gem.models.model import Model
     from napari_gem.segmentation.writing import Filling
-
-
-def is_cluster(device: str) -> bool:
-    """Tell whether a device is the address of a dask scheduler."""
-    return "://" in device
 
 
 def connect_steps(address: str) -> Generator[Progress, None, Cluster | None]:

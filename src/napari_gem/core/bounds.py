@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 LARGEST_HELD = 1 << 24
 """Pixels of the largest image whose picture and maps are held in memory."""
 
+LARGEST_TIFF = 1 << 26
+"""Pixels of the largest image whose results are TIFF files."""
+
 LARGEST_MAPS = 8 << 30
 """Bytes that the probability maps of one run may take at most."""
 
@@ -98,3 +101,14 @@ MOST_DEPTH = 64
 def is_large(shape: Sequence[int]) -> bool:
     """Tell whether an image of (height, width) is read, and shown, in parts only."""
     return shape[0] * shape[1] > LARGEST_HELD
+
+
+def needs_zarr(shape: Sequence[int], classes: int) -> bool:
+    """Tell whether the command line writes results in parts, as OME-Zarr.
+
+    This begins later than `is_large`, since all programs open TIFF files, and nobody
+    waits for a picture. In the dock the worker and the viewer both hold all maps, and a
+    change of words is to be seen at once.
+    """
+    pixels = shape[0] * shape[1]
+    return pixels > LARGEST_TIFF or 4 * pixels * classes > LARGEST_MAPS

@@ -47,7 +47,7 @@ def from_json(kind: type[Record], text: str | bytes) -> Record:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "the text"
         raise GemError(
-            f"This is no valid {kind.__name__} record: {where} {_in_words(first)}."
+            f"This is no valid {kind.__name__} record: {where} {in_words(first)}."
         ) from error
 
 
@@ -66,16 +66,20 @@ _WORDS = {
     "list": "must be a list",
     "dict": "must be a table",
     "dataclass": "must be a table",
+    "model": "must be a table",
 }
 """What is said for each kind of pydantic's errors, or for how the kind begins."""
 
 
-def _in_words(error: Any) -> str:
-    kind: str = error["type"]
-    if kind == "literal_error":
-        return f"must be {error['ctx']['expected']}"
+def in_words(error: Any) -> str:
+    """Say what is wrong with a value: one of pydantic's ``errors()``."""
+    kind, message = str(error["type"]), str(error["msg"])
+    if kind == "value_error":
+        return message.removeprefix("Value error, ")
     words = _WORDS.get(kind) or _WORDS.get(kind.partition("_")[0])
-    return words or f"does not fit ({error['msg']})"
+    if words is None and message.startswith("Input should"):
+        words = message.replace("Input should", "must", 1)
+    return words or f"does not fit ({message})"
 
 
 def from_dict(kind: type[Record], plain: object) -> Record:

@@ -298,6 +298,11 @@ def check_detail(detail: float) -> None:
     check_number("The detail", detail, SMALLEST, LARGEST_LENGTH)
 
 
+def is_cluster(device: str) -> bool:
+    """Tell whether a device is the address of a dask scheduler."""
+    return "://" in device
+
+
 def check_device(name: str) -> None:
     """Refuse what can be no device; torch tells later whether it is there.
 

@@ -17,7 +17,7 @@ from napari_gem.core.bounds import is_large
 from napari_gem.core.location import location_of
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job, Segmentation, StoredSegmentation
-from napari_gem.core.validation import check_job, check_maps
+from napari_gem.core.validation import check_job, check_maps, is_cluster
 from napari_gem.encoding.encode import check_fits_memory, encode_steps, restrict
 from napari_gem.encoding.feature_cache import CacheError, FeatureCache
 from napari_gem.encoding.key import key_steps
@@ -110,7 +110,7 @@ def load_steps(job: Job, *, download: bool = False) -> Generator[Progress, None,
     GemError
         As `napari_gem.load_model`.
     """
-    local = "://" not in job.device
+    local = not is_cluster(job.device)
     return (
         yield from load_model_steps(
             job.model,

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from napari_gem.cluster.placing import is_cluster
 from napari_gem.core.atomic import Claim
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import shortage
 from napari_gem.core.progress import Progress
+from napari_gem.core.validation import is_cluster
 from napari_gem.images.rendering import check_image
 from napari_gem.results.temporary import ResultFolders
 from napari_gem.worker.arrays import load_array, save_array

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_gem.cluster.placing import is_cluster
 from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import free_memory
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import Segmentation, StoredSegmentation
+from napari_gem.core.validation import is_cluster
 from napari_gem.encoding.interim import Watch
 from napari_gem.images.rendering import check_image
 from napari_gem.models.weight_sources import weight_source

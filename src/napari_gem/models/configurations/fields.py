@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from napari_gem.core.errors import GemError
-from napari_gem.core.json_records import parse_json
+from napari_gem.core.fields import brief
+from napari_gem.core.json_records import in_words, parse_json
 
 DEEPEST = 24
 """So many tables and lists may lie in one another."""
@@ -80,7 +81,7 @@ def check(known: type[Known], stated: Any) -> Known:
         return known.model_validate(stated)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise UnusableError(_in_words(first, stated)) from None
+        raise UnusableError(_what_is_wrong(first, stated)) from None
 
 
 def refuse_code(stated: Any, place: str = "") -> None:
@@ -105,7 +106,8 @@ def given(table: Closed) -> dict[str, Any]:
     return table.model_dump(exclude_unset=True, by_alias=True)
 
 
-def _in_words(error: Any, stated: Any) -> str:
+def _what_is_wrong(error: Any, stated: Any) -> str:
+    """Name the place of one of pydantic's errors, and what is there."""
     place = []
     for step in error["loc"]:  # which also names the kinds that were tried
         try:
@@ -119,10 +121,8 @@ def _in_words(error: Any, stated: Any) -> str:
         return f"it holds '{named}', which is not known here"
     if error["type"] == "missing":
         return f"it lacks '{named}'"
-    expected = error["msg"].removeprefix("Value error, ").removeprefix("Input ")
     where = f"'{named}'" if named else "the whole"
-    if isinstance(stated, dict | list):
-        return f"{where} {expected}"
-    came = repr(stated)
-    came = came if len(came) <= 60 else f"{came[:60]}..."
-    return f"{where} is {came}; it {expected}"
+    if not isinstance(stated, dict | list):
+        value = f"'{brief(stated)}'" if isinstance(stated, str) else brief(stated)
+        where = f"{where} is {value}; it"
+    return f"{where} {in_words(error)}"

@@ -26,7 +26,7 @@ def check_repository(name: str) -> None:
     """Refuse what is no name of a repository."""
     if not is_repository(name):
         raise GemError(
-            f"{name[:120]!r} is no name of a repository on the hub; write "
+            f"{name[:120]!r} is no name of a repository on the hub. Correct it to "
             "OWNER/REPOSITORY of Latin letters, digits, '-', '_' and '.'."
         )
 
@@ -35,7 +35,7 @@ def check_file_name(name: str) -> None:
     """Refuse what is no path of a file inside a repository."""
     if not (_FILE.fullmatch(name) and name.isascii()):
         raise GemError(
-            f"{name[:120]!r} is no file of a repository; write a path such as "
+            f"{name[:120]!r} is no file of a repository. Correct it to a path such as "
             "weights/model.pt."
         )
 
@@ -44,6 +44,6 @@ def check_revision(name: str) -> None:
     """Refuse what is neither empty nor a commit or branch."""
     if name and not _REVISION.fullmatch(name):
         raise GemError(
-            f"{name[:120]!r} is no commit of a repository; write 40 digits and "
-            "letters a to f, or leave it out."
+            f"{name[:120]!r} is no commit of a repository. Correct it to 40 digits "
+            "and letters a to f, or leave it out."
         )

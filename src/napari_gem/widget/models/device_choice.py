@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
-from napari_gem.cluster.placing import is_cluster
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
+from napari_gem.core.validation import is_cluster
 from napari_gem.widget.models.cluster_view import ClusterView
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ from napari_gem.core.validation import (
     check_device,
     check_prompts,
     check_score,
+    is_cluster,
 )
 from napari_gem.models.own_list import FRESH, config_folder
 from napari_gem.models.presets import list_presets
@@ -200,7 +201,7 @@ def _check_model(name: str) -> None:
 
 def _check_device(name: str) -> None:
     _check_name(name)
-    if "://" in name:
+    if is_cluster(name):
         read_address(name)
     else:
         check_device(name)
