@@ -46,6 +46,8 @@ class PromptSet:
         The nomenclature that names the classes, with its page.
     tested
         The images and weights with which the words were tried.
+    domains
+        Domains of the models that the set suits, as their cards name them.
     prompts
         The classes. A label id of 0 is replaced by a free one when the set is loaded.
     background
@@ -60,6 +62,7 @@ class PromptSet:
     about: str = ""
     source: str = ""
     tested: str = ""
+    domains: tuple[str, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     background: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
@@ -92,6 +95,8 @@ def check_set(prompt_set: PromptSet) -> None:
     check_sentences(prompt_set.prompts, score)
     for name in ("name", "about", "source", "tested"):
         check_length(f"'{name}'", getattr(prompt_set, name), LONGEST_NOTE)
+    for domain in prompt_set.domains:
+        check_length("'domains'", domain, LONGEST_NOTE)
 
 
 @cache

@@ -11,6 +11,7 @@ from napari_gem.core.errors import GemError, no_numbers
 from napari_gem.core.memory import Portion
 from napari_gem.core.progress import Clock, Progress
 from napari_gem.core.prompts import Prompt
+from napari_gem.prompts.vocabulary import unknown_words
 
 if TYPE_CHECKING:
     from collections.abc import Generator, MutableMapping, Sequence
@@ -141,7 +142,7 @@ def notices(
     """
     sentences = []
     words = [word for prompt in prompts for word in prompt.words]
-    unknown = [word for word in words if known_words and not _known(word, known_words)]
+    unknown = unknown_words(prompts, known_words)
     if unknown:
         names = ", ".join(f"'{word}'" for word in unknown)
         sentences.append(
@@ -156,8 +157,3 @@ def notices(
                 f"that this model reads: it sees '{backbone.kept_text(longest)}'."
             )
     return tuple(sentences)
-
-
-def _known(word: str, known_words: frozenset[str]) -> bool:
-    parts = word.casefold().replace("-", " ").split()
-    return all(part in known_words for part in parts)

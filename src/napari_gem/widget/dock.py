@@ -359,6 +359,7 @@ class GemWidget(QWidget):
     def show_card(self, card: ModelCard) -> None:
         """Show what a model suggests."""
         self.advanced_panel.set_card(card)
+        self.prompt_table.set_model(card.domain, card.known_words)
         self.show_default_background(card)
         self._show_patch(card, patch_size(card) or 0)
 

@@ -34,12 +34,14 @@ from napari_gem.prompts.sets import (
     read_set,
     write_set,
 )
+from napari_gem.prompts.vocabulary import fit_set
 from napari_gem.widget.parts.menus import add_action
-from napari_gem.widget.parts.plain import ask, menu_text
+from napari_gem.widget.parts.plain import ask, menu_text, tip
 from napari_gem.widget.parts.style import BUTTON
 from napari_gem.widget.prompts.background import BackgroundWords
 from napari_gem.widget.prompts.cells import color_of
 from napari_gem.widget.prompts.class_edit import ClassEdit, is_run
+from napari_gem.widget.prompts.set_offers import SetOffers
 from napari_gem.widget.prompts.table_model import PromptModel
 from napari_gem.widget.prompts.table_view import PromptView
 
@@ -81,6 +83,8 @@ class PromptTable(QWidget):
         self.edit = ClassEdit()
         self.menu_button = QToolButton()
         self.background_words = BackgroundWords()
+        self.set_offers = SetOffers()
+        self._known_words: frozenset[str] = frozenset()
         self._build_menu()
         line = QHBoxLayout()
         line.addWidget(self.edit, 1)
@@ -89,6 +93,7 @@ class PromptTable(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view, 1)
         layout.addLayout(line)
+        layout.addWidget(self.set_offers)
         layout.addWidget(self.background_words)
         self._connect()
 
@@ -133,6 +138,15 @@ class PromptTable(QWidget):
     def set_default_background(self, words: Sequence[str]) -> None:
         """Take the background words that the model brings."""
         self.background_words.set_default(tuple(words))
+
+    def set_model(self, domain: str, known_words: frozenset[str]) -> None:
+        """Offer sets that suit a model, and name words that it does not know.
+
+        See `napari_gem.prompts.vocabulary.offered_sets`.
+        """
+        self._known_words = known_words
+        self.set_offers.set_model(domain, known_words)
+        self._list_sets()
 
     def templates(self) -> tuple[str, ...] | None:
         """Sentences of the set that was loaded; None for those of the model."""
@@ -184,15 +198,26 @@ class PromptTable(QWidget):
     # --- sets
 
     def load_set(self, name_or_path: str | Path) -> None:
-        """Replace all of it by a built-in set or a file; errors become a message."""
+        """Replace all of it by a built-in set or a file; errors become a message.
+
+        Of a built-in set only what the model knows is switched on.
+        """
         try:
             prompt_set = read_set(name_or_path)
         except GemError as error:
             self.message_sent.emit("warning", str(error))
             return
+        remark = prompt_set.tested
+        if self._known_words and name_or_path in list_sets():
+            prompt_set = fit_set(prompt_set, self._known_words)
+            on = sum(prompt.on for prompt in prompt_set.prompts)
+            remark = (
+                f"The model knows {on} of its {len(prompt_set.prompts)} classes; the "
+                "others are switched off, and need a CLIP model."
+            )
         if self.model.load(prompt_set):
             moved = moved_ids(prompt_set.prompts, self.prompts())
-            sentences = (f"Loaded '{prompt_set.name}'.", moved, prompt_set.tested)
+            sentences = (f"Loaded '{prompt_set.name}'.", remark, moved)
             self.message_sent.emit("info", " ".join(filter(None, sentences)))
 
     def save_set(self, path: str | Path) -> None:
@@ -281,14 +306,8 @@ class PromptTable(QWidget):
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(button)
         menu.setToolTipsVisible(True)
-        for name in list_sets():
-            add_action(
-                menu,
-                menu_text(name.replace("-", " ").capitalize()),
-                f"Replace the table by the set '{name}'",
-                partial(self.load_set, name),
-            )
-        menu.addSeparator()
+        self._first = menu.addSeparator()
+        self._sets: list[QAction] = []
         add_action(menu, "Load set…", "Replace the table by a file", self._on_load)
         self._save = add_action(
             menu,
@@ -306,6 +325,25 @@ class PromptTable(QWidget):
         )
         menu.aboutToShow.connect(self._on_menu)
         button.setMenu(menu)
+        self._list_sets()
+
+    def _list_sets(self) -> None:
+        """List the sets in the menu, those first that suit the model."""
+        menu = self.menu_button.menu()
+        for action in self._sets:
+            menu.removeAction(action)
+            action.deleteLater()
+        self._sets = []
+        for offer in self.set_offers.offers:
+            note = f" ({offer.note})" if offer.note else ""
+            action = add_action(
+                menu,
+                menu_text(f"{offer.title}{note}"),
+                tip(f"Replace the table by this set. {offer.about}"),
+                partial(self.load_set, offer.name),
+            )
+            menu.insertAction(self._first, action)
+            self._sets.append(action)
 
     def context_menu(self) -> QMenu:
         """Make the menu of the selected classes."""
@@ -385,6 +423,7 @@ class PromptTable(QWidget):
         self.edit.returnPressed.connect(self.take_typed)
         self.edit.lines_pasted.connect(self.take_typed)
         self.background_words.edited.connect(self.model.set_background)
+        self.set_offers.chosen.connect(self.load_set)
         view = self.view
         view.selectionModel().currentRowChanged.connect(self._on_current)
         view.threshold_dragged.connect(self._on_threshold_dragged)
@@ -397,6 +436,7 @@ class PromptTable(QWidget):
 
     def _on_changed(self, moving: bool) -> None:
         self.background_words.set_words(self.model.state.background)
+        self.set_offers.set_prompts(self.prompts())
         if self.prompts() and self.current() is None:
             self.view.go_to(0)
         self._on_current()
