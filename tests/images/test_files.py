@@ -97,7 +97,8 @@ def test_narrow_stack_is_not_rgb(tmp_path: Path, width: int) -> None:
 def test_fourth_sample_is_alpha_only_if_it_says_so(
     tmp_path: Path, kind: str, channels: int
 ) -> None:
-    data = np.concatenate([RGB, RGB[..., :1]], -1)
+    opacity = np.where(RGB[..., :1] > 99, 255, RGB[..., :1] % 3).astype(np.uint8)
+    data = np.concatenate([RGB, opacity], -1)
     tifffile.imwrite(tmp_path / "a.tif", data, photometric="rgb", extrasamples=[kind])
     pixels = read_image(tmp_path / "a.tif").pixels
     assert pixels.shape == (12, 9, channels)

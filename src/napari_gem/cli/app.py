@@ -112,6 +112,14 @@ def segment(
         float, typer.Option(help="Exponent on shown values.", min=SMALLEST)
     ] = 1.0,
     index: Index = "",
+    bands: Annotated[
+        str,
+        typer.Option(
+            help="Bands or channels shown as red, green and blue, or together in their "
+            "own colours: numbers from 1 or names with commas between, or "
+            "true-color or color-infrared."
+        ),
+    ] = "",
     nodata: Annotated[
         str,
         typer.Option(
@@ -209,7 +217,8 @@ def segment(
     check_device(device)
     check_precision(precision)
     _check_shown(percentiles, limits)
-    opened = Opened(image, _parse_index(index), len(prompts), nodata)
+    positions = _parse_index(index)
+    opened = Opened(image, positions, len(prompts), bands=bands, nodata=nodata)
     opened.check(level, _region(region))
     export.check_folder(output, image)
     job = Job(
@@ -246,6 +255,10 @@ def segment(
             region=view.place(_region(region)),
             pixel_size=view.scene.pixel_size,
             unit=view.scene.unit,
+            index=tuple(positions),
+            bands=bands,
+            nodata=nodata,
+            factor=view.factor,
         )
         keeps = (cache or view.large) and not squash
         resources = Resources(
@@ -438,12 +451,19 @@ def _appearance(
     limits: tuple[float, float] | None,
     gamma: float,
 ) -> Appearance:
-    from napari_gem.images.rendering import stretch
+    from napari_gem.images.rendering import channel_colors, stretch
 
-    appearance = replace(
-        stretch(view.pixels, percentiles, valid=view.valid), gamma=gamma
+    bands = view.scene.bands
+    usual = channel_colors(len(bands))
+    colors = [band.color or color for band, color in zip(bands, usual, strict=True)]
+    appearance = stretch(
+        view.pixels, percentiles, channels=colors if bands else None, valid=view.valid
     )
-    return appearance if limits is None else replace(appearance, limits=limits)
+    same: dict[str, Any] = {"gamma": gamma}
+    if limits is not None:
+        same["limits"] = limits
+    channels = tuple(replace(one, **same) for one in appearance.channels)
+    return replace(appearance, channels=channels, **same)
 
 
 def _check_shown(

@@ -88,10 +88,16 @@ class Opened:
     """An image file or one of its planes, and how many maps will be made of it."""
 
     def __init__(
-        self, path: Path, index: Sequence[int], classes: int, nodata: str = ""
+        self,
+        path: Path,
+        index: Sequence[int],
+        classes: int,
+        *,
+        bands: str = "",
+        nodata: str = "",
     ) -> None:
-        self._scene = open_scene(path, index, nodata=nodata)
-        self._is_plain = not nodata
+        self._scene = open_scene(path, index, bands=bands, nodata=nodata)
+        self._is_plain = not (bands or nodata)
         self._classes = classes
 
     def check(self, level: int | None, region: Region | None) -> None:

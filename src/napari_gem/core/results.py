@@ -47,6 +47,14 @@ class Job:
         open_clip architecture of a bare weights file; empty otherwise.
     pixel_size, unit
         (height, width) of a pixel in this unit; None and empty if not known.
+    index
+        Slice of a stack, as positions along the leading axes; empty for an image of
+        one plane, and where it is not known.
+    bands, nodata
+        Parameters of `napari_gem.images.files.open_scene`: which bands of the file the
+        channels are, and which value stands for no data; empty as the file says.
+    factor
+        Pixels of the finest resolution, along a side, for one of the image's.
     squash
         Side of the square that the image is squashed to, and maps go from minimum to
         maximum (`napari_gem.segmentation.squashed`); 0 for neither.
@@ -64,6 +72,10 @@ class Job:
     architecture: str = ""
     pixel_size: tuple[float, float] | None = None
     unit: str = ""
+    index: tuple[int, ...] = ()
+    bands: str = ""
+    nodata: str = ""
+    factor: float = 1.0
     squash: int = 0
 
 
@@ -83,11 +95,6 @@ class Recipe(Job):
         Where and how it was computed: ``cpu``, ``cuda:0`` ...; ``float32`` ...
     patch
         Image pixels per patch; 0 if not known.
-    index
-        Slice of a stack, as positions along the leading axes; empty for an image of
-        one plane, and where it is not known.
-    factor
-        Pixels of the finest resolution, along a side, for one of the image's.
     """
 
     version: str
@@ -99,8 +106,6 @@ class Recipe(Job):
     device: str = field()
     precision: str = field()
     patch: float = 0.0
-    index: tuple[int, ...] = ()
-    factor: float = 1.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -235,7 +235,7 @@ def check_recipe(recipe: Recipe) -> None:
     if not recipe.prompts:
         raise GemError("The recipe has no prompts. Add one.")
     names = ("model", "revision", "architecture", "device", "precision", "version")
-    for name in (*names, "unit"):
+    for name in (*names, "unit", "bands", "nodata"):
         check_length(name, getattr(recipe, name), LONGEST_NAME)
     check_job(recipe)
     check_number("Patch", recipe.patch, 0, LARGEST_LENGTH)

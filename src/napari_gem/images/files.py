@@ -26,7 +26,11 @@ MOST_VALUES = 1 << 42
 
 
 def open_scene(
-    path: Path | str, index: Sequence[int] = (), *, nodata: str = ""
+    path: Path | str,
+    index: Sequence[int] = (),
+    *,
+    bands: str = "",
+    nodata: str = "",
 ) -> Scene:
     """Open an image of which parts are read when they are sliced.
 
@@ -40,6 +44,9 @@ def open_scene(
     index
         Positions along axes that are neither rows nor columns nor colours: slices,
         channels, times.
+    bands
+        The bands or channels that are taken: numbers from 1 or names with commas
+        between, or ``true-color`` or ``color-infrared``. Empty for a picture's colours.
     nodata
         The value that stands for no data: a number, or ``none``; empty for the one that
         the file names.
@@ -58,14 +65,20 @@ def open_scene(
         raise GemError(f"'{name}' is a pipe or a device; expected a file.")
     with reading(name):
         content = _with_nodata(_read(path, name, index), nodata)
-        return _checked(choose_plane(content, index, name), path, name)
+        return _checked(choose_plane(content, index, name, bands), path, name)
 
 
-def read_image(path: Path | str, index: Sequence[int] = ()) -> Scene:
+def read_image(
+    path: Path | str,
+    index: Sequence[int] = (),
+    *,
+    bands: str = "",
+    nodata: str = "",
+) -> Scene:
     """Read one image plane into memory; parameters and errors as `open_scene`."""
     path = Path(path)
     try:
-        return open_scene(path, index).in_memory()
+        return open_scene(path, index, bands=bands, nodata=nodata).in_memory()
     except MemoryError as error:
         raise GemError(f"'{path.name}' is too large for the memory.") from error
 

@@ -11,6 +11,7 @@ from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
 from napari_gem.core.validation import check_appearance
 from napari_gem.images.read_errors import read_part
+from napari_gem.images.readers.planes import PlaneView
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -212,13 +213,22 @@ def _stretch_channels(
             f"An array of shape {pixels.shape} and {len(colors)} colours came; "
             "expected (height, width, channels) and a colour for each channel."
         )
-    shown = (stretch(pixels[..., i], percentiles, valid=valid) for i in range(count))
+    shown = (
+        stretch(_channel(pixels, i), percentiles, valid=valid) for i in range(count)
+    )
     return Appearance(
         channels=tuple(
             replace(one, lut=channel_lut(color))
             for one, color in zip(shown, colors, strict=True)
         )
     )
+
+
+def _channel(pixels: LazyArray, number: int) -> LazyArray:
+    if isinstance(pixels, np.ndarray):
+        channel: NDArray[Any] = pixels[..., number]
+        return channel
+    return PlaneView(pixels, "yxs", {}, 0, picked=(number,))
 
 
 def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:

@@ -49,7 +49,8 @@ class Scene:
     ----------
     levels
         The plane at its resolutions, the finest first: (height, width), or (height,
-        width, 3 or 4) for RGB and RGBA; parts are read when they are sliced.
+        width, 3 or 4) for RGB and RGBA, or with the chosen bands as last axis; parts
+        are read when they are sliced.
     locations
         Where each level lies; empty if the file does not say.
     geo_tags
@@ -59,7 +60,8 @@ class Scene:
         (height, width) bool for each level: where it holds data. Where it does not,
         levels are black. Empty if data is everywhere.
     bands
-        All channels or bands that the file has, whether they are chosen or not.
+        The channels or bands that were chosen, in the order of the last axis, if there
+        are several. Empty for grey images, RGB and RGBA.
     notices
         Sentences for the user: what could not be kept, and what was assumed.
     path, index

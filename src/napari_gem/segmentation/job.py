@@ -256,9 +256,18 @@ def score_job_steps(
             folder,
             **how,
             location=location or location_of(job.pixel_size, job.unit),
+            image=_image_fields(job),
             filling=filling or fill_here,
         )
-    return replace(result, recipe=replace(result.recipe, region=job.region))
+        return result
+    recipe = replace(result.recipe, **_image_fields(job))
+    return replace(result, recipe=recipe)
+
+
+def _image_fields(job: Job) -> dict[str, Any]:
+    """Say which pixels of a file the image is, as a recipe does."""
+    names = ("region", "index", "bands", "nodata", "factor")
+    return {name: getattr(job, name) for name in names}
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from napari_gem.segmentation.segment import score_steps
 from napari_gem.segmentation.writing import fill_here
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -51,6 +52,7 @@ def segment_large_steps(
     label: LabelParameters | None = None,
     *,
     location: Location | None = None,
+    image: Mapping[str, Any] | None = None,
     filling: Filling = fill_here,
 ) -> Generator[Progress, None, StoredSegmentation]:
     """Score an encoded image and write the results; nothing is left if that is stopped.
@@ -64,11 +66,14 @@ def segment_large_steps(
         complete; made if missing.
     location
         Where the pixels lie; None if it is not known.
+    image
+        Fields of the recipe that say which pixels of a file the image is.
     filling
         Writes the finest levels.
     """
     check_length(folder, INSIDE)
     scored = yield from score_steps(model, features, prompts, parameters, label)
+    scored = replace(scored, recipe=replace(scored.recipe, **(image or {})))
     with unfinished(folder) as hidden:
         labels = Pyramid(
             hidden / LABELS, features.image_shape, label_type(max(scored.ids))

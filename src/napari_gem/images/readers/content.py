@@ -2,47 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.images.number_arrays import check_numbers
-from napari_gem.images.scene import Scene
+from napari_gem.images.readers.bands import band_names, choose_bands
+from napari_gem.images.readers.planes import COLORS, PlaneView
+from napari_gem.images.rendering import sample_of
+from napari_gem.images.scene import Band, Scene
 from napari_gem.images.valid import Filled, Valid, castable, valid_of_values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.location import GeoTags, Location
-    from napari_gem.images.scene import Band
+    from napari_gem.images.readers.planes import Conversion
 
-COLORS = "s"
-"""Letter of the axis of colours: red, green, blue and perhaps alpha."""
+SAMPLES = "q"
+"""Letter of the axis of samples that are no colours."""
 
+RGBA = 4
 
-@dataclass(frozen=True)
-class Conversion:
-    """How stored values become those of the image, pixel by pixel.
-
-    Attributes
-    ----------
-    convert
-        Takes (rows, columns), or (rows, columns, colours); gives the same, or with
-        other colours.
-    dtype
-        What comes out.
-    colors
-        How many colours come out; 0 for none.
-    """
-
-    convert: Callable[[NDArray[Any]], NDArray[Any]]
-    dtype: np.dtype[Any]
-    colors: int
+MOST_OPACITIES = 16
+"""An opacity has fewer values, but for soft edges."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +44,8 @@ class Content:
     axes
         A letter an axis: ``y``, ``x``, `COLORS`, and any others.
     colors
-        How many of the colours are taken; None for all, at most four.
+        How many of the colours are taken: 3, or 4 with an opacity; None if the file
+        does not say, or may be wrong.
     conversion
         None if values are stored as they are.
     nodata
@@ -64,7 +53,9 @@ class Content:
     masks
         (height, width) bool for each array, True where there is data; empty for
         everywhere.
-    locations, geo_tags, bands, notices
+    bands
+        What the file says of all of its channels or bands; empty for nothing.
+    locations, geo_tags, notices
         As in `Scene`.
     """
 
@@ -79,8 +70,29 @@ class Content:
     bands: tuple[Band, ...] = ()
     notices: tuple[str, ...] = ()
 
+    def length(self, axis: str) -> int:
+        """Count the positions along an axis, at the finest level."""
+        return int(self.arrays[0].shape[self.axes.index(axis)])
 
-def choose_plane(content: Content, index: Sequence[int], name: str) -> Scene:
+    @property
+    def band_axis(self) -> str:
+        """Letter of the axis of bands or channels; empty for none."""
+        named = [axis for axis in (COLORS, SAMPLES, "c") if axis in self.axes]
+        others = [axis for axis in self.axes if axis not in "yxzt"]
+        return (named or (others if len(others) == 1 else [""]))[0]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """Positions along other axes, and of bands; none for a picture's colours."""
+
+    index: Mapping[str, int]
+    bands: tuple[int, ...]
+
+
+def choose_plane(
+    content: Content, index: Sequence[int], name: str, bands: str = ""
+) -> Scene:
     """Make a scene of one plane.
 
     Parameters
@@ -91,57 +103,38 @@ def choose_plane(content: Content, index: Sequence[int], name: str) -> Scene:
         Positions along the axes that are neither rows nor columns nor colours.
     name
         Of the file.
+    bands
+        Which bands or channels are taken; empty for a picture's colours, or one plane.
 
     Raises
     ------
     GemError
-        If the file holds other planes, or no numbers.
+        If the file holds other planes or bands, or no numbers.
     """
     for array in content.arrays:
         check_numbers(array, name)
         _check_axes(array, content.axes, name)
-    chosen = _positions(content, index, name)
-    levels = [_plane(array, content, chosen) for array in content.arrays]
-    valid = [
-        _valid(number, plane, content, chosen) for number, plane in enumerate(levels)
-    ]
+    content, picked = _with_bands(content, bands, name)
+    choice = _Choice(_positions(content, index, name), picked)
+    content = _without_false_alpha(content, choice, name)
+    levels = [_plane(array, content, choice) for array in content.arrays]
+    valid = [_valid(at, plane, content, choice) for at, plane in enumerate(levels)]
     known = tuple(one for one in valid if one is not None)
     if known and (content.nodata is not None or content.masks):
-        levels = [
-            Filled(plane, one, content.nodata if content.conversion is None else None)
-            for plane, one in zip(levels, known, strict=True)
-        ]
+        nodata = content.nodata if content.conversion is None else None
+        pairs = zip(levels, known, strict=True)
+        levels = [Filled(plane, one, nodata) for plane, one in pairs]
+    shown = content.bands
+    several = tuple(shown[at] if at < len(shown) else Band() for at in picked)
     return Scene(
         levels=tuple(levels),
-        valid=known,
         locations=content.locations,
         geo_tags=content.geo_tags,
-        bands=content.bands,
+        valid=known,
+        bands=several if len(picked) > 1 else (),
         notices=content.notices,
         index=tuple(index),
     )
-
-
-def _valid(
-    number: int, plane: LazyArray, content: Content, chosen: Mapping[str, int]
-) -> LazyArray | None:
-    """Tell where a level holds data; None for everywhere."""
-    mask = content.masks[number] if content.masks else None
-    nodata = castable(content.nodata, content.arrays[number].dtype)
-    if nodata is None:
-        # of NaN and alpha the shown values tell
-        shown = valid_of_values(plane, rgb=COLORS in content.axes)
-        if shown is None or mask is None:
-            return shown if mask is None else mask
-        return Valid(plane, alpha=plane.shape[-1] == 4 and plane.ndim == 3, mask=mask)
-    array, axes, alpha = content.arrays[number], content.axes, False
-    stored = 0
-    if COLORS in axes:
-        # all that is stored: black water is data if another band sees it
-        stored = int(array.shape[axes.index(COLORS)])
-        alpha = plane.ndim == 3 and plane.shape[-1] == stored == 4
-    every = PlaneView(array, axes, chosen, stored)
-    return Valid(every, nodata, alpha=alpha, mask=mask)
 
 
 def guess_axes(array: LazyArray) -> str:
@@ -159,12 +152,29 @@ def _check_axes(array: LazyArray, axes: str, name: str) -> None:
         )
 
 
+def _with_bands(
+    content: Content, bands: str, name: str
+) -> tuple[Content, tuple[int, ...]]:
+    """Call the axis of the bands that of colours, and find the chosen ones."""
+    if not bands:
+        return content, ()
+    axis = content.band_axis
+    if not axis or content.conversion is not None:
+        raise GemError(f"'{name}' has no bands to choose from; leave --bands out.")
+    picked, notices = choose_bands(bands, content.bands, content.length(axis), name)
+    renamed = replace(
+        content,
+        axes=content.axes.replace(axis, COLORS),
+        colors=content.colors if axis == COLORS else 3,
+        notices=(*content.notices, *notices),
+    )
+    return renamed, picked
+
+
 def _positions(content: Content, index: Sequence[int], name: str) -> dict[str, int]:
     """Say where along each other axis the plane lies."""
-    axes = content.axes
-    others = [n for n in axes if n not in "yxs"]
-    finest = content.arrays[0]
-    sizes = [int(finest.shape[axes.index(n)]) for n in others]
+    others = [n for n in content.axes if n not in "yxs"]
+    sizes = [content.length(n) for n in others]
     if not index and all(size == 1 for size in sizes):
         index = [0] * len(sizes)
     fits = len(index) == len(sizes) and all(
@@ -178,57 +188,74 @@ def _positions(content: Content, index: Sequence[int], name: str) -> dict[str, i
         last = ",".join(str(n - 1) for n in sizes)
         raise GemError(
             f"'{name}' holds planes of shape {tuple(sizes)} along {', '.join(others)}; "
-            f"{asked} was chosen. Choose one with --index, from {first} to {last}."
+            f"{asked} was chosen. Choose one with --index, from {first} to {last}"
+            f"{_or_bands(content, others)}."
         )
     return dict(zip(others, index, strict=True))
 
 
-def _plane(array: LazyArray, content: Content, chosen: Mapping[str, int]) -> LazyArray:
+def _or_bands(content: Content, others: Sequence[str]) -> str:
+    """Say that several bands can be chosen, if there are several."""
+    axis = content.band_axis
+    if axis not in others or content.length(axis) < 2:
+        return ""
+    listed = band_names(content.bands, content.length(axis))
+    return f", or several of the bands {listed} with --bands, such as 2,1"
+
+
+def _without_false_alpha(content: Content, choice: _Choice, name: str) -> Content:
+    """Find out whether the fourth of the colours is an opacity."""
+    if COLORS not in content.axes or content.conversion is not None:
+        return content
+    if content.colors is not None or content.length(COLORS) != RGBA:
+        return content
+    coarsest = content.arrays[-1]
+    fourth = sample_of(PlaneView(coarsest, content.axes, choice.index, RGBA))[..., 3]
+    if coarsest.dtype.kind not in "iu" or not _is_band(fourth):
+        return replace(content, colors=RGBA)
+    notice = (
+        f"The fourth band of '{name}' is called alpha (opacity), but it has as many "
+        "values as an image: it is taken for a band, and the first three are shown. "
+        "Choose others with --bands, such as 4,1,2."
+    )
+    notices = content.notices if choice.bands else (*content.notices, notice)
+    return replace(content, colors=3, notices=notices)
+
+
+def _is_band(values: NDArray[Any]) -> bool:
+    """Tell whether most values are neither opaque nor transparent, and they differ."""
+    between = values[(values > 0) & (values < np.iinfo(values.dtype).max)]
+    return between.size > values.size / 2 and len(np.unique(between)) >= MOST_OPACITIES
+
+
+def _valid(
+    number: int, plane: LazyArray, content: Content, choice: _Choice
+) -> LazyArray | None:
+    """Tell where a level holds data; None for everywhere."""
+    array, axes = content.arrays[number], content.axes
+    mask = content.masks[number] if content.masks else None
+    nodata = castable(content.nodata, array.dtype)
+    stored = int(array.shape[axes.index(COLORS)]) if COLORS in axes else 0
+    alpha = content.colors == stored == RGBA and 3 not in choice.bands
+    if nodata is None and not (alpha and choice.bands):
+        # of NaN and alpha the shown values tell
+        shown = valid_of_values(plane, rgb=alpha)
+        if shown is None or mask is None:
+            return shown if mask is None else mask
+        return Valid(plane, alpha=alpha, mask=mask)
+    # all that is stored: black water is data if another band sees it
+    every = PlaneView(array, axes, choice.index, stored)
+    return Valid(every, nodata, alpha=alpha, mask=mask)
+
+
+def _plane(array: LazyArray, content: Content, choice: _Choice) -> LazyArray:
     axes, colors = content.axes, 0
+    if choice.bands:
+        return PlaneView(array, axes, choice.index, 0, picked=choice.bands)
     if COLORS in axes:
         stored = int(array.shape[axes.index(COLORS)])
-        colors = min(stored, 4 if content.colors is None else content.colors)
+        colors = min(stored, content.colors or RGBA)
     whole = COLORS not in axes or colors == array.shape[-1]
     if axes in ("yx", "yxs") and whole and content.conversion is None:
         return array
-    return PlaneView(array, axes, chosen, colors, content.conversion)
-
-
-class PlaneView:
-    """Rows, columns and colours of an array with more axes, or in another order."""
-
-    def __init__(
-        self,
-        array: LazyArray,
-        axes: str,
-        index: Mapping[str, int],
-        colors: int,
-        conversion: Conversion | None = None,
-    ) -> None:
-        self._array = array
-        self._axes = axes
-        self._index = index
-        self._colors = colors
-        self._conversion = conversion
-        height, width = (int(array.shape[axes.index(name)]) for name in "yx")
-        last = conversion.colors if conversion else colors
-        self.shape: tuple[int, ...] = (height, width, *([last] if last else []))
-        self.ndim = len(self.shape)
-        self.dtype = conversion.dtype if conversion else np.dtype(array.dtype)
-        chunks = getattr(array, "chunks", None)
-        if chunks and isinstance(chunks[0], int):
-            self.chunks = tuple(int(chunks[axes.index(name)]) for name in "yx")
-
-    def __getitem__(self, key: Any, /) -> NDArray[Any]:
-        parts = key if isinstance(key, tuple) else (key,)
-        rows, columns = (*parts, slice(None))[:2]
-        more = parts[2:]
-        wanted = {"y": rows, "x": columns, COLORS: slice(0, self._colors)}
-        full = tuple(wanted.get(n, self._index.get(n, 0)) for n in self._axes)
-        part = np.asarray(self._array[full])
-        left = [n for n in self._axes if n in wanted]
-        order = [left.index(n) for n in "yxs" if n in left]
-        ordered = part.transpose(order)
-        if self._conversion:
-            ordered = self._conversion.convert(ordered)
-        return ordered[(slice(None), slice(None), *more)]
+    return PlaneView(array, axes, choice.index, colors, content.conversion)

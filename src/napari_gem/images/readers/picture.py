@@ -52,4 +52,5 @@ def read_picture(path: Path) -> Content:
         elif picture.mode in ("CMYK", "YCbCr", "HSV", "LAB"):
             picture = picture.convert("RGB")
         pixels = np.asarray(picture)
-    return Content((pixels,), "yxs" if pixels.ndim == 3 else "yx")
+    colors = pixels.shape[2] if pixels.ndim == 3 else 0
+    return Content((pixels,), "yxs" if colors else "yx", colors or None)

@@ -14,8 +14,10 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.images.read_errors import check_size
-from napari_gem.images.readers.content import Content, Conversion
+from napari_gem.images.readers.content import SAMPLES, Content
 from napari_gem.images.readers.geotiff import read_geo_tags, read_location
+from napari_gem.images.readers.planes import Conversion
+from napari_gem.images.readers.tiff_bands import tiff_bands
 from napari_gem.images.readers.tiff_size import location_by_size
 from napari_gem.images.tiff_reading import (
     check_plane,
@@ -75,6 +77,7 @@ def read_tiff(path: Path, index: Sequence[int] = ()) -> Content:
         geo_tags = read_geo_tags(page)
         location, notices = read_location(geo_tags, path)
         location = location or location_by_size(tiff, page)
+        bands = tiff_bands(tiff, page, rgb=_is_color(page))
         mask = _mask_of(tiff)
         nodata = _nodata_of(page)
     arrays = tuple(
@@ -107,6 +110,7 @@ def read_tiff(path: Path, index: Sequence[int] = ()) -> Content:
         masks=masks,
         locations=locations,
         geo_tags=geo_tags,
+        bands=bands,
         notices=notices,
     )
 
@@ -146,7 +150,7 @@ def _nodata_of(page: TiffPage) -> float | None:
 def _named_axes(series: TiffPageSeries, page: TiffPage) -> str:
     """Name the axes as `Content` does: samples that are no colours are planes."""
     axes: str = series.axes.lower()
-    return axes if _is_color(page) or _is_cmyk(page) else axes.replace("s", "q")
+    return axes if _is_color(page) or _is_cmyk(page) else axes.replace("s", SAMPLES)
 
 
 def _is_color(page: TiffPage) -> bool:
@@ -247,6 +251,13 @@ class WholePlanes:
         parts = key if isinstance(key, tuple) else (key,)
         parts = (*parts, *(slice(None),) * (self.ndim - len(parts)))
         others = [at for at, axis in enumerate(self._axes) if axis not in "YXS"]
+        for at in others:
+            if isinstance(parts[at], slice):  # several channels
+                planes = range(*parts[at].indices(self.shape[at]))
+                every = [self[(*parts[:at], n, *parts[at + 1 :])] for n in planes]
+                # numbers take their axes away
+                gone = sum(not isinstance(part, slice) for part in parts[:at])
+                return np.stack(every, axis=at - gone)
         index = tuple(int(parts[at]) for at in others)
         within = tuple(part for at, part in enumerate(parts) if at not in others)
         if self._read is None or self._read[0] != index:

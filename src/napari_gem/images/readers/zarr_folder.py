@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.core.bounds import MOST_LEVELS
+from napari_gem.core.bounds import MOST_CHANNELS, MOST_LEVELS
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
 from napari_gem.core.location import LARGEST, Location, read_location
 from napari_gem.core.units import in_unit, symbol_of
 from napari_gem.images.number_arrays import check_numbers
-from napari_gem.images.readers.content import COLORS, Content, guess_axes
+from napari_gem.images.readers.bands import RGB
+from napari_gem.images.readers.content import Content, guess_axes
+from napari_gem.images.readers.planes import COLORS
 from napari_gem.images.readers.tiff_size import usable_size
+from napari_gem.images.scene import Band
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,6 +31,17 @@ if TYPE_CHECKING:
 
 MARKS = ("zarr.json", ".zarray", ".zgroup")
 """One of these is in each zarr folder."""
+
+HEX = re.compile("#?[0-9A-Fa-f]{6}")
+
+PLAIN = ("", "red", "green", "blue", "alpha", "r", "g", "b", "a", "rgb")
+NUMBERED = re.compile(r"(channel|ch|c)?[ :_]*\d+")
+"""Names of channels that name no stain."""
+
+TAKEN_FOR_RGB = (
+    "The channels of '{name}' have no names: they are taken for red, green and blue. "
+    "Choose others with --bands, or one with --index."
+)
 
 LISTED = 6
 """So many names are said."""
@@ -71,9 +86,8 @@ def read_zarr(path: Path, index: Sequence[int] = ()) -> Content:
         return Content((bounded(opened),), guess_axes(opened))
     attributes = dict(opened.attrs)
     attributes = attributes.get("ome", attributes)
-    scales = attributes.get("multiscales")
-    if scales:
-        return _read_ngff(opened, scales[0], index, path.name)
+    if attributes.get("multiscales"):
+        return _read_ngff(opened, attributes, index, path.name)
     _check_layout(opened, attributes, path.name)
     keys = sorted(opened.array_keys())
     _check_count(keys, path.name)
@@ -146,30 +160,68 @@ def _check_count(levels: Sequence[object], name: str) -> None:
 
 
 def _read_ngff(
-    group: zarr.Group, scales: Mapping[str, Any], index: Sequence[int], name: str
+    group: zarr.Group,
+    attributes: Mapping[str, Any],
+    index: Sequence[int],
+    name: str,
 ) -> Content:
     from napari_gem.images.bounded_zarr import bounded
 
+    scales = attributes["multiscales"][0]
     _check_count(scales["datasets"], name)
     arrays = tuple(bounded(group[one["path"]]) for one in scales["datasets"])
     stated = scales.get("axes") or list(guess_axes(arrays[0]))
     names = [a["name"] if isinstance(a, dict) else a for a in stated]
     axes = "".join(n if len(n) == 1 else "?" for n in names)
-    if "c" in axes and _is_rgb(arrays[0], axes.index("c"), len(axes), index):
-        axes = axes.replace("c", COLORS)
+    bands = _channels(attributes)
     locations, notices = _locations(scales, stated, arrays)
+    if "c" in axes and _is_rgb(arrays[0], axes.index("c"), len(axes), index):
+        if not bands:
+            notices = (*notices, TAKEN_FOR_RGB.format(name=name))
+        if not bands or _are_colors(bands):
+            axes = axes.replace("c", COLORS)
     own = group.attrs.get("napari_gem")
     stored = own.get("location") if isinstance(own, dict) else None
     whole = read_location(stored) if locations else None
     if whole is not None:
         locations = tuple(_within(whole, locations[0], one) for one in locations)
-    return Content(arrays, axes, locations=locations, notices=notices)
+    return Content(arrays, axes, locations=locations, bands=bands, notices=notices)
 
 
 def _is_rgb(array: LazyArray, axis: int, axes: int, index: Sequence[int]) -> bool:
     """Tell whether channels are the colours of a picture, if no channel was chosen."""
     count, eight_bit = array.shape[axis], np.dtype(array.dtype) == np.uint8
     return count in (3, 4) and eight_bit and len(index) < axes - 2
+
+
+def _channels(attributes: Mapping[str, Any]) -> tuple[Band, ...]:
+    """Read names and colours of channels, which OMERO writes."""
+    omero = attributes.get("omero")
+    channels = omero.get("channels") if isinstance(omero, dict) else None
+    if not isinstance(channels, list) or len(channels) > MOST_CHANNELS:
+        return ()
+    return tuple(
+        Band(str(one.get("label", "")), _color(one.get("color")))
+        for one in channels
+        if isinstance(one, dict)
+    )
+
+
+def _color(text: object) -> tuple[float, float, float] | None:
+    """Read a colour in hexadecimal digits."""
+    if not isinstance(text, str) or not HEX.fullmatch(text):
+        return None
+    digits = text.removeprefix("#")
+    red, green, blue = (int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))
+    return red, green, blue
+
+
+def _are_colors(bands: Sequence[Band]) -> bool:
+    """Tell whether channels are the colours of a picture, not stains."""
+    colors = [band.color for band in bands[: len(RGB)]]
+    names = [band.name.lower() for band in bands]
+    plain = all(name in PLAIN or NUMBERED.fullmatch(name) for name in names)
+    return colors == [band.color for band in RGB] and plain
 
 
 def _locations(
