@@ -82,8 +82,11 @@ def test_large_labels_are_read_where_they_are_shown(
 
 def test_a_recipe_alone_is_told(folder):
     (folder / "labels.tif").unlink()
-    with pytest.raises(GemError, match="choose Recipe, Open in the GEM widget"):
-        read(folder)
+    npe2.PluginManager.instance().discover()
+    viewer = ViewerModel()
+    with pytest.warns(UserWarning, match="choose Open recipe in the GEM widget"):
+        viewer.open(str(folder / "recipe.json"), plugin=None)
+    assert not viewer.layers
 
 
 def test_what_is_no_recipe_and_no_labels_is_told(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,10 @@ from napari_gem.results.recipe import NAME, read_recipe
 if TYPE_CHECKING:
     from napari_gem.core.results import Recipe
 
-    LayerTuple = tuple[Any, dict[str, Any], str]
+    LayerTuple = tuple[Any, ...]
+
+NO_LAYER = (None,)
+"""What napari takes for a file that was read and has no layers."""
 
 LABELS = ("labels.tif", "labels.zarr")
 """Names of the labels in such a folder."""
@@ -41,20 +45,24 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
     list
         (data, kwargs, kind) of one labels layer, as `napari.layers.Layer.create` takes
         it. Large ones have several resolutions, which are read where they are shown.
+        Without labels beside the recipe there is none, and a warning says so.
 
     Raises
     ------
     GemError
-        If it is no recipe, there are no labels beside it, or they are damaged.
+        If it is no recipe, or the labels are damaged.
     """
     path = Path(path)
     recipe = read_recipe(path)
     there = [path.with_name(name) for name in LABELS if path.with_name(name).exists()]
     if not there:
-        raise GemError(
+        # napari would bury the sentence of an error in others
+        warnings.warn(
             f"'{path.name}' is a recipe, and there are no labels beside it. To use it, "
-            "choose Recipe, Open in the GEM widget."
+            "choose Open recipe in the GEM widget.",
+            stacklevel=2,
         )
+        return [NO_LAYER]
     file = there[0]
     scene = open_scene(file)
     levels = scene.levels
