@@ -13,7 +13,7 @@ import zarr
 from PIL import Image
 from rasterio.transform import Affine
 
-from napari_gem.cli import image as cli_image
+from napari_gem.core import bounds
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def test_holes_have_no_label_and_count_nowhere(
     found = []
     for number, large in ((1, False), (2, False), (1, True)):
         if large:
-            monkeypatch.setattr(cli_image, "LARGE", 1)
+            monkeypatch.setattr(bounds, "LARGEST_TIFF", 1)
         path, out = write(tmp_path / "a.tif", kind, number), tmp_path / "out"
         status, said, _ = call("segment", path, *WORDS, "-m", tiny, "-o", out)
         assert status == 0

@@ -247,18 +247,55 @@ def test_labels_lie_where_the_image_lies(
     more = ("--level", 1) if how == "coarse" else ()
     assert call("segment", path, *WORDS, "-m", tiny, "-o", out, *more)[0] == 0
     _check_tiff(out / "labels.tif", case)
+    again = tmp_path / "again"
+    assert call("replay", out, path, "-m", tiny, "-o", again)[0] == 0
+    _check_tiff(again / "labels.tif", case)
+    small = tifffile.imread(out / "labels.tif")
+    assert (tifffile.imread(again / "labels.tif") == small).all()
     recipe = json.loads((out / "recipe.json").read_text())
     assert recipe["unit"] == case.unit
     if how == "in parts":
         monkeypatch.setattr(tiff_reader, "LARGE", 1)
         monkeypatch.setattr(bounds, "LARGEST_TIFF", 1)
-        small = tifffile.imread(out / "labels.tif")
         assert call("segment", path, *WORDS, "-m", tiny, "-o", out, *more)[0] == 0
-        _check_zarr(out, case)
-        assert (np.asarray(open_scene(out / "labels.zarr").levels[0][:]) == small).all()
-        again = json.loads((out / "recipe.json").read_text())
-        assert again["pixel_size"] == recipe["pixel_size"]
-        assert again["unit"] == case.unit
+        assert call("replay", out, path, "-m", tiny, "-o", again)[0] == 0
+        for folder in (out, again):
+            _check_zarr(folder, case)
+            labels = open_scene(folder / "labels.zarr").levels[0]
+            assert (np.asarray(labels[:]) == small).all()
+            told = json.loads((folder / "recipe.json").read_text())
+            assert told["pixel_size"] == recipe["pixel_size"]
+            assert told["unit"] == case.unit
+
+
+@pytest.mark.slow
+def test_bands_levels_and_planes_are_replayed(
+    call: Call, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = CASES["GeoTIFF"].write(tmp_path)
+    stack = tmp_path / "stack.tif"
+    planes = np.moveaxis(PIXELS, -1, 0)
+    told = {"axes": "ZYX"}
+    tifffile.imwrite(stack, planes, photometric="minisblack", metadata=told)
+    for image, more in (
+        (path, ("--bands", "3,1")),
+        (path, ("--bands", "blue,green,red", "--nodata", 7, "--level", 1)),
+        (stack, ("--index", 2)),
+    ):
+        out, again = tmp_path / "out", tmp_path / "again"
+        words = (*WORDS, "-m", tiny, *more)
+        assert call("segment", image, *words, "-o", out)[0] == 0
+        assert call("replay", out, image, "-m", tiny, "-o", again)[0] == 0
+        labels = tifffile.imread(out / "labels.tif")
+        assert labels.any()
+        assert (tifffile.imread(again / "labels.tif") == labels).all()
+        with monkeypatch.context() as patch:
+            patch.setattr(bounds, "LARGEST_TIFF", 1)
+            assert call("segment", image, *words, "-o", out)[0] == 0
+            assert call("replay", out, image, "-m", tiny, "-o", again)[0] == 0
+        for folder in (out, again):
+            found = open_scene(folder / "labels.zarr").levels[0]
+            assert (np.asarray(found[:, :]) == labels).all()
 
 
 def _check_tiff(path: Path, case: Case) -> None:

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
+    from napari_gem.core.results import Segmentation, StoredSegmentation
 
 app = typer.Typer(
     help="Find things in images by words, with GEM and CLIP models.",
@@ -62,7 +63,6 @@ app.add_typer(cli_cache.app, name="cache")
 
 Index = Annotated[str, typer.Option(help="Plane of a stack, such as 0 or 3,1.")]
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
-ImagePath = Annotated[Path, typer.Argument(help="TIFF, PNG or JPEG file.")]
 AnyImage = Annotated[
     Path, typer.Argument(help="TIFF, PNG, JPEG or npy file, or zarr folder.")
 ]
@@ -182,7 +182,7 @@ def segment(
     from napari_gem.core.appearance import Appearance
     from napari_gem.core.path_names import check_length
     from napari_gem.core.progress import run
-    from napari_gem.core.results import Job, Segmentation
+    from napari_gem.core.results import Job
     from napari_gem.core.validation import (
         check_device,
         check_precision,
@@ -280,10 +280,7 @@ def segment(
             valid=view.valid,
         )
         result = run(steps, show)
-    if isinstance(result, Segmentation):
-        save_and_report(result, view.scene, output)
-    else:
-        report_stored(result, output)
+    _finish(result, view, output)
 
 
 @app.command()
@@ -291,7 +288,7 @@ def replay(
     recipe: Annotated[
         Path, typer.Argument(help="recipe.json of a result, or its folder.")
     ],
-    image: ImagePath,
+    image: AnyImage,
     output: Output,
     model: Annotated[
         str,
@@ -313,32 +310,52 @@ def replay(
 ) -> None:
     """Do with an image what a recipe says."""
     from napari_gem import results
+    from napari_gem.cli.image import Opened
     from napari_gem.core.validation import check_device
-    from napari_gem.images import files
     from napari_gem.results import save as export
     from napari_gem.segmentation.replay import replay as make_again
 
     check_device(device)
     read = results.read_recipe(recipe)
     model = model or agreed_model(read, architecture)
-    found = files.read_image(image, _parse_index(index))
+    positions = tuple(_parse_index(index)) or read.index
+    read = replace(read, index=positions)
+    opened = Opened(
+        image, positions, len(read.prompts), bands=read.bands, nodata=read.nodata
+    )
     export.check_folder(output, image)
+    view = opened.view_like(read)
     with Bars() as bars:
         result = with_consent(
             lambda allowed: make_again(
                 read,
-                found.pixels,
+                view.pixels,
                 model=model,
                 architecture=architecture,
                 device=device,
                 progress=bars.show,
                 download=allowed,
                 other_weights=other_weights,
+                folder=output if view.large else None,
+                location=view.scene.location,
+                valid=view.valid,
             ),
             bars,
             allowed=download,
         )
-    save_and_report(result, found, output)
+    _finish(result, view, output)
+
+
+def _finish(
+    result: Segmentation | StoredSegmentation, view: View, output: Path
+) -> None:
+    """Write what is not written yet, and say the shares."""
+    from napari_gem.core.results import Segmentation
+
+    if isinstance(result, Segmentation):
+        save_and_report(result, view.scene, output)
+    else:
+        report_stored(result, output)
 
 
 @app.command()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.region import Region
+    from napari_gem.core.results import Recipe
     from napari_gem.images.scene import Scene
 
 
@@ -125,9 +126,16 @@ class Opened:
             Side of the model's patches in pixels.
         """
         self.check(level, None)
-        source, count = self._scene, len(self._scene.levels)
         if level is None:
-            level = source.choose(detail / patch if detail else None)
+            level = self._scene.choose(detail / patch if detail else None)
+        return self._view(level)
+
+    def view_like(self, recipe: Recipe) -> View:
+        """Choose the resolution that a recipe was made with, and read it if small."""
+        return self._view(self._scene.nearest(recipe.factor))
+
+    def _view(self, level: int) -> View:
+        source, count = self._scene, len(self._scene.levels)
         scene = source.at(level)
         height, width = scene.levels[0].shape[:2]
         large = needs_zarr((height, width), self._classes)

@@ -136,6 +136,13 @@ class Scene:
             return 0
         return coarsest_that_shows(wanted, [level.shape for level in self.levels])
 
+    def nearest(self, factor: float) -> int:
+        """Choose the level whose pixels are about so many of the finest level."""
+        factors = [self.factor(level) for level in range(len(self.levels))]
+        return min(
+            range(len(factors)), key=lambda n: abs(math.log(factors[n] / factor))
+        )
+
     def check_level(self, level: int) -> None:
         """Refuse a level that there is not.
 

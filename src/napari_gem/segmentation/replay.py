@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import run
-from napari_gem.core.results import Segmentation
 from napari_gem.core.validation import (
     check_device,
     check_maps,
@@ -18,17 +17,20 @@ from napari_gem.results.recipe_model import check_used, recipe_card
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import ArrayLike
 
+    from napari_gem.core.arrays import LazyArray
+    from napari_gem.core.location import Location
     from napari_gem.core.progress import Progress
-    from napari_gem.core.results import Recipe
+    from napari_gem.core.results import Recipe, Segmentation, StoredSegmentation
     from napari_gem.models.model import Model
 
 
 def replay(
     recipe: Recipe,
-    image: ArrayLike,
+    image: ArrayLike | LazyArray,
     *,
     model: Model | str = "",
     architecture: str = "",
@@ -36,7 +38,10 @@ def replay(
     progress: Callable[[Progress], object] | None = None,
     download: bool = False,
     other_weights: bool = False,
-) -> Segmentation:
+    folder: Path | None = None,
+    location: Location | None = None,
+    valid: LazyArray | None = None,
+) -> Segmentation | StoredSegmentation:
     """Make a result again, or the same for another image.
 
     With the same image, weights, device and precision the labels are the same. Where
@@ -49,7 +54,8 @@ def replay(
         From `read_recipe`, or of an earlier result.
     image
         (height, width), (height, width, 3 or 4) for RGB and RGBA, or with the
-        channels of the recipe's appearance as last axis; any number type.
+        channels of the recipe's appearance as last axis; any number type. An array, or
+        anything that is sliced like one.
     model
         A loaded model, or where the recipe's is on this computer; empty takes the
         recipe's word for it, if it is one that this user has used before.
@@ -63,11 +69,14 @@ def replay(
         Whether the weights may be downloaded if they are not on this computer.
     other_weights
         Take other weights than the recipe's too; the labels will differ.
+    folder, location, valid
+        As for `napari_gem.segmentation.job.job_steps`: where results of any size are
+        written, where the pixels lie, and which of them hold data.
 
     Returns
     -------
-    Segmentation
-        Its recipe tells what was really used.
+    Segmentation or StoredSegmentation
+        The latter if there is a folder. Its recipe tells what was really used.
 
     Raises
     ------
@@ -78,19 +87,20 @@ def replay(
         If the model cannot be had or has other weights, or if the image does not
         suit the recipe's appearance or region.
     """
-    import numpy as np
+    # scipy comes with them; the dock, which knows recipes, opens sooner without
+    from napari_gem.encoding.feature_cache import FeatureCache
+    from napari_gem.images.tile_reading import as_pixels
+    from napari_gem.segmentation.job import Resources, job_steps
 
-    # scipy comes with it; the dock, which knows recipes, opens sooner without
-    from napari_gem.segmentation.job import job_steps
-
-    pixels = np.asarray(image)
+    pixels = as_pixels(image)
     if pixels.ndim < 2:
         raise GemError(
             f"The image has the shape {pixels.shape}; give an array of shape (height, "
             "width) or (height, width, channels)."
         )
     check_recipe(recipe)
-    check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))
+    if folder is None:
+        check_maps(len(recipe.prompts), (pixels.shape[0], pixels.shape[1]))
     if recipe.region is not None:
         check_within(recipe.region, pixels.shape)
     if isinstance(model, str):
@@ -112,9 +122,10 @@ def replay(
             f"but here {model.card.id} has {model.revision}: get the recipe's "
             "weights, or allow other weights and expect other labels."
         )
-    result = run(job_steps(recipe, pixels, model), progress)
-    assert isinstance(result, Segmentation)  # noqa: S101 (for the type checker)
-    return result
+    keeps = folder is not None
+    resources = Resources(disk=FeatureCache if keeps else None, must_keep=keeps)
+    where: Any = {"folder": folder, "location": location, "valid": valid}
+    return run(job_steps(recipe, pixels, model, resources, **where), progress)
 
 
 def _precision(wanted: str, device: str) -> str:
