@@ -65,7 +65,7 @@ class HandClient:
         if wait:
             thread.join()
 
-    def finished(self, run, notices=(), step=1, folder=""):
+    def finished(self, run, notices=(), step=1, folder="", *, shares=(), absent=()):
         request = self.requests[run - 1]
         recipe = Recipe(
             version="0",
@@ -87,7 +87,8 @@ class HandClient:
             patch=PATCH,
             recipe=recipe,
             notices=notices,
-            shares=(1.0, *[0.0] * (len(request.job.prompts) - 1)),
+            shares=shares or (1.0, *[0.0] * (len(request.job.prompts) - 1)),
+            absent=absent,
         )
         return Finished(
             run,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari.settings import get_settings
@@ -16,11 +15,11 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
-from napari_gem.core.prompts import label_ids
+from napari_gem.core.results import Job
 from napari_gem.layers.entry import PROBABILITY, read_entry
 from napari_gem.layers.writing.combine import named_ids
 from napari_gem.models.catalogue import patch_size
-from napari_gem.models.find import find_model
+from napari_gem.models.find import find_model, is_available
 from napari_gem.widget.image.panel import ImagePanel, ModelPatch
 from napari_gem.widget.keys import KeyBindings
 from napari_gem.widget.models.device_choice import DeviceChoice
@@ -45,8 +44,9 @@ from napari_gem.widget.results.panel import ResultsPanel
 from napari_gem.widget.results.policy_box import choose_policy
 from napari_gem.widget.results.status import StatusProbe
 from napari_gem.widget.run.controller import Controller
-from napari_gem.widget.run.inputs import RunInputs
+from napari_gem.widget.run.inputs import RunInputs, job_of
 from napari_gem.widget.run.run_bar import RunBar
+from napari_gem.widget.state import DockState, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +54,9 @@ if TYPE_CHECKING:
     import napari.viewer
     from qtpy.QtGui import QCloseEvent
 
-    from napari_gem.layers import LayerImage, Policy
+    from napari_gem.layers import Policy
     from napari_gem.models.card import ModelCard
+    from napari_gem.widget.state import Place
     from napari_gem.worker.messages import Finished
 
 TABLE = "Features table widget"
@@ -100,8 +101,9 @@ class GemWidget(QWidget):
         self.derived_layers = DerivedLayers(viewer, self, storage.folder)
         self._probe = StatusProbe(viewer)
         self._policy: Policy = "ask"
-        self._slices: list[LayerImage] = []  # those that are being segmented
+        self._place: Place | None = None  # that is shown
         self._image_message = self._table_message = self._recall_message = ""
+        self._run_message = ""
         self._closed = False
         self._lay_out()
         font = get_settings().appearance.events.font_size
@@ -153,19 +155,23 @@ class GemWidget(QWidget):
             templates=card.score.templates if templates is None else templates,
         )
         image = self.image_panel.read()
-        return RunInputs(
-            layers=tuple(self.image_panel.layers()),
-            image=image,
+        job = Job(
             prompts=self.prompt_table.prompts(),
             model=named.model,
             architecture=named.architecture,
+            appearance=image.appearance,
             device=settings.device if device == "auto" else device,
             precision=self.advanced_panel.precision() or settings.precision,
             encode=self.advanced_panel.encode(card.encode),
-            detail=self.image_panel.detail_of(image),
-            region=self.image_panel.region(),
             score=self.advanced_panel.score(score),
             label=self.advanced_panel.label(),
+            region=self.image_panel.region(),
+        )
+        return RunInputs(
+            layers=tuple(self.image_panel.layers()),
+            image=image,
+            job=job_of(job, image),
+            detail=self.image_panel.detail_of(image),
             policy=self._policy,
         )
 
@@ -179,7 +185,6 @@ class GemWidget(QWidget):
         except GemError as error:
             self.controller.refuse(str(error))
             return
-        self._slices = [inputs.image, *more]
         self._recall_message = ""
         save_last(last_used(self))
         self.controller.run(replace(inputs, more=more))  # it may ask the user first
@@ -188,10 +193,53 @@ class GemWidget(QWidget):
         """Show what changed words and settings give, if the image is encoded."""
         try:
             inputs = self.inputs()
-        except GemError:
-            self.run_bar.set_current(False)
+        except GemError as error:
+            self._show(None, str(error))
         else:
             self.controller.refresh(inputs)
+            self._show(inputs)
+
+    def show_state(self) -> None:
+        """Show what is known of the image in front; asks for nothing."""
+        try:
+            self._show(self.inputs())
+        except GemError as error:
+            self._show(None, str(error))
+
+    def _show(self, inputs: RunInputs | None, problem: str = "") -> None:
+        """Show what `state.shown` says; ``inputs`` are None if there is a problem."""
+        controller, bar = self.controller, self.run_bar
+        state = DockState(
+            image=self.image_panel.layer() is not None,
+            problem=problem,
+            prompts=self.prompt_table.prompts(),
+        )
+        place = None
+        if inputs is not None:
+            place = inputs.place
+            card = find_model(inputs.job.model, inputs.job.architecture)
+            state = replace(
+                state,
+                region=inputs.job.region is not None,
+                encoded=controller.encoded(inputs),
+                running=controller.running(place),
+                download=card.size is not None and not is_available(card),
+                last=controller.last_result(place),
+            )
+        what = shown(state)
+        bar.show_state(what.sentence, what.run)
+        self.prompt_table.model.show_shares(what.shares, what.absent, what.whole)
+        self.recipe_menu.set_result(what.last)
+        if place != self._place:
+            self._place = place
+            bar.remove_message(self._run_message)
+            self._run_message = ""
+            if what.last is not None and not bar.has_message:
+                self._say(*what.last.message)
+
+    def _say(self, kind: str, sentence: str, details: str = "") -> None:
+        self._run_message = sentence
+        self.run_bar.show_message(kind, sentence, details)
 
     # --- layout
 
@@ -261,9 +309,9 @@ class GemWidget(QWidget):
         controller, bar = self.controller, self.run_bar
         controller.busy_changed.connect(self._on_busy)
         controller.progressed.connect(bar.show_progress)
-        controller.message_sent.connect(bar.show_message)
+        controller.message_sent.connect(self._on_message)
         controller.failed.connect(lambda sentence: show_error(without_tags(sentence)))
-        controller.current_changed.connect(bar.set_current)
+        controller.state_changed.connect(self.show_state)
         controller.labels_kept.connect(
             lambda layer: bar.set_kept("" if layer is None else layer.name)
         )
@@ -376,42 +424,30 @@ class GemWidget(QWidget):
 
     def _on_busy(self, busy: bool) -> None:
         self.run_bar.set_busy(busy)
-        if busy:
-            return
-        try:  # another image or model may be chosen by now
-            self.controller.mark(self.inputs())
-        except GemError:
-            self.run_bar.set_current(False)
+        self.show_state()
+
+    def _on_message(
+        self, kind: str, sentence: str, details: str, about: RunInputs | None
+    ) -> None:
+        """Show a sentence, with the name of the image if that is not in front."""
+        if sentence and about is not None and about.place != self._place:
+            name = about.layers[0].name
+            title = (
+                f"'{name}', {about.image.title}" if about.image.title else f"'{name}'"
+            )
+            sentence = f"{title}: {sentence}"
+        self._say(kind, sentence, details)
 
     def _on_scored(self, event: Finished) -> None:
         result, recipe = event.result, event.result.recipe
-        table = self.prompt_table
-        ids = label_ids(recipe.prompts)
-        pairs = zip(ids, recipe.prompts, strict=True)
-        table.note_vectors(recipe.prompts)
-        table.model.show_shares(dict(zip(ids, result.shares, strict=True)))
-        table.model.show_absent({i for i, p in pairs if p.name in result.absent})
+        self.prompt_table.note_vectors(recipe.prompts)
         with suppress(GemError):  # if another model was chosen, Run says what is wrong
             card = self.card()
             if recipe.model == card.id and not patch_size(card):
                 self._show_patch(card, round(result.patch * recipe.encode.zoom))
-        source = getattr(self.image_panel.layer(), "source", None)
-        path = getattr(source, "path", None)
-        image = Path(path) if path else ""
-        self.recipe_menu.set_recipe(recipe, image, self._scored_index())
+        self.show_state()
         if event.is_new and self.cache_row.isVisible():
             self.cache_row.refresh()
-
-    def _scored_index(self) -> tuple[int, ...] | None:
-        """Index of the slice that was scored: the next of a run, or the shown one."""
-        if self.controller.busy and self._slices:
-            image = self._slices[0]
-            del self._slices[: len(self._slices) > 1]
-            return image.index
-        try:
-            return self.image_panel.read().index
-        except GemError:  # another slice is shown already
-            return None
 
     def _on_download_requested(self, card: ModelCard, inputs: RunInputs) -> None:
         self.run_bar.show_message("info", "")

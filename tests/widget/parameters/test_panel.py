@@ -19,6 +19,7 @@ from napari_gem.prompts.word_lists import read_templates
 from napari_gem.results.recipe import read_recipe
 from napari_gem.widget.parameters.panel import GEM, PREFERRED, SUGGESTED, AdvancedPanel
 from napari_gem.widget.recipes.menu import RecipeMenu
+from napari_gem.widget.state import LastResult
 
 EMBEDDED = find_model("embedded")
 NARROW = 320
@@ -252,23 +253,24 @@ def test_without_a_result_recipes_can_only_be_opened(menu):
     assert not menu.copy_command.isEnabled()
     assert not menu.save.isEnabled()
     assert menu.open.isEnabled()
-    menu.set_recipe(RECIPE)
+    menu.set_result(LastResult(RECIPE, index=()))
     assert menu.save.isEnabled()
 
 
 def test_recipes_are_copied(menu):
     told = []
     menu.message_sent.connect(lambda *what: told.append(what))
-    menu.set_recipe(RECIPE, "/a/cells.tif")
+    menu.set_result(LastResult(RECIPE, file="/a/cells.tif", index=()))
     menu.copy_python.trigger()
     assert "read_image('/a/cells.tif')" in QGuiApplication.clipboard().text()
     menu.copy_command.trigger()
     assert "/a/cells.tif -p nuclei" in QGuiApplication.clipboard().text()
-    menu.set_recipe(replace(RECIPE, prompts=(Prompt(("a",), label=5),)))
+    fifth = replace(RECIPE, prompts=(Prompt(("a",), label=5),))
+    menu.set_result(LastResult(fifth, index=()))
     menu.copy_command.trigger()
     text = QGuiApplication.clipboard().text()
     assert text.endswith("replay recipe.json image.tif -o segmentation")
-    menu.set_recipe(RECIPE, "a.tif", (3, 1))
+    menu.set_result(LastResult(RECIPE, file="a.tif", index=(3, 1)))
     menu.copy_command.trigger()
     assert " --index 3,1 " in QGuiApplication.clipboard().text()
     menu.copy_python.trigger()
@@ -281,7 +283,7 @@ def test_recipes_are_saved_and_opened(menu, tmp_path, monkeypatch):
     told, opened = [], []
     menu.message_sent.connect(lambda *what: told.append(what))
     menu.opened.connect(opened.append)
-    menu.set_recipe(RECIPE)
+    menu.set_result(LastResult(RECIPE, index=()))
 
     def choose(name):
         def accept(dialog):

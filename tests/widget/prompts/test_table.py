@@ -292,15 +292,14 @@ def test_rows_are_dropped_between_others(model, moved, row, wanted):
 
 def test_shares_and_marks_are_shown(model):
     model.add(["a", "b"])
-    model.show_shares({1: 0.034, 2: 0.5})
-    model.show_absent({2})
+    model.show_shares({1: 0.034, 2: 0.5}, {2})
     share = [model.index(row, Column.SHARE).data() for row in (0, 1)]
-    assert share == ["3.4 %", "? 50 %"]
+    assert share == ["3.4 %", "not here?"]
     tips = [
         model.index(row, Column.NAME).data(Qt.ItemDataRole.ToolTipRole)
         for row in (0, 1)
     ]
-    assert ["probably not in this image" in tip for tip in tips] == [False, True]
+    assert ["probably not here" in tip for tip in tips] == [False, True]
     assert model.index(1, 1).data(Qt.ItemDataRole.FontRole).italic()
     model.change(1, on=False)
     assert model.index(0, Column.SHARE).data() == ""

@@ -27,6 +27,7 @@ from napari_gem.widget.dock import GemWidget
 from napari_gem.widget.image.region_choice import SHAPE, WHOLE
 from napari_gem.widget.image.slice_choice import ALL
 from napari_gem.widget.run.controller import Controller
+from napari_gem.widget.state import Encoded, LastResult
 from tests.tiny import write_tiny_model
 from tests.widget.hand_client import HandClient
 
@@ -102,26 +103,26 @@ def test_everything_that_a_recipe_holds_is_shown(widget):
         recipe.appearance, lut=ask.image.appearance.lut
     )
     np.testing.assert_allclose(ask.image.appearance.lut[::255], LUT[::2], atol=1e-6)
-    assert ask.region.rows == POLYGON.rows
-    assert ask.region.columns == POLYGON.columns
-    np.testing.assert_allclose(ask.region.polygon, POLYGON.polygon)
+    assert ask.job.region.rows == POLYGON.rows
+    assert ask.job.region.columns == POLYGON.columns
+    np.testing.assert_allclose(ask.job.region.polygon, POLYGON.polygon)
     assert ask.detail == recipe.patch
-    assert replace(ask.encode, zoom=1.25) == recipe.encode
-    assert (ask.score, ask.label) == (recipe.score, recipe.label)
-    assert (ask.model, ask.precision) == ("embedded", "float32")
-    assert [p.label for p in ask.prompts] == [4, 2]
-    assert ask.prompts[0].threshold == 0.3
-    kept, place = ask.prompts[0].examples
+    assert replace(ask.job.encode, zoom=1.25) == recipe.encode
+    assert (ask.job.score, ask.job.label) == (recipe.score, recipe.label)
+    assert (ask.job.model, ask.job.precision) == ("embedded", "float32")
+    assert [p.label for p in ask.job.prompts] == [4, 2]
+    assert ask.job.prompts[0].threshold == 0.3
+    kept, place = ask.job.prompts[0].examples
     assert kept == replace(far, point=None)
     np.testing.assert_allclose(place.point, (7, 9))
     assert widget._viewer.layers.selection.active == layer
     # the views say the same once more: what was encoded is current
     assert widget.inputs().encoding == ask.encoding
     widget.recipe_menu.opened.emit(replace(RECIPE, region=Region((1, 9), (0, 50))))
-    assert widget.inputs().region == Region((1, 9), (0, 50))
+    assert widget.inputs().job.region == Region((1, 9), (0, 50))
     assert widget.image_panel.detail() is None
     widget.recipe_menu.opened.emit(RECIPE)
-    assert widget.inputs().region is None
+    assert widget.inputs().job.region is None
     assert widget.image_panel.region_choice.where.currentText() == WHOLE
 
 
@@ -217,7 +218,7 @@ def test_a_preset_is_found_again(widget):
     )
     widget.recipe_menu.opened.emit(recipe)
     assert widget.advanced_panel.state()["preset"] == "remote-sensing"
-    assert (widget.asks[-1].encode, widget.asks[-1].score) == (
+    assert (widget.asks[-1].job.encode, widget.asks[-1].job.score) == (
         recipe.encode,
         recipe.score,
     )
@@ -237,7 +238,7 @@ def test_the_architecture_of_a_weights_file_is_kept(widget, tmp_path):
     note_used(find_model(recipe.model, recipe.architecture))
     widget.recipe_menu.opened.emit(recipe)
     assert widget.model_choice.named().architecture == "ViT-B-32"
-    assert widget.inputs().architecture == "ViT-B-32"
+    assert widget.inputs().job.architecture == "ViT-B-32"
 
 
 @pytest.fixture
@@ -259,7 +260,8 @@ def test_a_model_that_was_not_used_before_waits_for_run(widget, unused):
     assert "'of somebody else'" in told(widget)
     assert f"the folder '{unused}', which you have not used before" in told(widget)
     assert widget.run_bar.run_button.isEnabled()
-    assert [p.words for p in widget.inputs().prompts] == [("nuclei",), ("filaments",)]
+    prompts = widget.inputs().job.prompts
+    assert [p.words for p in prompts] == [("nuclei",), ("filaments",)]
     assert not (unused.parent / "settings" / "used_models.json").exists()
     # opening it once more, or changing words, starts nothing either
     widget.recipe_menu.opened.emit(recipe)
@@ -267,7 +269,7 @@ def test_a_model_that_was_not_used_before_waits_for_run(widget, unused):
     assert widget.asks == []
     assert widget.controller._client.requests == []
     widget.run_bar.run_button.click()
-    assert [ask.model for ask in widget.asks] == [str(unused)]
+    assert [ask.job.model for ask in widget.asks] == [str(unused)]
 
 
 @pytest.mark.contact("configurations")
@@ -277,7 +279,7 @@ def test_a_model_that_was_used_before_runs_at_once(widget, unused):
     note_used(card)
     fits = {"model": card.id, "encode": card.encode, "score": card.score}
     widget.recipe_menu.opened.emit(replace(RECIPE, **fits))
-    assert [ask.model for ask in widget.asks] == [str(unused)], told(widget)
+    assert [ask.job.model for ask in widget.asks] == [str(unused)], told(widget)
 
 
 @pytest.mark.contact("configurations")
@@ -305,7 +307,7 @@ def test_opening_a_prompt_set_starts_nothing(widget, tmp_path):
     made = PromptSet("cells", prompts=RECIPE.prompts, background=("dust",))
     path = write_set(tmp_path / "set.json", made)
     widget.prompt_table.load_set(path)
-    assert len(widget.inputs().prompts) == 2
+    assert len(widget.inputs().job.prompts) == 2
     assert widget.asks == []
     assert widget.controller._client.requests == []
 
@@ -390,16 +392,17 @@ def test_without_an_image_nothing_is_set(widget):
 def test_where_there_is_no_command_a_sentence_says_so(widget):
     menu = widget.recipe_menu
     QGuiApplication.clipboard().setText("before")
-    menu.set_recipe(replace(RECIPE, appearance=Appearance(channels=CHANNELS)), "a.tif")
+    several = replace(RECIPE, appearance=Appearance(channels=CHANNELS))
+    menu.set_result(LastResult(several, file="a.tif", index=()))
     menu.copy_command.trigger()
     assert "no command for channels" in told(widget)
-    menu.set_recipe(RECIPE, "a.tif", None)
+    menu.set_result(LastResult(RECIPE, file="a.tif"))
     menu.copy_command.trigger()
     assert "no single plane" in told(widget)
     assert QGuiApplication.clipboard().text() == "before"
     menu.copy_python.trigger()
     assert "Fill in how" in told(widget)
-    menu.set_recipe(RECIPE, "a.zarr")
+    menu.set_result(LastResult(RECIPE, file="a.zarr", index=()))
     menu.copy_command.trigger()
     assert "image.tif" in QGuiApplication.clipboard().text()
     assert "Save the image as image.tif" in told(widget)
@@ -473,7 +476,7 @@ def test_command_and_opened_recipe_give_the_same_labels(
     )
     np.testing.assert_array_equal(second, first)
     assert widget.image_panel.region_choice.where.currentText() == SHAPE
-    assert widget.controller.is_current(widget.inputs())
+    assert widget.controller.encoded(widget.inputs()) is Encoded.LIVE
     widget.controller.close()
 
 

@@ -6,7 +6,7 @@ events at just the wrong moment; `test_widget.py` runs the real one.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -20,13 +20,17 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.region import Region
+from napari_gem.core.results import Job
 from napari_gem.models.card import ModelCard
 from napari_gem.widget.run import controller as module
 from napari_gem.widget.run.controller import Controller
-from napari_gem.widget.run.inputs import RunInputs
+from napari_gem.widget.run.inputs import RunInputs, job_of
 from napari_gem.widget.run.live_updates import REST
+from napari_gem.widget.state import Encoded
 from napari_gem.worker.messages import Cancelled, Failed, NeedsDownload, Progressed
 from tests.widget.hand_client import HandClient
+
+OWN = {each.name for each in fields(RunInputs)}
 
 
 class Stage:
@@ -43,12 +47,11 @@ class Stage:
         self.controller.download_requested.connect(
             lambda *asked: self.downloads.append(asked)
         )
-        self.current, self.policies, self.kept = [], [], []
+        self.policies, self.kept = [], []
         self.undoable, self.failed = [], []
         self.controller.labels_kept.connect(self.kept.append)
         self.controller.undo_changed.connect(self.undoable.append)
         self.controller.failed.connect(self.failed.append)
-        self.controller.current_changed.connect(self.current.append)
         self.controller.policy_requested.connect(
             lambda *asked: self.policies.append(asked)
         )
@@ -66,7 +69,13 @@ class Stage:
         image = layers.read_layer(layer, self.viewer.dims)
         words = (line.split(", ") for line in text.split("\n") if line.strip())
         prompts = tuple(Prompt(tuple(each), label=i) for i, each in enumerate(words, 1))
-        return RunInputs((layer,), image, prompts, **kwargs)
+        own = {name: kwargs.pop(name) for name in OWN & set(kwargs)}
+        job = Job(prompts=prompts, appearance=image.appearance, **kwargs)
+        return RunInputs((layer,), image, job_of(job, image), **own)
+
+    def is_live(self, inputs):
+        """Whether the worker can score this at once."""
+        return self.controller.encoded(inputs) is Encoded.LIVE
 
     def run(self, layer, text="nuclei\nfilament", **kwargs):
         """Press Run, with nothing wrong."""
@@ -355,9 +364,9 @@ def test_the_layer_changes_during_the_run(stage, change):
     assert labels.units == layer.units
     assert [layer.visible, layer.units, list(stage.viewer.dims.order)] == before
     assert stage.told[-1][1].startswith("Done")
-    assert stage.controller.is_current(asked)
+    assert stage.is_live(asked)
     if change in ("sliced", "transposed", "shown otherwise"):
-        assert not stage.controller.is_current(stage.ask(layer))
+        assert not stage.is_live(stage.ask(layer))
     assert other in stage.viewer.layers
 
 
@@ -410,10 +419,10 @@ def test_words_on_an_encoded_image_come_at_once(stage):
     layer = stage.image(2000, 1000)
     stage.controller.refresh(stage.ask(layer))
     assert not stage.client.requests, "nothing is encoded yet"
-    assert stage.current == [False]
+    assert stage.controller.encoded(stage.ask(layer)) is Encoded.NO
     stage.run(layer)
     stage.finish(1)
-    assert stage.current[-1]
+    assert stage.is_live(stage.ask(layer))
     stage.controller.refresh(stage.ask(layer, "nuclei\nspot"))
     first = stage.client.requests[1]
     assert (first.encoded, first.preview, first.pixels) == ("image 1", True, "")
@@ -509,7 +518,7 @@ def test_pixels_replaced_after_another_run_was_cancelled(stage):
     stage.controller.cancel()
     stage.send(Cancelled(2))
     layer.data = np.zeros((12, 10))
-    assert not stage.controller.is_current(stage.ask(layer))
+    assert not stage.is_live(stage.ask(layer))
 
 
 def test_run_during_a_preview(stage):
@@ -536,12 +545,11 @@ def test_another_image_needs_a_run(stage, change):
     layer = stage.image(contrast_limits=(0, 1))
     stage.run(layer)
     stage.finish(1)
-    assert stage.controller.is_current(stage.ask(layer, "other words"))
+    assert stage.is_live(stage.ask(layer, "other words"))
     NOT_CURRENT[change](stage, layer)
     ask = stage.ask(layer, "other words")
-    assert not stage.controller.is_current(ask)
+    assert not stage.is_live(ask)
     stage.controller.refresh(ask)
-    assert stage.current[-1] is False
     assert len(stage.client.requests) == 1
 
 
@@ -555,7 +563,7 @@ def test_detail_model_and_region_need_a_run(stage):
         {"region": Region((0, 5), (0, 5))},
         {"precision": "float32"},
     ):
-        assert not stage.controller.is_current(stage.ask(layer, **change))
+        assert not stage.is_live(stage.ask(layer, **change))
 
 
 def test_an_image_that_the_worker_forgot_needs_a_run(stage):
@@ -565,7 +573,7 @@ def test_an_image_that_the_worker_forgot_needs_a_run(stage):
     stage.controller.refresh(stage.ask(layer, "cell"))
     stage.send(Failed(2, "The image is no longer encoded.", lost=True))
     assert stage.told[-1][0] == "error"
-    assert stage.current[-1] is False
+    assert stage.controller.encoded(stage.ask(layer)) is Encoded.NO
     assert stage.busy == [True, False]
 
 
@@ -580,7 +588,7 @@ def test_words_that_the_worker_refuses_leave_the_image_encoded(stage):
     assert len(stage.client.requests) == 3, "what was changed meanwhile is asked"
     stage.send(Failed(3, "Give other background words."))
     assert not stage.failed
-    assert stage.controller.is_current(stage.ask(layer, "nuclei"))
+    assert stage.is_live(stage.ask(layer, "nuclei"))
     stage.controller.refresh(stage.ask(layer, "nuclei"))
     stage.send(stage.client.finished(4))
     assert stage.told[-1] == ("info", "")
@@ -592,7 +600,7 @@ def test_pixels_replaced_during_a_run_are_told(stage):
     layer.data = np.zeros((12, 10))
     stage.finish(1)
     assert module.STALE in stage.told[-1][1]
-    assert not stage.controller.is_current(stage.ask(layer))
+    assert not stage.is_live(stage.ask(layer))
 
 
 def test_painted_labels_are_asked_about(stage):
@@ -750,7 +758,7 @@ def test_another_image_chosen_during_a_run_is_not_current_after_it(stage):
     stage.run(layer)
     stage.controller.refresh(stage.ask(other))
     stage.finish(1)
-    assert stage.current[-1] is False
+    assert not stage.is_live(stage.ask(other))
     assert len(stage.client.requests) == 1
 
 
@@ -802,8 +810,8 @@ def test_a_switched_off_table_is_told_and_taken_back(stage):
     stage.run(layer)
     stage.finish(1)
     ask = stage.ask(layer, "nuclei")
-    off = tuple(replace(prompt, on=False) for prompt in ask.prompts)
-    stage.controller.refresh(replace(ask, prompts=off))
+    off = tuple(replace(prompt, on=False) for prompt in ask.job.prompts)
+    stage.controller.refresh(replace(ask, job=replace(ask.job, prompts=off)))
     assert stage.told[-1] == ("error", "Every class is switched off. Switch one on.")
     stage.controller.refresh(ask)
     stage.send(stage.client.finished(2))
@@ -860,10 +868,10 @@ def test_a_stack_is_one_run(stage):
     labels = stage.results()[-1]
     assert labels.data.shape == (3, 12, 10)
     assert labels.data.all()
-    assert stage.current[-1]
+    assert stage.is_live(stage.ask(layer))
     stage.controller.undo()
     assert list(stage.viewer.layers) == [layer]
-    assert not stage.controller.is_current(stage.ask(layer)), "its layers are gone"
+    assert not stage.is_live(stage.ask(layer)), "its layers are gone"
 
 
 def test_a_change_shows_in_the_slice_on_screen(stage):
@@ -899,9 +907,9 @@ def test_a_slice_that_the_worker_forgot_leaves_the_others(stage):
     stage.viewer.dims.set_point(0, 1)
     stage.controller.refresh(stage.ask(layer, "ship"))
     stage.send(Failed(4, "The image is no longer encoded.", lost=True))
-    assert not stage.controller.is_current(stage.ask(layer))
+    assert not stage.is_live(stage.ask(layer))
     stage.viewer.dims.set_point(0, 2)
-    assert stage.controller.is_current(stage.ask(layer))
+    assert stage.is_live(stage.ask(layer))
 
 
 def test_examples_of_a_stack_hold_when_a_slice_is_looked_at(stage):
@@ -910,9 +918,10 @@ def test_examples_of_a_stack_hold_when_a_slice_is_looked_at(stage):
     ask = stage.ask(layer, "nuclei")
     placed = Example(point=(2.0, 3.0))
     told = replace(placed, vector=(1.0, 0.0), model="embedded")
-    (prompt,) = ask.prompts
+    (prompt,) = ask.job.prompts
     more = (layers.read_layer(layer, stage.viewer.dims, position={0: 1}),)
-    asked = replace(ask, prompts=(replace(prompt, examples=(placed,)),), more=more)
+    placed_prompt = replace(prompt, examples=(placed,))
+    asked = replace(ask, job=replace(ask.job, prompts=(placed_prompt,)), more=more)
     stage.controller.run(asked)
     first = stage.client.finished(1)
     prompts = (replace(prompt, examples=(told,)),)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.utils.notifications import notification_manager
 from qtpy.QtCore import Qt
 
 from napari_gem import layers
-from napari_gem.widget.dock import GemWidget
-from napari_gem.widget.run.controller import Controller
-from napari_gem.widget.run.run_bar import NOT_CURRENT, RunBar
+from napari_gem.widget.run.run_bar import RunBar
+from napari_gem.widget.state import SENTENCES, Encoded
 from napari_gem.worker.messages import Failed
-from tests.widget.hand_client import HandClient
 
 
 @pytest.fixture
@@ -47,29 +43,6 @@ def test_labels_that_are_left_alone(bar, qtbot):
     bar.set_kept("")
     assert not bar.kept.isVisible()
     assert not bar.update_button.isVisible()
-
-
-@pytest.fixture
-def wired(qtbot, monkeypatch):
-    """A widget whose worker is driven by hand, after a run."""
-    # napari silences a warning there, which two threads cannot do at a time
-    monkeypatch.setattr("napari_gem.widget.run.controller.warm_up", lambda: None)
-    viewer, clients = ViewerModel(), []
-
-    def make_client(on_event):
-        clients.append(HandClient(on_event))
-        return clients[0]
-
-    widget = GemWidget(viewer, Controller(viewer, make_client))
-    qtbot.addWidget(widget)
-    viewer.add_image(np.random.default_rng(3).random((12, 10)), name="cells")
-    widget.prompt_table.set_prompts(())
-    widget.prompt_table.add_text("nuclei\nfilament")
-    widget.run()
-    clients[0].send(clients[0].finished(1))
-    qtbot.waitUntil(lambda: not widget.controller.busy)
-    yield viewer, widget, clients[0]
-    widget.controller.close()
 
 
 def test_the_bar_says_what_can_be_undone(wired):
@@ -110,7 +83,8 @@ def test_a_run_of_something_else_is_not_marked_as_current(wired, qtbot):
     widget.image_panel.set_detail(8.0)
     client.send(client.finished(2))
     qtbot.waitUntil(lambda: not widget.controller.busy)
-    assert widget.run_bar.current.text() == NOT_CURRENT
+    expected = SENTENCES[Encoded.NO].format(whole="image")
+    assert widget.run_bar.current.text() == expected
 
 
 def test_errors_of_the_worker_are_announced(wired, qtbot):

@@ -14,7 +14,9 @@ from napari_gem.widget.parts.plain import tip
 if TYPE_CHECKING:
     from napari_gem.core.prompts import Prompt
 
-ABSENT = "probably not in this image"
+ABSENT = "probably not here"
+NOT_HERE = "not here?"
+"""Stands in the place of a share that would mislead."""
 
 
 class Column(IntEnum):
@@ -39,7 +41,7 @@ HEADERS = {
         "Threshold: a pixel gets the class if its probability is at least this part "
         "of class and background together",
     ),
-    Column.SHARE: ("Share", "Part of the image that has the class"),
+    Column.SHARE: ("Share", "Part of the image, or of the region, that has the class"),
 }
 
 
@@ -52,12 +54,17 @@ def header_data(column: Column, role: int) -> str | None:
 
 
 def cell_data(
-    prompt: Prompt, column: Column, role: int, share: float | None, absent: bool
+    prompt: Prompt,
+    column: Column,
+    role: int,
+    share: float | None,
+    absent: bool,
+    whole: str = "image",
 ) -> Any:
     """Return what a cell shows in a role of Qt; None for the usual.
 
     ``share`` is the part of the image that has the class, 0 to 1; None if not known.
-    ``absent`` says that the class is probably not in the image.
+    ``absent`` says that the class is probably not in the ``whole``: image or region.
     """
     roles = Qt.ItemDataRole
     if role == roles.DisplayRole:
@@ -65,7 +72,7 @@ def cell_data(
     if role == roles.EditRole:
         return cell_value(prompt, column)
     if role in (roles.ToolTipRole, roles.AccessibleTextRole):
-        text = _description(prompt, column, share)
+        text = _description(prompt, column, share, whole)
         text = f"{text} ({ABSENT})" if absent else text
         return tip(text) if role == roles.ToolTipRole else text
     if role == roles.FontRole and absent:
@@ -102,12 +109,15 @@ def _text(
         case Column.THRESHOLD:
             return f"{prompt.threshold:.2f}"
         case Column.SHARE:
-            text = "" if share is None or not prompt.on else share_text(share)
-            return f"? {text}".strip() if absent else text
+            if share is None or not prompt.on:
+                return ""
+            return NOT_HERE if absent else share_text(share)
     return str(cell_value(prompt, column))
 
 
-def _description(prompt: Prompt, column: Column, share: float | None) -> str:
+def _description(
+    prompt: Prompt, column: Column, share: float | None, whole: str
+) -> str:
     match column:
         case Column.COLOR:
             state = "is looked for" if prompt.on else "is off"
@@ -125,7 +135,7 @@ def _description(prompt: Prompt, column: Column, share: float | None) -> str:
             )
     if share is None or not prompt.on:
         return "Not known yet"
-    return f"{share_text(share)} of the image"
+    return f"{share_text(share)} of the {whole}"
 
 
 def share_text(share: float) -> str:

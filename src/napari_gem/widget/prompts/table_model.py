@@ -90,6 +90,7 @@ class PromptModel(QAbstractTableModel):
         self._names: dict[int, str] = {}  # the last class of each label id
         self._shares: dict[int, float] = {}
         self._absent: frozenset[int] = frozenset()
+        self._whole = "image"
         self.history: History[TableState] = History()
         self.settled = True
         """False while rows change one by one, until `changed` is emitted."""
@@ -235,15 +236,18 @@ class PromptModel(QAbstractTableModel):
             self._set(self.history.redo(self._state))
             self.changed.emit(False)
 
-    def show_shares(self, shares: Mapping[int, float]) -> None:
-        """Show which part of the image, 0 to 1, each label id has."""
-        self._shares = dict(shares)
-        self._repaint(Column.SHARE, Column.SHARE)
+    def show_shares(
+        self, shares: Mapping[int, float], absent: Iterable[int], whole: str = "image"
+    ) -> None:
+        """Show which part of the image or region each label id has.
 
-    def show_absent(self, labels: Iterable[int]) -> None:
-        """Mark classes that are probably not in the image."""
-        self._absent = frozenset(labels)
-        self._repaint(Column.COLOR, Column.SHARE)
+        ``shares`` are 0 to 1, of the label ids whose share is known; classes that are
+        ``absent`` are probably not there.
+        """
+        shown = dict(shares), frozenset(absent), whole
+        if shown != (self._shares, self._absent, self._whole):
+            self._shares, self._absent, self._whole = shown
+            self._repaint(Column.COLOR, Column.SHARE)
 
     def _commit(
         self, *, moving: bool = False, undoable: bool = True, **fields: Any
@@ -383,7 +387,8 @@ class PromptModel(QAbstractTableModel):
             return None
         share = self._shares.get(prompt.label)
         absent = prompt.label in self._absent
-        return cell_data(prompt, Column(index.column()), role, share, absent)
+        column = Column(index.column())
+        return cell_data(prompt, column, role, share, absent, self._whole)
 
     def setData(  # noqa: N802 (Qt's name)
         self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole

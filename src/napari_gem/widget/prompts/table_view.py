@@ -29,7 +29,7 @@ from qtpy.QtWidgets import (
     QTreeView,
 )
 
-from napari_gem.widget.prompts.cells import Column, color_of
+from napari_gem.widget.prompts.cells import NOT_HERE, Column, color_of
 from napari_gem.widget.prompts.class_edit import is_run
 from napari_gem.widget.prompts.table_model import PromptModel
 
@@ -46,7 +46,6 @@ ROWS = 4
 LETTERS = 6
 """Least letters of a name and of words that are seen; else the table scrolls."""
 
-LONGEST_SHARE = "? <0.1 %"
 
 CHECK_BOX = 32
 """Pixels of a check box and its margins, which napari's style fixes."""
@@ -207,7 +206,7 @@ class PromptView(QTreeView):
         self.setIconSize(QSize(side - 2, side - 2))
         widths = {Column.COLOR: side + CHECK_BOX}
         digit = self.fontMetrics().horizontalAdvance("0")
-        longest = self.fontMetrics().horizontalAdvance(LONGEST_SHARE) + digit
+        longest = self.fontMetrics().horizontalAdvance(NOT_HERE) + digit
         for column, needed in ((Column.THRESHOLD, 6 * digit), (Column.SHARE, longest)):
             widths[column] = max(needed, header.sectionSizeHint(column))
         rest = self.viewport().width() - sum(widths.values())

@@ -18,9 +18,8 @@ from napari_gem.results.recipe import read_recipe, write_recipe
 from napari_gem.widget.parts.plain import ask
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from napari_gem.core.results import Recipe
+    from napari_gem.widget.state import LastResult
 
 FILTER = "Recipes (*.json)"
 
@@ -62,32 +61,17 @@ class RecipeMenu(QPushButton):
         self.open = menu.addAction("Open recipe…", self._on_open)
         self.open.setToolTip("Do with the chosen image what a recipe says")
         self.setMenu(menu)
-        self.set_recipe(None)
+        self.set_result(None)
 
-    def set_recipe(
-        self,
-        recipe: Recipe | None,
-        image: Path | str = "",
-        index: Sequence[int] | None = (),
-    ) -> None:
-        """Take the recipe of a result.
-
-        Parameters
-        ----------
-        recipe
-            None if there is no result.
-        image
-            Where the image came from, as far as known.
-        index
-            Which plane of it, as positions along its leading axes; None if it is no
-            single plane.
-        """
-        if recipe is not None:
-            recipe = replace(recipe, index=tuple(index or ()))
-        readable = Path(image).suffix.lower() in SUFFIXES
+    def set_result(self, last: LastResult | None) -> None:
+        """Take the result whose recipe is copied and saved; None if there is none."""
+        recipe = None if last is None else last.recipe
+        if last is not None:
+            recipe = replace(last.recipe, index=last.index or ())
+            readable = Path(last.file).suffix.lower() in SUFFIXES
+            self._image = last.file if readable else NO_FILE
+            self._index = last.index
         self._recipe = recipe
-        self._image = str(image) if readable else NO_FILE
-        self._index = None if index is None else tuple(index)
         for action in (self.copy_python, self.copy_command, self.save):
             action.setEnabled(recipe is not None)
 

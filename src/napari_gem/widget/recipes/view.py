@@ -105,15 +105,14 @@ def not_shown(inputs: RunInputs, recipe: Recipe) -> str:
     ``inputs`` are what the views say after all was set.
     """
     names = ["squash"] if recipe.squash else []
-    if inputs.score is not None:
-        names += _different(inputs.score, recipe.score)
-    if inputs.encode is not None:
-        names += _different(
-            replace(inputs.encode, gem=recipe.encode.gem), recipe.encode
-        )
-        names += _different(inputs.encode.gem, recipe.encode.gem)
-    if inputs.region is not None and recipe.region is not None:
-        bounds = {(r.rows, r.columns) for r in (inputs.region, recipe.region)}
+    job = inputs.job
+    if job.score is not None:
+        names += _different(job.score, recipe.score)
+    if job.encode is not None:
+        names += _different(replace(job.encode, gem=recipe.encode.gem), recipe.encode)
+        names += _different(job.encode.gem, recipe.encode.gem)
+    if job.region is not None and recipe.region is not None:
+        bounds = {(r.rows, r.columns) for r in (job.region, recipe.region)}
         names += ["region"] if len(bounds) > 1 else []
     names = [name.replace("_", " ") for name in names if name != "zoom"]
     if not names:

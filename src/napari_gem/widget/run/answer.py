@@ -59,24 +59,26 @@ def make_results(
     if not isinstance(event, Finished):
         return event, None
     try:
-        size, unit = inputs.image.pixel_size  # the worker gets pixels without a size
+        job = inputs.job
         recipe = replace(
             event.result.recipe,
-            pixel_size=size,
-            unit=unit,
+            pixel_size=job.pixel_size,
+            unit=job.unit,
             factor=inputs.image.factor,
         )
         event = replace(event, result=replace(event.result, recipe=recipe))
         if event.folder:
             folder = ResultFolder(Path(event.folder))
-            return event, stored_layers(folder, recipe, inputs.image, inputs.prompts)
+            return event, stored_layers(
+                folder, recipe, inputs.image, inputs.job.prompts
+            )
         make = coarse_layers if large else layers.result_layers
         return event, make(
             *load_maps(event),
             recipe,
             inputs.image,
             step=event.step,
-            classes=inputs.prompts,
+            classes=inputs.job.prompts,
         )
     except GemError as error:
         return Failed(event.run, str(error)), None

@@ -29,7 +29,9 @@ from napari_gem.widget.results.stack import StackResult
 from napari_gem.widget.run.answer import make_results
 from napari_gem.widget.run.inputs import make_request, next_slice, vectors_of
 from napari_gem.widget.run.live_updates import EncodedImage, LiveUpdates
+from napari_gem.widget.run.record import Record
 from napari_gem.widget.run.task import Task
+from napari_gem.widget.state import Encoded, LastResult, Place, Running
 from napari_gem.worker.client import WorkerClient, discard
 from napari_gem.worker.messages import (
     Event,
@@ -81,8 +83,9 @@ class Controller(QObject):
     busy_changed = Signal(bool)
     progressed = Signal(object)
     """`Progress`."""
-    message_sent = Signal(str, str, str)
-    """``info``, ``warning`` or ``error``; a sentence for the user; details of it."""
+    message_sent = Signal(str, str, str, object)
+    """``info``, ``warning`` or ``error``; a sentence for the user; details of it; the
+    `RunInputs` of the run that it is about, or None: it is about what is chosen."""
     failed = Signal(str)
     """A sentence that is also sent: the worker, or what shows its results, failed."""
     download_requested = Signal(object, object)
@@ -93,8 +96,8 @@ class Controller(QObject):
     """The painted labels layer that changes leave as it is; None: there is none."""
     undo_changed = Signal(str)
     """What `undo` would do; empty: nothing."""
-    current_changed = Signal(bool)
-    """Whether the image is encoded as it is asked for, so that scores come at once."""
+    state_changed = Signal()
+    """What is encoded, or what the results say."""
     scored = Signal(object)
     """`Finished`, after its maps were shown."""
 
@@ -111,6 +114,8 @@ class Controller(QObject):
         self._results = ResultLayers(viewer)
         self._folders = ResultFolders(storage.folder if storage else "")
         self._live = LiveUpdates(self)
+        self._record = Record()
+        self._undo_places: set[Place] = set()
         self._task: Task | None = None
         self._changed: RunInputs | None = None  # during a run
         self._kept: Any = None
@@ -170,6 +175,7 @@ class Controller(QObject):
             return
         self._drop_live()
         self._changed = None
+        self._record.note_message([inputs.place], ("info", ""))
         task = self._task = Task(inputs, download=request.download)
         if inputs.more:
             task.stack = StackResult(
@@ -190,7 +196,6 @@ class Controller(QObject):
         if self.busy:
             self._changed = inputs  # looked at when the run has ended
             return
-        self.mark(inputs)
         if self._closed:
             return
         if not self._live.plan_preview(inputs):
@@ -205,13 +210,22 @@ class Controller(QObject):
             self._send("error" if sentence else "info", sentence)
         self._refused = bool(sentence)
 
-    def mark(self, inputs: RunInputs) -> None:
-        """Tell whether these inputs are current; see `is_current`."""
-        self.current_changed.emit(self.is_current(inputs))
+    def encoded(self, inputs: RunInputs) -> Encoded:
+        """Tell where the features are, as far as this session knows."""
+        if self._live.find(inputs) is not None:
+            return Encoded.LIVE
+        return Encoded.KEPT if self._record.was_encoded(inputs) else Encoded.NO
 
-    def is_current(self, inputs: RunInputs) -> bool:
-        """Tell whether these need no run, since the image is encoded like this."""
-        return self._live.find(inputs) is not None
+    def last_result(self, place: Place) -> LastResult | None:
+        """Give what the last result of a place says; None without one."""
+        return self._record.last(place)
+
+    def running(self, place: Place) -> Running:
+        """Tell which image a run is going on for."""
+        if self._task is None or not self._task.is_run:
+            return Running.NO
+        here = self._task.inputs.place == place
+        return Running.HERE if here else Running.ELSEWHERE
 
     def cancel(self) -> None:
         """Cancel the run; it ends when the worker says so."""
@@ -231,8 +245,10 @@ class Controller(QObject):
         except GemError as error:
             self._send("warning", str(error))
         self._live.forget_stacks()
+        self._record.forget(self._undo_places)
         self._note_kept(None)
         self.undo_changed.emit("")
+        self.state_changed.emit()
 
     def close(self) -> None:
         """Drop the run and end the worker; nothing happens after this."""
@@ -240,7 +256,7 @@ class Controller(QObject):
             return
         self._closed = True
         self._task = None
-        self._live.set_images()
+        self._live.clear()
         self._results.forget()
         for links in (self._removed_links, self._first_links, self._data_links):
             links.clear()
@@ -255,7 +271,7 @@ class Controller(QObject):
         ):
             raise GemError(NO_IMAGE)
         request = make_request(inputs, large=inputs.is_large)
-        card = find_model(inputs.model, inputs.architecture)
+        card = find_model(inputs.job.model, inputs.job.architecture)
         if inputs.download:
             self._allowed.add(card.id)
         allowed = card.id in self._allowed
@@ -358,7 +374,7 @@ class Controller(QObject):
     def _show_progress(self, task: Task, progress: Progress) -> None:
         waits = progress.stage == WAITING
         if waits and not task.waits:
-            address = task.inputs.device
+            address = task.inputs.job.device
             sentence = NO_WORKERS.format(address=address, stop="press Cancel")
             self._send("warning", sentence)
         elif task.waits and not waits:
@@ -387,6 +403,7 @@ class Controller(QObject):
             message = f"The layers could not be shown ({error}). Run again."
             self._fail(task, message, traceback.format_exc())
             return
+        self._note_result(task, event.result)
         name = task.inputs.layers[0].name
         self.undo_changed.emit(f"Bring back what was before the last run on '{name}'")
         self.scored.emit(event)
@@ -399,6 +416,14 @@ class Controller(QObject):
             self._run_next_slice(task, event)
         else:
             self._end_run(task, event, len(results) - 1)
+
+    def _note_result(self, task: Task, result: StoredSegmentation) -> None:
+        """Note what is shown, and what undo would take back."""
+        if not task.stale:
+            self._record.note(task.inputs, result)
+        if not task.slices:
+            self._undo_places = set()
+        self._undo_places.add(task.inputs.place)
 
     def _write(self, task: Task, results: list[LayerData]) -> Any:
         """Write to the viewer; gives the painted labels layer that was left alone."""
@@ -427,19 +452,23 @@ class Controller(QObject):
         self._task = None
         if task.is_run:
             self.busy_changed.emit(False)
-        self._send(kind, sentence, details)
+        self._send(kind, sentence, details, about=task.inputs)
 
     def _end_run(self, task: Task, event: Finished, count: int) -> None:
         done = f"Done: labels and {count} {'map' if count == 1 else 'maps'}."
-        self._live.set_images(*(() if task.stale else task.slices))
+        if not task.stale:
+            self._live.add(task.slices)
+            for each in task.slices:
+                self._record.note_encoded(each.inputs)
         self._watch(self._live.layers)
-        self.current_changed.emit(not task.stale)
         notices = [*event.result.notices, *_missing(event.result)]
         if task.stale:
             notices.append(STALE)
         sentences = done, *notices, task.inputs.image.notice
         kind = "warning" if notices else "info"
-        self._end(task, kind, " ".join(part for part in sentences if part))
+        message = " ".join(part for part in sentences if part)
+        self._record.note_message(self._undo_places, (kind, message))
+        self._end(task, kind, message)
         changed, self._changed = self._changed, None
         if changed is not None:
             self.refresh(changed)
@@ -466,6 +495,7 @@ class Controller(QObject):
         if task.partly_shown or slices_shown:
             with suppress(GemError):  # there is nothing to undo
                 self._results.undo()  # slices that are done stay encoded
+            self._record.forget(self._undo_places)
             self._live.forget_stacks()
             self.undo_changed.emit("")
 
@@ -484,7 +514,8 @@ class Controller(QObject):
             return
         if image is not None:
             self._live.forget(image)
-            self.current_changed.emit(False)
+            self._record.forget_encoded(image.inputs)
+            self.state_changed.emit()
         elif task.partly_shown:
             self._take_back(task)
         self._end(task, "error", sentence, details)
@@ -512,9 +543,15 @@ class Controller(QObject):
         if self._task is None:
             self._score(self._live.take_full_size(), preview=False)
 
-    def _send(self, kind: str, sentence: str, details: str = "") -> None:
+    def _send(
+        self,
+        kind: str,
+        sentence: str,
+        details: str = "",
+        about: RunInputs | None = None,
+    ) -> None:
         self._refused = False  # something else is read now
-        self.message_sent.emit(kind, sentence, details)
+        self.message_sent.emit(kind, sentence, details, about)
 
     # ---------------------------------------------------------------- the viewer
 
@@ -542,11 +579,12 @@ class Controller(QObject):
             self.cancel()
 
     def _forget_layer(self, layer: Any) -> None:
-        """Forget that a layer is encoded, which is not what it was."""
+        """Forget what is known of a layer, which is not what it was."""
         if layer in self._live.layers:
             self._drop_live()
-            self._live.set_images()
-            self.current_changed.emit(False)
+            self._live.forget_layer(layer)
+        self._record.forget_layer(layer)
+        self.state_changed.emit()
 
     def _warm_up(self, _event: Any = None) -> None:
         """Make layers ready on another thread, once there is a layer.

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.errors import GemError
-from napari_gem.core.parameters import (
-    EncodeParameters,
-    LabelParameters,
-    ScoreParameters,
-)
+from napari_gem.core.parameters import LabelParameters
 from napari_gem.core.prompts import Example, Prompt, label_ids
-from napari_gem.core.region import Region
 from napari_gem.core.results import Job
 from napari_gem.core.validation import check_maps
 from napari_gem.prompts.parsing import parse_prompts
+from napari_gem.widget.state import Place
 from napari_gem.worker.messages import Request
 
 if TYPE_CHECKING:
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class RunInputs:
-    """What a run is given: layers, an image, prompts and parameters.
+    """What a run is given: layers, an image, and what is asked of it.
 
     Attributes
     ----------
@@ -36,12 +32,8 @@ class RunInputs:
         The image layers that are segmented as one picture, at least one.
     image
         What of them is shown, and how.
-    prompts
-        The classes, also those that are off.
-    model, architecture, device, precision, encode, region
-        See `Job`; with the image and the detail they decide the encoding.
-    score, label
-        See `Job`.
+    job
+        What is asked, with all classes of the table, also those that are off.
     detail, download
         See `Request`.
     policy
@@ -52,16 +44,8 @@ class RunInputs:
 
     layers: tuple[Any, ...]
     image: LayerImage
-    prompts: tuple[Prompt, ...]
-    model: str = "embedded"
-    architecture: str = ""
-    device: str = "auto"
-    precision: str = "auto"
-    encode: EncodeParameters | None = None
+    job: Job
     detail: float | None = None
-    region: Region | None = None
-    score: ScoreParameters | None = None
-    label: LabelParameters = field(default_factory=LabelParameters)
     download: bool = False
     policy: Policy = "ask"
     more: tuple[LayerImage, ...] = ()
@@ -74,25 +58,20 @@ class RunInputs:
     @property
     def scoring(self) -> object:
         """Everything that can change without encoding the image again."""
-        return self.prompts, self.score, self.label
+        return self.job.prompts, self.job.score, self.job.label
+
+    @property
+    def place(self) -> Place:
+        """The image, slice and region that a result is about."""
+        return Place(self.image.source, self.image.plane, self.job.region)
 
     @property
     def encoding(self) -> object:
         """Everything that decides the encoding, but the pixels themselves."""
-        return (
-            self.image.source,
-            self.image.plane,
-            self.image.shape,  # of the level: its detail is in pixels of that
-            self.image.appearance,
-            [plane.index for plane in self.image.planes],
-            self.model,
-            self.architecture,
-            self.device,
-            self.precision,
-            self.encode,
-            self.detail,
-            self.region,
-        )
+        job = replace(self.job, prompts=(), score=None, label=LabelParameters())
+        # detail is in pixels of the level; channels of an axis are several planes
+        planes = [plane.index for plane in self.image.planes]
+        return self.place, self.image.shape, planes, self.detail, job
 
 
 def make_request(inputs: RunInputs, large: bool = False) -> Request:
@@ -105,27 +84,13 @@ def make_request(inputs: RunInputs, large: bool = False) -> Request:
     GemError
         If there is no class, none is on, or their maps would be too large.
     """
-    if inputs.prompts and not any(prompt.on for prompt in inputs.prompts):
+    job = inputs.job
+    if job.prompts and not any(prompt.on for prompt in job.prompts):
         raise GemError("Every class is switched off. Switch one on.")
-    prompts = parse_prompts(prompt for prompt in inputs.prompts if prompt.on)
+    prompts = parse_prompts(prompt for prompt in job.prompts if prompt.on)
     if not large:
         check_maps(len(prompts), inputs.image.shape)
-    size, unit = inputs.image.pixel_size
-    job = Job(
-        appearance=inputs.image.appearance,
-        prompts=prompts,
-        model=inputs.model,
-        device=inputs.device,
-        precision=inputs.precision,
-        encode=inputs.encode,
-        score=inputs.score,
-        architecture=inputs.architecture,
-        label=inputs.label,
-        region=inputs.region,
-        pixel_size=size,
-        unit=unit,
-    )
-    return Request(run=0, job=job, detail=inputs.detail)
+    return Request(run=0, job=replace(job, prompts=prompts), detail=inputs.detail)
 
 
 def next_slice(inputs: RunInputs, prompts: tuple[Prompt, ...]) -> RunInputs:
@@ -134,14 +99,18 @@ def next_slice(inputs: RunInputs, prompts: tuple[Prompt, ...]) -> RunInputs:
     Examples that are places on one slice go on as vectors, which hold on others: those
     in ``prompts``, from the recipe of the slice that is done.
     """
-    bare = tuple(replace(prompt, examples=()) for prompt in inputs.prompts)
+    bare = tuple(replace(prompt, examples=()) for prompt in inputs.job.prompts)
     first, *more = inputs.more
-    return replace(
-        inputs,
-        image=first,
-        more=tuple(more),
-        prompts=with_vectors(bare, vectors_of(prompts)),
+    job = job_of(
+        replace(inputs.job, prompts=with_vectors(bare, vectors_of(prompts))), first
     )
+    return replace(inputs, image=first, more=tuple(more), job=job)
+
+
+def job_of(job: Job, image: LayerImage) -> Job:
+    """Put what a job needs of an image into it: its appearance and pixel size."""
+    size, unit = image.pixel_size
+    return replace(job, appearance=image.appearance, pixel_size=size, unit=unit)
 
 
 def vectors_of(prompts: tuple[Prompt, ...]) -> Vectors:

@@ -10,10 +10,15 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_gem.widget.run.inputs import RunInputs, with_vectors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_gem.widget.results.stack import StackResult
     from napari_gem.widget.run.inputs import Vectors
 
     Next = tuple[RunInputs, "EncodedImage"]
+
+MOST = 200
+"""Images, slices and regions that are remembered."""
 
 REST = 250
 """Milliseconds without a change after which a preview gives way to the full size."""
@@ -80,14 +85,36 @@ class LiveUpdates(QObject):
             dict.fromkeys(x for each in self._images for x in each.inputs.layers)
         )
 
-    def set_images(self, *images: EncodedImage) -> None:
-        """Take what a run encoded in the place of everything before."""
-        self._images = list(images)
+    def add(self, images: Sequence[EncodedImage]) -> None:
+        """Take what a run encoded; images of another model are lost by it."""
         self.stop()
+        if not images:
+            return
+        new = [image.inputs.encoding for image in images]
+        model = images[0].inputs.job.model, images[0].inputs.job.architecture
+        kept = [
+            each
+            for each in self._images
+            if each.inputs.encoding not in new
+            and (each.inputs.job.model, each.inputs.job.architecture) == model
+        ]
+        self._images = [*kept, *images][-MOST:]
 
-    def forget(self, image: EncodedImage | None) -> None:
+    def forget(self, image: EncodedImage) -> None:
         """Leave out an image that the worker does not have any more."""
         self._images = [each for each in self._images if each is not image]
+        self.stop()
+
+    def forget_layer(self, layer: Any) -> bool:
+        """Leave out what is encoded of a layer; tell whether there was anything."""
+        kept = [each for each in self._images if layer not in each.inputs.layers]
+        is_known = len(kept) < len(self._images)
+        self._images = kept
+        return is_known
+
+    def clear(self) -> None:
+        """Leave out everything."""
+        self._images = []
         self.stop()
 
     def forget_stacks(self) -> None:
@@ -105,8 +132,8 @@ class LiveUpdates(QObject):
         if image is None:
             return False
         if image.vectors:  # the run's examples are places on another slice
-            prompts = with_vectors(inputs.prompts, image.vectors)
-            inputs = replace(inputs, prompts=prompts)
+            prompts = with_vectors(inputs.job.prompts, image.vectors)
+            inputs = replace(inputs, job=replace(inputs.job, prompts=prompts))
         if inputs.scoring == image.shown:
             self._preview = None  # changed back while something else waited
             return False

@@ -22,8 +22,6 @@ from napari_gem.widget.parts.progress_text import progress_text
 if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
 
-CURRENT = "● Encoded: words and sliders show at once."
-NOT_CURRENT = "○ Not encoded as chosen: press Run."
 LONGEST = 300
 """Characters that are shown at most; else the sentence would push all else away."""
 MARKS = {"info": "", "warning": "⚠ ", "error": "✖ "}
@@ -63,7 +61,6 @@ class RunBar(QWidget):
         self.help_button = QToolButton()
         self.help_button.setText("?")
         self.help_button.setToolTip("Keys")
-        self.run_button.setToolTip("Encode the image and look for the classes")
         self.cancel_button.setToolTip("Stop; the layers stay as they were")
         self.current = Label()
         self.current.setWordWrap(True)
@@ -95,7 +92,6 @@ class RunBar(QWidget):
         self.update_button.clicked.connect(self.update_requested)
         self.help_button.clicked.connect(self._on_help)
         self.copy_button.clicked.connect(self._on_copy)
-        self.set_current(False)
         self.set_undo("")
         self.set_busy(False)
         self.set_kept("")
@@ -113,9 +109,15 @@ class RunBar(QWidget):
         if not busy:
             self.stage.clear()
 
-    def set_current(self, current: bool) -> None:
-        """Show whether what is asked can be had from the encoded image."""
-        self.current.setText(CURRENT if current else NOT_CURRENT)
+    def show_state(self, sentence: str, run: str) -> None:
+        """Say whether the image is encoded, or what is missing, and what Run does."""
+        self.current.setText(sentence)
+        self.run_button.setToolTip(run)
+
+    @property
+    def has_message(self) -> bool:
+        """Whether a sentence is shown."""
+        return bool(self._sentence)
 
     def set_undo(self, what: str) -> None:
         """Show what would be undone; empty: nothing."""
