@@ -24,15 +24,19 @@ import numpy as np
 
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.parameters import EncodeParameters, GemParameters
-from napari_gem.core.results import Features
+from napari_gem.core.progress import run
+from napari_gem.core.results import Features, Segmentation
 from napari_gem.evaluation.metrics import class_iou, ranking
 from napari_gem.models.card import ModelCard
 from napari_gem.models.find import find_model, load_model
 from napari_gem.models.model import Model
+from napari_gem.prompts.parsing import parse_prompts
+from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.cosines import group_scores
 from napari_gem.scoring.text import embed_words
 from napari_gem.scoring.upsampling import upsample
-from napari_gem.segmentation.pipeline import encode, segment
+from napari_gem.segmentation.pipeline import encode
+from napari_gem.segmentation.segment import segment_steps
 from training.captions import PHRASES
 from training.make_test_scenes import hard_scenes, load_scenes
 from training.scenes import BACKGROUND, CLASSES_OF, DOMAINS, INDEX, Scene
@@ -145,6 +149,8 @@ def evaluate(model: Model, scenes: list[Scene]) -> Result:
         classes = list(CLASSES_OF[domain])
         names = classes + [BACKGROUND] * (domain == "fluorescence")
         encoded = [encode_scene(model, scene, model.card.encode) for scene in of_domain]
+        # what is computed from the features alone is computed once for all words
+        caches = [ScoreCache() for _ in encoded]
         maps = [score_maps(model, features, names) for features in encoded]
         truth = np.stack([scene.labels for scene in of_domain])
         numbers = np.array([INDEX[name] for name in names])
@@ -158,8 +164,10 @@ def evaluate(model: Model, scenes: list[Scene]) -> Result:
         wanted = [INDEX[name] for name in classes]
         labels = np.stack(
             [
-                _labels(model, features, scene, classes)
-                for features, scene in zip(encoded, of_domain, strict=True)
+                _labels(model, features, scene, classes, cache)
+                for features, scene, cache in zip(
+                    encoded, of_domain, caches, strict=True
+                )
             ]
         )
         result.iou_labels.update(
@@ -174,20 +182,31 @@ def evaluate(model: Model, scenes: list[Scene]) -> Result:
             figures = ranking(scores, truth == INDEX[name])
             result.auroc[name], result.precision[name] = figures
             shown = [
-                segment(features, PHRASES[name][0], model).probabilities[0]
-                for features in encoded
+                _segment(model, features, [PHRASES[name][0]], cache).probabilities[0]
+                for features, cache in zip(encoded, caches, strict=True)
             ]
             figures = ranking(np.stack(shown), truth == INDEX[name])
             result.map_auroc[name], result.map_precision[name] = figures
     return result
 
 
+def _segment(
+    model: Model, features: Features, words: list[str], cache: ScoreCache
+) -> Segmentation:
+    return run(segment_steps(model, features, parse_prompts(words), cache=cache))
+
+
 def _labels(
-    model: Model, features: Features, scene: Scene, classes: list[str]
+    model: Model,
+    features: Features,
+    scene: Scene,
+    classes: list[str],
+    cache: ScoreCache,
 ) -> np.ndarray:
     present = [name for name in classes if INDEX[name] in scene.labels]
-    found = segment(features, [PHRASES[name][0] for name in present], model).labels
-    return np.array([-1, *(INDEX[name] for name in present)])[found]
+    words = [PHRASES[name][0] for name in present]
+    labels = _segment(model, features, words, cache).labels
+    return np.array([-1, *(INDEX[name] for name in present)])[labels]
 
 
 def _best_present(scores: np.ndarray, numbers: np.ndarray, scene: Scene) -> np.ndarray:
