@@ -577,45 +577,34 @@ def test_without_workers_it_waits_and_can_be_cancelled(
     assert same(run(steps), expected)
 
 
-def test_a_scheduler_that_is_lost_ends_it(
-    processes: Processes, model: Model, scene: zarr.Array, tmp_path: Path
-) -> None:
-    address = processes.address  # its file goes with the scheduler
-    with Cluster(address) as cluster:
-        steps = on_cluster(cluster, model, scene, tmp_path / "cache")
-        until(steps, 3)
-        processes.scheduler.send_signal(signal.SIGTERM)
-        with pytest.raises(GemError, match=r"scheduler at .* is lost"):
-            run(steps)
-    assert not list(tmp_path.glob("cache/*/entry"))
-    with pytest.raises(GemError, match="No dask scheduler answers"):
-        Cluster(address, seconds=1)
-
-
-def test_a_scheduler_that_is_lost_leaves_no_half_written_results(
+def test_a_scheduler_that_is_lost_ends_it_and_leaves_nothing_half_written(
+    processes: Processes,
     model: Model,
     scene: zarr.Array,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    request: pytest.FixtureRequest,
 ) -> None:
-    processes = Processes(tmp_path, 2)  # the others' scheduler is lost by now
-    request.addfinalizer(processes.end)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
     monkeypatch.setattr(pyramid, "CHUNK", 16)
-    with Cluster(processes.address) as cluster:
-        features = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
-        prompts = parse_prompts(["cat", "dog"])
-        out = tmp_path / "out"
-        steps = segment_large_steps(
+    prompts, out = parse_prompts(["cat", "dog"]), tmp_path / "out"
+    address = processes.address  # its file goes with the scheduler
+    with Cluster(address) as cluster, Cluster(address) as other:
+        features = run(on_cluster(cluster, model, scene, tmp_path / "kept"))
+        writing = segment_large_steps(
             model, features, prompts, out, filling=FillOnCluster(cluster)
         )
-        while (step := next(steps)).stage != "Scoring" or not step.done:
+        while (step := next(writing)).stage != "Scoring" or not step.done:
             pass
+        encoding = on_cluster(other, model, scene, tmp_path / "cache")
+        until(encoding, 3)
         processes.scheduler.send_signal(signal.SIGTERM)
-        with pytest.raises(GemError, match=r"scheduler at .* is lost"):
-            run(steps)
+        for steps in (encoding, writing):
+            with pytest.raises(GemError, match=r"scheduler at .* is lost"):
+                run(steps)
+    assert not list(tmp_path.glob("cache/*/entry"))
+    with pytest.raises(GemError, match="No dask scheduler answers"):
+        Cluster(address, seconds=1)
     assert not out.exists()
-    assert list(tmp_path.glob("cache/*/entry"))  # what is encoded is kept
+    assert list(tmp_path.glob("kept/*/entry"))  # what is encoded is kept
     run(segment_large_steps(model, features, prompts, out))
     assert (out / "labels.zarr").is_dir()

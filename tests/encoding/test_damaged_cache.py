@@ -229,15 +229,15 @@ def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
 def refuse(monkeypatch: pytest.MonkeyPatch, times: int) -> list[Path]:
     """Refuse to move finished entries, as Windows does while a file of them is open."""
     refused: list[Path] = []
-    rename = Path.rename
+    replace_path = Path.replace
 
     def try_to(path: Path, target: Path) -> Path:
         if path.suffix == ".part" and len(refused) < times:
             refused.append(path)
             raise PermissionError(13, "Access is denied", str(path), 5)
-        return rename(path, target)
+        return replace_path(path, target)
 
-    monkeypatch.setattr(Path, "rename", try_to)
+    monkeypatch.setattr(Path, "replace", try_to)
     return refused
 
 

@@ -429,10 +429,10 @@ def _words(
     if prompt_set:
         from napari_gem.prompts.sets import read_set
 
-        found = read_set(prompt_set)
-        given = tuple(prompt for prompt in found.prompts if prompt.on)
-        words = (found.background or None) if words is None else words
-        sentences = sentences or found.templates or None
+        chosen = read_set(prompt_set)
+        given = tuple(prompt for prompt in chosen.prompts if prompt.on)
+        words = (chosen.background or None) if words is None else words
+        sentences = sentences or chosen.templates or None
     return _Words(parse_prompts([*given, *(lines or [])]), words, sentences)
 
 
@@ -448,18 +448,18 @@ def _templates(given: list[str] | None) -> tuple[str, ...] | None:
 
     if not given:
         return None
-    found: list[str] = []
+    sentences: list[str] = []
     for template in given:
         if "{}" in template:
-            found.append(template)
+            sentences.append(template)
         elif template in list_templates():
-            found += read_templates(template)
+            sentences += read_templates(template)
         else:
             raise GemError(
                 f"There is no list of templates '{template}'; give a sentence with "
                 f"{{}} for the word, or one of {', '.join(list_templates())}."
             )
-    return tuple(found)
+    return tuple(sentences)
 
 
 def _appearance(

@@ -60,13 +60,13 @@ def read_address(text: str) -> SchedulerAddress:
             f"'{text}' begins with {scheme}://; a scheduler is reached by tcp:// or "
             f"tls:// only. {_HINT}"
         )
-    found = _FORM.fullmatch(text)
-    if found is None:
+    match = _FORM.fullmatch(text)
+    if match is None:
         raise GemError(
             f"'{text}' is no address of a scheduler; give {scheme}://host:port, "
             f"with brackets around a number with colons, as {scheme}://[::1]:8786."
         )
-    _, host, port = found.groups()
+    _, host, port = match.groups()
     if port is None:
         raise GemError(f"'{text}' lacks the port; give {scheme}://host:port. {_HINT}")
     if not 0 < int(port[:6]) < 65536:

@@ -221,14 +221,14 @@ class Cluster:
                 )
                 for address in there
             ]
-        found: list[WorkerReport] = []
+        reports: list[WorkerReport] = []
         for future in asked:
             while not future.done():
-                yield Progress("Asking workers", len(found), len(asked))
+                yield Progress("Asking workers", len(reports), len(asked))
                 time.sleep(0.1)
             asked_for = partial(self.result, future)
-            found.append((yield from self._aside(asked_for, 2 * LONGEST)))
-        return found
+            reports.append((yield from self._aside(asked_for, 2 * LONGEST)))
+        return reports
 
     def model_steps(
         self, model: Model, precision: str = "auto"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from napari_gem.images.references import ImageReference
     from napari_gem.models.model import Model
 
-    Found = list[TileFeatures | None] | None
+    Answers = list[TileFeatures | None] | None
 
 GPU_TILES = 32
 """Tiles that a worker with a GPU gets at once."""
@@ -69,12 +69,12 @@ class Tasks:
                     wait([asked], 0.25)
                     yield self._state()
                 try:
-                    found = asked.result()
+                    answer = asked.result()
                 except TimeoutError:  # a slow network, or its worker is gone
                     seconds = min(2 * seconds, LONGEST)
                 else:
                     del self._sent[ready]
-                    return found
+                    return answer
             if not self.slots():
                 seconds = 1.0
             yield self._state()
@@ -156,9 +156,9 @@ class OnCluster:
         run = _Run(self._cluster, work, order, stored)
         kept: deque[int] = deque()
         try:
-            for found in run.encode(numbers):
-                yield found
-                if stored is None or isinstance(found, str):
+            for tile in run.encode(numbers):
+                yield tile
+                if stored is None or isinstance(tile, str):
                     continue
                 kept.append(numbers[run.done - 1])
                 while kept and tiles[kept[0]].row + tiles.rows <= sink.done:
@@ -191,9 +191,9 @@ class _Run:
                 next_one += len(some)
                 known = self._stored is not None and self._stored.has(some[0])
                 waiting.append(_Sent(some) if known else self._send(some))
-            for found in (yield from self._receive(waiting.popleft())):
+            for tile in (yield from self._receive(waiting.popleft())):
                 self.done += 1
-                yield found
+                yield tile
 
     def cancel(self) -> None:
         """Forget what is on its way."""
@@ -219,18 +219,18 @@ class _Run:
         return _Sent(numbers, self._tasks.send(encode, order, list(numbers), images))
 
     def _receive(self, sent: _Sent) -> Generator[str, None, list[TileFeatures]]:
-        found: Found = [None] * len(sent.numbers)
+        encoded: Answers = [None] * len(sent.numbers)
         if sent.ready is not None:
-            found = yield from self._tasks.receive(sent.ready)
+            encoded = yield from self._tasks.receive(sent.ready)
         received: list[TileFeatures] = []
-        if found is None:  # that worker does not see the image
+        if encoded is None:  # that worker does not see the image
             self._order = replace(self._order, image=None)
             step = self._count()
             for first in range(0, len(sent.numbers), step):
                 again = self._send(sent.numbers[first : first + step])
                 received += yield from self._receive(again)
             return received
-        for number, one in zip(sent.numbers, found, strict=True):
+        for number, one in zip(sent.numbers, encoded, strict=True):
             if one is None and self._stored is not None:
                 one = self._stored.get(number)
             if one is None:  # what was written cannot be read here

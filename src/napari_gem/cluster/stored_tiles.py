@@ -46,15 +46,15 @@ class StoredTiles:
     def get(self, number: int) -> TileFeatures | None:
         """Read the features of a tile; None if they are not there, or damaged."""
         try:
-            found: NDArray[np.float32] = np.asarray(self._array[number])
+            stored: NDArray[np.float32] = np.asarray(self._array[number])
         except MemoryError:
             raise
         # checksums, codecs and the file system raise their own classes
         except Exception:  # noqa: BLE001
             return None
-        if np.isnan(found[:, 0]).any():
+        if np.isnan(stored[:, 0]).any():
             return None
-        return found[:-1].reshape(*self._tile, -1), found[-1]
+        return stored[:-1].reshape(*self._tile, -1), stored[-1]
 
     def drop(self, number: int) -> None:
         """Remove a tile."""

@@ -156,8 +156,8 @@ class Encoder(WorkerPlugin):
         key = order.tiles, order.token
         with self._lock:
             if self._tiles is None or self._tiles[0] != key:
-                found = open_tiles(Path(order.tiles), order.token) if key[0] else None
-                self._tiles = key, found
+                tiles = open_tiles(Path(order.tiles), order.token) if key[0] else None
+                self._tiles = key, tiles
             return self._tiles[1]
 
     def _load(self, card: ModelCard, precision: str) -> Model:
@@ -234,16 +234,16 @@ def encode(
             "those of this computer. Copy the same file to both."
         )
     if pixels is None:
-        found = list(encode_tiles(model, images or (), order.parameters, None))
+        encoded = list(encode_tiles(model, images or (), order.parameters, None))
     else:
         work = TileWork(pixels, order.appearance, order.parameters, order.patch_size)
-        found = list(Here(model)(work, numbers))
+        encoded = list(Here(model)(work, numbers))
     stored = encoder.tiles(order)
     if stored is None:
-        return [*found]
-    for number, features in zip(numbers, found, strict=True):
+        return [*encoded]
+    for number, features in zip(numbers, encoded, strict=True):
         stored.put(number, features)
-    return [None] * len(found)
+    return [None] * len(encoded)
 
 
 def fill_part(order: FillOrder, part: RowRanges) -> list[Filled] | None:

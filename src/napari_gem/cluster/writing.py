@@ -84,12 +84,12 @@ class FillOnCluster:
                     part = left.popleft()
                     waiting.append((part, tasks.send(fill_part, order, part)))
                 part, ready = waiting.popleft()
-                found = None
+                pieces = None
                 with IfItFits():
-                    found = yield from tasks.receive(ready)
-                if found is None:  # that worker lacks memory, or sees no folders
-                    found = fill(scored, part, labels, maps)
-                yield from found
+                    pieces = yield from tasks.receive(ready)
+                if pieces is None:  # that worker lacks memory, or sees no folders
+                    pieces = fill(scored, part, labels, maps)
+                yield from pieces
         except GemError:
             # who does not answer any more may still write: it looks for the mark
             (folder / MARK).unlink(missing_ok=True)

@@ -71,6 +71,6 @@ def hash_file(path: Path) -> str:
 
 def _check_is_file(path: Path, largest: int) -> None:
     """Refuse a pipe and a device, which would be read for ever."""
-    found = path.stat()
-    if not S_ISREG(found.st_mode) or found.st_size > largest:
+    state = path.stat()
+    if not S_ISREG(state.st_mode) or state.st_size > largest:
         raise DamagedError(f"'{path}' is damaged.")

@@ -164,14 +164,14 @@ def parameters_of(record: Any) -> tuple[Parameter, ...]:
 @cache
 def _parameters(record: Any) -> tuple[Parameter, ...]:
     hints = get_type_hints(record)
-    found: list[Parameter] = []
+    listed: list[Parameter] = []
     for each in fields(record):
         hint = hints[each.name]
         if _KEY in each.metadata:
-            found.append(_parameter(each, hint))
+            listed.append(_parameter(each, hint))
         elif isinstance(hint, type) and is_dataclass(hint):
-            found += _parameters(hint)
-    return tuple(found)
+            listed += _parameters(hint)
+    return tuple(listed)
 
 
 def values_of(record: Any) -> dict[str, Any]:

@@ -93,12 +93,12 @@ class Portion:
         while start < whole.stop:
             some = slice(start, min(start + self.size, whole.stop))
             try:
-                made = work(some)
+                result = work(some)
             except ERRORS as error:
                 if some.stop - start == 1 or not is_out_of_memory(error):
                     raise
             else:
-                yield some, made
+                yield some, result
                 start = some.stop
                 continue
             self.size = (some.stop - start) // 2

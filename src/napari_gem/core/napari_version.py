@@ -21,13 +21,13 @@ def too_old() -> str:
         none.
     """
     try:
-        found = version("napari")
+        installed = version("napari")
     except PackageNotFoundError:
         return ""
-    if _numbers(found) >= _numbers(OLDEST):
+    if _numbers(installed) >= _numbers(OLDEST):
         return ""
     return (
-        f"GEM works with napari {OLDEST} or newer; this is napari {found}. "
+        f"GEM works with napari {OLDEST} or newer; this is napari {installed}. "
         f'Update it: pip install --upgrade "napari>={OLDEST}", or install the newest '
         "napari in an environment of its own."
     )
@@ -48,5 +48,5 @@ def check_napari() -> None:
 
 def _numbers(text: str) -> tuple[int, int]:
     """Read the first two numbers: pre-releases count as the release."""
-    found = re.match(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.match(r"(\d+)\.(\d+)", text)
+    return (int(match[1]), int(match[2])) if match else (0, 0)

@@ -115,14 +115,14 @@ def inside_rows(
         return None
     down, right = covered(region, step)
     first, end = max(rows.start, down.start), min(rows.stop, down.stop)
-    found = np.zeros((rows.stop - rows.start, width), bool)
+    inside = np.zeros((rows.stop - rows.start, width), bool)
     if first < end:
         box = slice(first, end), right
-        part = found[first - rows.start : end - rows.start, right]
+        part = inside[first - rows.start : end - rows.start, right]
         part[:] = True
         if region.polygon:
             part &= _polygon(region, step, box)[:, : part.shape[1]]
-    return found
+    return inside
 
 
 def covered(region: Region, step: int) -> tuple[slice, slice]:

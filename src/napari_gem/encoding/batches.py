@@ -80,8 +80,8 @@ def _encode_all(
     def encode(some: slice) -> list[TileFeatures]:
         return _encode_batch(model, images[some], parameters)
 
-    for _, found in portion.over(slice(0, len(images)), encode):
-        yield from found
+    for _, features in portion.over(slice(0, len(images)), encode):
+        yield from features
 
 
 def _fitting(
@@ -105,8 +105,8 @@ def _encode_batch(
 
     pixels = torch.from_numpy(np.stack(images)).movedim(-1, 1)
     with torch.inference_mode():
-        found = model.backbone.encode_patches(pixels, parameters.gem)
-        patches, embeddings = found.patches.float().cpu(), found.image.float().cpu()
+        encoded = model.backbone.encode_patches(pixels, parameters.gem)
+        patches, embeddings = encoded.patches.float().cpu(), encoded.image.float().cpu()
     if not bool(torch.isfinite(patches).all()):
         raise GemError(no_numbers(f"The model {model.card.name}", model.precision))
     return list(zip(patches.numpy(), embeddings.numpy(), strict=True))

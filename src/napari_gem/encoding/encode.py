@@ -232,17 +232,17 @@ class _Encoding:
         with closing(schedule(work, missing, sink)) as encoded:
             for number in needed:
                 known = finished.get(number)
-                found = next(encoded) if known is None else known
-                while isinstance(found, str):
-                    waits = found != "Encoding"
-                    yield clock.progress(found, done, waits=waits)
-                    found = next(encoded)
-                blending.add(tiles[number], found[0])
-                sink.tile_embeddings[number] = unit_vectors(found[1])
+                tile = next(encoded) if known is None else known
+                while isinstance(tile, str):
+                    waits = tile != "Encoding"
+                    yield clock.progress(tile, done, waits=waits)
+                    tile = next(encoded)
+                blending.add(tiles[number], tile[0])
+                sink.tile_embeddings[number] = unit_vectors(tile[1])
                 if known is None:
                     done += 1
                     if partial is not None and len(partial) < most:
-                        partial[number] = found
+                        partial[number] = tile
                     yield clock.progress("Encoding", done)
         blending.close()
         return replace(self._features(sink), array=sink.finish())

@@ -159,13 +159,13 @@ class FeatureCache:
             If the folder cannot be read.
         """
         try:
-            found = [path for path in self.folder.iterdir() if _is_ours(path)]
+            paths = [path for path in self.folder.iterdir() if _is_ours(path)]
         except OSError as error:
             raise CacheError(
                 f"The folder '{self.folder}' for encoded images cannot be read "
                 f"({error.strerror or error}). Set {FOLDER_VARIABLE} to another one."
             ) from error
-        return {path.name: _size(path) for path in sorted(found, key=_age)}
+        return {path.name: _size(path) for path in sorted(paths, key=_age)}
 
     def clear(self) -> int:
         """Remove all that is not in use, and count the bytes."""
@@ -227,9 +227,9 @@ class FeatureCache:
         parameters = parameters or model.card.encode
         picture = Picture(pixels, appearance)
         key = key or (yield from key_steps(model, pixels, appearance, parameters))
-        found = yield from self.find_steps(key, region, picture)
-        if found is not None:
-            return found
+        kept = yield from self.find_steps(key, region, picture)
+        if kept is not None:
+            return kept
         name = region_key(key, region)
         self._sweep_parts()
         with _Writing(self.folder, name) as writing:
@@ -247,16 +247,16 @@ class FeatureCache:
                 watch=watch,
             )
             known = name not in self._damaged
-            found = writing.seal(features, self._remove, trusted=known)
-        if found is None:
-            found = yield from self._find_steps(name, check=False)
+            kept = writing.seal(features, self._remove, trusted=known)
+        if kept is None:
+            kept = yield from self._find_steps(name, check=False)
         self.trim()
-        if found is None:
+        if kept is None:
             raise CacheError("The encoded image was removed meanwhile. Run again.")
         if self._damaged & {name, region_key(key, None)}:
             self._damaged.clear()
-            found = replace(found, notices=(*found.notices, ENCODED_ANEW))
-        return replace(found, picture=picture)
+            kept = replace(kept, notices=(*kept.notices, ENCODED_ANEW))
+        return replace(kept, picture=picture)
 
     @explained
     def find_steps(
@@ -264,9 +264,9 @@ class FeatureCache:
     ) -> Generator[Progress, None, Features | None]:
         """Find an encoded region, or the whole of which it is one; None if not."""
         for area in dict.fromkeys((region, None)):
-            found = yield from self._find_steps(region_key(key, area))
-            if found is not None:
-                return restrict(replace(found, picture=picture), region)
+            kept = yield from self._find_steps(region_key(key, area))
+            if kept is not None:
+                return restrict(replace(kept, picture=picture), region)
         return None
 
     def _find_steps(
@@ -413,33 +413,29 @@ class _Writing:
         except OSError as error:
             raise _full(self._part, error) from error
         atomic.remove(self._part / TILES)
-        for pause in (*atomic.PAUSES, None):
+        for _ in range(2):
             if os.path.lexists(self._target):
                 if trusted and _is_whole(self._target):  # somebody else was faster
                     atomic.remove(self._part)
                     return None
                 remove(self._target.name)
-            if self._move():
+            try:
+                atomic.move(self._part, self._target)
+            except OSError as error:
+                if atomic.is_in_use(error):
+                    break
+            else:
+                # until here a later run could have gone on with it
+                atomic.remove(self._target / STATE)
                 return None
-            if pause is not None:
-                time.sleep(pause)
         self._stays = True
-        found = _taken(_read(self._part, self._lock), self._lock)
+        kept = _taken(_read(self._part, self._lock), self._lock)
         where = (
             f"The encoded image could not be moved to its place in "
             f"'{self._target.parent}', since another program uses that. It is used "
             "where it lies, and moved in a later run."
         )
-        return replace(found, notices=(*found.notices, where))
-
-    def _move(self) -> bool:
-        try:
-            self._part.rename(self._target)
-        except OSError:
-            return False
-        # until here a later run could have gone on with it
-        atomic.remove(self._target / STATE)
-        return True
+        return replace(kept, notices=(*kept.notices, where))
 
     def _take_own(self) -> None:
         own = f"{self._target.name}.{uuid.uuid4().hex}"

@@ -172,7 +172,7 @@ def _for_posix(word: str) -> str:
     spelled = "".join(
         "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))
         if is_command(character)
-        else re.sub(r"[\\']", lambda found: f"\\{found[0]}", character)
+        else re.sub(r"[\\']", lambda match: f"\\{match[0]}", character)
         for character in word
     )
     return f"$'{spelled}'"

@@ -320,8 +320,8 @@ def _remember_steps(
             if not large:  # the pixels may go away
                 encoded = replace(encoded, features=_held(encoded.features))
         image.add(region, encoded)
-    found = image.regions[region]
-    return replace(found, name=memory.name(key, region), is_new=is_new)
+    encoded = image.regions[region]
+    return replace(encoded, name=memory.name(key, region), is_new=is_new)
 
 
 def _held(features: Features) -> Features:

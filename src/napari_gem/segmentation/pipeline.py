@@ -133,7 +133,7 @@ def segment(
     >>> from napari_gem import load_model, encode, segment  # doctest: +SKIP
     >>> model = load_model("embedded")  # doctest: +SKIP
     >>> features = encode(image, model)  # doctest: +SKIP
-    >>> found = segment(features, ["nucleus, nuclei", "filament"], model)
+    >>> result = segment(features, ["nucleus, nuclei", "filament"], model)
     ... # doctest: +SKIP
     """
     classes = parse_prompts(prompts)

@@ -105,11 +105,11 @@ def replay(
         check_within(recipe.region, pixels.shape)
     if isinstance(model, str):
         check_device(device)
-        found = None if model else recipe_card(recipe, architecture)
-        if found is not None:
-            check_used(found)
+        card = None if model else recipe_card(recipe, architecture)
+        if card is not None:
+            check_used(card)
         model = load_model(
-            found or model,
+            card or model,
             device=device,
             precision=_precision(recipe.precision, device),
             architecture=architecture or recipe.architecture,

@@ -138,13 +138,13 @@ def _write_patches(
 def _middles_inside(features: Features, rows: slice) -> NDArray[np.bool_]:
     """Tell which patches of some rows have their middle where the image counts."""
     columns = int(features.array.shape[1])
-    found = np.ones((rows.stop - rows.start, columns), bool)
+    inside = np.ones((rows.stop - rows.start, columns), bool)
     region = features.region
     down, right = (
         (np.arange(first, end) + 0.5) * features.patch - 0.5
         for first, end in ((rows.start, rows.stop), (0, columns))
     )
-    if features.valid is not None and len(found):
+    if features.valid is not None and len(inside):
         height, width = features.image_shape
         at_row, at_column = (
             np.clip(np.round(middles), 0, length - 1).astype(int)
@@ -153,15 +153,15 @@ def _middles_inside(features: Features, rows: slice) -> NDArray[np.bool_]:
         first = int(at_row[0])
         holds = inside_pixels(features, 1, slice(first, int(at_row[-1]) + 1), width)
         if holds is not None:
-            found &= holds[at_row - first][:, at_column]
+            inside &= holds[at_row - first][:, at_column]
     if region is None:
-        return found
-    found &= ((region.rows[0] <= down) & (down < region.rows[1]))[:, None]
-    found &= (region.columns[0] <= right) & (right < region.columns[1])
-    if region.polygon and found.any():
+        return inside
+    inside &= ((region.rows[0] <= down) & (down < region.rows[1]))[:, None]
+    inside &= (region.columns[0] <= right) & (right < region.columns[1])
+    if region.polygon and inside.any():
         from skimage.measure import points_in_poly
 
-        at = np.argwhere(found)
+        at = np.argwhere(inside)
         points = np.stack([down[at[:, 0]], right[at[:, 1]]], axis=1)
-        found[found] = points_in_poly(points, region.polygon)
-    return found
+        inside[inside] = points_in_poly(points, region.polygon)
+    return inside

@@ -123,8 +123,8 @@ def _components(labels: NDArray[np.integer[Any]]) -> NDArray[np.int32]:
     # imported late, as the viewer's process reads this module on its main thread
     from skimage.measure import label
 
-    found: NDArray[np.int32] = label(labels, background=0, connectivity=1)
-    return found.astype(np.int32, copy=False)
+    parts: NDArray[np.int32] = label(labels, background=0, connectivity=1)
+    return parts.astype(np.int32, copy=False)
 
 
 def _watershed(parts: NDArray[np.int32], seed_distance: int) -> NDArray[np.int32]:
@@ -187,8 +187,8 @@ def _measure(
         means: NDArray[np.float64] = sums / areas
         return means
 
-    found = ndimage.find_objects(parts, max_label=count)
-    boxes = [(a.start, b.start, a.stop, b.stop) for a, b in found]
+    slices = ndimage.find_objects(parts, max_label=count)
+    boxes = [(a.start, b.start, a.stop, b.stop) for a, b in slices]
     return Instances(
         labels=parts,
         ids=label_of[1:],

@@ -49,7 +49,7 @@ def peaks(
     # imported late, as the viewer's process reads this module on its main thread
     from skimage.feature import peak_local_max
 
-    found = peak_local_max(
+    places = peak_local_max(
         probability,
         min_distance=max(1, distance),
         # what is exactly at the threshold counts, and nothing is a peak of zero
@@ -59,6 +59,6 @@ def peaks(
         exclude_border=False,
         num_peaks=most,
     ).astype(np.int64)
-    values = probability[tuple(found.T)].astype(np.float64)
+    values = probability[tuple(places.T)].astype(np.float64)
     order = np.argsort(-values, kind="stable")
-    return Peaks(found[order], values[order])
+    return Peaks(places[order], values[order])

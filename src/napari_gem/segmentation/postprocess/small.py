@@ -85,13 +85,13 @@ def remove_small_steps(
     count, above = 0, None
     for done, band in enumerate(bands, start=1):
         part = np.asarray(labels[band])
-        regions, found = _number(part, count)
-        sizes.append(np.bincount(regions[part > 0] - count - 1, minlength=found))
+        regions, added = _number(part, count)
+        sizes.append(np.bincount(regions[part > 0] - count - 1, minlength=added))
         if above is not None:
             same = (part[0] == above[0]) & (part[0] > 0)
             pairs.append(np.stack([above[1][same], regions[0][same]]))
         above = part[-1], regions[-1]
-        count += found
+        count += added
         yield done
     touching = np.concatenate([np.zeros((2, 0), np.int64), *pairs], axis=1)
     graph = coo_array((np.ones(touching.shape[1]), tuple(touching)), (count + 1,) * 2)
@@ -100,10 +100,10 @@ def remove_small_steps(
     count = 0
     for done, band in enumerate(bands, start=len(bands) + 1):
         part = np.asarray(labels[band])
-        regions, found = _number(part, count)
+        regions, added = _number(part, count)
         part[small[regions]] = 0
         labels[band] = part
-        count += found
+        count += added
         yield done
 
 
@@ -115,8 +115,8 @@ def _number(
     count = 0
     for label in np.unique(labels):
         if label:
-            regions, found = ndimage.label(labels == label)
+            regions, added = ndimage.label(labels == label)
             here = regions > 0
             numbers[here] = regions[here] + (first + count)
-            count += found
+            count += added
     return numbers, count
