@@ -12,6 +12,7 @@ from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Job
+from napari_gem.encoding import batches
 from napari_gem.images.rendering import stretch
 from napari_gem.models.find import load_model
 from napari_gem.models.model import Model
@@ -75,3 +76,22 @@ def test_bad_classes_are_refused(model: Model, pixels) -> None:
     job = Job(appearance=stretch(pixels), prompts=(bad,), encode=ENCODE, squash=SIZE)
     with pytest.raises(GemError, match="threshold"):
         run(job_steps(job, pixels, model))
+    off = replace(job, prompts=(replace(PROMPTS[0], on=False),))
+    with pytest.raises(GemError, match="Every class is switched off"):
+        run(job_steps(off, pixels, model))
+
+
+def test_what_was_given_up_for_memory_is_said(
+    model: Model, pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode_batch = batches._encode_batch
+
+    def short(used: Model, *more: object) -> list:
+        if used.precision == "float32":
+            raise MemoryError
+        return encode_batch(used, *more)
+
+    monkeypatch.setattr(batches, "_encode_batch", short)
+    job = Job(appearance=stretch(pixels), prompts=PROMPTS, encode=ENCODE, squash=SIZE)
+    result = run(job_steps(job, pixels, model))
+    assert "it was encoded in bfloat16" in result.notices[0]

@@ -23,6 +23,7 @@ from napari_gem.scoring.upsampling import upsample
 from napari_gem.scoring.words import word_steps
 from napari_gem.segmentation.postprocess.largest import label_type
 from napari_gem.segmentation.postprocess.small import remove_small
+from napari_gem.segmentation.segment import check_features
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -77,6 +78,7 @@ def heat_map_steps(
     features, size = encoded.features, job.squash
     height, width = encoded.image_shape
     prompts = tuple(prompt for prompt in job.prompts if prompt.on)
+    check_features(model, features, prompts, None)
     score = replace(job.score or model.card.score, background=())
     words = yield from word_steps(model, features, prompts, score)
     cosines = group_scores(features.array, words.groups[:-1], synonyms=score.synonyms)
@@ -106,8 +108,10 @@ def heat_map_steps(
         maps,
         labels,
         recipe=recipe,
-        notices=notices(
-            model.backbone, prompts, score.templates, model.card.known_words
+        notices=(
+            *features.notices,
+            *filter(None, [model.notice]),
+            *notices(model.backbone, prompts, score.templates, model.card.known_words),
         ),
         shares=tuple(float((labels == number).mean()) for number in ids),
     )
