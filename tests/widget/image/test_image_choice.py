@@ -143,6 +143,18 @@ def test_a_layer_that_is_added_later_joins_only_if_the_user_says_so(viewer, choi
     assert texts(choice)[0] != "Image (2 channels)"
 
 
+def test_a_map_of_an_array_is_not_taken_for_its_channel(viewer, qtbot):
+    photo = viewer.add_image(np.zeros(SHAPE, np.uint8), name="photo")
+    viewer.add_image(RNG.random(SHAPE), name="map", blending="additive")
+    choice = ImageChoice(viewer)
+    qtbot.addWidget(choice)
+    assert texts(choice) == ["photo + map (2 channels)", "map", "photo"]
+    assert names(choice) == ["map"]
+    viewer.layers.selection.active = photo
+    assert names(choice) == ["photo"]
+    choice.detach()
+
+
 def test_channels_of_two_files_are_offered_together_but_not_chosen(viewer, choice):
     for name in ("DAPI", "GFP"):
         with layer_source(path=f"/data/{name}.tif"):

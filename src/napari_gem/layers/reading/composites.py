@@ -59,11 +59,16 @@ def visible_layers(picture: Sequence[Any]) -> tuple[Any, ...]:
 
 
 def same_origin(layers: Sequence[Any]) -> bool:
-    """Tell whether the layers of a picture are the channels of one file or array."""
-    origins = [_origin(layer) for layer in layers]
-    if any(origin != origins[0] for origin in origins):
+    """Tell whether the layers of a picture are the channels of one file or array.
+
+    Arrays do not say where they come from. Channels of one have the same type of
+    values, and maps that somebody made of an image most often do not.
+    """
+    first, *others = layers
+    if any(_origin(layer) != _origin(first) for layer in others):
         return False
-    return bool(origins[0]) or str(layers[0].blending) in OF_CHANNELS
+    same_type = all(layer.dtype == first.dtype for layer in others)
+    return bool(_origin(first)) or (same_type and str(first.blending) in OF_CHANNELS)
 
 
 def picture_name(layers: Sequence[Any]) -> str:
