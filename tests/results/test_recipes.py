@@ -25,7 +25,6 @@ from napari_gem.core.parameters import (
     EncodeParameters,
     GemParameters,
     LabelParameters,
-    ScoreParameters,
 )
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.region import Region
@@ -33,6 +32,7 @@ from napari_gem.images.files import read_image
 from napari_gem.images.samples import read_sample
 from napari_gem.models import load
 from napari_gem.models.find import find_model
+from napari_gem.prompts.parsing import parse_prompts, read_words, write_words
 from napari_gem.results.as_command import needs_file
 from napari_gem.results.save import save
 from napari_gem.segmentation.replay import replay
@@ -362,11 +362,9 @@ def test_what_options_cannot_say_is_replayed(fancy, image, monkeypatch, tmp_path
         {"prompts": (Prompt(("a",), label=2),)},
         {"prompts": (Prompt(("a",), title="b"),)},
         {"prompts": (Prompt(("a", "A")),)},
-        {"prompts": (Prompt(("a, b",)),)},
         {"prompts": (Prompt(("a",)), Prompt(("b",), threshold=0.6))},
         {"prompts": (Prompt(("a",), examples=(Example((1, 2)),)),)},
         {"appearance": Appearance(channels=(Appearance(),))},
-        {"score": ScoreParameters(background=("sky, clouds",))},
         {"region": Region((0, 1), (0, 1), ((0.0, 0.0), (0.0, 1.0), (1.0, 1.0)))},
         {"model": "/no/such/file.safetensors"},
     ],
@@ -376,6 +374,18 @@ def test_each_thing_that_options_cannot_say_is_seen(plain, change):
     assert needs_file(recipe)
     assert not needs_file(plain.recipe)
     assert " replay recipe.json " in results.as_command(recipe)
+
+
+@posix
+def test_a_word_with_a_comma_is_said_in_quotation_marks(plain):
+    score = replace(plain.recipe.score, background=("sky, clouds", "sea"))
+    prompts = (Prompt(("red, white and blue", "flag")),)
+    line = results.as_command(replace(plain.recipe, prompts=prompts, score=score))
+    words = shlex.split(line)
+    (lines,) = [words[i + 1] for i, w in enumerate(words) if w == "-p"]
+    assert parse_prompts(lines)[0].words == prompts[0].words
+    given = [words[i + 1] for i, w in enumerate(words) if w == "--background"]
+    assert read_words("\n".join(given)) == score.background
 
 
 def test_each_parameter_is_said_in_an_option(plain):
@@ -446,7 +456,10 @@ def test_no_word_of_a_command_is_run_by_a_shell(plain, tmp_path):
     )
     words = [os.fsdecode(word) for word in done.stdout.split(b"\0")]
     assert words[:2] == ["segment", f"./{path}"]
-    assert [words[i + 1] for i, w in enumerate(words) if w == "-p"] == HOSTILE
+    assert [words[i + 1] for i, w in enumerate(words) if w == "-p"] == [
+        write_words([word]) for word in HOSTILE
+    ]
+    assert read_words(write_words(HOSTILE)) == tuple(HOSTILE)
     assert words[-3:-1] == ["-o", "./-out`touch mark`"]
     assert not list(tmp_path.iterdir())
 
@@ -458,7 +471,7 @@ def test_no_shell_of_windows_runs_a_word(plain, word, monkeypatch):
     line = results.as_command(
         replace(plain.recipe, prompts=(Prompt((word,)),)), "a & calc.tif"
     )
-    if set(word) & set('"$%`!'):
+    if set(write_words([word])) & set('"$%`!'):
         assert line == 'napari-gem replay recipe.json "a & calc.tif" -o segmentation'
     else:
         quoted = word if word in ("--help", "-x") else f'"{word}"'

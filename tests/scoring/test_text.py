@@ -5,10 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.prompts import Example, Prompt
-from napari_gem.prompts.parsing import MOST_CLASSES, parse_prompts
+from napari_gem.prompts.parsing import (
+    MOST_CLASSES,
+    parse_prompts,
+    read_words,
+    write_words,
+)
 from napari_gem.scoring.text import MOST_TOKENS, embed_steps, embed_words, notices
 
 
@@ -21,6 +28,11 @@ from napari_gem.scoring.text import MOST_TOKENS, embed_steps, embed_words, notic
         ("Ship, ship, SHIP", [("Ship",)]),
         ("nucleus, Nucleus, cell", [("nucleus", "cell")]),
         ("zellkern ä, 細胞", [("zellkern ä", "細胞")]),
+        ("\"red, white and blue\", 'x'", [("red, white and blue", "x")]),
+        ("'red, white' , flag", [("red, white", "flag")]),
+        ('"a ""b"", c"', [('a "b", c',)]),
+        ("crow's foot, dogs', '70s car", [("crow's foot", "dogs'", "'70s car")]),
+        ('5" pipe, "smooth" muscle, "open', [('5" pipe', '"smooth" muscle', '"open')]),
     ],
 )
 def test_lines_are_classes_and_commas_synonyms(text: str, words: list) -> None:
@@ -70,6 +82,18 @@ def test_what_is_no_prompt_is_told(came: object, message: str) -> None:
 def test_no_word_is_refused(text: str | list) -> None:
     with pytest.raises(GemError, match="Type what to look for"):
         parse_prompts(text)
+
+
+@given(st.lists(st.text(st.sampled_from("ab ,'\"")), max_size=4))
+def test_words_that_are_written_read_back(words: list[str]) -> None:
+    cleaned = parse_prompts([Prompt(("x", *words))])[0].words
+    assert read_words(write_words(cleaned)) == cleaned
+
+
+def test_the_background_is_no_class_unless_an_older_file_has_it() -> None:
+    with pytest.raises(GemError, match="'Background' is the name of label 0"):
+        parse_prompts("cell\nBackground, dark")
+    assert parse_prompts([Prompt(("background",))])[0].name == "background"
 
 
 @pytest.mark.parametrize(
@@ -170,6 +194,14 @@ def test_graphics_cards_read_more_at_once() -> None:
     reader.device = torch.device("meta")
     embed_words(reader, [str(i) for i in range(3000)], ("{}",), {})
     assert reader.calls == [MOST_TOKENS // 8, 3000 - MOST_TOKENS // 8]
+
+
+def test_of_many_unknown_words_a_few_are_named() -> None:
+    words = parse_prompts([f"u{i}" for i in range(60)])
+    (sentence,) = notices(Reader(), words, ("{}",), frozenset({"ship"}))
+    assert sentence.startswith(
+        "This model was not trained on 'u0', 'u1', 'u2' and 57 more: expect"
+    )
 
 
 def test_unknown_words_and_cut_prompts_are_told() -> None:

@@ -437,10 +437,11 @@ def _words(
 
 
 def _background(lines: list[str] | None) -> tuple[str, ...] | None:
+    from napari_gem.prompts.parsing import read_words
+
     if not lines:
         return None
-    words = (" ".join(word.split()) for line in lines for word in line.split(","))
-    return tuple(dict.fromkeys(word for word in words if word))
+    return read_words("\n".join(lines))
 
 
 def _templates(given: list[str] | None) -> tuple[str, ...] | None:

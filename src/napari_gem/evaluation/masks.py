@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.sentences import some_of
 from napari_gem.evaluation.metrics import IGNORED
 from napari_gem.images.readers.picture import PICTURES
 from napari_gem.images.tiff_reading import open_tiff, read_series
@@ -49,8 +50,8 @@ def read_mask(path: Path, form: MaskFormat) -> NDArray[np.int16]:
     unknown = [int(value) for value in present if int(value) not in form.numbers]
     if unknown:
         raise GemError(
-            f"The mask '{path.name}' holds {_some(unknown)}, which is no class of this "
-            f"data set; its classes are {_some(sorted(form.numbers))}."
+            f"The mask '{path.name}' holds {some_of(unknown)}, which is no class of "
+            f"this data set; its classes are {some_of(sorted(form.numbers))}."
         )
     numbers = np.array([form.numbers[int(value)] for value in present], np.int16)
     result: NDArray[np.int16] = numbers[places].reshape(values.shape)
@@ -97,11 +98,6 @@ def _from_colors(
             f"row {row}, column {column}, which is no class of this data set."
         )
     return values
-
-
-def _some(values: list[int]) -> str:
-    few = ", ".join(map(str, values[:8]))
-    return few if len(values) <= 8 else f"{few} ... {values[-1]}"
 
 
 def check_size(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from napari_gem.backbones import check_text, check_tower
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress, aside_steps
+from napari_gem.core.sentences import some_of
 from napari_gem.models.architectures import PACKAGE, carried, configuration
 from napari_gem.models.card import DownloadNeeded, ModelCard
 from napari_gem.models.configurations import (
@@ -332,7 +333,7 @@ class _DescribedFolder(WeightSource):
         named = [self.folder / name for name in WEIGHTS if self.folder / name in files]
         if named or len(files) == 1:
             return LocalWeights((named or files)[0], self.folder)
-        names = ", ".join(sorted(path.name for path in files)) or "none"
+        names = some_of(sorted(path.name for path in files)) or "none"
         raise GemError(
             f"The folder '{self.folder}' must hold one weights file; it holds "
             f"{names}. Name it {' or '.join(WEIGHTS)}."

@@ -14,8 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from napari_gem.core.errors import GemError
-from napari_gem.core.foreign_text import shown
 from napari_gem.core.memory import is_out_of_memory
+from napari_gem.core.sentences import some_of
 from napari_gem.models.first_bytes import check_begin
 from napari_gem.models.weights_bounds import (
     check_count,
@@ -102,7 +102,7 @@ def _table(content: Any, path: Path) -> Weights:
         )
     if len(tables) > 1:
         raise GemError(
-            f"'{path}' holds several tables of weights: {', '.join(tables)}. Save the "
+            f"'{path}' holds several tables of weights: {some_of(tables)}. Save the "
             "one that you want in a file of its own, and use that file."
         )
     (table,) = tables.values()
@@ -196,7 +196,9 @@ def misfit(given: Mapping[str, tuple[int, ...]], wanted: Shapes) -> str:
         if given[name] != wanted[name] and not name.endswith("positional_embedding")
     ]
     kinds = {"missing": missing, "not expected": unknown, "of another shape": other}
-    return "; ".join(f"{kind}: {_few(names)}" for kind, names in kinds.items() if names)
+    return "; ".join(
+        f"{kind}: {some_of(names)}" for kind, names in kinds.items() if names
+    )
 
 
 def _read_safetensors(path: Path, dtype: torch.dtype | None) -> Weights:
@@ -310,11 +312,6 @@ _STAND_INS: list[Any] = [
 
 def _damaged(path: Path) -> str:
     return f"'{path}' is damaged or no weights file. Copy or download it again."
-
-
-def _few(names: list[str]) -> str:
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(shown(name, 100) for name in names[:3]) + more
 
 
 def _by(shape: tuple[int, ...]) -> str:

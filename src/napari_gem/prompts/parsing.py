@@ -1,20 +1,58 @@
-"""Reads prompts from typed lines."""
+"""Reads words and prompts from typed text, and writes words so that they read back."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.validation import check_prompts, check_texts
+from napari_gem.prompts.ids import check_name
 
 MOST_CLASSES = 200
 """Largest number of classes of a run: each has a map as large as the image."""
 
+_WORD = re.compile(r"""\s*(?:"((?:[^"]|"")*)"|'([^']*)'|([^,]*))\s*(?:,|$)""")
+"""A word and the comma behind it. Quotation marks count only around a whole word, so
+that ``5" pipe`` and ``crow's foot`` are words as they are."""
+
+
+def read_words(text: str) -> tuple[str, ...]:
+    r"""Read words with commas or new lines between them, each once.
+
+    Quotation marks keep a word with a comma together. If words differ only in case the
+    first is kept.
+
+    Examples
+    --------
+    >>> read_words("sky,  blue   sky\nSky,")
+    ('sky', 'blue sky')
+    >>> read_words('"red, white and blue", crow\'s foot')
+    ('red, white and blue', "crow's foot")
+    """
+    return _clean(word for line in text.splitlines() for word in _split(line))
+
+
+def write_words(words: Iterable[str]) -> str:
+    """Write words with commas between them, so that `read_words` gives them back.
+
+    Examples
+    --------
+    >>> write_words(["red, white and blue", "flag"])
+    '"red, white and blue", flag'
+    """
+    return ", ".join(
+        word
+        if "," not in word and word[:1] not in ('"', "'")
+        else '"{}"'.format(word.replace('"', '""'))
+        for word in words
+    )
+
 
 def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt, ...]:
-    """Read prompts: one class a line, a comma between synonyms.
+    """Read prompts: one class a line, a comma between synonyms as for `read_words`.
 
     Blank lines, blanks around words and repeated words of a class are dropped. If words
     differ only in case the first is kept. Tabs and ends of lines count as blanks.
@@ -28,9 +66,9 @@ def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt,
     Raises
     ------
     GemError
-        If no class is left, if a line is neither text nor a `Prompt`, if two classes
-        share a word, if there are more than `MOST_CLASSES` classes, or as
-        `napari_gem.core.validation.check_prompts`.
+        If no class is left, if a line is neither text nor a `Prompt`, if a line names
+        the background, if two classes share a word, if there are more than
+        `MOST_CLASSES` classes, or as `napari_gem.core.validation.check_prompts`.
     """
     prompts = [prompt for prompt in map(_parse, _lines(lines)) if prompt is not None]
     if not prompts:
@@ -66,8 +104,11 @@ def _lines(lines: object) -> Iterable[object]:
 def _parse(line: object) -> Prompt | None:
     """Read one class; None for a blank line."""
     if isinstance(line, str):
-        words = _clean(line.split(","))
-        return Prompt(words) if words else None
+        words = _clean(_split(line))
+        if not words:
+            return None
+        check_name(words[0])  # a `Prompt` may come from an older file
+        return Prompt(words)
     if not isinstance(line, Prompt):
         raise GemError(
             f"The prompt {line!r} came; expected text, or a Prompt, for each class."
@@ -76,6 +117,14 @@ def _parse(line: object) -> Prompt | None:
     title = " ".join(line.title.split())
     prompt = replace(line, title=title, words=_clean(line.words))
     return prompt if prompt.words or prompt.title or prompt.examples else None
+
+
+def _split(line: str) -> list[str]:
+    """Split a line at the commas between its words."""
+    return [
+        double.replace('""', '"') or single or plain
+        for double, single, plain in _WORD.findall(line)
+    ]
 
 
 def _clean(words: Iterable[str]) -> tuple[str, ...]:

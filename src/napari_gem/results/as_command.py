@@ -14,7 +14,7 @@ from napari_gem.core.foreign_text import is_command
 from napari_gem.core.parameters import LabelParameters
 from napari_gem.core.prompts import label_ids
 from napari_gem.models.find import find_model
-from napari_gem.prompts.parsing import parse_prompts
+from napari_gem.prompts.parsing import parse_prompts, read_words, write_words
 from napari_gem.results.recipe import NAME
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def needs_file(recipe: Recipe) -> bool:
 
 def _options(recipe: Recipe) -> list[str] | None:
     words = recipe.score.background
-    if recipe.squash or any("," in w or w != " ".join(w.split()) for w in words):
+    if recipe.squash or read_words(write_words(words)) != words:
         return None
     try:
         card = find_model(recipe.model)
@@ -97,7 +97,7 @@ def _options(recipe: Recipe) -> list[str] | None:
 
 
 def _prompts(prompts: Sequence[Prompt]) -> list[str] | None:
-    lines = [", ".join(prompt.words) for prompt in prompts]
+    lines = [write_words(prompt.words) for prompt in prompts]
     thresholds = {prompt.threshold for prompt in prompts}
     plain = all(
         line
@@ -159,8 +159,13 @@ def _value(name: str, value: Any) -> list[str]:
     if isinstance(value, bool):
         return [f"--{name}" if value else f"--no-{name}"]
     if isinstance(value, tuple):  # of texts, an option each; an empty one for none
+        texts = (
+            [write_words((word,)) for word in value]
+            if name == "background"
+            else (value)
+        )
         return [
-            word for text in value or ("",) for word in (f"--{name.rstrip('s')}", text)
+            word for text in texts or ("",) for word in (f"--{name.rstrip('s')}", text)
         ]
     return [f"--{name}", value if isinstance(value, str) else _number(value)]
 

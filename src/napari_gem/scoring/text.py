@@ -11,6 +11,7 @@ from napari_gem.core.errors import GemError, no_numbers
 from napari_gem.core.memory import Portion
 from napari_gem.core.progress import Clock, Progress
 from napari_gem.core.prompts import Prompt
+from napari_gem.core.sentences import some_of
 from napari_gem.prompts.vocabulary import unknown_words
 
 if TYPE_CHECKING:
@@ -144,10 +145,9 @@ def notices(
     words = [word for prompt in prompts for word in prompt.words]
     unknown = unknown_words(prompts, known_words)
     if unknown:
-        names = ", ".join(f"'{word}'" for word in unknown)
         sentences.append(
-            f"This model was not trained on {names}: expect nothing sensible there. "
-            "Choose a real CLIP model for free words."
+            f"This model was not trained on {some_of(unknown, quoted=True)}: expect "
+            "nothing sensible there. Choose a real CLIP model for free words."
         )
     for word in words:
         longest = max(fill_templates(templates, word), key=len)

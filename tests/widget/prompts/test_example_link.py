@@ -140,14 +140,14 @@ def test_a_class_gets_no_points_of_another(scene):
     scene.link_up()
     scene.look(0)
     scene.table.add_text("new")
-    assert scene.table.prompts()[0].label == 3
+    assert scene.table.prompts()[0].label == 1
     assert scene.shown == set()
     came = Prompt(("x",), 2), Prompt(("b",), 7)
     assert len(scene.table.model.history.past) == 1, (
         "points that were there are no step"
     )
     scene.table.model.load(PromptSet("set", prompts=came))
-    assert {p.name: p.label for p in scene.table.prompts()} == {"x": 8, "b": 2}
+    assert {p.name: p.label for p in scene.table.prompts()} == {"x": 1, "b": 2}
     assert scene.shown == {("b", (3, 4))}
     assert scene.examples == {"b": [(3, 4)]}
     table.deleteLater()

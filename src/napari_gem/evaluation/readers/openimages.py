@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.sentences import some_of
 from napari_gem.evaluation.datasets import Dataset, DatasetClass, Points, Sample
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
         missing = set(columns) - set(reader.fieldnames or ())
         if missing:
             raise GemError(
-                f"'{path.name}' has no column {', '.join(sorted(missing))}. This data "
+                f"'{path.name}' has no column {some_of(sorted(missing))}. This data "
                 f"set has {', '.join(columns)}."
             )
         yield from reader

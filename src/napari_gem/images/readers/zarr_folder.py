@@ -13,6 +13,7 @@ from napari_gem.core.bounds import MOST_CHANNELS, MOST_LEVELS
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
 from napari_gem.core.location import LARGEST, Location, read_location
+from napari_gem.core.sentences import some_of
 from napari_gem.core.units import in_unit, symbol_of
 from napari_gem.images.number_arrays import check_numbers
 from napari_gem.images.readers.bands import RGB
@@ -42,9 +43,6 @@ TAKEN_FOR_RGB = (
     "The channels of '{name}' have no names: they are taken for red, green and blue. "
     "Choose others with --bands, or one with --index."
 )
-
-LISTED = 6
-"""So many names are said."""
 
 
 def check_is_zarr(path: Path, name: str) -> None:
@@ -105,11 +103,10 @@ def _check_layout(group: zarr.Group, attributes: Mapping[str, Any], name: str) -
     several = "bioformats2raw.layout" in attributes or "well" in attributes
     if several or not list(group.array_keys()):
         names = sorted(key for key in group.group_keys() if key != "OME")
-        listed = ", ".join(shown(key) for key in names[:LISTED])
         if names:
             raise GemError(
-                f"'{name}' is a folder of images: {listed}. Choose one of them, such "
-                f"as '{name}/{shown(names[0])}'."
+                f"'{name}' is a folder of images: {some_of(names)}. Choose one of "
+                f"them, such as '{name}/{shown(names[0])}'."
             )
         raise GemError(
             f"'{name}' is a zarr group without arrays. Choose the folder of an image "
@@ -125,10 +122,9 @@ def _read_levels(arrays: Mapping[str, LazyArray], name: str) -> Content:
     finest = levels[0]
     axes = guess_axes(finest)
     if not all(_is_coarser(finest, level, axes) for level in levels):
-        listed = ", ".join(shown(key) for key in list(arrays)[:LISTED])
         raise GemError(
             f"'{name}' is a folder of arrays that are not the resolutions of one "
-            f"image: {listed}. Choose one of them."
+            f"image: {some_of(arrays)}. Choose one of them."
         )
     return Content(tuple(levels), axes)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from napari_gem.core.foreign_text import feature_text
 from napari_gem.core.region import expand, inside
 from napari_gem.layers.entry import EXAMPLES, LABELS, is_result, read_entry
 
@@ -169,15 +170,18 @@ def named_ids(layers: Iterable[Any]) -> dict[int, str]:
     columns = {LABELS: "index", EXAMPLES: "label"}
     names: dict[int, str] = {}
     for layer in layers:
-        column = columns.get(read_entry(layer).role) if is_result(layer) else None
+        entry = read_entry(layer)
+        column = columns.get(entry.role) if is_result(layer) else None
         if column is None or "class" not in layer.features:
             continue
         table = layer.features
+        classes = {**entry.off_classes, **entry.classes}
         ids = table[column] if column in table else range(len(table))
         for value, name in zip(ids, table["class"], strict=True):
             label = _whole(value)
             if label > 0 and isinstance(name, str) and name:
-                names[label] = name
+                given = classes.get(label, "")  # features may have it in other letters
+                names[label] = given if feature_text(given) == name else name
     return names
 
 

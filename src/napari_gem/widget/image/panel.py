@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFormLayout, QWidget
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
+from napari_gem.core.sentences import some_of
 from napari_gem.layers import (
     patch_in_view,
     read_layers,
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from napari_gem.layers import LayerImage
 
 logger = logging.getLogger(__name__)
-
-MOST_NAMES = 3
-"""Layers that are named in a sentence."""
 
 WAIT = 100
 """Milliseconds without a change before `ImagePanel.changed`."""
@@ -476,10 +474,9 @@ def left_out_text(layers: Sequence[Any]) -> str:
     """Name layers that are seen with the chosen ones but are not taken."""
     names = [
         f"'{layer.name}'" if layer.visible else f"'{layer.name}' (hidden)"
-        for layer in layers[:MOST_NAMES]
+        for layer in layers
     ]
-    more = len(layers) - len(names)
-    return f"Not taken: {', '.join(names)}" + (f" and {more} more" if more else "")
+    return f"Not taken: {some_of(names)}"
 
 
 def patch_text(image: LayerImage, patch: float) -> str:

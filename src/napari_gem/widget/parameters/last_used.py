@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_gem.core.errors import GemError
@@ -76,5 +77,7 @@ def recall(dock: Dock, last: LastUsed) -> list[str]:
 
 
 def _show_prompts(dock: Dock, last: LastUsed) -> None:
-    if not dock.prompt_table.set_prompts(last.prompts, undoable=False):
+    # their label ids were those of another session, with other results
+    prompts = [replace(prompt, label=0) for prompt in last.prompts]
+    if not dock.prompt_table.set_prompts(prompts, undoable=False):
         raise GemError("The classes of last time cannot be in one table.")

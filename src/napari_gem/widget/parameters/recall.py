@@ -14,6 +14,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_dict, to_dict
 from napari_gem.core.parameters import PRECISIONS, ScoreParameters
 from napari_gem.core.prompts import Prompt, label_ids
+from napari_gem.core.sentences import some_of
 from napari_gem.core.validation import (
     check_detail,
     check_device,
@@ -90,7 +91,7 @@ def load_last() -> Recalled:
         return Recalled(last)
     logger.warning("Of '%s' this is left out: %s", path, ", ".join(wrong))
     return Recalled(
-        last, f"Of what was used last, this cannot be used: {', '.join(wrong)}."
+        last, f"Of what was used last, this cannot be used: {some_of(wrong)}."
     )
 
 

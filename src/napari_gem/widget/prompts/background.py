@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QSignalBlocker, QTimer, Signal
@@ -15,6 +14,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_gem.prompts.parsing import read_words, write_words
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.plain import Label
 from napari_gem.widget.prompts.class_edit import is_for_table
@@ -141,33 +141,17 @@ class BackgroundWords(Fold):
         self._show()
 
     def _on_reset(self) -> None:
-        self.edit.setPlainText(", ".join(self._default))
+        self.edit.setPlainText(write_words(self._default))
         self._on_left()
 
     def _show(self) -> None:
         words = self._default if self._words is None else self._words
         if read_words(self.edit.toPlainText()) != words:
             with QSignalBlocker(self.edit):
-                self.edit.setPlainText(", ".join(words))
+                self.edit.setPlainText(write_words(words))
         self._show_state()
 
     def _show_state(self) -> None:
         own = self._words is not None
         self.state.setText("Your own" if own else "Those of the model")
         self.reset_button.setEnabled(own)
-
-
-def read_words(text: str) -> tuple[str, ...]:
-    r"""Read words with commas or new lines between them, each once.
-
-    Examples
-    --------
-    >>> read_words("sky,  blue   sky\nSky,")
-    ('sky', 'blue sky')
-    """
-    kept: dict[str, str] = {}
-    for part in re.split(r"[,\n]", text):
-        word = " ".join(part.split())
-        kept.setdefault(word.casefold(), word)
-    kept.pop("", None)
-    return tuple(kept.values())

@@ -9,6 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QFont
 
 from napari_gem.core.colors import class_color
+from napari_gem.prompts.parsing import write_words
 from napari_gem.widget.parts.plain import tip
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def cell_value(prompt: Prompt, column: Column) -> str | float | None:
         case Column.NAME:
             return prompt.name
         case Column.WORDS:
-            return ", ".join(prompt.words)
+            return write_words(prompt.words)
         case Column.THRESHOLD:
             return prompt.threshold
     return None

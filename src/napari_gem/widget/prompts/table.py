@@ -26,6 +26,7 @@ from napari_gem.core.path_names import file_name
 from napari_gem.core.prompts import Prompt
 from napari_gem.layers import read_entry
 from napari_gem.prompts.ids import moved_ids
+from napari_gem.prompts.parsing import read_words
 from napari_gem.prompts.sets import (
     ENDING,
     PromptSet,
@@ -168,7 +169,7 @@ class PromptTable(QWidget):
         lines = read_entry(layer).prompts
         if not lines or self.prompts() not in ((), self._suggested):
             return
-        words = [tuple(part.strip() for part in line.split(",")) for line in lines]
+        words = [read_words(line) for line in lines]
         if words == [prompt.words for prompt in self.prompts()]:
             return
         self.set_prompts([Prompt(each) for each in words], undoable=False)

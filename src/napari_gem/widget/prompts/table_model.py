@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractTableModel, QMimeData, QModelIndex, Qt, Signal
 
-from napari_gem.core.colors import class_color
 from napari_gem.core.errors import GemError
 from napari_gem.core.prompts import Prompt
-from napari_gem.prompts.ids import keep_ids, next_label
-from napari_gem.prompts.parsing import MOST_CLASSES, parse_prompts
+from napari_gem.prompts.ids import check_name, class_key, keep_ids, number_classes
+from napari_gem.prompts.parsing import MOST_CLASSES, parse_prompts, read_words
 from napari_gem.prompts.sets import PromptSet
 from napari_gem.widget.prompts.cells import (
     HEADERS,
@@ -52,6 +51,9 @@ class TableState:
     points
         Points of each label id on each image, as `ExamplePoints.places` returns them;
         also of classes that were removed.
+    reserved
+        Name of each label id of the set or recipe that was loaded, also of classes that
+        were removed; empty if the table was emptied.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -59,16 +61,21 @@ class TableState:
     templates: tuple[str, ...] | None = None
     origin: PromptSet = field(default_factory=lambda: PromptSet(""))
     points: Points = field(default_factory=dict)
+    reserved: Mapping[int, str] = field(default_factory=dict)
 
 
 class PromptModel(QAbstractTableModel):
     """A row for each class.
 
-    A new class gets a label id that no class of this table ever had; a loaded one
-    keeps the id that a class of its name had. So an id stands for one class until the
-    user renames it. A change that is not valid is refused as a whole, with a message.
+    An id is reserved for a class, by its name, if it stands in a result of this
+    session, in the set or recipe that was loaded, or at points that were clicked. A new
+    class gets the id that is reserved for its name, or else the lowest free one. So an
+    id stands for one class until the user renames it, and that of a class which was
+    never looked for is free again when the class is removed. A change that is not valid
+    is refused as a whole, with a message.
 
     ``known`` returns the name of the class of each label id in the viewer's layers.
+    When they have none any more, the ids of earlier results are free.
     """
 
     changing = Signal()
@@ -88,6 +95,7 @@ class PromptModel(QAbstractTableModel):
         self._rows: list[Prompt] = []  # what views see: changes row by row
         self._known = known
         self._names: dict[int, str] = {}  # the last class of each label id
+        self._in_results: set[int] = set()  # label ids
         self._shares: dict[int, float] = {}
         self._absent: frozenset[int] = frozenset()
         self._whole = "image"
@@ -119,7 +127,7 @@ class PromptModel(QAbstractTableModel):
 
         All that was refused is in one message.
         """
-        lines = [line for line in lines if line.strip(" \t,")]
+        lines = [line for line in lines if line.strip()]
         before = self._state.prompts
         prompts = list(before)
         refused: list[str] = []
@@ -147,11 +155,24 @@ class PromptModel(QAbstractTableModel):
         if row < 0:
             return False
         prompts = list(self._state.prompts)
-        prompts[row] = replace(prompts[row], **fields)
+        old = prompts.pop(row)
+        new = replace(old, **fields)
+        if new.name != old.name and not self._is_free(new.name, prompts):
+            return False
+        prompts.insert(row, new)
         return self._commit(moving=moving, prompts=tuple(prompts))
 
+    def _is_free(self, name: str, others: Sequence[Prompt]) -> bool:
+        """Tell whether a class may have a name; if not, say why."""
+        try:
+            check_name(name, others)
+        except GemError as error:
+            self.message_sent.emit("warning", str(error))
+            return False
+        return True
+
     def remove(self, labels: Iterable[int]) -> None:
-        """Remove classes; their label ids stay used."""
+        """Remove classes."""
         removed = set(labels)
         kept = (p for p in self._state.prompts if p.label not in removed)
         self._commit(prompts=tuple(kept))
@@ -171,12 +192,10 @@ class PromptModel(QAbstractTableModel):
         Those whose label is 0 are new; others keep it unless it stands for another
         class. If it is not ``undoable``, earlier changes cannot be undone either.
         """
-        kept = self._keep_ids(tuple(p for p in prompts if p.label))
+        kept = self._keep_ids(tuple(prompts))
         if kept is None:
             return False
-        known = iter(kept)
-        renumbered = tuple(next(known) if p.label else p for p in prompts)
-        return self._commit(undoable=undoable, prompts=renumbered)
+        return self._commit(undoable=undoable, prompts=kept, reserved={})
 
     def set_background(self, words: tuple[str, ...] | None) -> None:
         """Replace the background words; None for those of the model."""
@@ -196,10 +215,10 @@ class PromptModel(QAbstractTableModel):
         prompts = self._keep_ids(prompt_set.prompts)
         if prompts is None:
             return False
-        prompts = self._with_ids(prompts)
         return self._commit(
             points=self._state.points if place is None else place(prompts),
             prompts=prompts,
+            reserved={prompt.label: prompt.name for prompt in prompts},
             background=prompt_set.background or None,
             templates=prompt_set.templates or None,
             origin=replace(prompt_set, prompts=(), background=(), templates=()),
@@ -217,8 +236,11 @@ class PromptModel(QAbstractTableModel):
         self._repaint(Column.NAME, Column.NAME)
 
     def note_known(self) -> None:
-        """Remember what label ids stand for in the viewer, should its layers go."""
-        self._names = {**self._known(), **self._names}
+        """Remember what label ids stand for in the viewer, should its layers change."""
+        known = self._known()
+        self._in_results = {*self._in_results, *known} if known else set()
+        names = {prompt.label: prompt.name for prompt in self._state.prompts}
+        self._names |= {**known, **names}
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -226,14 +248,14 @@ class PromptModel(QAbstractTableModel):
         if self.history.moving:
             self._commit()
         if self.history.past:
-            self._set(self.history.undo(self._state))
+            self._set(self._free_of_clashes(self.history.undo(self._state)))
             self.changed.emit(False)
 
     def redo(self) -> None:
         """Take the last undo back."""
         self.changing.emit()
         if self.history.can_redo:
-            self._set(self.history.redo(self._state))
+            self._set(self._free_of_clashes(self.history.redo(self._state)))
             self.changed.emit(False)
 
     def show_shares(
@@ -255,6 +277,7 @@ class PromptModel(QAbstractTableModel):
         """Check and show a changed state; False, and a message, if it is refused."""
         if not moving:
             self.changing.emit()
+            self.note_known()  # an update of the results may follow
         try:
             state = self._checked(replace(self._state, **fields))
         except GemError as error:
@@ -272,36 +295,60 @@ class PromptModel(QAbstractTableModel):
 
     def _checked(self, state: TableState) -> TableState:
         if not state.prompts:
-            return state
+            return replace(state, reserved={})
         prompts = parse_prompts(state.prompts)
         if len(prompts) < len(state.prompts):
             raise GemError("A class without words came; type a word that names it.")
-        return replace(state, prompts=self._with_ids(prompts))
+        if not all(prompt.label for prompt in prompts):
+            prompts = number_classes(prompts, self._reserved(state))
+        return replace(state, prompts=prompts)
 
-    def _with_ids(self, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...]:
-        """Give new classes a label id, and a colour if they have none."""
-        if all(prompt.label for prompt in prompts):
-            return prompts
-        taken = {*self._class_names(), *(prompt.label for prompt in prompts)}
-        numbered = []
-        for prompt in prompts:
-            if not prompt.label:
-                label = next_label(taken)
-                taken.add(label)
-                color = prompt.color or class_color(label - 1)
-                prompt = replace(prompt, label=label, color=color)
-            numbered.append(prompt)
-        return tuple(numbered)
-
-    def _class_names(self) -> dict[int, str]:
-        """Name of the class of each label id, those of the table first."""
+    def _reserved(self, state: TableState) -> dict[int, str]:
+        """Name of the class that each reserved label id stands for."""
         self.note_known()
-        return self._names | {p.label: p.name for p in self._state.prompts}
+        clicked = {label for points in state.points.values() for label in points}
+        names = {**state.reserved, **self._names}
+        reserved = {*self._in_results, *state.reserved, *clicked}
+        return {label: names[label] for label in reserved if label in names}
+
+    def _free_of_clashes(self, state: TableState) -> TableState:
+        """Prepare a state to come back: a result may have ids of it by now.
+
+        A class that was removed gets another id, with its points, if a layer has its
+        own for another class.
+        """
+        here = {prompt.label for prompt in self._state.prompts}
+        known = self._known()
+        clashes = {
+            prompt.label
+            for prompt in state.prompts
+            if prompt.label in known
+            and prompt.label not in here
+            and class_key(known[prompt.label]) != class_key(prompt.name)
+        }
+        if not clashes:
+            return state
+        blank = [
+            replace(prompt, label=0) if prompt.label in clashes else prompt
+            for prompt in state.prompts
+        ]
+        prompts = number_classes(blank, self._reserved(replace(state, points={})))
+        pairs = zip(state.prompts, prompts, strict=True)
+        ids = {old.label: new.label for old, new in pairs}
+        points = {
+            source: {ids.get(label, label): each for label, each in points.items()}
+            for source, points in state.points.items()
+        }
+        return replace(state, prompts=prompts, points=points)
 
     def _keep_ids(self, prompts: tuple[Prompt, ...]) -> tuple[Prompt, ...] | None:
-        """Give classes from elsewhere their ids; None, and a message, if refused."""
+        """Give classes that replace all others their ids; None, and a message, if not.
+
+        What is reserved for the set before does not count.
+        """
         try:
-            return keep_ids(prompts, self._class_names())
+            reserved = self._reserved(replace(self._state, reserved={}))
+            return number_classes(keep_ids(prompts, reserved), reserved)
         except GemError as error:
             self.message_sent.emit("warning", str(error))
             return None
@@ -412,7 +459,7 @@ class PromptModel(QAbstractTableModel):
         return False
 
     def _set_words(self, prompt: Prompt, text: str) -> bool:
-        words = parse_prompts(text)[0].words if text.strip(" \t,") else ()
+        words = read_words(text)
         if words:
             return self.change(prompt.label, words=words)
         # without words only its title names the class
@@ -474,7 +521,10 @@ def _new_class(line: str, others: Sequence[Prompt]) -> Prompt:
             f"There are {MOST_CLASSES} classes, the most of one run, so "
             f"'{shorten(line, 40)}' was left out. Delete others first."
         )
+    if not read_words(line):
+        raise GemError(f"'{shorten(line, 40)}' has no word. Type what to look for.")
     prompt = parse_prompts(line)[0]
+    check_name(prompt.name, [each for each in others if each.title])
     taken = {word.casefold() for other in others for word in other.words}
     for word in prompt.words:
         if word.casefold() in taken:

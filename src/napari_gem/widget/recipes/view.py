@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_gem.core.fields import with_values
 from napari_gem.core.prompts import label_ids
+from napari_gem.core.sentences import some_of
 from napari_gem.layers import read_appearance
 from napari_gem.layers.reading.source import LUT_SIZE
 from napari_gem.models.presets import with_preset
@@ -117,7 +118,7 @@ def not_shown(inputs: RunInputs, recipe: Recipe) -> str:
     names = [name.replace("_", " ") for name in names if name != "zoom"]
     if not names:
         return ""
-    return f"The widget cannot set the recipe's {', '.join(names)}."
+    return f"The widget cannot set the recipe's {some_of(names)}."
 
 
 def _different(one: Any, other: Any) -> list[str]:

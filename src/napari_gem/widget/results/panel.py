@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem.core.fields import parameters_of, with_values
+from napari_gem.core.sentences import some_of
 from napari_gem.layers.derived import DerivedOptions
 from napari_gem.widget.parts.controls import form, list_control, number_control
 from napari_gem.widget.parts.fold import Fold
@@ -112,11 +113,11 @@ class ResultsPanel(QWidget):
 
     def show_stale(self, names: list[str]) -> None:
         """Say which layers were made from earlier labels."""
-        listed = ", ".join(f"'{name}'" for name in names)
+        listed = some_of(names, quoted=True)
         self.stale.setText(
             f"Made from earlier labels: {listed}. Make again." if names else ""
         )
-        self.stale.setVisible(bool(listed))
+        self.stale.setVisible(bool(names))
 
     def _buttons(self) -> list[QPushButton]:
         return [

@@ -21,6 +21,7 @@ from napari_gem.cluster.connection import NO_WORKERS, WAITING
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown_lines
 from napari_gem.core.progress import Progress
+from napari_gem.core.sentences import some_of
 from napari_gem.models.find import find_model, is_available
 from napari_gem.results.temporary import ResultFolders
 from napari_gem.widget.parts.links import Links
@@ -630,4 +631,4 @@ def _missing(result: StoredSegmentation) -> list[str]:
         for prompt, share in zip(result.recipe.prompts, result.shares, strict=False)
         if share == 0
     ]
-    return [f"Not in the labels: {', '.join(names)}."] if names else []
+    return [f"Not in the labels: {some_of(names)}."] if names else []

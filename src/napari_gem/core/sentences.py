@@ -1,0 +1,43 @@
+"""Names in a sentence that the user reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_gem.core.foreign_text import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+MOST = 3
+"""Names that a sentence has at most; a dock shows two lines of it."""
+
+LONGEST = 60
+"""Characters of a name in a sentence."""
+
+
+def some_of(
+    names: Collection[object], most: int = MOST, *, quoted: bool = False
+) -> str:
+    """List the first names, and how many there are besides.
+
+    Parameters
+    ----------
+    names
+        Anything; their `str` is taken, of long ones the beginning.
+    most
+        How many are listed.
+    quoted
+        Whether each stands in quotation marks.
+
+    Examples
+    --------
+    >>> some_of(["ship", "sea"], quoted=True)
+    "'ship', 'sea'"
+    >>> some_of(range(60))
+    '0, 1, 2 and 57 more'
+    """
+    listed = [shown(name, LONGEST) for name in list(names)[:most]]
+    more = len(names) - len(listed)
+    text = ", ".join(f"'{name}'" if quoted else name for name in listed)
+    return f"{text} and {more} more" if more else text
