@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from napari.components import ViewerModel
 
+from napari_gem.core.colors import class_color
 from napari_gem.core.json_records import to_dict
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.models.own_list import config_folder
@@ -26,8 +28,13 @@ pytestmark = pytest.mark.contact("remembered state")
 WHOLE = LastUsed(
     device="cpu",
     prompts=(
-        Prompt(("cell",), label=3, examples=(Example(None, (0.6, 0.8), "embedded"),)),
-        Prompt(("nucleus", "nuclei"), label=4),
+        Prompt(
+            ("cell",),
+            label=3,
+            color=class_color(2),
+            examples=(Example(None, (0.6, 0.8), "embedded"),),
+        ),
+        Prompt(("nucleus", "nuclei"), label=4, color=class_color(3)),
     ),
     background=("sky",),
     detail=2.5,
@@ -44,6 +51,13 @@ WHOLE = LastUsed(
         "refinement": 15,
     },
 )
+
+
+SHOWN = replace(
+    WHOLE,
+    prompts=tuple(replace(p, label=i) for i, p in enumerate(WHOLE.prompts, 1)),
+)
+"""Label ids of another session are free in this one."""
 
 
 def changed(**fields):
@@ -151,7 +165,7 @@ def test_what_is_whole_is_all_taken(make_dock):
     save_last(WHOLE)
     assert load_last() == Recalled(WHOLE)
     widget, client = make_dock()
-    assert last_used(widget) == WHOLE
+    assert last_used(widget) == SHOWN
     assert not widget._recall_message
     check_it_runs(widget, client)
 
@@ -164,7 +178,7 @@ def test_the_dock_opens_whatever_was_kept(name, make_dock):
     assert told in widget.run_bar._sentence
     if told not in ("", NOTHING, "another version", "too large"):
         # one thing is left out, the rest is not
-        kept, whole = to_dict(last_used(widget)), to_dict(WHOLE)
+        kept, whole = to_dict(last_used(widget)), to_dict(SHOWN)
         if name == "advanced values that are a list":
             kept["advanced"] = whole["advanced"]
         kept |= kept.pop("advanced")
@@ -202,7 +216,7 @@ def test_what_a_view_cannot_show_is_left_out_too(make_dock, monkeypatch):
     widget, client = make_dock()
     assert "The device of last time cannot be used" in widget.run_bar._sentence
     assert "The detail of last time cannot be used" in widget.run_bar._sentence
-    assert last_used(widget).prompts == WHOLE.prompts
+    assert last_used(widget).prompts == SHOWN.prompts
     check_it_runs(widget, client)
 
 

@@ -8,6 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QToolButton, QVBoxLayout, QWidget
 
 from napari_gem.core.foreign_text import shown
+from napari_gem.core.sentences import some_of
 from napari_gem.prompts.vocabulary import offered_sets, unknown_words
 from napari_gem.widget.parts.plain import Label, menu_text, tip
 from napari_gem.widget.parts.style import BUTTON
@@ -19,8 +20,7 @@ if TYPE_CHECKING:
     from napari_gem.prompts.vocabulary import SetOffer
 
 MOST_BUTTONS = 3
-MOST_WORDS = 3
-"""Unknown words that are named; a tooltip has all."""
+MOST_IN_TIP = 60
 
 
 class SetOffers(QWidget):
@@ -79,14 +79,12 @@ class SetOffers(QWidget):
         if not self._prompts:
             text = "Type what to look for, such as nuclei, or begin with a set:"
         elif missing:
-            named = ", ".join(f"'{word}'" for word in missing[:MOST_WORDS])
-            more = len(missing) - MOST_WORDS
-            named += f" and {more} more" if more > 0 else ""
+            named = some_of(missing, quoted=True)
             text = (
                 f"The model does not know {named}. Choose a CLIP model for free words."
             )
         self.sentence.setText(shown(text))
-        self.sentence.setToolTip(tip(", ".join(missing)))
+        self.sentence.setToolTip(tip(some_of(missing, MOST_IN_TIP)))
         self.setVisible(bool(text))
 
     def _choose(self, number: int) -> None:
