@@ -63,7 +63,7 @@ from tests.tiny import write_tiny_model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_gem.core.results import Features
+    from napari_gem.core.results import Features, Segmentation
     from napari_gem.models.model import Model
 
 ERRORS = [
@@ -103,6 +103,12 @@ def picture() -> np.ndarray:
 @pytest.fixture(scope="module")
 def features(model: Model, picture: np.ndarray) -> Features:
     return encode(picture, model)
+
+
+@pytest.fixture(scope="module")
+def expected(model: Model, features: Features) -> Segmentation:
+    """What the words give where the memory suffices."""
+    return segment(features, WORDS, model)
 
 
 def fresh(model: Model) -> Model:
@@ -355,9 +361,11 @@ def same_as(expected: Any, found: Any) -> None:
 
 
 def test_scores_that_do_not_fit_are_made_band_by_band(
-    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+    model: Model,
+    features: Features,
+    expected: Segmentation,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = segment(features, WORDS, model)
     rows = features.array.shape[0]
     monkeypatch.setattr("napari_gem.core.arrays.BAND_ROWS", 3)
     real, asked = patch_scores.group_scores, []
@@ -376,9 +384,12 @@ def test_scores_that_do_not_fit_are_made_band_by_band(
 
 @pytest.mark.parametrize("call", ["group_scores", "join_directions"])
 def test_a_band_of_scores_that_does_not_fit_is_halved(
-    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch, call: str
+    model: Model,
+    features: Features,
+    expected: Segmentation,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
 ) -> None:
-    expected = segment(features, WORDS, model)
     real, done = getattr(patch_scores, call), []
 
     def made(*arguments: Any) -> Any:
@@ -407,9 +418,11 @@ def test_small_regions_that_do_not_fit_are_found_in_bands(
 
 
 def test_a_strip_of_probabilities_that_does_not_fit_is_halved(
-    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+    model: Model,
+    features: Features,
+    expected: Segmentation,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = segment(features, WORDS, model)
     asked: list[int] = []
     real = patch_scores.softmax
 
@@ -429,10 +442,10 @@ def test_a_strip_of_probabilities_that_does_not_fit_is_halved(
 def test_edges_are_found_in_smaller_parts(
     model: Model,
     features: Features,
+    expected: Segmentation,
     monkeypatch: pytest.MonkeyPatch,
     error: Exception,
 ) -> None:
-    expected = segment(features, WORDS, model)
     monkeypatch.setattr(refinement, "SMALLEST", 8)
     real, asked = refinement.shifts, []
 
@@ -450,9 +463,11 @@ def test_edges_are_found_in_smaller_parts(
 
 
 def test_without_room_for_all_edges_they_are_found_in_bands(
-    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch
+    model: Model,
+    features: Features,
+    expected: Segmentation,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    expected = segment(features, WORDS, model)
     real = np.empty
 
     def empty(shape: Any, *others: Any, **options: Any) -> Any:

@@ -203,23 +203,23 @@ class Cluster:
         GemError
             As `check`, or if the scheduler is lost, or silent.
         """
-        there = yield from self.workers_steps()
-        while not there:
+        workers = yield from self.workers_steps()
+        while not workers:
             yield Progress(WAITING)
             time.sleep(0.3)
-            there = yield from self.workers_steps(WAITING)
+            workers = yield from self.workers_steps(WAITING)
         yield from self._aside(self.check, LONGEST)
         from napari_gem.cluster.tasks import Encoder, report
 
         with self._explained():
             register = partial(self._client.register_plugin, Encoder())
             yield from self._aside(register, LONGEST)
-            there = yield from self.workers_steps()
+            workers = yield from self.workers_steps()
             asked = [
                 self._client.submit(
                     report, card, precision, workers=[address], pure=False
                 )
-                for address in there
+                for address in workers
             ]
         reports: list[WorkerReport] = []
         for future in asked:

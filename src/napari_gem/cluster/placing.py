@@ -62,8 +62,8 @@ class ClusterPlace:
         """Ask the workers how they compute with a model that is loaded here."""
         from napari_gem.cluster.schedule import OnCluster
 
-        there = yield from self.cluster.model_steps(model, self.precision)
-        return there, OnCluster(self.cluster, there, self._image)
+        used = yield from self.cluster.model_steps(model, self.precision)
+        return used, OnCluster(self.cluster, used, self._image)
 
     @property
     def filling(self) -> Filling:

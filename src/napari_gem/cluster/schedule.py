@@ -210,8 +210,10 @@ class _Run:
     def _count(self) -> int:
         most = GPU_TILES if self._cluster.gpus else 1
         tiles, patch = self._work.tiles, self._work.patch_size
-        one = 12 * tiles.rows * tiles.columns * patch**2
-        return most if self._order.image else max(1, min(most, SENT_BYTES // one))
+        tile_bytes = 12 * tiles.rows * tiles.columns * patch**2
+        return (
+            most if self._order.image else max(1, min(most, SENT_BYTES // tile_bytes))
+        )
 
     def _send(self, numbers: Sequence[int], *, back: bool = False) -> _Sent:
         order = replace(self._order, tiles="", token="") if back else self._order

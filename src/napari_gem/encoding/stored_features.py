@@ -67,9 +67,9 @@ class RowWriter:
         before = self.done
         for row in range(max(rows.start, self._next), rows.stop):
             self._go_to(row)
-            here = self._at(row - self.done, row - self.done + 1)
-            one = row - rows.start
-            self._full[here] = part[self._index(one, one + 1)]
+            target = self._at(row - self.done, row - self.done + 1)
+            first = row - rows.start
+            self._full[target] = part[self._index(first, first + 1)]
             self._next = row + 1
         self._go_to(self._next)
         return self.done > before

@@ -164,14 +164,14 @@ def choose_device(name: str) -> torch.device:
         If there is no such device; the message names those there are.
     """
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    there = [f"cuda:{number}" for number in range(count)]
-    there += ["mps"] if torch.backends.mps.is_available() else []
-    there += ["cpu"]
-    wanted = {"auto": there[0], "cuda": "cuda:0", "mps:0": "mps"}.get(name, name)
-    if wanted not in there:
+    devices = [f"cuda:{number}" for number in range(count)]
+    devices += ["mps"] if torch.backends.mps.is_available() else []
+    devices += ["cpu"]
+    wanted = {"auto": devices[0], "cuda": "cuda:0", "mps:0": "mps"}.get(name, name)
+    if wanted not in devices:
         raise GemError(
-            f"This computer has no device '{name}'; it has {', '.join(there)}. Choose "
-            "one of these, or auto."
+            f"This computer has no device '{name}'; it has {', '.join(devices)}. "
+            "Choose one of these, or auto."
         )
     return torch.device(wanted)
 

@@ -117,12 +117,12 @@ def check_folder(folder: Path | str, image: Path | None = None) -> None:
         pass
     if image is None:
         return
-    there = [path for path in (image, *image.resolve().parents) if path.exists()]
+    kept = [path for path in (image, *image.resolve().parents) if path.exists()]
     for target in (folder / name for name in NAMES):
         # a link is replaced, and what it leads to stays
         if target.is_symlink() or not target.exists():
             continue
-        if any(target.samefile(path) for path in there):
+        if any(target.samefile(path) for path in kept):
             raise GemError(
                 f"The image '{image.name}' would be replaced by a result, which is "
                 f"called '{target.name}', too. Choose another folder for the results."

@@ -97,8 +97,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
 
 
 def _points(rows: Rows, numbers: dict[str, int]) -> Points:
-    there = {label for *_, label, positive in rows if positive}
-    kept = [row for row in rows if row[2] in there]
+    present = {label for *_, label, positive in rows if positive}
+    kept = [row for row in rows if row[2] in present]
     return Points(
         np.array([row[0] for row in kept]),
         np.array([row[1] for row in kept]),

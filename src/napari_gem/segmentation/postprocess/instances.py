@@ -179,8 +179,8 @@ def _measure(
     label_of[number] = labels[rows, columns]
     own = np.full(len(rows), np.nan)
     for label, plane in zip(ids, probabilities, strict=True):
-        here = labels[rows, columns] == label
-        own[here] = plane[rows[here], columns[here]]
+        of_label = labels[rows, columns] == label
+        own[of_label] = plane[rows[of_label], columns[of_label]]
 
     def mean(values: NDArray[Any]) -> NDArray[np.float64]:
         sums = np.bincount(number, weights=values, minlength=count + 1)[1:]

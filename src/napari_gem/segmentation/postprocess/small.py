@@ -116,7 +116,7 @@ def _number(
     for label in np.unique(labels):
         if label:
             regions, added = ndimage.label(labels == label)
-            here = regions > 0
-            numbers[here] = regions[here] + (first + count)
+            inside = regions > 0
+            numbers[inside] = regions[inside] + (first + count)
             count += added
     return numbers, count
