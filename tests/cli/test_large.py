@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -17,6 +17,7 @@ import zarr
 
 from napari_gem.core import bounds
 from napari_gem.encoding import feature_cache
+from napari_gem.images.bounded_zarr import BoundedStore
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -89,6 +90,47 @@ def test_levels_regions_and_details(call: Call, image: Path, tmp_path: Path) -> 
     status, _, said = call("segment", image, *WORDS, "-o", out, "--level", 2)
     assert status == 2
     assert "levels 0 to 1" in said
+
+
+def test_only_chunks_near_a_region_are_read(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, out = tmp_path / "sparse.zarr", tmp_path / "out"
+    array = zarr.create_array(
+        path, shape=(60_000, 60_000, 3), chunks=(512, 512, 3), dtype="uint8"
+    )
+    array[30_000:30_200, 40_000:40_120] = PIXELS
+    read: list[str] = []
+    get = BoundedStore.get
+
+    async def count(self: BoundedStore, key: str, *arguments: Any, **more: Any) -> Any:
+        if key.startswith("c/"):
+            read.append(key)
+        return await get(self, key, *arguments, **more)
+
+    monkeypatch.setattr(BoundedStore, "get", count)
+    region = ("--region", 30_000, 30_200, 40_000, 40_120)
+    more = ("--detail", 16, "--threshold", 0.01, "-o", out)
+    status, _, said = call("segment", path, *WORDS, *more, *region)
+    assert status == 0, said
+    rows = {int(key.split("/")[1]) for key in read}
+    columns = {int(key.split("/")[2]) for key in read}
+    assert 58 in rows
+    assert 78 in columns
+    assert len(rows) * len(columns) < 200
+    labels = zarr.open_group(out / "labels.zarr", mode="r")["0"]
+    part = np.asarray(labels[29_900:30_300, 39_900:40_220])
+    assert part[100:300, 100:220].any()
+    part[100:300, 100:220] = 0
+    assert not part.any()
+    # what lies elsewhere is not looked at, what lies near is
+    encoded = len(call("cache")[1].splitlines())
+    array[:200, :120] = PIXELS
+    assert call("segment", path, *WORDS, *more, *region)[0] == 0
+    assert len(call("cache")[1].splitlines()) == encoded
+    array[30_000:30_200, 40_000:40_120] = PIXELS[::-1]
+    assert call("segment", path, *WORDS, *more, *region)[0] == 0
+    assert len(call("cache")[1].splitlines()) == encoded + 1
 
 
 def test_a_second_run_encodes_nothing(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from napari_gem.images.tile_reading import hash_steps
+from napari_gem.images.tile_reading import Window, hash_steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -26,10 +26,19 @@ def key_steps(
     pixels: LazyArray,
     appearance: Appearance,
     parameters: EncodeParameters,
+    box: tuple[slice, slice] | None = None,
 ) -> Generator[Progress, None, str]:
-    """Hash the pixels and all else that decides the features of a whole image."""
-    digest = yield from hash_steps(pixels)
+    """Hash the pixels and all else that decides the features of an image.
+
+    With a box of rows and columns only the pixels in it are read, which decide the
+    features of the tiles in it. An image has another key then than as a whole.
+    """
+    made_by: tuple[object, ...]
     made_by = model.card.id, model.revision, model.device, model.precision
+    if box is not None:
+        made_by = (*made_by, pixels.shape, box)
+        pixels = Window(pixels, box)
+    digest = yield from hash_steps(pixels)
     return _digest(LAYOUT, digest, appearance, made_by, parameters)
 
 

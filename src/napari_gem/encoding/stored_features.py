@@ -32,7 +32,7 @@ class RowWriter:
     Parameters
     ----------
     array
-        A zarr array.
+        A zarr array; what is not written in it is zero.
     axis
         Its axis of rows.
     done
@@ -54,6 +54,7 @@ class RowWriter:
         self._rows = int(array.shape[axis]) if end is None else end
         self._step = int(array.chunks[axis])
         self._next = done
+        self._is_empty = True
         self._full = np.zeros(self._shape(), array.dtype)
 
     def write(self, rows: slice, part: NDArray[Any]) -> bool:
@@ -70,6 +71,7 @@ class RowWriter:
             target = self._at(row - self.done, row - self.done + 1)
             first = row - rows.start
             self._full[target] = part[self._index(first, first + 1)]
+            self._is_empty = False
             self._next = row + 1
         self._go_to(self._next)
         return self.done > before
@@ -86,10 +88,12 @@ class RowWriter:
         self._next = max(self._next, row)
 
     def _flush(self, count: int) -> None:
-        part = self._full[self._at(0, count)]
-        self._array[self._index(self.done, self.done + count)] = part
+        if not self._is_empty:  # rows that were left out are zero as they are
+            part = self._full[self._at(0, count)]
+            self._array[self._index(self.done, self.done + count)] = part
+            self._full[...] = 0
+            self._is_empty = True
         self.done += count
-        self._full[...] = 0
 
     def _shape(self) -> tuple[int, ...]:
         shape = list(self._array.shape)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import TYPE_CHECKING, overload
 
 from napari_gem.core.errors import GemError
@@ -126,6 +127,29 @@ def tiles_of(
         )
     )
     return [row * len(tiles.right) + column for row in down for column in right]
+
+
+def box_of(
+    region: Region, shape: Sequence[int], patch: float, tiles: Tiles, margin: int
+) -> tuple[slice, slice]:
+    """Rows and columns of the image that the tiles of a region see.
+
+    ``margin`` pixels more are read when a tile is enlarged or shrunk; the other
+    parameters are those of `tiles_of`.
+    """
+    numbers = tiles_of(region, shape, patch, tiles)
+    first, last = tiles[numbers[0]], tiles[numbers[-1]]
+    height, width = shape[:2]
+    return (
+        _pixels(first.row, last.row + last.rows, patch, margin, height),
+        _pixels(first.column, last.column + last.columns, patch, margin, width),
+    )
+
+
+def _pixels(first: int, end: int, patch: float, margin: int, length: int) -> slice:
+    return slice(
+        max(0, int(first * patch) - margin), min(length, ceil(end * patch) + margin)
+    )
 
 
 def _touches(first: int, count: int, span: tuple[int, int], patch: float) -> bool:

@@ -130,6 +130,22 @@ class Picture:
         return (shown * 255).round().astype(np.uint8)
 
 
+class Window:
+    """Some rows and columns of an image, read when rows of them are sliced."""
+
+    def __init__(self, pixels: LazyArray, box: tuple[slice, slice]) -> None:
+        self._pixels, self._box = pixels, box
+        sides = (part.stop - part.start for part in box)
+        self.shape = (*sides, *map(int, pixels.shape[2:]))
+        self.ndim, self.dtype = pixels.ndim, np.dtype(pixels.dtype)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        down, right = self._box
+        first, end, _ = rows.indices(self.shape[0])
+        part = slice(down.start + first, down.start + end)
+        return read_part(self._pixels, (part, right))
+
+
 def held_picture(picture: LazyArray | None) -> NDArray[np.uint8] | None:
     """Read a picture into memory; None if it is large."""
     if picture is None or is_large(picture.shape):

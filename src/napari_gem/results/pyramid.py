@@ -85,13 +85,26 @@ class Pyramid:
         """The level to be filled."""
         return self.levels[0]
 
-    def bands(self, level: int = 0) -> list[slice]:
-        """Rows of a level that are best read and written together."""
-        rows, step = self.levels[level].shape[-2], self._chunk
-        return [slice(at, min(at + step, rows)) for at in range(0, rows, step)]
+    def bands(self, level: int = 0, rows: slice | None = None) -> list[slice]:
+        """Rows of a level that are best read and written together.
 
-    def coarser(self) -> Iterator[tuple[int, NDArray[Any]]]:
+        Those that touch none of ``rows`` are left out.
+        """
+        length, step = self.levels[level].shape[-2], self._chunk
+        first, end = (0, length) if rows is None else (rows.start, rows.stop)
+        starts = range(first - first % step, min(end, length), step)
+        return [slice(at, min(at + step, length)) for at in starts]
+
+    def coarser(
+        self, box: tuple[slice, slice] | None = None
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Make the coarser levels; labels take one pixel of four, others their mean.
+
+        Parameters
+        ----------
+        box
+            Rows and columns of the finest level beyond which all is 0, so that it need
+            not be read; None for all.
 
         Yields
         ------
@@ -102,14 +115,25 @@ class Pyramid:
         for level, shape in enumerate(level_shapes((height, width))):
             if level:
                 self._add((*self.finest.shape[:-2], *shape))
+        rows, columns = box or (slice(0, height), slice(0, width))
         for level, source in enumerate(self.levels):
             coarser = self.levels[level + 1 : level + 2]
-            for band in self.bands(level):
-                part = np.asarray(source[(*self._lead, band)])
+            # whole chunks, which begin at an even column
+            across = slice(columns.start - columns.start % self._chunk, columns.stop)
+            for band in self.bands(level, rows):
+                part = np.asarray(source[(*self._lead, band, across)])
                 for target in coarser:
-                    rows = slice(band.start // 2, -(-band.stop // 2))
-                    target[(*self._lead, rows)] = self._halved(part)
+                    down, right = (
+                        slice(one.start // 2, -(-(one.start + length) // 2))
+                        for one, length in zip(
+                            (band, across), part.shape[-2:], strict=True
+                        )
+                    )
+                    target[(*self._lead, down, right)] = self._halved(part)
                 yield level, part
+            rows, columns = (
+                slice(one.start // 2, -(-one.stop // 2)) for one in (rows, columns)
+            )
 
     def describe(
         self,

@@ -9,6 +9,7 @@ worker process, recipes, evaluation and the library's functions all take it, who
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import ceil
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from napari_gem.encoding.encode import check_fits_memory, encode_steps, restrict
 from napari_gem.encoding.feature_cache import CacheError, FeatureCache
 from napari_gem.encoding.key import key_steps
 from napari_gem.encoding.scheduling import TileWork
+from napari_gem.encoding.tiles import box_of
 from napari_gem.images.rendering import check_image
 from napari_gem.images.tile_reading import Picture, held_picture
 from napari_gem.images.valid import valid_of_values
@@ -360,7 +362,7 @@ def _disk_steps(
     if resources.disk is not None:
         try:
             cache = resources.disk()
-            key = key or (yield from _key_steps(wanted))
+            key = key or (yield from _key_steps(wanted, _box(wanted)))
             picture = Picture(wanted.pixels, job.appearance)
             features = yield from cache.find_steps(key, job.region, picture)
             if features is not None:
@@ -374,7 +376,26 @@ def _disk_steps(
     return Encoded(replace(features, notices=(*features.notices, *notices)))
 
 
-def _key_steps(wanted: _Wanted) -> Generator[Progress, None, str]:
+def _box(wanted: _Wanted) -> tuple[slice, slice] | None:
+    """Rows and columns that a region of a large image depends on; None for all.
+
+    The rest of such an image is not read; of others the tiles of a region are used
+    again for the whole, which has the same key.
+    """
+    job, pixels, region = wanted.job, wanted.pixels, wanted.job.region
+    if region is None or not is_large(pixels.shape):
+        return None
+    parameters = job.encode or wanted.model.card.encode
+    side, zoom = wanted.model.backbone.patch_size, parameters.zoom
+    tiles = TileWork(pixels, job.appearance, parameters, side).tiles
+    margin = ceil(2 * max(1.0, 1 / zoom)) + 2
+    return box_of(region, pixels.shape, side / zoom, tiles, margin)
+
+
+def _key_steps(
+    wanted: _Wanted, box: tuple[slice, slice] | None = None
+) -> Generator[Progress, None, str]:
     parameters = wanted.job.encode or wanted.model.card.encode
     appearance = wanted.job.appearance
-    return (yield from key_steps(wanted.model, wanted.pixels, appearance, parameters))
+    what = wanted.model, wanted.pixels, appearance, parameters, box
+    return (yield from key_steps(*what))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import replace
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,7 +82,7 @@ def segment_large_steps(
         grid = len(scored.prompts), *features.array.shape[:2]
         maps = Pyramid(hidden / PROBABILITIES, grid, np.float16, chunk=256)
         inside = yield from _fill_steps(scored, labels, maps, hidden, filling)
-        counts = yield from _coarser_steps(labels, maps, max(scored.ids))
+        counts = yield from _coarser_steps(scored, labels, maps)
         describe_labels(labels, scored.recipe, location)
         describe_probabilities(maps, scored.recipe, features.patch, location)
         unit = location.unit if location else ""
@@ -114,7 +115,7 @@ def _fill_steps(
                 done += piece.rows
                 inside += piece.inside
             yield clock.progress(stage, done, waits=stage != "Scoring")
-    bands = labels.bands()
+    bands = labels.bands(rows=None if region is None else slice(*region.rows))
     size = scored.label.minimum_size
     for step in remove_small_steps(labels.finest, bands, size):
         yield Progress("Removing small regions", step, 2 * len(bands))
@@ -122,17 +123,26 @@ def _fill_steps(
 
 
 def _coarser_steps(
-    labels: Pyramid, maps: Pyramid, largest: int
+    scored: Scored, labels: Pyramid, maps: Pyramid
 ) -> Generator[Progress, None, NDArray[np.int64]]:
-    """Make the coarser levels, and count the pixels of each label."""
+    """Make the coarser levels, and count the pixels of each label but 0."""
+    largest, features = max(scored.ids), scored.features
     counts = np.zeros(largest + 1, np.int64)
-    total = len(labels.bands())
+    box, patches, region = None, None, features.region
+    if region is not None:
+        box = slice(*region.rows), slice(*region.columns)
+        rows, columns = (
+            slice(int(one.start / features.patch), ceil(one.stop / features.patch))
+            for one in box
+        )
+        patches = rows, columns
+    total = len(labels.bands(rows=box and box[0]))
     done = 0
-    for level, part in labels.coarser():
+    for level, part in labels.coarser(box):
         if level == 0:
             counts += np.bincount(part.ravel(), minlength=largest + 1)
             done += 1
             yield Progress("Writing levels", done, total)
-    for _ in maps.coarser():
+    for _ in maps.coarser(patches):
         yield Progress("Writing levels", done, total)
     return counts
