@@ -26,7 +26,6 @@ from napari_gem.core.appearance import Appearance
 from napari_gem.core.parameters import EncodeParameters, GemParameters
 from napari_gem.core.progress import run
 from napari_gem.core.results import Features, Segmentation
-from napari_gem.evaluation.metrics import class_iou, ranking
 from napari_gem.models.card import ModelCard
 from napari_gem.models.find import find_model, load_model
 from napari_gem.models.model import Model
@@ -38,6 +37,7 @@ from napari_gem.scoring.upsampling import upsample
 from napari_gem.segmentation.pipeline import encode
 from napari_gem.segmentation.segment import segment_steps
 from training.captions import PHRASES
+from training.exact import class_iou, ranking
 from training.make_test_scenes import hard_scenes, load_scenes
 from training.scenes import BACKGROUND, CLASSES_OF, DOMAINS, INDEX, Scene
 

@@ -28,13 +28,13 @@ from scipy.ndimage import distance_transform_edt
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.results import Features
-from napari_gem.evaluation.metrics import ranking
 from napari_gem.models.model import Model
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.examples import as_vector
 from napari_gem.segmentation.segment import segment_steps
 from training.captions import PHRASES
 from training.evaluate import encode_scene, load_run
+from training.exact import ranking
 from training.make_test_scenes import hard_scenes
 from training.scenes import CLASSES_OF, Scene
 

@@ -19,12 +19,12 @@ from scipy.ndimage import distance_transform_edt
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.progress import run
 from napari_gem.core.prompts import Example, Prompt
-from napari_gem.evaluation.metrics import ranking
 from napari_gem.models.model import Model
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.segmentation.segment import segment_steps
 from training.counts import interval
 from training.evaluate import encode_scene
+from training.exact import ranking
 from training.scenes import CLASSES
 from training.shifted import NEW, WITHHELD, draw_withheld
 

@@ -8,14 +8,12 @@ that partial results can be kept and added.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     Counts = NDArray[np.int64]
@@ -124,7 +122,7 @@ class RankingTally:
     def figures(self) -> tuple[Figures, Figures]:
         """AUROC and average precision of each class; NaN where they mean nothing."""
         pairs = [
-            _ranking(hits[::-1], others[::-1])
+            rank_counts(hits[::-1], others[::-1])
             for hits, others in zip(self.hits, self.others, strict=True)
         ]
         figures = np.array(pairs).reshape(-1, 2)
@@ -180,53 +178,6 @@ class PointTally:
         return _ratio(self.counts[:, 0], self.counts.sum(axis=1))
 
 
-class Ranking(NamedTuple):
-    """How well scores rank what is wanted before all other.
-
-    Attributes
-    ----------
-    auroc, precision
-        Area under the ROC curve, and average precision; each 0 to 1.
-    """
-
-    auroc: float
-    precision: float
-
-
-def ranking(scores: NDArray[Any], truth: NDArray[np.bool_]) -> Ranking:
-    """Rank pixels exactly, all at once.
-
-    Parameters
-    ----------
-    scores
-        Any shape; larger means more likely.
-    truth
-        Same shape; some true and some false.
-    """
-    values, places = np.unique(scores.ravel(), return_inverse=True)
-    wanted = truth.ravel()
-    hits = np.bincount(places[wanted], minlength=len(values))
-    others = np.bincount(places[~wanted], minlength=len(values))
-    return Ranking(*_ranking(hits[::-1], others[::-1]))
-
-
-def class_iou(
-    predicted: NDArray[Any], truth: NDArray[Any], numbers: Sequence[int]
-) -> list[float]:
-    """Intersection over union of chosen classes, all at once.
-
-    Parameters
-    ----------
-    predicted, truth
-        Class numbers of any kind, of the same shape.
-    numbers
-        The classes to measure; NaN for one that no pixel has in either.
-    """
-    both = [np.count_nonzero((predicted == n) & (truth == n)) for n in numbers]
-    either = [np.count_nonzero((predicted == n) | (truth == n)) for n in numbers]
-    return [float(value) for value in _ratio(np.array(both), np.array(either))]
-
-
 def mean(values: NDArray[np.floating[Any]]) -> float:
     """Mean of the classes that have a figure; NaN if none has."""
     known = values[~np.isnan(values)]
@@ -249,8 +200,11 @@ def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Figures:
     return result
 
 
-def _ranking(hits: NDArray[Any], others: NDArray[Any]) -> tuple[float, float]:
-    """AUROC and average precision from counts of equal values, the largest first."""
+def rank_counts(hits: NDArray[Any], others: NDArray[Any]) -> tuple[float, float]:
+    """AUROC and average precision from counts of equal values, the largest first.
+
+    Both are NaN where nothing, or everything, is a hit.
+    """
     if not hits.sum() or not others.sum():
         return float("nan"), float("nan")
     right, wrong = np.cumsum(hits), np.cumsum(others)
