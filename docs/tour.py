@@ -89,7 +89,7 @@ class Tour:
 
     def _on_scored(self, event: Any) -> None:
         self.scored.append(event)
-        self.recipe = event.recipe
+        self.recipe = event.result.recipe
 
     @property
     def table(self) -> Any:
@@ -129,7 +129,7 @@ class Tour:
             lambda: bool(self.scored) and self.scored[-1].step == 1, "maps at full size"
         )
         self.settle()
-        assert not self.scored[-1].encoded
+        assert not self.scored[-1].is_new
         assert "Encoding" not in self.stages
         return self.scored[-1]
 
@@ -193,7 +193,7 @@ def open_sample(tour: Tour) -> None:
     tour.settle()
     assert tour.names == ["nuclei", "cells", "filaments", "spots"]
     assert tour.widget.image_panel.layer().name == "Fluorescence"
-    assert "press Run" in tour.widget.run_bar.current.text()
+    assert "Not encoded" in tour.widget.run_bar.current.text()
 
 
 def type_classes(tour: Tour) -> None:
@@ -254,7 +254,7 @@ def run(tour: Tour) -> None:
     """Run encodes once; maps, labels and shares appear."""
     tour.table.set_prompts(tour.table.prompts()[:4])
     tour.run()
-    assert tour.scored[-1].encoded
+    assert tour.scored[-1].is_new
     assert "Encoding" in tour.stages
     assert len(tour.find("probability")) == 4
     assert not any(layer.visible for layer in tour.find("probability"))
@@ -307,7 +307,8 @@ def background(tour: Tour) -> None:
     words.edit.setPlainText("dark background, noise")
     tour.at_rest()
     assert tour.table.background() == ("dark background", "noise")
-    assert tour.scored[-1].recipe.score.background == ("dark background", "noise")
+    words_used = tour.scored[-1].result.recipe.score.background
+    assert words_used == ("dark background", "noise")
     tour.forget()
     click(words.reset_button)
     tour.at_rest()
@@ -322,12 +323,12 @@ def smoothing(tour: Tour) -> None:
     tour.forget()
     panel._controls["minimum_size"].value = 200
     tour.at_rest()
-    assert tour.scored[-1].recipe.label.minimum_size == 200
+    assert tour.scored[-1].result.recipe.label.minimum_size == 200
     assert count_regions(tour.labels.data) < regions
     tour.forget()
     panel._controls["smoothing"].value = 6
     tour.at_rest()
-    assert tour.scored[-1].recipe.score.smoothing == 6
+    assert tour.scored[-1].result.recipe.score.smoothing == 6
     tour.forget()
     click(panel.reset_button)
     tour.at_rest()
@@ -339,8 +340,8 @@ def absent(tour: Tour) -> None:
     tour.forget()
     tour.table.add_text("ship, ships\nroad, roads")
     event = tour.at_rest()
-    assert {"ship", "road"} & set(event.absent), event.absent
-    row = tour.names.index(next(iter({"ship", "road"} & set(event.absent))))
+    assert {"ship", "road"} & set(event.result.absent), event.result.absent
+    row = tour.names.index(next(iter({"ship", "road"} & set(event.result.absent))))
     assert tour.table.model.index(row, 4).data() == "not here?"
     tip = tour.table.model.index(row, 1).data(Qt.ItemDataRole.ToolTipRole)
     assert "probably not here" in tip
@@ -557,22 +558,25 @@ def large_preview(tour: Tour) -> None:
 
 
 def channels(tour: Tour) -> None:
-    """Two layers of one image are shown to the model as one picture."""
-    _, green, blue = np.moveaxis(sample(), -1, 0)
+    """Channels of one image are one picture for the model, too."""
     tour.clear()
-    tour.viewer.add_image(green, name="actin", colormap="green")
-    tour.viewer.add_image(blue, name="DAPI", colormap="blue", blending="additive")
+    tour.viewer.add_image(
+        sample()[..., 1:],
+        channel_axis=-1,
+        name=["actin", "DAPI"],
+        colormap=["green", "blue"],
+    )
     panel = tour.widget.image_panel
     panel.channel_choice.expand()
-    panel.channel_choice.list.item(0).setCheckState(Qt.CheckState.Checked)
     tour.settle()
     assert len(panel.layers()) == 2
+    assert panel.image_choice.currentText() == "actin + DAPI (2 channels)"
     assert len(panel.read().appearance.channels) == 2
     tour.table.add_text("nuclei, nucleus, cell nuclei\ncells, cell, cell body")
     tour.settle()
     tour.picture("channels", panel)
     tour.run()
-    assert len(tour.scored[-1].recipe.appearance.channels) == 2
+    assert len(tour.scored[-1].result.recipe.appearance.channels) == 2
     panel.channel_choice.collapse()
 
 
