@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.region import Region
@@ -154,3 +156,65 @@ def test_the_level_is_chosen_by_the_detail() -> None:
     assert [source.choose(one) for one in wanted] == [0, 0, 0, 0, 1, 2, 2, 3]
     region = source.scale_region(Region((3, 4000), (100, 103)), 1)
     assert (region.rows, region.columns) == ((1, 2000), (50, 52))
+
+
+@pytest.mark.parametrize("kind", ["CMYK", "P", "white", "planar", "LA", "YCbCr"])
+def test_colors_are_the_same_in_parts_and_as_pillow_shows_them(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.tif"
+    expected = RGB
+    if kind == "white":
+        tifffile.imwrite(path, GREY, photometric="miniswhite", metadata=None)
+        expected = 65535 - GREY
+    elif kind == "planar":
+        planes = np.moveaxis(RGB, -1, 0)
+        tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
+    elif kind == "YCbCr":
+        smooth = np.full((64, 48, 3), (200, 100, 50), np.uint8)
+        tifffile.imwrite(path, smooth, photometric="ycbcr", compression="jpeg")
+        expected = np.asarray(Image.open(path).convert("RGB"))
+    else:
+        picture = Image.fromarray(RGB).convert(kind)
+        picture.save(path)
+        expected = np.asarray(picture.convert("RGB"))
+    found = []
+    for large in (tiff_reader.LARGE, 1):
+        monkeypatch.setattr(tiff_reader, "LARGE", large)
+        found.append(open_scene(path, (0,) if kind == "LA" else ()).levels[0])
+    assert same(found[0], np.asarray(found[1][:, :]))
+    if kind == "LA":
+        assert same(found[0], np.asarray(Image.fromarray(RGB).convert("L")))
+    else:
+        assert np.abs(np.asarray(found[0][:, :]).astype(int) - expected).max() <= 1
+
+
+@pytest.mark.parametrize("inside", ["", "image.zarr/"])
+def test_a_zarr_folder_in_a_zip_file(tmp_path: Path, inside: str) -> None:
+    write_ngff(tmp_path / "a", np.moveaxis(RGB, -1, 0), "cyx", "0.5")
+    path = tmp_path / "a.zarr.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        for file in sorted((tmp_path / "a").rglob("*")):
+            packed.write(file, inside + str(file.relative_to(tmp_path / "a")))
+    found = open_scene(path)
+    assert same(found.levels[0], RGB)
+    assert same(found.levels[1], RGB[::2, ::2])
+    assert found.pixel_size == (0.5, 0.5)
+
+
+def test_zip_files_of_something_else_and_bombs(tmp_path: Path) -> None:
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("a.txt", "text")
+    with pytest.raises(GemError, match="holds no zarr image"):
+        open_scene(path)
+    zarr.save_array(str(tmp_path / "a.zarr"), GREY)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.write(tmp_path / "a.zarr" / "zarr.json", "zarr.json")
+        packed.writestr("c/0/0", b"\0" * (1 << 28))
+    found = open_scene(path)
+    with pytest.raises(GemError, match="larger than the image says"):
+        found.levels[0][:, :]
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(GemError, match="cannot be read"):
+        open_scene(path)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import bz2
 import lzma
 import math
+import zipfile
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ import zarr
 from zarr.abc.codec import BytesBytesCodec
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.codecs import ShardingCodec
-from zarr.storage import LocalStore, StorePath
+from zarr.core.buffer import default_buffer_prototype
+from zarr.storage import LocalStore, StorePath, ZipStore
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.path_names import is_too_long
@@ -73,6 +75,40 @@ class BoundedStore(LocalStore):
                 raise ValueError(f"'{key}' is larger than the image says")
         return await super().get(key, prototype, byte_range)
 
+    def with_limit(self, limit: int) -> BoundedStore:
+        """Give the same folder with another limit."""
+        return BoundedStore(self.root, limit)
+
+
+class BoundedZip(ZipStore):
+    """A zip file of which no more bytes than a limit are read, or unpacked, at once."""
+
+    def __init__(self, path: Path | str, limit: int = LARGEST_METADATA) -> None:
+        super().__init__(path, mode="r")
+        self._limit = limit
+
+    async def get(
+        self,
+        key: str,
+        prototype: BufferPrototype | None = None,
+        byte_range: ByteRequest | None = None,
+    ) -> Buffer | None:
+        """Read as `ZipStore` does, within the limit."""
+        if not self._is_open:
+            self._sync_open()
+        with suppress(KeyError):
+            info = self._zf.getinfo(key)
+            whole = info.compress_type != zipfile.ZIP_STORED
+            wanted = None if whole else byte_range
+            if _count_bytes(wanted, info.file_size) > self._limit:
+                raise ValueError(f"'{key}' is larger than the image says")
+        prototype = prototype or default_buffer_prototype()
+        return await super().get(key, prototype, byte_range)
+
+    def with_limit(self, limit: int) -> BoundedZip:
+        """Give the same file with another limit."""
+        return BoundedZip(self.path, limit)
+
 
 def _count_bytes(wanted: ByteRequest | None, size: int) -> int:
     """Count the bytes that are read of a file."""
@@ -83,8 +119,10 @@ def _count_bytes(wanted: ByteRequest | None, size: int) -> int:
     return size - (wanted.offset if wanted is not None else 0)
 
 
-def open_folder(path: Path) -> zarr.Array | zarr.Group:
-    """Open a zarr folder to be read; pass its arrays to `bounded`.
+def open_folder(path: Path, inside: str = "") -> zarr.Array | zarr.Group:
+    """Open a zarr folder, or a zip file of one; pass its arrays to `bounded`.
+
+    In a zip file the image may lie in a folder ``inside``.
 
     What a group says about its arrays (consolidated metadata) is not trusted.
 
@@ -93,8 +131,8 @@ def open_folder(path: Path) -> zarr.Array | zarr.Group:
     Exception
         What zarr raises, if it is damaged.
     """
-    store = BoundedStore(path)
-    return zarr.open(store=store, mode="r", use_consolidated=False)
+    store = BoundedZip(path) if path.is_file() else BoundedStore(path)
+    return zarr.open(store=store, path=inside, mode="r", use_consolidated=False)
 
 
 def bounded(array: zarr.Array) -> zarr.Array:
@@ -126,8 +164,8 @@ def bounded(array: zarr.Array) -> zarr.Array:
             filters=filters,
         )
     place = array.store_path
-    if isinstance(place.store, BoundedStore):
-        store = BoundedStore(place.store.root, 2 * limit + LARGEST_METADATA)
+    if isinstance(place.store, BoundedStore | BoundedZip):
+        store = place.store.with_limit(2 * limit + LARGEST_METADATA)
         place = StorePath(store, place.path)
     return zarr.Array(zarr.AsyncArray(metadata, place))
 

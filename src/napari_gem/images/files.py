@@ -39,8 +39,8 @@ def open_scene(
     Parameters
     ----------
     path
-        File of the TIFF family, PNG, JPEG or npy file, or folder of a zarr array or
-        group (version 2 or 3, OME-Zarr 0.4 or 0.5).
+        File of the TIFF family, PNG, JPEG or npy file, or folder (or zip file) of
+        a zarr array or group (version 2 or 3, OME-Zarr 0.4 or 0.5).
     index
         Positions along axes that are neither rows nor columns nor colours: slices,
         channels, times.
@@ -94,6 +94,8 @@ def _read(path: Path, name: str, index: Sequence[int]) -> Content:
         return tiff.read_tiff(path, index)
     if start.startswith(npy.MAGIC):
         return npy.read_npy(path)
+    if start.startswith(zarr_folder.ZIP):
+        return zarr_folder.read_zarr(path, index)
     if start.startswith(picture.MAGIC):
         return picture.read_picture(path)
     raise GemError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import zipfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     import zarr
 
     from napari_gem.core.arrays import LazyArray
+
+ZIP = b"PK\x03\x04"
+"""How zip files begin."""
 
 MARKS = ("zarr.json", ".zarray", ".zgroup")
 """One of these is in each zarr folder."""
@@ -66,7 +70,7 @@ def read_zarr(path: Path, index: Sequence[int] = ()) -> Content:
     Parameters
     ----------
     path
-        The folder.
+        The folder, or a zip file of one.
     index
         Positions of the wanted plane; they tell whether a channel is chosen.
 
@@ -79,7 +83,7 @@ def read_zarr(path: Path, index: Sequence[int] = ()) -> Content:
 
     from napari_gem.images.bounded_zarr import bounded, open_folder
 
-    opened = open_folder(path)
+    opened = open_folder(path, _folder_in_zip(path) if path.is_file() else "")
     if isinstance(opened, zarr.Array):
         return Content((bounded(opened),), guess_axes(opened))
     attributes = dict(opened.attrs)
@@ -91,6 +95,20 @@ def read_zarr(path: Path, index: Sequence[int] = ()) -> Content:
     _check_count(keys, path.name)
     arrays = {key: bounded(opened[key]) for key in keys}
     return _read_levels(arrays, path.name)
+
+
+def _folder_in_zip(path: Path) -> str:
+    """Say in which folder of a zip file the image lies; empty for in none."""
+    with zipfile.ZipFile(path) as opened:
+        names = opened.namelist()
+    folders = {name.rpartition("/")[0] for name in names if name.endswith(MARKS)}
+    tops = sorted(folders, key=lambda folder: folder.count("/") + bool(folder))
+    if not tops:
+        raise GemError(
+            f"'{path.name}' is a zip file that holds no zarr image. Unpack it, and "
+            "choose an image in it."
+        )
+    return tops[0]
 
 
 def _check_layout(group: zarr.Group, attributes: Mapping[str, Any], name: str) -> None:
