@@ -602,10 +602,14 @@ def _check_room(folder: Path, shape: tuple[int, int, int], kept: int = 0) -> Non
     size, free = 2 * prod(shape), shutil.disk_usage(folder).free
     if free + kept < size:
         raise CacheError(
-            f"The features take {size / 2**20:,.1f} MiB in '{folder}', where "
-            f"{free / 2**20:,.1f} MiB are free. Make room, choose a coarser detail, or "
+            f"The features take {_in_words(size)} in '{folder}', where "
+            f"{_in_words(free)} are free. Make room, choose a coarser detail, or "
             f"set {FOLDER_VARIABLE} to a folder on another disk."
         )
+
+
+def _in_words(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
 
 
 def _full(folder: Path, error: OSError) -> CacheError:
