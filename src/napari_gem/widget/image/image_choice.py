@@ -89,6 +89,7 @@ class ImageChoice(Combo):
             self._follow_active, self, [viewer.layers.selection.events.active]
         )
         self._layer_links = Links(self._update_choices, self)
+        self._linked: list[Any] = []
         self.currentIndexChanged.connect(self._on_index)
         self._update_choices()
         self._follow_active()
@@ -146,11 +147,13 @@ class ImageChoice(Combo):
         is_new = active in images and str(active.unique_id) not in known
         self._number(images)
         self._composites = [Picture(picture) for picture in composites(images)]
-        self._layer_links.clear()
-        for layer in images:
-            self._layer_links.connect(
-                getattr(layer.events, name) for name in LAYER_EVENTS
-            )
+        if images != self._linked:
+            self._linked = images
+            self._layer_links.clear()
+            for layer in images:
+                self._layer_links.connect(
+                    getattr(layer.events, name) for name in LAYER_EVENTS
+                )
         members = tuple(x for x in self._picture.members if x in images)
         if is_new:
             self._picture = self._usual(images[images.index(active)])
