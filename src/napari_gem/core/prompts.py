@@ -72,6 +72,11 @@ class Prompt:
         """Name of the class: its title, or the first of its words."""
         return self.title or next(iter(self.words), "class without words")
 
+    @property
+    def is_its_name(self) -> bool:
+        """Whether its only word is its name."""
+        return self.words == (self.name,)
+
 
 def label_ids(prompts: Sequence[Prompt]) -> tuple[int, ...]:
     """Id of each class in labels: its own, or the lowest that is free.

@@ -154,7 +154,7 @@ def features_as_text(layer: Any) -> dict[str, list[str]]:
 
 def table_as_text(table: Any) -> dict[str, list[str]]:
     """Columns of a table, as text."""
-    return {str(name): [str(value) for value in table[name]] for name in table}
+    return {str(name): [_as_text(value) for value in table[name]] for name in table}
 
 
 def own_pixels(data: NDArray[Any], snapshot: Snapshot | None) -> Pixels | None:
@@ -194,9 +194,14 @@ def fingerprint(
     read = labels[(slice(None, None, step),) * labels.ndim]
     digest.update(np.ascontiguousarray(read).data)
     for column in features:
-        values = [str(value) for value in features[column]]
+        values = [_as_text(value) for value in features[column]]
         digest.update(f"{column}{values}".encode())
     return digest.hexdigest()
+
+
+def _as_text(value: Any) -> str:
+    """Write a value; pandas makes NaN of None, so both are empty."""
+    return "" if value is None or value != value else str(value)
 
 
 def _differs_from_fingerprint(layer: Any) -> bool:

@@ -39,6 +39,7 @@ from napari_gem.widget.prompts.example_link import ExampleLink
 from napari_gem.widget.prompts.table import PromptTable
 from napari_gem.widget.recipes.apply import apply_recipe
 from napari_gem.widget.recipes.menu import RecipeMenu
+from napari_gem.widget.results.brush import Brush
 from napari_gem.widget.results.derived import DerivedLayers, merge_targets
 from napari_gem.widget.results.panel import ResultsPanel
 from napari_gem.widget.results.policy_box import choose_policy
@@ -100,6 +101,7 @@ class GemWidget(QWidget):
         self.run_bar = RunBar()
         self.derived_layers = DerivedLayers(viewer, self, storage.folder)
         self._probe = StatusProbe(viewer)
+        self.brush = Brush(viewer, self.prompt_table)
         self._policy: Policy = "ask"
         self._place: Place | None = None  # that is shown
         self._image_message = self._table_message = self._recall_message = ""
@@ -345,8 +347,10 @@ class GemWidget(QWidget):
             view = self.image_panel.read()
         except GemError:
             self.example_bar.set_image(None, None)
+            self.brush.set_source("")
         else:
             self.example_bar.set_image(self.image_panel.layer(), view)
+            self.brush.set_source(view.source)
         self.example_link.follow_view()
         self.refresh()
 
@@ -505,6 +509,7 @@ class GemWidget(QWidget):
         self._font_links.clear()
         self.keys.detach()
         self._probe.detach()
+        self.brush.detach()
         self.image_panel.detach()
         self.example_bar.detach()
         self.model_choice.stop()

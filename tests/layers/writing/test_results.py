@@ -47,7 +47,9 @@ def test_result_layers_tell_classes_colors_and_recipe(scene):
     features = labels.features
     assert list(features["index"]) == [0, 1, 2]
     assert list(features["class"]) == ["background", "nuclei", "filament"]
-    assert list(features["prompt"]) == ["", "nuclei, nucleus", "filament"]
+    words = features["words"]
+    assert words[1] == "nuclei, nucleus"
+    assert list(words.isna()) == [True, False, True]
     for number, single in enumerate((nuclei, filament), start=1):
         top = single.colormap.map([1.0])[0]
         assert np.allclose(labels.get_color(number), top, atol=0.01)
@@ -219,7 +221,7 @@ def test_ids_titles_and_colors_are_those_of_the_prompts(scene):
         "filament",
         "debris",
     ]
-    assert list(labels.features["prompt"])[1] == "nuclei, nucleus"
+    assert list(labels.features["words"])[1] == "nuclei, nucleus"
     third = class_color(2)
     assert np.allclose(labels.get_color(3)[:3], third, atol=0.01)
     assert np.allclose(nucleus.colormap.map([1.0])[0][:3], third, atol=0.01)
@@ -352,7 +354,7 @@ def test_what_napari_shows_of_a_class_is_no_html_and_no_formula(scene):
     ]
     told = ["background", "\u2039img src=x>", "'=1+1", "核", "5 < 6"]
     assert list(made[-1].features["class"]) == told
-    assert list(made[-1].features["prompt"]) == ["", *told[1:]]
+    assert made[-1].features["words"].isna().all(), "they are the names"
     # what the layers tell of themselves is as it was typed
     assert [entry(x)["class"] for x in made[:-1]] == words
     assert list(entry(made[-1])["classes"].values()) == words

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Labels
 from qtpy.QtWidgets import QApplication, QLabel, QStatusBar
 
 from napari_gem import layers
+from napari_gem.core.prompts import Prompt
 from napari_gem.widget.results.status import StatusProbe, text_at
+from tests.layers.scene import results_of
 from tests.layers.test_derived import PLACED, show
 
 
@@ -124,6 +127,19 @@ def test_only_the_slice_that_is_shown_counts(viewer):
     show(viewer, layer)
     assert text_at(list(viewer.layers), layer, (2, 3, 5)).startswith("nuclei: ")
     assert text_at(list(viewer.layers), layer, (1, 3, 5)) == ""
+
+
+def test_the_labels_say_the_class_and_words_that_say_more(viewer):
+    image = layers.read_layer(viewer.add_image(np.zeros((20, 30))), viewer.dims)
+    prompts = Prompt(("nuclei", "nucleus")), Prompt(("fibre",))
+    *_, labels = results_of(image, *prompts)
+    layer = Labels(np.arange(3)[None].repeat(3, 0), **labels.as_tuple()[1])
+    said = [layer.get_status((0, i), world=True)["coordinates"] for i in range(3)]
+    assert [text.split("; ")[1:] for text in said] == [
+        ["class: background"],
+        ["class: nuclei, words: nuclei, nucleus"],
+        ["class: fibre"],
+    ]
 
 
 def test_the_window_shows_it(make_napari_viewer):

@@ -71,7 +71,10 @@ class Column(_Record):
             return cls(name=name, type="int", values=plain)
         if numbers and all(isinstance(each, int | float) for each in known) and known:
             return cls(name=name, type="float", values=plain)
-        texts: list[Any] = [None if each is None else str(each) for each in plain]
+        texts: list[Any] = [
+            None if each is None or each != each else str(each)  # NaN is missing
+            for each in plain
+        ]
         return cls(name=name, type="text", values=texts)
 
     def array(self) -> NDArray[Any]:

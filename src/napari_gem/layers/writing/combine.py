@@ -132,7 +132,7 @@ def combine_features(old: Any, new: Mapping[str, list[Any]]) -> dict[str, list[A
     old
         Features of a labels layer.
     new
-        ``index``, ``class`` and ``prompt`` of a result.
+        ``index``, ``class`` and ``words`` of a result.
     """
     table = {str(name): list(old[name]) for name in old}
     if table and "index" not in table:  # row i is label i
@@ -148,7 +148,7 @@ def combine_features(old: Any, new: Mapping[str, list[Any]]) -> dict[str, list[A
             have[rows[label]] if have is not None and label in rows else empty
             for label in new["index"]
         ]
-        kept = [have[rows[label]] if have is not None else "" for label in others]
+        kept = [have[rows[label]] if have is not None else None for label in others]
         joined[name] = [*mine, *kept]
     return joined
 

@@ -16,6 +16,8 @@ from napari_gem.layers.ledger import fingerprint
 from napari_gem.layers.reading.source import geometry_of, level_shapes
 from napari_gem.layers.writing.colors import labels_colors, map_colormap
 from napari_gem.layers.writing.layer_data import LayerData
+from napari_gem.prompts.ids import BACKGROUND
+from napari_gem.prompts.parsing import write_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -166,10 +168,22 @@ def describe_layers(
 
 
 def _features(prompts: Mapping[int, Prompt]) -> dict[str, list[Any]]:
+    """Name each label; words that say no more than the name are None.
+
+    napari's status bar leaves out what is None.
+    """
     return {
         "index": [0, *prompts],
-        "class": ["background", *(feature_text(p.name) for p in prompts.values())],
-        "prompt": ["", *(feature_text(", ".join(p.words)) for p in prompts.values())],
+        "class": [BACKGROUND, *(feature_text(p.name) for p in prompts.values())],
+        "words": [
+            None,
+            *(
+                feature_text(write_words(p.words))
+                if p.words and not p.is_its_name
+                else None
+                for p in prompts.values()
+            ),
+        ],
     }
 
 
