@@ -11,12 +11,13 @@ import pytest
 import zarr
 
 import napari_gem
+from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
 from napari_gem.core.folders import default_folder
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
 from napari_gem.core.progress import Progress, run
 from napari_gem.core.region import Region
-from napari_gem.core.results import Features
+from napari_gem.core.results import Features, Job
 from napari_gem.encoding import feature_cache, stored_features
 from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.encoding.stored_features import RowWriter, StoredFeatures
@@ -237,3 +238,37 @@ def test_the_home_folder_may_be_named_by_its_sign(
     assert default_folder() == Path.home() / "features"
     monkeypatch.setenv("NAPARI_GEM_CACHE", "~nobody-of-this-name/features")
     assert default_folder() == Path("~nobody-of-this-name/features")
+
+
+def test_an_image_is_known_to_be_kept_without_its_model(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = FeatureCache(tmp_path)
+    region = Region((0, 100), (0, 90))
+    encoded(cache, model, region=region)
+    job = Job(
+        model=model.card.id,
+        prompts=(),
+        encode=ENCODE,
+        appearance=stretch(PIXELS),
+        region=region,
+    )
+    assert run(cache.holds_steps(job, PIXELS))
+    assert run(cache.holds_steps(replace(job, device="cpu"), PIXELS))
+    others = PIXELS.copy()
+    others[3, 3] += 1
+    assert not run(cache.holds_steps(job, others))
+    monkeypatch.setattr(feature_cache, "hash_steps", lambda _: pytest.fail("read"))
+    for change in (
+        {"model": "embedded"},
+        {"encode": replace(ENCODE, zoom=2.0)},
+        {"region": None},
+        {"device": "cuda"},
+        {"precision": "bfloat16"},
+        {"appearance": Appearance(gamma=2.0)},
+    ):
+        assert not run(cache.holds_steps(replace(job, **change), PIXELS)), change
+    assert not run(cache.holds_steps(job, PIXELS[:100]))
+    (entry,) = cache.entries()
+    (tmp_path / entry / feature_cache.ENTRY).write_bytes(b"damaged")
+    assert not run(cache.holds_steps(job, PIXELS))

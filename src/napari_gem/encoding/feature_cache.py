@@ -40,16 +40,16 @@ from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.path_names import is_too_long
 from napari_gem.core.progress import Progress
 from napari_gem.core.region import Region
-from napari_gem.core.results import Encoding, Features
+from napari_gem.core.results import Encoding, Features, Job
 from napari_gem.encoding.encode import encode_steps, restrict
-from napari_gem.encoding.key import key_steps, region_key
+from napari_gem.encoding.key import encoding_name, key_steps, region_key
 from napari_gem.encoding.stored_features import (
     RowWriter,
     StoredFeatures,
     create_features,
 )
 from napari_gem.encoding.tiles import plan_tiles
-from napari_gem.images.tile_reading import Picture
+from napari_gem.images.tile_reading import Picture, hash_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -257,6 +257,40 @@ class FeatureCache:
             self._damaged.clear()
             kept = replace(kept, notices=(*kept.notices, ENCODED_ANEW))
         return replace(kept, picture=picture)
+
+    def holds_steps(
+        self, job: Job, pixels: LazyArray
+    ) -> Generator[Progress, None, bool]:
+        """Tell whether the image of a job is kept here, without its model.
+
+        Entries say which model made them, of which weights, and how: the pixels are
+        hashed only if there are some of this model, shape and appearance.
+
+        Parameters
+        ----------
+        job
+            With its `encode`; a device or precision of ``auto`` may be any.
+        pixels
+            As `encode_steps` takes them.
+        """
+        names = {name: self._peek(name) for name in self.entries()}
+        like = {
+            name: entry for name, entry in names.items() if _fits(entry, job, pixels)
+        }
+        if not like:
+            return False
+        digest = yield from hash_steps(pixels)
+        return any(
+            entry is not None and encoding_name(digest, entry) == name
+            for name, entry in like.items()
+        )
+
+    def _peek(self, name: str) -> _Entry | None:
+        """Read how an entry was encoded; None if that cannot be told."""
+        try:
+            return from_json(_Entry, read_checked(self.folder / name / ENTRY))
+        except Exception:  # noqa: BLE001 (unfinished, damaged, or just removed)
+            return None
 
     @explained
     def find_steps(
@@ -565,6 +599,20 @@ def _is_whole(folder: Path) -> bool:
     except Exception:  # noqa: BLE001 (as in _find_steps)
         return False
     return True
+
+
+def _fits(entry: _Entry | None, job: Job, pixels: LazyArray) -> bool:
+    """Tell whether an entry may be of this job: what it says but for the pixels."""
+    return (
+        entry is not None
+        and entry.image_shape == tuple(pixels.shape[:2])
+        and entry.model == job.model
+        and entry.parameters == job.encode
+        and entry.appearance == job.appearance
+        and entry.region in (job.region, None)
+        and (job.device == "auto" or entry.device.startswith(job.device))
+        and job.precision in ("auto", entry.precision)
+    )
 
 
 def _open_features(folder: Path, metadata: str, lock: object = None) -> StoredFeatures:

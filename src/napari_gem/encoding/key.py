@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_gem.core.parameters import EncodeParameters
     from napari_gem.core.progress import Progress
     from napari_gem.core.region import Region
+    from napari_gem.core.results import Encoding
     from napari_gem.models.model import Model
 
 LAYOUT = 2
@@ -40,6 +41,13 @@ def key_steps(
         pixels = Window(pixels, box)
     digest = yield from hash_steps(pixels)
     return _digest(LAYOUT, digest, appearance, made_by, parameters)
+
+
+def encoding_name(digest: str, encoding: Encoding) -> str:
+    """Name features that were encoded like this, of pixels with this hash."""
+    made_by = encoding.model, encoding.revision, encoding.device, encoding.precision
+    parts = LAYOUT, digest, encoding.appearance, made_by, encoding.parameters
+    return region_key(_digest(*parts), encoding.region)
 
 
 def region_key(key: str, region: Region | None) -> str:

@@ -92,8 +92,12 @@ class ImageCache:
         return self._images[key]
 
     def name(self, key: str, region: Region | None) -> str:
-        """Give a region its name; other regions of the image lose theirs."""
-        self._names = {name: at for name, at in self._names.items() if at[0] != key}
+        """Give a region its name; others lose theirs, but not the whole image."""
+        self._names = {
+            name: at
+            for name, at in self._names.items()
+            if at in ((key, None),) or at[0] != key
+        }
         name = region_key(key, region)
         self._names[name] = key, region
         return name

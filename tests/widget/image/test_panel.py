@@ -24,6 +24,7 @@ from napari_gem.core.region import Region
 from napari_gem.widget.image import channel_choice
 from napari_gem.widget.image import panel as image_panel
 from napari_gem.widget.image.detail_choice import STEPS
+from napari_gem.widget.image.image_preview import READING
 from napari_gem.widget.image.panel import ImagePanel, ModelPatch
 from napari_gem.widget.image.patch_hint import NAME
 from napari_gem.widget.image.region_choice import SHAPE, VISIBLE, WHOLE
@@ -669,3 +670,54 @@ def test_the_detail_chooses_the_resolution_of_a_pyramid(viewer, make_panel, qtbo
     viewer.add_image(RNG.random((20, 30)))
     rest(panel, qtbot)
     assert panel.detail_choice.slider.maximum() == len(STEPS) - 1
+
+
+class SlowImage:
+    """Pixels that come when the test says so."""
+
+    ndim, dtype, shape, size = 2, np.dtype("uint8"), (40, 30), 1200
+
+    def __init__(self):
+        self.may_come = threading.Event()
+        self.may_come.set()
+
+    def __array__(self, *args, **kwargs):
+        return np.zeros(self.shape, self.dtype)
+
+    def __getitem__(self, index):
+        if threading.current_thread() is not threading.main_thread():
+            assert self.may_come.wait(20)
+        return np.zeros(self.shape, self.dtype)[index]
+
+
+def test_an_image_that_is_being_read_is_said_to_be(viewer, make_panel, qtbot):
+    panel = make_panel(viewer)
+    preview = panel.preview
+    first = viewer.add_image(np.ones((40, 30)), name="first")
+    qtbot.waitUntil(lambda: preview._image is not None)
+    slow = SlowImage()
+    slow.may_come.clear()
+    viewer.add_image(slow, name="slow", contrast_limits=(0, 255))
+    qtbot.waitUntil(lambda: preview.sentence == READING)
+    assert preview._image is None, "the picture of another image"
+    viewer.layers.selection.active = first  # while the slow one is still read
+    qtbot.wait(200)
+    assert preview._image is None
+    slow.may_come.set()
+    qtbot.waitUntil(lambda: preview._image is not None)
+    assert preview.sentence == ""
+
+
+def test_a_picture_that_comes_after_the_end_harms_nobody(viewer, qtbot):
+    panel = ImagePanel(viewer)
+    slow = SlowImage()
+    slow.may_come.clear()
+    viewer.add_image(slow, contrast_limits=(0, 255))
+    qtbot.waitUntil(lambda: panel.preview.sentence == READING)
+    (thread,) = [t for t in threading.enumerate() if t.name == "napari-gem preview"]
+    panel.detach()
+    panel.deleteLater()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    slow.may_come.set()
+    thread.join(20)  # what it raises is an error of this test
+    assert not thread.is_alive()

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPalette, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
-from superqt.utils import create_worker
 
 from napari_gem.core.errors import GemError
 from napari_gem.images.rendering import render
@@ -34,6 +35,7 @@ SIDE = 240
 """Most pixels along each axis that are read for the picture."""
 
 NO_IMAGE = "Open an image, or a sample:\nFile > Open Sample > GEM"
+READING = "Reading the image..."
 
 WAIT = 60
 """Milliseconds before a change is drawn: sliders change many times in that."""
@@ -75,8 +77,11 @@ class ImagePreview(QWidget):
     limits_measured = Signal(object)
     """Contrast limits of each channel, as a tuple of pairs."""
 
+    _made = Signal(object)
+
     def __init__(self) -> None:
         super().__init__()
+        self._made.connect(self._on_picture)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(HEIGHT)
         self.setToolTip(
@@ -90,6 +95,7 @@ class ImagePreview(QWidget):
         self._request: Callable[[], Request | None] | None = None
         self._busy = False
         self._stale = False
+        self._source = self._read_source = ""  # of the image that is to be drawn, read
         self._stopped = False
         self._timer = QTimer(self, singleShot=True, interval=WAIT)
         self._timer.timeout.connect(self._start)
@@ -160,11 +166,9 @@ class ImagePreview(QWidget):
         )
 
     def _start(self) -> None:
-        if self._busy:
-            self._stale = True
-            return
         if self._stopped or self._request is None:
             return
+        self._source = ""
         try:
             request = self._request()
         except GemError as error:
@@ -178,26 +182,44 @@ class ImagePreview(QWidget):
             self._show(Picture(sentence=NO_IMAGE))
             return
         image, measure = request
+        self._source = image.source
+        if image.source != self._read_source:
+            self._show(Picture(sentence=READING))  # not the picture of another image
+        if self._busy:
+            self._stale = True
+            return
+        self._read_source = image.source
         self._busy, self._stale = True, False
         self._next_shape = image.shape
-        create_worker(
-            make_picture,
-            image,
-            measure,
-            _connect={"returned": self._on_picture},
-            _start_thread=True,
+        thread = Thread(
+            target=self._make,
+            args=(image, measure),
+            name="napari-gem preview",
+            daemon=True,
         )
+        try:
+            thread.start()
+        except RuntimeError:  # the system gives no thread
+            self._on_picture(Picture(sentence="There is no preview at the moment."))
+
+    def _make(self, image: LayerImage, measure: bool) -> None:
+        """Make a picture, on a thread that outlives a viewer that is closed."""
+        picture = make_picture(image, measure)
+        with suppress(RuntimeError):  # Qt has deleted this meanwhile
+            self._made.emit(picture)
 
     def _on_picture(self, picture: Picture) -> None:
         self._busy = False
         if self._stopped:
             return
-        self._shape = self._next_shape
-        self._show(picture)
+        is_in_front = self._read_source == self._source
+        if is_in_front:
+            self._shape = self._next_shape
+            self._show(picture)
         if self._stale:
             self._stale = False
             self._timer.start()
-        elif picture.limits and not self._timer.isActive():
+        elif picture.limits and is_in_front and not self._timer.isActive():
             # with another request under way they may be of other channels
             self.limits_measured.emit(picture.limits)
 

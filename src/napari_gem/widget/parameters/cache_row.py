@@ -32,6 +32,9 @@ class CacheRow(QWidget):
     message_sent = Signal(str, str)
     """``info``, and a sentence for the user."""
 
+    cleared = Signal()
+    """Images that were encoded on disk are not any more."""
+
     def __init__(
         self, storage: Callable[[], Storage], parent: QWidget | None = None
     ) -> None:
@@ -96,6 +99,7 @@ class CacheRow(QWidget):
 
     def _on_cleared(self, size: int) -> None:
         self.message_sent.emit("info", f"{_size(size)} of encoded images removed.")
+        self.cleared.emit()
         self.refresh()
 
 

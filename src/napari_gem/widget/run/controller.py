@@ -29,6 +29,7 @@ from napari_gem.widget.results.result_layers import ResultLayers, warm_up
 from napari_gem.widget.results.stack import StackResult
 from napari_gem.widget.run.answer import make_results
 from napari_gem.widget.run.inputs import make_request, next_slice, vectors_of
+from napari_gem.widget.run.kept_images import KeptImages
 from napari_gem.widget.run.live_updates import EncodedImage, LiveUpdates
 from napari_gem.widget.run.record import Record
 from napari_gem.widget.run.task import Task
@@ -116,7 +117,10 @@ class Controller(QObject):
         self._folders = ResultFolders(storage.folder if storage else "")
         self._live = LiveUpdates(self)
         self._record = Record()
+        self._kept_images = KeptImages(storage, self)
+        self._kept_images.answered.connect(self.state_changed)
         self._undo_places: set[Place] = set()
+        self._watched: set[Any] = set()
         self._task: Task | None = None
         self._changed: RunInputs | None = None  # during a run
         self._kept: Any = None
@@ -182,7 +186,7 @@ class Controller(QObject):
             task.stack = StackResult(
                 self._results, inputs.layers[0], task.policy, folders=self._folders
             )
-        self._watch((*self._live.layers, *inputs.layers))
+        self._watch(inputs.layers)
         self._send("info", inputs.image.notice)
         self.busy_changed.emit(True)
         self.progressed.emit(Progress("Reading image"))
@@ -199,6 +203,9 @@ class Controller(QObject):
             return
         if self._closed:
             return
+        if self.encoded(inputs) is Encoded.NO:
+            self._kept_images.look(inputs)
+            self._watch(inputs.layers)
         if not self._live.plan_preview(inputs):
             if _is_valid(inputs):
                 self.refuse("")
@@ -215,7 +222,14 @@ class Controller(QObject):
         """Tell where the features are, as far as this session knows."""
         if self._live.find(inputs) is not None:
             return Encoded.LIVE
-        return Encoded.KEPT if self._record.was_encoded(inputs) else Encoded.NO
+        kept = self._kept_images
+        if self._record.was_encoded(inputs) or kept.is_kept(inputs):
+            return Encoded.KEPT
+        return Encoded.LOOKING if kept.is_looked_for(inputs) else Encoded.NO
+
+    def forget_kept(self) -> None:
+        """Look again which images are encoded on disk: they were removed."""
+        self._kept_images.forget()
 
     def last_result(self, place: Place) -> LastResult | None:
         """Give what the last result of a place says; None without one."""
@@ -258,6 +272,7 @@ class Controller(QObject):
         self._closed = True
         self._task = None
         self._live.clear()
+        self._kept_images.stop()
         self._results.forget()
         for links in (self._removed_links, self._first_links, self._data_links):
             links.clear()
@@ -461,7 +476,7 @@ class Controller(QObject):
             self._live.add(task.slices)
             for each in task.slices:
                 self._record.note_encoded(each.inputs)
-        self._watch(self._live.layers)
+        self._watch()
         notices = [*event.result.notices, *_missing(event.result)]
         if task.stale:
             notices.append(STALE)
@@ -562,10 +577,13 @@ class Controller(QObject):
             self._kept = layer
             self.labels_kept.emit(layer)
 
-    def _watch(self, watched: tuple[Any, ...]) -> None:
-        """Listen for the pixels of these layers being replaced."""
-        self._data_links.clear()
-        self._data_links.connect(layer.events.data for layer in watched)
+    def _watch(self, more: tuple[Any, ...] = ()) -> None:
+        """Listen for the pixels being replaced of all layers that we know of."""
+        known = {*self._record.layers, *self._kept_images.layers, *more}
+        if known != self._watched:
+            self._watched = known
+            self._data_links.clear()
+            self._data_links.connect(layer.events.data for layer in known)
 
     def _on_data(self, event: Any) -> None:
         self._forget_layer(event.source)
@@ -585,6 +603,7 @@ class Controller(QObject):
             self._drop_live()
             self._live.forget_layer(layer)
         self._record.forget_layer(layer)
+        self._kept_images.forget_layer(layer)
         self.state_changed.emit()
 
     def _warm_up(self, _event: Any = None) -> None:

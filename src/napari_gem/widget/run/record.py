@@ -24,6 +24,12 @@ class Record:
         self._layers: dict[Place, tuple[Any, ...]] = {}
         self._encoded: list[tuple[tuple[Any, ...], object]] = []
 
+    @property
+    def layers(self) -> set[Any]:
+        """All image layers of which something is known."""
+        results = (layer for layers in self._layers.values() for layer in layers)
+        return {*results, *(layer for layers, _ in self._encoded for layer in layers)}
+
     def last(self, place: Place) -> LastResult | None:
         """Give the last result of a place; None without one."""
         return self._results.get(place)
