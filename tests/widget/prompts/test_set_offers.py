@@ -41,7 +41,7 @@ def test_an_empty_table_says_what_to_type_and_offers_sets(embedded):
         "Fluorescence",
         "Histology",
     ]
-    assert "Type what to look for" in embedded.set_offers.sentence.text()
+    assert "begin with a set" in embedded.set_offers.sentence.text()
     assert all(button.toolTip() for button in buttons(embedded))
     buttons(embedded)[1].click()
     assert len(embedded.prompts()) == 18

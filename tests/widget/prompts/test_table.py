@@ -28,6 +28,7 @@ from napari_gem.widget.prompts.background import BackgroundWords
 from napari_gem.widget.prompts.cells import Column
 from napari_gem.widget.prompts.table import PromptTable
 from napari_gem.widget.prompts.table_model import PromptModel
+from napari_gem.widget.prompts.table_view import ROWS
 
 NARROW = 320
 CONTROL = Qt.KeyboardModifier.ControlModifier
@@ -1023,6 +1024,39 @@ def test_samples_bring_prompts_until_something_is_typed(table):
 
 
 # --- looks
+
+
+def test_words_that_are_the_name_are_not_said_twice(table):
+    table.add_text("cell\nnucleus, nuclei")
+    cells = [table.model.index(row, Column.WORDS) for row in (0, 1)]
+    assert [cell.data() for cell in cells] == ["same as class", "nucleus, nuclei"]
+    assert cells[0].data(Qt.ItemDataRole.EditRole) == "cell"
+    assert cells[0].data(Qt.ItemDataRole.ToolTipRole) == "cell"
+    assert table.model.setData(cells[0], "cell, cells")
+    assert cells[0].data() == "cell, cells"
+
+
+def test_long_names_and_words_share_the_width(table):
+    table.add_text("a name that is far too long for its column, and so is this word")
+    name, words = (table.view.columnWidth(c) for c in (Column.NAME, Column.WORDS))
+    assert abs(name - words) <= 1
+    table.set_prompts([Prompt(("a name that is far too long for its column",))])
+    name, words = (table.view.columnWidth(c) for c in (Column.NAME, Column.WORDS))
+    assert name > words, "a hint needs no room"
+    assert table.view.textElideMode() == Qt.TextElideMode.ElideMiddle
+
+
+def test_an_empty_table_says_what_to_type(table):
+    def middle():
+        """Colours of the rows in the middle, where only the sentence is."""
+        image = table.view.viewport().grab().toImage()
+        row = image.height() // ROWS
+        places = range(row + 2, 3 * row - 2)
+        return {image.pixel(x, y) for y in places for x in range(image.width())}
+
+    assert len(middle()) > 2
+    table.add_text("a")
+    assert len(middle()) == 1
 
 
 def test_it_fits_a_narrow_dock(table):

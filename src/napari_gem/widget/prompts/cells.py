@@ -19,6 +19,9 @@ ABSENT = "probably not here"
 NOT_HERE = "not here?"
 """Stands in the place of a share that would mislead."""
 
+SAME = "same as class"
+"""Stands for the words of a class that are only its name."""
+
 
 class Column(IntEnum):
     """What a column shows."""
@@ -113,6 +116,8 @@ def _text(
             if share is None or not prompt.on:
                 return ""
             return NOT_HERE if absent else share_text(share)
+        case Column.WORDS if prompt.is_its_name:
+            return SAME
     return str(cell_value(prompt, column))
 
 
@@ -128,7 +133,7 @@ def _description(
             count = len(prompt.examples)
             return f"{text}, {count} examples" if count else text
         case Column.WORDS:
-            return ", ".join(prompt.words) or "No words: found by examples only"
+            return write_words(prompt.words) or "No words: found by examples only"
         case Column.THRESHOLD:
             return (
                 f"Threshold {prompt.threshold:.2f}: drag to the side, finer with "

@@ -77,7 +77,7 @@ class SetOffers(QWidget):
         missing = unknown_words((p for p in self._prompts if p.on), self._known)
         text = ""
         if not self._prompts:
-            text = "Type what to look for, such as nuclei, or begin with a set:"
+            text = "Or begin with a set:"
         elif missing:
             named = some_of(missing, quoted=True)
             text = (

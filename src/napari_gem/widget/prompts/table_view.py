@@ -15,7 +15,7 @@ from qtpy.QtCore import (
     QTimer,
     Signal,
 )
-from qtpy.QtGui import QIcon, QKeySequence, QPalette, QPixmap
+from qtpy.QtGui import QIcon, QKeySequence, QPainter, QPalette, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QApplication,
@@ -35,7 +35,13 @@ from napari_gem.widget.prompts.table_model import PromptModel
 
 if TYPE_CHECKING:
     from qtpy.QtCore import QEvent
-    from qtpy.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QResizeEvent
+    from qtpy.QtGui import (
+        QColor,
+        QKeyEvent,
+        QMouseEvent,
+        QPaintEvent,
+        QResizeEvent,
+    )
     from qtpy.QtWidgets import QWidget
 
     from napari_gem.core.prompts import Prompt
@@ -50,11 +56,16 @@ LETTERS = 6
 CHECK_BOX = 32
 """Pixels of a check box and its margins, which napari's style fixes."""
 
+HINT_MARGIN = 8
+"""Pixels beside a hint."""
+
 FINE = 0.1
 """How far a threshold goes while Shift is held, as a part of the usual."""
 
 DIM = 0.45
-"""Opacity of what is off."""
+"""Opacity of what is off, or only a hint."""
+
+EMPTY = "Type what you see, e.g. nucleus, and press Enter"
 
 
 @dataclass(frozen=True)
@@ -78,17 +89,21 @@ def _swatch(color: QColor, size: QSize) -> QIcon:
 
 
 class RowDelegate(QStyledItemDelegate):
-    """Paints classes that are off paler."""
+    """Paints paler what is off or only a hint."""
 
     def initStyleOption(  # noqa: N802 (Qt's name)
         self, option: QStyleOptionViewItem, index: QModelIndex
     ) -> None:
-        """Show the colour of the class; paler if it is off."""
+        """Show the colour of the class, and paler what is off or a hint."""
         super().initStyleOption(option, index)
         prompt = index.model().prompt_at(index.row())
         if prompt is not None and index.column() == Column.COLOR:
             option.icon = _swatch(color_of(prompt), option.decorationSize)
-        if prompt is not None and not prompt.on:
+        hints = index.column() == Column.WORDS and prompt and prompt.is_its_name
+        width = option.fontMetrics.horizontalAdvance(option.text) + HINT_MARGIN
+        if hints and option.rect.width() < width:
+            option.text = ""  # words of other classes and names need the room
+        if prompt is not None and (hints or not prompt.on):
             for role in (QPalette.ColorRole.Text, QPalette.ColorRole.HighlightedText):
                 color = option.palette.color(role)
                 color.setAlphaF(DIM)
@@ -178,6 +193,7 @@ class PromptView(QTreeView):
         self.setDragDropOverwriteMode(False)
         self.setDefaultDropAction(Qt.DropAction.MoveAction)
         self.setTabKeyNavigation(False)
+        self.setTextElideMode(Qt.TextElideMode.ElideMiddle)
         header = self.header()
         header.setStretchLastSection(False)
         header.setSectionsMovable(False)
@@ -211,8 +227,11 @@ class PromptView(QTreeView):
             widths[column] = max(needed, header.sectionSizeHint(column))
         rest = self.viewport().width() - sum(widths.values())
         least = LETTERS * digit
-        names = min(self.sizeHintForColumn(Column.NAME), rest - least)
-        widths[Column.NAME] = max(least, names)
+        names = self.sizeHintForColumn(Column.NAME)
+        words = self.sizeHintForColumn(Column.WORDS)
+        # who needs less than half leaves the rest to the other
+        names = min(names, max(rest - words, rest // 2))
+        widths[Column.NAME] = max(least, min(names, rest - least))
         widths[Column.WORDS] = max(least, rest - widths[Column.NAME])
         for column, width in widths.items():
             header.resizeSection(column, width)
@@ -257,6 +276,20 @@ class PromptView(QTreeView):
         area, focus = self._scroll_area(), QApplication.focusWidget()
         if area is not None and focus is not None and area.isAncestorOf(focus):
             area.ensureWidgetVisible(focus, 0, self.fontMetrics().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
+        """Say what to do while there is no class."""
+        super().paintEvent(event)
+        if self._classes.rowCount():
+            return
+        painter = QPainter(self.viewport())
+        painter.setFont(self.font())
+        ink = self.palette().color(QPalette.ColorRole.Text)
+        ink.setAlphaF(2 * DIM)
+        painter.setPen(ink)
+        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        painter.drawText(self.viewport().rect(), int(flags.value), EMPTY)
+        painter.end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
         """Fit columns to the width."""
