@@ -18,7 +18,7 @@ from napari_gem.core.bounds import is_large
 from napari_gem.core.location import location_of
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job, Segmentation, StoredSegmentation
-from napari_gem.core.validation import check_job, check_maps, is_cluster
+from napari_gem.core.validation import check_encode, check_job, check_maps, is_cluster
 from napari_gem.encoding.encode import check_fits_memory, encode_steps, restrict
 from napari_gem.encoding.feature_cache import CacheError, FeatureCache
 from napari_gem.encoding.key import key_steps
@@ -291,6 +291,7 @@ def _check_room(wanted: _Wanted, resources: Resources) -> None:
     """Refuse features that fit nowhere, before all pixels are read to look for them."""
     model, job = wanted.model, wanted.job
     encode, side = job.encode or model.card.encode, model.backbone.patch_size
+    check_encode(encode)
     grid = TileWork(wanted.pixels, job.appearance, encode, side).grid
     shape = *grid, model.backbone.channels
     if resources.disk is None:
