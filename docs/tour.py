@@ -319,6 +319,8 @@ def background(tour: Tour) -> None:
 def smoothing(tour: Tour) -> None:
     """Smoothing and minimum size act on the labels; Reset takes them back."""
     panel = tour.widget.advanced_panel
+    tour.widget.settings_fold.expand()
+    tour.settle()
     regions = count_regions(tour.labels.data)
     tour.forget()
     panel._controls["minimum_size"].value = 200
@@ -333,6 +335,7 @@ def smoothing(tour: Tour) -> None:
     click(panel.reset_button)
     tour.at_rest()
     assert count_regions(tour.labels.data) == regions
+    tour.widget.settings_fold.collapse()
 
 
 def absent(tour: Tour) -> None:
@@ -567,6 +570,7 @@ def channels(tour: Tour) -> None:
         colormap=["green", "blue"],
     )
     panel = tour.widget.image_panel
+    panel.fold.expand()
     panel.channel_choice.expand()
     tour.settle()
     assert len(panel.layers()) == 2
@@ -578,6 +582,7 @@ def channels(tour: Tour) -> None:
     tour.run()
     assert len(tour.scored[-1].result.recipe.appearance.channels) == 2
     panel.channel_choice.collapse()
+    panel.fold.collapse()
 
 
 def detail(tour: Tour) -> None:

@@ -309,7 +309,7 @@ def test_all_of_it_is_seen_in_a_window_of_960_pixels(dock, qtbot):
     widget.show()
     area = widget.findChild(QScrollArea)
     qtbot.waitUntil(lambda: area.viewport().height() > 700)
-    inside, last = area.widget(), widget.recipe_menu
+    inside, last = area.widget(), widget.results_panel
     qtbot.waitUntil(lambda: inside.height() == area.viewport().height())
     assert inside.minimumSizeHint().height() <= area.viewport().height()
     qtbot.waitUntil(lambda: last.visibleRegion().boundingRect() == last.rect())

@@ -31,9 +31,11 @@ from napari_gem.widget.parameters.panel import AdvancedPanel
 from napari_gem.widget.parameters.recall import load_last
 from napari_gem.widget.parameters.settings import read_settings, save_last
 from napari_gem.widget.parts.column import Column
+from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.links import Links
-from napari_gem.widget.parts.plain import Label, MessageBox
+from napari_gem.widget.parts.plain import MessageBox
 from napari_gem.widget.parts.plain import ask as ask_user
+from napari_gem.widget.parts.style import emphasis_style
 from napari_gem.widget.prompts.example_bar import ExampleBar
 from napari_gem.widget.prompts.example_link import ExampleLink
 from napari_gem.widget.prompts.table import PromptTable
@@ -98,6 +100,13 @@ class GemWidget(QWidget):
         self.cache_row = CacheRow(lambda: read_settings().storage)
         self.results_panel = ResultsPanel(merge_targets=lambda: merge_targets(viewer))
         self.recipe_menu = RecipeMenu()
+        self.model_fold, self.settings_fold = Fold("Model"), Fold("Settings")
+        self.folds = {
+            "image": self.image_panel.fold,
+            "model": self.model_fold,
+            "settings": self.settings_fold,
+            "results": self.results_panel.fold,
+        }
         self.run_bar = RunBar()
         self.derived_layers = DerivedLayers(viewer, self, storage.folder)
         self._probe = StatusProbe(viewer)
@@ -108,9 +117,9 @@ class GemWidget(QWidget):
         self._run_message = ""
         self._closed = False
         self._lay_out()
-        font = get_settings().appearance.events.font_size
-        self._font_links = Links(self._on_font, self, [font])
-        self._on_font()
+        looks = get_settings().appearance.events
+        self._look_links = Links(self._on_look, self, [looks.font_size, looks.theme])
+        self._on_look()
         self._recall()
         self._connect_views()
         self._connect_controller()
@@ -246,19 +255,26 @@ class GemWidget(QWidget):
     # --- layout
 
     def _lay_out(self) -> None:
-        settings = QFormLayout()
-        settings.setContentsMargins(0, 0, 0, 0)
-        settings.addRow(Label("Model"))
-        settings.addRow(self.model_choice)
-        settings.addRow("Compute on", self.device_choice)
+        """Show image, classes and Run first; all else is folded away until used."""
+        model = QWidget()
+        form = QFormLayout(model)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow(self.model_choice)
+        form.addRow("Compute on", self.device_choice)
+        self.model_fold.set_tooltip("Choose the model, and what it computes on")
+        self.model_fold.addWidget(model)
+        self.settings_fold.set_tooltip("How labels are made, and the method itself")
+        self.settings_fold.addWidget(self.advanced_panel)
         self.advanced_panel.method_group.addWidget(self.cache_row)
+        self.results_panel.fold.addWidget(self.recipe_menu)
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 6, 0)
-        for view in (self.image_panel, self.prompt_table, self.example_bar):
-            column.addWidget(view)
-        column.addLayout(settings)
-        for view in (self.advanced_panel, self.results_panel, self.recipe_menu):
+        column.setSpacing(4)
+        for view in (
+            *(self.image_panel, self.model_fold, self.prompt_table, self.example_bar),
+            *(self.settings_fold, self.results_panel),
+        ):
             column.addWidget(view)
         column.addStretch(1)
         layout = QVBoxLayout(self)
@@ -280,7 +296,9 @@ class GemWidget(QWidget):
         self.example_bar.points.changed.connect(self.example_link.follow_points)
         self.model_choice.combo.currentIndexChanged.connect(self._on_model)
         self.model_choice.message_sent.connect(self._on_model_message)
+        self.device_choice.changed.connect(self.show_model)
         self.device_choice.changed.connect(self.refresh)
+        self.advanced_panel.summarized.connect(self._show_changed)
         self.advanced_panel.preset_changed.connect(self._on_preset)
         self.advanced_panel.score_changed.connect(self.refresh)
         self.advanced_panel.encode_changed.connect(self.refresh)
@@ -415,6 +433,25 @@ class GemWidget(QWidget):
         self.prompt_table.set_model(card.domain, card.known_words)
         self.show_default_background(card)
         self._show_patch(card, patch_size(card) or 0)
+        self.show_model()
+
+    def show_model(self) -> None:
+        """Say in the title of its fold which model is chosen, and what for."""
+        try:
+            card = self.card()
+        except GemError:
+            title = "Model: none that can be used"
+        else:
+            title = " · ".join(filter(None, (f"Model: {card.name}", card.domain)))
+        device = self.device_choice.combo
+        if device.currentData() != "auto":
+            title += f" · {device.currentText()}"
+        self.model_fold.set_title(title)
+
+    def _show_changed(self, changed: str) -> None:
+        self.settings_fold.set_title(
+            f"Settings: {changed} changed" if changed else "Settings"
+        )
 
     def show_default_background(self, card: ModelCard) -> None:
         """Show the background words of a model with the chosen preset."""
@@ -489,8 +526,10 @@ class GemWidget(QWidget):
         if self._recall_message:
             self.run_bar.show_message("warning", self._recall_message)
 
-    def _on_font(self, _event: Any = None) -> None:
-        self.setStyleSheet(FONT.format(get_settings().appearance.font_size))
+    def _on_look(self, _event: Any = None) -> None:
+        looks = get_settings().appearance
+        font = FONT.format(looks.font_size)
+        self.setStyleSheet(f"{font} {emphasis_style(looks.theme)}")
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
         """End the worker when the dock is closed: napari takes the widget out."""
@@ -507,7 +546,7 @@ class GemWidget(QWidget):
         if self._closed:
             return
         self._closed = True
-        self._font_links.clear()
+        self._look_links.clear()
         self.keys.detach()
         self._probe.detach()
         self.brush.detach()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from napari_gem.widget.models.device_choice import DeviceChoice
     from napari_gem.widget.models.model_choice import ModelChoice
     from napari_gem.widget.parameters.panel import AdvancedPanel
+    from napari_gem.widget.parts.fold import Fold
     from napari_gem.widget.prompts.example_bar import ExampleBar
     from napari_gem.widget.prompts.example_link import ExampleLink
     from napari_gem.widget.prompts.table import PromptTable
@@ -28,6 +29,7 @@ class Dock(Protocol):
     device_choice: DeviceChoice
     advanced_panel: AdvancedPanel
     run_bar: RunBar
+    folds: dict[str, Fold]
 
     def card(self) -> ModelCard:
         """Card of the chosen model."""

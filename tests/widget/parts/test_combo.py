@@ -6,7 +6,7 @@ from napari_gem.widget.parts.combo import Combo
 
 
 def test_what_is_chosen_stays_by_its_data(qtbot):
-    combo = Combo("a tooltip")
+    combo = Combo("a name", "a tooltip")
     qtbot.addWidget(combo)
     changes = []
     combo.currentIndexChanged.connect(changes.append)

@@ -55,13 +55,15 @@ class ChannelChoice(Fold):
         self._others: list[Any] = []  # other layers, as the rows of the list
         self._colors: dict[int, Color] = {}
         self._limits: tuple[Limits, ...] = ()
-        self.toggleButton().setToolTip(
+        self.set_tooltip(
             "Show several layers, or several channels of one layer, as one image"
         )
         self.axis = Combo(
-            "Axis of the layer that holds channels. It must not be on the screen."
+            "Axis of channels",
+            "Axis of the layer that holds channels. It must not be on the screen.",
         )
         self.list = QListWidget()
+        self.list.setAccessibleName("Channels")
         self.list.setToolTip("What is shown together as one image")
         self.list.setIconSize(QSize(16, 16))
         self.stretch = QCheckBox("Contrast of each channel by itself")
@@ -86,6 +88,11 @@ class ChannelChoice(Fold):
         self.list.itemDoubleClicked.connect(self._ask_color)
         self.stretch.toggled.connect(self._measure_again)
         self.set_layer(None)
+
+    def title(self) -> str:
+        """Say how many layers or channels are taken."""
+        count = self._count()
+        return f"Channels: {count}" if count > 1 else "Channels: all"
 
     def layers(self) -> list[Any]:
         """Other layers that are taken together with the chosen one."""

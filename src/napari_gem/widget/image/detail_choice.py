@@ -52,6 +52,7 @@ class DetailChoice(QWidget):
         self.slider.installEventFilter(self)
         self.reset_button = QToolButton()
         self.reset_button.setText("↺")
+        self.reset_button.setAccessibleName("Reset detail")
         self.reset_button.setToolTip("Take the detail that the model suggests")
         self.value = Label()
         self.value.setToolTip(TOOLTIP)

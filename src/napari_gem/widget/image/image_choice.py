@@ -68,7 +68,7 @@ class ImageChoice(Combo):
     """Other layers are taken now, or none."""
 
     def __init__(self, viewer: ViewerModel) -> None:
-        super().__init__("What is segmented, as it is shown now")
+        super().__init__("Image", "What is segmented, as it is shown now")
         self._viewer = viewer
         self._picture = Picture()
         self._taken: tuple[Any, ...] = ()

@@ -9,9 +9,9 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QPointF, QRectF, QSize, Qt, QTimer, Signal
-from qtpy.QtGui import QColor, QImage, QPainter, QPalette, QPen, QPolygonF
-from qtpy.QtWidgets import QSizePolicy, QWidget
+from qtpy.QtCore import QPointF, QRectF, Qt, QTimer, Signal
+from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPolygonF
+from qtpy.QtWidgets import QWidget
 
 from napari_gem.core.errors import GemError
 from napari_gem.images.rendering import render
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-HEIGHT = 120
+HEIGHT, WIDTH = 56, 72
+"""Pixels of the picture, which stands beside what is chosen."""
 SIDE = 240
 """Most pixels along each axis that are read for the picture."""
 
-NO_IMAGE = "Open an image, or a sample:\nFile > Open Sample > GEM"
+NO_IMAGE = "Open an image, or a sample: File > Open Sample > GEM"
 READING = "Reading the image..."
 
 WAIT = 60
@@ -82,8 +83,8 @@ class ImagePreview(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._made.connect(self._on_picture)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setFixedHeight(HEIGHT)
+        self.setFixedSize(WIDTH, HEIGHT)
+        self.setAccessibleName("What the model sees")
         self.setToolTip(
             "What the model sees: the layer as it is shown, with its contrast and "
             "colours. The dashed line is the part that is segmented."
@@ -121,18 +122,11 @@ class ImagePreview(QWidget):
         self._stopped = True
         self._timer.stop()
 
-    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Width of a dock, height of the picture."""
-        return QSize(200, HEIGHT)
-
     def paintEvent(self, _event: QPaintEvent) -> None:  # noqa: N802 (Qt's name)
-        """Draw the picture, or the sentence."""
-        painter = QPainter(self)
+        """Draw the picture, if there is one."""
         if self._image is None:
-            painter.setPen(self.palette().color(QPalette.ColorRole.PlaceholderText))
-            flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-            painter.drawText(self.rect(), int(flags), self.sentence)
             return
+        painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         place = self._place()
         painter.drawImage(place, self._image)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Qt, QTimer, Signal
-from qtpy.QtWidgets import QFormLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
@@ -29,8 +29,10 @@ from napari_gem.widget.image.image_preview import SIDE, ImagePreview
 from napari_gem.widget.image.patch_hint import PatchHint
 from napari_gem.widget.image.region_choice import RegionChoice
 from napari_gem.widget.image.slice_choice import SHOWN, SliceChoice
+from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.links import Links
 from napari_gem.widget.parts.plain import Label
+from napari_gem.widget.parts.two_lines import TwoLines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -107,6 +109,7 @@ class ImagePanel(QWidget):
         self._connect()
         self._on_picture()
         self._state = self._make_state()
+        self._show_title()
         self._message = ""  # nobody is connected yet
 
     # --- what is chosen
@@ -248,7 +251,8 @@ class ImagePanel(QWidget):
     # --- layout and connections
 
     def _lay_out(self) -> None:
-        form = QFormLayout(self)
+        content = QWidget()
+        form = QFormLayout(content)
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(4)
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
@@ -256,13 +260,29 @@ class ImagePanel(QWidget):
         self._slices_label.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._left_out = Label()
         self._left_out.setWordWrap(True)
-        form.addRow("Image", self.image_choice)
-        form.addRow(self._left_out)
-        form.addRow(self.preview)
+        self._no_picture = TwoLines()
         form.addRow(self.channel_choice)
         form.addRow("Detail", self.detail_choice)
         form.addRow("Where", self.region_choice)
         form.addRow(self._slices_label, self.slice_choice)
+        self.fold = Fold()
+        self.fold.set_tooltip("Which channels, how fine, and which part is segmented")
+        self.fold.addWidget(content)
+        beside = QVBoxLayout()
+        beside.addWidget(self.image_choice)
+        beside.addWidget(self._no_picture)
+        beside.addStretch(1)
+        top = QHBoxLayout()
+        top.addWidget(Label("Image"), 0, Qt.AlignmentFlag.AlignTop)
+        top.addLayout(beside, 1)
+        top.addWidget(self.preview)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addLayout(top)
+        column.addWidget(self._left_out)
+        column.addWidget(self.fold)
+        self._show_picture()
 
     def _connect(self) -> None:
         dims, layers = self._viewer.dims.events, self._viewer.layers.events
@@ -281,6 +301,7 @@ class ImagePanel(QWidget):
         self.region_choice.changed.connect(self._on_region)
         self.slice_choice.changed.connect(self._update_later)
         self.preview.limits_measured.connect(self.channel_choice.set_limits)
+        self.preview.drawn.connect(self._show_picture)
         self._timer.timeout.connect(self._update)
         # the window deletes a dock without closing it
         self.destroyed.connect(self._hint.hide)
@@ -335,6 +356,26 @@ class ImagePanel(QWidget):
             self._listen_to_layers()
         self._update_later()
 
+    def _show_picture(self) -> None:
+        """Say why there is no picture where there is none."""
+        self._no_picture.setText(self.preview.sentence)
+        self._no_picture.setVisible(bool(self.preview.sentence))
+        self.preview.setVisible(not self.preview.sentence)
+
+    def _show_title(self) -> None:
+        """Say in the title of the fold what is chosen in it."""
+        detail, where = self.detail(), self.region_choice.where.currentText()
+        self.fold.set_title(
+            " · ".join(
+                (
+                    self.channel_choice.title(),
+                    f"Detail: {f'{detail:.3g} px' if detail else 'automatic'}",
+                    f"Where: {where.lower()}",
+                    *self.slice_choice.title(),
+                )
+            )
+        )
+
     def _on_region(self) -> None:
         self._listen_to_shapes()
         self._update_later()
@@ -380,6 +421,7 @@ class ImagePanel(QWidget):
         """Follow the viewer, and emit `changed` if that needs a new encoding."""
         with self._errors_as_messages():
             state = self._make_state()
+            self._show_title()
             if state != self._state:
                 self._state = state
                 self.changed.emit()

@@ -37,12 +37,13 @@ class RegionChoice(QWidget):
         self._viewer = viewer
         self._layer: Any = None
         self.where = Combo(
+            "Where",
             "Part of the image that is segmented. 'Visible area' follows the view; "
             "'Shape' takes a rectangle, polygon or ellipse of a Shapes layer: the one "
-            "that is selected, if there are several."
+            "that is selected, if there are several.",
         )
         self.where.addItems([WHOLE, VISIBLE, SHAPE])
-        self.shapes = Combo("Shapes layer")
+        self.shapes = Combo("Shapes layer", "Shapes layer whose shape is segmented")
         self.draw = QPushButton("Draw")
         self.draw.setToolTip("Add a Shapes layer to draw a rectangle on the image")
         row = QHBoxLayout(self)

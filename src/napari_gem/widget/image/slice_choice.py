@@ -28,10 +28,12 @@ class SliceChoice(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._lengths: dict[int, int] = {}
-        self.which = Combo("Slices of the stack that are segmented")
+        self.which = Combo("Slices", "Slices of the stack that are segmented")
         self.which.addItems([SHOWN, RANGE, ALL])
-        self.axis = Combo("Axis along which the range runs")
+        self.axis = Combo("Axis of slices", "Axis along which the range runs")
         self.first, self.last = QSpinBox(), QSpinBox()
+        self.first.setAccessibleName("First slice")
+        self.last.setAccessibleName("Last slice")
         self.first.setToolTip("First slice of the range")
         self.last.setToolTip("Last slice of the range")
         self._to = Label("to")
@@ -64,6 +66,10 @@ class SliceChoice(QWidget):
         self.axis.set_choices(choices, self.axis.currentData())
         self._reset_range()
         self._show()
+
+    def title(self) -> tuple[str, ...]:
+        """Say which slices are chosen, if there are several."""
+        return (f"Slices: {self.which.currentText().lower()}",) if self._lengths else ()
 
     def choose(self, which: str) -> None:
         """Choose `SHOWN`, `RANGE` or `ALL`."""

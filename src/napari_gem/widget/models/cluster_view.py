@@ -36,6 +36,7 @@ class ClusterView(QWidget):
         self._card = card
         self._address = ""
         self.edit = QLineEdit()
+        self.edit.setAccessibleName("Address of the dask scheduler")
         self.edit.setPlaceholderText("tcp://host:8786")
         self.edit.setToolTip(
             "Address that 'dask scheduler' prints. Only in a network that you trust:\n"

@@ -40,6 +40,7 @@ class DeviceChoice(QWidget):
         self.combo = QComboBox()
         for name, device in DEVICES.items():
             self.combo.addItem(name, device)
+        self.combo.setAccessibleName("Compute on")
         self.combo.setToolTip(
             "This computer takes CUDA, else MPS, else the CPU.\n"
             "Workers of a dask cluster encode tiles for you."

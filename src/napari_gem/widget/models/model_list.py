@@ -40,6 +40,7 @@ class ModelList(QComboBox):
 
     def __init__(self) -> None:
         super().__init__()
+        self.setAccessibleName("Model")
         self._items = QStandardItemModel(self)
         self.setModel(self._items)
         self.setSizeAdjustPolicy(
@@ -56,6 +57,8 @@ class ModelList(QComboBox):
         self.lineEdit().textEdited.connect(self._dress)
         self.lineEdit().textChanged.connect(self._show_start)
         self.lineEdit().editingFinished.connect(self._show_chosen)
+        self.lineEdit().setAccessibleName("Search models")
+        self.lineEdit().setToolTip("Type to search models by name, use or id")
         self.lineEdit().setPlaceholderText("Type to search")
         self.reload()
         self.currentIndexChanged.connect(self._show_chosen)

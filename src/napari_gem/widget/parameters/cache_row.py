@@ -43,6 +43,7 @@ class CacheRow(QWidget):
         self.label = Label()
         self.label.setWordWrap(True)
         self.button = QPushButton("Clear")
+        self.button.setAccessibleName("Clear encoded images")
         self.button.setToolTip(
             "<p>Removes the encoded images from disk, but not what is in use. Images "
             "are then encoded anew in later sessions.</p>"

@@ -30,6 +30,7 @@ def last_used(dock: Dock) -> LastUsed:
         background=dock.prompt_table.background(),
         detail=dock.image_panel.detail(),
         advanced=dock.advanced_panel.state(),
+        unfolded=tuple(n for n, fold in dock.folds.items() if fold.isExpanded()),
     )
 
 
@@ -73,7 +74,13 @@ def recall(dock: Dock, last: LastUsed) -> list[str]:
     attempt("The detail", lambda: dock.image_panel.recall_detail(last.detail))
     attempt("The advanced panel", lambda: dock.advanced_panel.set_state(last.advanced))
     attempt("The background", lambda: dock.show_default_background(dock.card()))
+    _unfold(dock, last)
     return sentences
+
+
+def _unfold(dock: Dock, last: LastUsed) -> None:
+    for name in dock.folds.keys() & set(last.unfolded):
+        dock.folds[name].expand()
 
 
 def _show_prompts(dock: Dock, last: LastUsed) -> None:

@@ -88,6 +88,8 @@ class AdvancedPanel(QWidget):
     """Other labels from the same encoding; True while a slider still moves."""
     encode_changed = Signal()
     """The model must run again."""
+    summarized = Signal(str)
+    """What differs from the usual values, in words; empty if nothing does."""
     preset_changed = Signal()
     """The preset changed, and the usual values with it; emitted before the others."""
 
@@ -198,12 +200,13 @@ class AdvancedPanel(QWidget):
             self._usual = _usual(card.score, card.encode)
 
     def _lay_out(self, quick: Sequence[str], method: Sequence[str]) -> None:
-        self.labels_group.toggleButton().setToolTip(
+        self.labels_group.set_tooltip(
             "How labels are made of the scores; shows at once"
         )
-        self.method_group.toggleButton().setToolTip(
+        self.method_group.set_tooltip(
             "The method itself; all but the templates need a new run"
         )
+        self.reset_button.setAccessibleName("Reset settings")
         self.reset_button.setToolTip("Take all values as the model suggests")
         self.summary.setWordWrap(True)
         self.labels_group.addWidget(self._form(quick))
@@ -222,9 +225,6 @@ class AdvancedPanel(QWidget):
 
     def _form(self, names: Sequence[str]) -> QWidget:
         rows = [(self._labels[name], self._controls[name].native) for name in names]
-        for (label, widget), name in zip(rows, names, strict=True):
-            label.setBuddy(widget)
-            widget.setAccessibleName(_label(name))
         inside = QWidget()
         inside.setLayout(form(rows))
         return inside
@@ -308,6 +308,7 @@ class AdvancedPanel(QWidget):
         named = ", ".join(_label(name).lower() for name in changed)
         self.summary.setText(f"Changed: {named}" if named else SUGGESTED)
         self.reset_button.setEnabled(bool(changed))
+        self.summarized.emit(named)
 
 
 @cache

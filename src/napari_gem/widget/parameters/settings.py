@@ -77,6 +77,8 @@ class LastUsed:
     advanced
         Values of the advanced panel that the user changed, by name: of parameters in
         `SHOWN`, and names of templates, a precision and a preset.
+    unfolded
+        Names of the parts of the dock that are not folded away.
     """
 
     model: str = "embedded"
@@ -86,6 +88,7 @@ class LastUsed:
     background: tuple[str, ...] | None = None
     detail: float | None = None
     advanced: dict[str, Any] = field(default_factory=dict)
+    unfolded: tuple[str, ...] = ()
 
 
 def advanced_of(recipe: Recipe) -> dict[str, Any]:

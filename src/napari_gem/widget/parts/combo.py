@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Combo(QComboBox):
     """A combo box that is as wide as its place, however long its texts are."""
 
-    def __init__(self, tooltip: str) -> None:
+    def __init__(self, name: str, tooltip: str) -> None:
         super().__init__()
+        self.setAccessibleName(name)
         self.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
         )

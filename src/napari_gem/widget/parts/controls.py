@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFormLayout,
     QSizePolicy,
+    QWidget,
 )
 
 from napari_gem.core.fields import Control
@@ -18,9 +19,8 @@ from napari_gem.core.fields import Control
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from qtpy.QtWidgets import QWidget
-
     from napari_gem.core.fields import Parameter
+    from napari_gem.widget.parts.plain import Label
 
 READOUT = "min-width: 45px; max-width: 45px;"
 """Of the number beside a slider: napari's theme gives it more than the slider has."""
@@ -60,12 +60,20 @@ def list_control(items: Iterable[str | tuple[str, str]]) -> Any:
     return control
 
 
-def form(rows: Iterable[tuple[QWidget, QWidget]]) -> QFormLayout:
-    """Lay out labels and what they name; magicgui's own labels do not align."""
+def form(rows: Iterable[tuple[Label, QWidget]]) -> QFormLayout:
+    """Lay out labels and what they name; magicgui's own labels do not align.
+
+    Controls get the text of the label as their name, also the parts of a slider.
+    """
     layout = QFormLayout()
     layout.setContentsMargins(0, 0, 0, 0)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     for label, widget in rows:
+        label.setBuddy(widget)
+        kinds = (QAbstractSlider, QAbstractSpinBox)
+        parts = [x for x in widget.findChildren(QWidget) if isinstance(x, kinds)]
+        for part in (widget, *parts):
+            part.setAccessibleName(label.text())
         layout.addRow(label, widget)
     return layout
 

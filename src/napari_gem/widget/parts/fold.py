@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from qtpy.QtCore import Qt, Signal
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QFrame, QPushButton, QSizePolicy, QVBoxLayout, QWidget
+
+from napari_gem.widget.parts.plain import menu_text, tip
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QResizeEvent
 
 FLAT = "text-align: left; border: none; background: transparent; padding: 4px 0;"
 """napari's theme fills checked buttons with its loudest colour."""
@@ -15,6 +22,40 @@ INDENT = 5
 """Pixels by which the content is indented."""
 
 
+class _Title(QPushButton):
+    """A button that ends in an ellipsis where its place is too narrow."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._whole = ""
+
+    def set_whole(self, text: str) -> None:
+        """Show a text, or as much of it as there is room for."""
+        self._whole = text
+        self.setAccessibleName(text[1:].strip())
+        self._fit()
+
+    def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Ask for no width: a long title must not widen the dock."""
+        return QSize(0, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
+        """Ask for no width: the text is cut with an ellipsis."""
+        return self.sizeHint()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
+        """Fit the text to the width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        room = self.width() - 2  # for the rounding of widths
+        cut = self.fontMetrics().elidedText(
+            self._whole, Qt.TextElideMode.ElideRight, room
+        )
+        self.setText(menu_text(cut))
+
+
 class Fold(QFrame):
     """A title with an arrow; a click unfolds the content below it."""
 
@@ -24,7 +65,8 @@ class Fold(QFrame):
     def __init__(self, title: str = "", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._title = title
-        self._button = QPushButton()
+        self._tooltip = ""
+        self._button = _Title()
         self._button.setCheckable(True)
         self._button.setStyleSheet(FLAT)
         self._button.toggled.connect(self._on_toggled)
@@ -46,9 +88,14 @@ class Fold(QFrame):
         self._title = title
         self._show_title()
 
+    def set_tooltip(self, text: str) -> None:
+        """Say what is below; the tooltip also has the whole title."""
+        self._tooltip = text
+        self._show_title()
+
     def text(self) -> str:
         """Return the title with the arrow."""
-        return self._button.text()
+        return f"{'▾' if self.isExpanded() else '▸'} {self._title}"
 
     def toggleButton(self) -> QPushButton:  # noqa: N802 (as Qt's names beside it)
         """Return the button with the title."""
@@ -89,7 +136,15 @@ class Fold(QFrame):
     def _limit(self) -> None:
         # no limit when unfolded: more may be needed later
         self._content.setMaximumHeight(NO_LIMIT if self.isExpanded() else 0)
+        # what is folded away keeps its width, so that the dock's does not jump, but
+        # the Tab key passes it by
+        policy = self._content.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self._content.setSizePolicy(policy)
+        self._content.setVisible(self.isExpanded())
 
     def _show_title(self) -> None:
         # an arrow as text follows the theme
-        self._button.setText(f"{'▾' if self.isExpanded() else '▸'} {self._title}")
+        self._button.set_whole(self.text())
+        about = "\n".join(filter(None, (self._title, self._tooltip)))
+        self._button.setToolTip(tip(about))

@@ -76,7 +76,7 @@ class BackgroundWords(Fold):
         super().__init__("Background words")
         self._words: tuple[str, ...] | None = None
         self._default: tuple[str, ...] = ()
-        self.toggleButton().setToolTip("Words for things that belong to no class")
+        self.set_tooltip("Words for things that belong to no class")
         self.edit = WordsEdit()
         self.edit.fit_lines()
         self.edit.setTabChangesFocus(True)
@@ -92,6 +92,7 @@ class BackgroundWords(Fold):
             QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred
         )
         self.reset_button = QPushButton("Reset")
+        self.reset_button.setAccessibleName("Reset background words")
         self.reset_button.setToolTip("Take the background words of the model again")
         line = QHBoxLayout()
         line.addWidget(self.state, 1)

@@ -20,11 +20,11 @@ class ClassEdit(QLineEdit):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setPlaceholderText("Type a class and press Enter")
+        self.setPlaceholderText("Enter adds a class, Shift+Enter runs")
         self.setClearButtonEnabled(True)
         self.setToolTip(
             "A class to look for; a comma separates synonyms. Several lines that are "
-            "pasted become several classes. Ctrl+Enter also runs."
+            "pasted become several classes. Shift+Enter or Ctrl+Enter also runs."
         )
         self.setAccessibleName("New class")
         self.textChanged.connect(self._on_text)
@@ -42,9 +42,10 @@ class ClassEdit(QLineEdit):
 
 
 def is_run(event: QKeyEvent) -> bool:
-    """Tell whether a key asks for Run: Ctrl+Enter."""
+    """Tell whether a key asks for Run: Shift+Enter or Ctrl+Enter."""
     enter = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-    return enter and bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+    with_key = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
+    return enter and bool(event.modifiers() & with_key)
 
 
 def is_for_table(event: QKeyEvent, can_undo: bool, can_redo: bool) -> bool:

@@ -45,13 +45,16 @@ class ExampleBar(QWidget):
         self._prompt: Prompt | None = None
         self.points = ExamplePoints(viewer, self)
         self.positive = _button(
-            "+", "Click places that show the class; press again to stop"
+            "+", "Add examples", "Click places that show the class; press again to stop"
         )
         self.negative = _button(
-            "-", "Click places that look alike but are none; press again to stop"
+            "-",
+            "Add counterexamples",
+            "Click places that look alike but are none; press again to stop",
         )
         self.from_labels = _button(
             "From labels",
+            "Examples from labels",
             "Take examples from what is painted in the selected labels layer, with its "
             "selected label",
         )
@@ -125,8 +128,9 @@ class ExampleBar(QWidget):
             self.negative.setChecked(False)
 
 
-def _button(text: str, tooltip: str) -> QToolButton:
+def _button(text: str, name: str, tooltip: str) -> QToolButton:
     button = QToolButton()
+    button.setAccessibleName(name)
     button.setText(text)
     button.setToolTip(tooltip)
     button.setStyleSheet(BUTTON)

@@ -301,6 +301,7 @@ class PromptTable(QWidget):
     def _build_menu(self) -> None:
         button = self.menu_button
         button.setText("Sets")
+        button.setAccessibleName("Prompt sets")
         # room for the arrow, which napari's style paints over the text
         button.setStyleSheet(BUTTON)
         button.setToolTip("Prompt sets to load, to save; undo; clear")

@@ -202,6 +202,7 @@ class PromptView(QTreeView):
         self.setItemDelegate(RowDelegate(self))
         self.setItemDelegateForColumn(Column.THRESHOLD, ThresholdDelegate(self))
         self.setAccessibleName("Classes")
+        self.setToolTip("Classes to look for; double-click changes a cell")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._resized = QTimer(self, singleShot=True, interval=0)
         self._resized.timeout.connect(self._keep_focus_visible)

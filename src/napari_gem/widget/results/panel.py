@@ -155,7 +155,7 @@ class ResultsPanel(QWidget):
         more.addWidget(self.merge_button, 1, 1)
         column.addWidget(self.stale)
         self.fold = Fold("Results")
-        self.fold.toggleButton().setToolTip(
+        self.fold.set_tooltip(
             "Instances, boxes, peaks, uncertainty, tables and merged labels"
         )
         self.fold.hold(content)

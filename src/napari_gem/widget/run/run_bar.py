@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QProgressBar,
     QPushButton,
-    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -18,12 +17,12 @@ from qtpy.QtWidgets import (
 
 from napari_gem.widget.parts.plain import Label, MessageBox, tip
 from napari_gem.widget.parts.progress_text import progress_text
+from napari_gem.widget.parts.style import emphasize
+from napari_gem.widget.parts.two_lines import TwoLines
 
 if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
 
-LONGEST = 300
-"""Characters that are shown at most; else the sentence would push all else away."""
 MARKS = {"info": "", "warning": "⚠ ", "error": "✖ "}
 
 
@@ -38,21 +37,20 @@ class RunBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run_button = QPushButton("Run")
+        self.run_button = QPushButton("Run (Ctrl+Enter)")
+        self.run_button.setAccessibleName("Run")
+        emphasize(self.run_button, "primary")
         self.cancel_button = QPushButton("Cancel")
         self.stage = Label()
         self.stage.setWordWrap(True)
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setMaximumHeight(8)
-        self.status = Label()
-        self.status.setWordWrap(True)
+        self.bar.setAccessibleName("Progress of the run")
+        self.bar.setToolTip("How far the run is")
+        self.status = TwoLines()
         self.status.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
-        )
-        # room for the sentence is taken from the prompts, not from the window
-        self.status.setSizePolicy(
-            QSizePolicy.Policy.Ignored, QSizePolicy.Policy.MinimumExpanding
         )
         self.copy_button = QPushButton("Copy details")
         self.copy_button.setToolTip("Copy the details of the error, to report them")
@@ -60,16 +58,20 @@ class RunBar(QWidget):
         self.undo_button = QPushButton("Undo")
         self.help_button = QToolButton()
         self.help_button.setText("?")
-        self.help_button.setToolTip("Keys")
+        self.help_button.setToolTip("Keys that work anywhere in napari")
+        self.help_button.setAccessibleName("Keys")
         self.cancel_button.setToolTip("Stop; the layers stay as they were")
-        self.current = Label()
-        self.current.setWordWrap(True)
-        self.kept = Label()
-        self.kept.setWordWrap(True)
+        self.current = TwoLines()
+        self.kept = TwoLines()
         self.update_button = QPushButton("Update labels...")
         self.update_button.setToolTip(
             "Choose what becomes of what you painted, and run"
         )
+        for button in (
+            *(self.cancel_button, self.undo_button),
+            *(self.update_button, self.copy_button),
+        ):
+            emphasize(button, "flat")
         self._help = ""
         self._busy = False
         self._undo = ""
@@ -147,11 +149,7 @@ class RunBar(QWidget):
 
     def show_message(self, kind: str, sentence: str, details: str = "") -> None:
         """Say something; an empty sentence takes back what was said."""
-        short = sentence
-        if len(sentence) > LONGEST:
-            short = f"{sentence[:LONGEST]}… (rest the pointer here to read all)"
-        self.status.setText(MARKS[kind] + short if sentence else "")
-        self.status.setToolTip(tip(sentence) if short != sentence else "")
+        self.status.setText(MARKS[kind] + sentence if sentence else "")
         self._sentence = sentence
         self._details = f"{sentence}\n\n{details}"
         self.copy_button.setVisible(bool(details))
