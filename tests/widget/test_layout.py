@@ -117,7 +117,11 @@ def test_the_first_things_are_in_sight(dock, qtbot):
         *(widget.run_bar.run_button, widget.run_bar.current, widget.run_bar.status),
     )
     qtbot.waitUntil(lambda: area.viewport().height() > 300)
-    qtbot.waitUntil(widget.image_panel.preview.isVisible, timeout=20_000)
+    preview = widget.image_panel.preview
+    with qtbot.waitSignal(
+        preview.drawn, timeout=60_000, check_params_cb=lambda: not preview.sentence
+    ):
+        widget.image_panel._update_later()
     qtbot.wait(50)
     assert widget.window().height() == 720
     for part in needed:

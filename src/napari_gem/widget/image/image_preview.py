@@ -84,6 +84,10 @@ class ImagePreview(QWidget):
         super().__init__()
         self._made.connect(self._on_picture)
         self.setFixedSize(WIDTH, HEIGHT)
+        # so that nothing jumps while there is a sentence instead
+        policy = self.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        self.setSizePolicy(policy)
         self.setAccessibleName("What the model sees")
         self.setToolTip(
             "What the model sees: the layer as it is shown, with its contrast and "
