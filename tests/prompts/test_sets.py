@@ -52,13 +52,13 @@ def test_five_sets_come_with_the_package():
 
 @pytest.mark.parametrize("name", list_sets())
 def test_rules_for_built_in_sets(name):
-    found = read_set(name)
-    assert found.schema == SCHEMA
-    assert found.name.casefold().replace(" ", "-") == name
-    assert found.about
-    assert re.search(r"arXiv \d{4}\.\d{5}|\w\.org", found.source)
-    assert "untested with real weights" in found.tested.casefold()
-    prompts = found.prompts
+    prompt_set = read_set(name)
+    assert prompt_set.schema == SCHEMA
+    assert prompt_set.name.casefold().replace(" ", "-") == name
+    assert prompt_set.about
+    assert re.search(r"arXiv \d{4}\.\d{5}|\w\.org", prompt_set.source)
+    assert "untested with real weights" in prompt_set.tested.casefold()
+    prompts = prompt_set.prompts
     assert len(prompts) >= 10
     assert [p.label for p in prompts] == list(range(1, len(prompts) + 1))
     titles = [p.title for p in prompts]
@@ -68,10 +68,10 @@ def test_rules_for_built_in_sets(name):
     assert all(p.on and p.threshold == 0.5 and not p.examples for p in prompts)
     words = {w.casefold() for p in prompts for w in p.words}
     assert all(w == " ".join(w.split()) and "," not in w for w in words)
-    assert len(found.background) >= 3
-    assert not words & {w.casefold() for w in found.background}
-    assert found.templates
-    assert all(template.count("{}") == 1 for template in found.templates)
+    assert len(prompt_set.background) >= 3
+    assert not words & {w.casefold() for w in prompt_set.background}
+    assert prompt_set.templates
+    assert all(template.count("{}") == 1 for template in prompt_set.templates)
 
 
 @pytest.mark.parametrize("name", list_sets())
@@ -84,11 +84,11 @@ def test_colours_of_built_in_sets_can_be_told_apart(name):
 
 @pytest.mark.parametrize("name", DOMAINS)
 def test_sets_say_which_words_the_embedded_model_knows(name):
-    found = read_set(name)
+    prompt_set = read_set(name)
     known = json.loads(EMBEDDED.read_text(encoding="utf-8"))["prompts"][DOMAINS[name]]
     vocabulary = {w.casefold() for words in known.values() for w in words}
-    mine = {w for p in found.prompts for w in p.words}
-    said = set(re.findall("'([^']+)'", found.tested))
+    mine = {w for p in prompt_set.prompts for w in p.words}
+    said = set(re.findall("'([^']+)'", prompt_set.tested))
     assert said == {w for w in mine if w.casefold() in vocabulary}
     # each thing that the model knows is there, but one a class
     if name == DOMAINS[name]:

@@ -31,9 +31,9 @@ def points(viewer):
 
 
 def shown(viewer, image):
-    found = ExamplePoints(viewer)
-    found.set_image(image, layers.read_layer(image, viewer.dims))
-    return found
+    made = ExamplePoints(viewer)
+    made.set_image(image, layers.read_layer(image, viewer.dims))
+    return made
 
 
 def click(points, image, *pixel):
@@ -46,8 +46,8 @@ def places(points, label):
     return [example.point for example in points.examples(label)]
 
 
-def near(found, *expected):
-    return np.shape(found) == np.shape(expected) and np.allclose(found, expected)
+def near(places, *expected):
+    return np.shape(places) == np.shape(expected) and np.allclose(places, expected)
 
 
 def test_clicks_become_examples_of_the_class(viewer, points):
@@ -84,15 +84,15 @@ def test_clicks_become_examples_of_the_class(viewer, points):
 @pytest.mark.slow
 def test_who_is_told_what(viewer, points, qtbot):
     image = viewer.layers["cells"]
-    told = []
-    points.changed.connect(told.append)
+    changes = []
+    points.changed.connect(changes.append)
     adding = []
     points.adding_changed.connect(adding.append)
 
     def hear():
-        told.clear()
+        changes.clear()
         qtbot.wait(3 * WAIT)
-        return list(told)
+        return list(changes)
 
     points.start(A)
     points.start(A, positive=False)
@@ -131,8 +131,8 @@ def test_dragging_tells_now_and_then(viewer, points, qtbot):
     click(points, image, 4, 50)
     layer = points.layer
     qtbot.wait(3 * WAIT)
-    told = []
-    points.changed.connect(told.append)
+    changes = []
+    points.changed.connect(changes.append)
     layer.mode = "select"
     layer.selected_data = {0}
     layer._set_drag_start({0}, layer.data[0])
@@ -140,8 +140,8 @@ def test_dragging_tells_now_and_then(viewer, points, qtbot):
         with layer.events.data.blocker():  # as napari does until the button is up
             layer._move({0}, layer.data[0] + (1, 0))
         if step == 10:
-            qtbot.waitUntil(lambda: told == [3])
-    qtbot.waitUntil(lambda: len(told) == 2)
+            qtbot.waitUntil(lambda: changes == [3])
+    qtbot.waitUntil(lambda: len(changes) == 2)
     assert near(places(points, 3), (24, 50))
 
 
@@ -325,10 +325,10 @@ def test_painted_patches_become_examples(viewer, points):
     placed = {n: getattr(image, n) for n in ("scale", "translate", "rotate")}
     painted = viewer.add_labels(data.copy(), **placed)
     count = points.from_labels(painted, A, most=20)
-    found = np.array(places(points, 3))
-    assert 10 <= count == len(found) <= 20
-    assert (data[tuple(np.round(found).astype(int).T)] == 3).all()
-    assert np.ptp(found[:, 0]) > 14
+    spread = np.array(places(points, 3))
+    assert 10 <= count == len(spread) <= 20
+    assert (data[tuple(np.round(spread).astype(int).T)] == 3).all()
+    assert np.ptp(spread[:, 0]) > 14
     assert (painted.data == data).all()
     assert points.adding == 0
     points.from_labels(painted, B, value=3, positive=False, most=5)

@@ -14,8 +14,8 @@ from napari_gem.widget.prompts.table import PromptTable
 def table(qtbot):
     table = PromptTable()
     qtbot.addWidget(table)
-    table.told = []
-    table.message_sent.connect(lambda *said: table.told.append(said))
+    table.messages = []
+    table.message_sent.connect(lambda *said: table.messages.append(said))
     table.show()
     return table
 
@@ -57,7 +57,7 @@ def test_a_set_is_loaded_with_what_the_model_knows(embedded):
         *("Nucleus", "Cell", "Filaments", "Spots", "Mitochondrion", "Bacterium")
     ]
     assert len(on) == 9
-    assert embedded.told == [
+    assert embedded.messages == [
         (
             "info",
             "Loaded 'Fluorescence'. The model knows 9 of its 18 classes; the others "
@@ -84,7 +84,7 @@ def test_sets_are_marked_in_the_menu(embedded):
     first.trigger()
     assert embedded.prompts()[0].name == read_set("electron-microscopy").prompts[0].name
     assert all(prompt.on for prompt in embedded.prompts())
-    assert "Untested" in embedded.told[-1][1]
+    assert "Untested" in embedded.messages[-1][1]
 
 
 def test_a_set_of_the_user_is_loaded_as_it_is(embedded, tmp_path):
@@ -113,4 +113,4 @@ def test_unknown_words_are_named_until_they_go(embedded):
 def test_every_set_can_be_loaded(embedded):
     for name in list_sets():
         embedded.load_set(name)
-        assert embedded.told[-1][0] == "info"
+        assert embedded.messages[-1][0] == "info"

@@ -54,23 +54,23 @@ def record(signal):
 
 @pytest.fixture
 def model(qtmodeltester):
-    found = PromptModel()
+    made = PromptModel()
     # asserts at every signal that the view can rely on it
     tester = QAbstractItemModelTester(
-        found, QAbstractItemModelTester.FailureReportingMode.Fatal
+        made, QAbstractItemModelTester.FailureReportingMode.Fatal
     )
-    yield found
+    yield made
     del tester
 
 
 @pytest.fixture
 def table(qtbot):
-    found = PromptTable()
-    qtbot.addWidget(found)
-    found.resize(NARROW, 400)
-    found.show()
-    qtbot.waitExposed(found)
-    return found
+    made = PromptTable()
+    qtbot.addWidget(made)
+    made.resize(NARROW, 400)
+    made.show()
+    qtbot.waitExposed(made)
+    return made
 
 
 # --- the model
@@ -131,11 +131,11 @@ def test_names_that_mean_something_else_are_refused(model, typed, sentence):
 
 def test_what_is_there_already_is_refused_with_one_sentence(model):
     model.add(["cell, cells"])
-    told = record(model.message_sent)
+    messages = record(model.message_sent)
     added, refused = model.add(["nucleus", "Cells, body", "nucleus, core", "gland"])
     assert [p.name for p in added] == ["nucleus", "gland"]
     assert refused == ("Cells, body", "nucleus, core")
-    assert told == [
+    assert messages == [
         (
             "warning",
             "'Cells' is in the table already. Keep it in one class only. 1 more "
@@ -146,23 +146,23 @@ def test_what_is_there_already_is_refused_with_one_sentence(model):
 
 @pytest.mark.slow
 def test_more_classes_than_a_run_takes_are_refused(model):
-    told = record(model.message_sent)
+    messages = record(model.message_sent)
     _, refused = model.add([f"class {n}" for n in range(MOST_CLASSES + 3)])
     assert len(refused) == 3
     assert model.rowCount() == MOST_CLASSES
-    assert len(told) == 1
-    assert str(MOST_CLASSES) in told[0][1]
+    assert len(messages) == 1
+    assert str(MOST_CLASSES) in messages[0][1]
 
 
 def test_a_word_of_another_class_is_refused_in_a_cell(model):
     model.add(["cell, cells", "nucleus"])
-    told, changed = record(model.message_sent), record(model.changed)
+    messages, changed = record(model.message_sent), record(model.changed)
     assert not model.setData(model.index(1, Column.WORDS), "nucleus, CELLS")
-    assert len(told) == 1
-    assert "CELLS" in told[0][1]
+    assert len(messages) == 1
+    assert "CELLS" in messages[0][1]
     assert model.state.prompts[1].words == ("nucleus",)
     assert not model.setData(model.index(1, Column.WORDS), " , ")
-    assert len(told) == 2
+    assert len(messages) == 2
     assert changed == []
     assert model.setData(model.index(1, Column.WORDS), "nucleus, nuclei")
     assert model.state.prompts[1].words == ("nucleus", "nuclei")
@@ -202,9 +202,9 @@ def test_a_class_of_examples_keeps_its_name_without_words(model):
     assert model.setData(model.index(0, Column.WORDS), "")
     assert model.state.prompts[0].words == ()
     assert model.state.prompts[0].name == "blob"
-    told = record(model.message_sent)
+    messages = record(model.message_sent)
     assert not model.change(1, examples=())
-    assert "neither words nor examples" in told[0][1]
+    assert "neither words nor examples" in messages[0][1]
 
 
 def test_a_movement_is_one_step_of_undo(model):
@@ -597,10 +597,10 @@ def test_enter_adds_a_class_and_empties_the_line(table, qtbot):
 
 def test_refused_text_stays_to_be_mended(table, qtbot):
     table.add_text("cell")
-    told = record(table.message_sent)
+    messages = record(table.message_sent)
     qtbot.keyClicks(table.edit, "gland, cell")
     qtbot.keyClick(table.edit, Qt.Key.Key_Return)
-    assert len(told) == 1
+    assert len(messages) == 1
     assert table.edit.text() == "gland, cell"
     assert names(table) == ["cell"]
 
@@ -926,9 +926,9 @@ def test_background_words_are_set_from_elsewhere(table):
 def test_background_words_count_after_a_pause(qtbot):
     words = BackgroundWords()
     qtbot.addWidget(words)
-    with qtbot.waitSignal(words.edited, timeout=5000) as told:
+    with qtbot.waitSignal(words.edited, timeout=5000) as typed:
         words.edit.setPlainText("dark")
-    assert told.args == [("dark",)]
+    assert typed.args == [("dark",)]
 
 
 # --- sets, samples, examples
@@ -952,10 +952,10 @@ def test_the_menu_has_the_sets_and_tooltips(table):
         "Clear",
     ]
     assert all(action.toolTip() for action in actions)
-    told = record(table.message_sent)
+    messages = record(table.message_sent)
     actions[3].trigger()
     assert table.prompts() == read_set("histology").prompts
-    assert "Untested" in told[0][1]
+    assert "Untested" in messages[0][1]
     actions[-1].trigger()
     assert table.prompts() == ()
     table.model.undo()
@@ -975,30 +975,30 @@ def test_a_set_is_saved_and_loaded(table, tmp_path, monkeypatch):
     )
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
     actions = {a.text(): a for a in table.menu_button.menu().actions()}
-    told = record(table.message_sent)
+    messages = record(table.message_sent)
     actions["Save set…"].trigger()
-    assert told[-1][0] == "info"
-    assert "1 examples" in told[-1][1]
-    found = read_set(path)
-    assert found.name == "mine"
-    assert found.prompts[0].examples == (kept,)
+    assert messages[-1][0] == "info"
+    assert "1 examples" in messages[-1][1]
+    saved = read_set(path)
+    assert saved.name == "mine"
+    assert saved.prompts[0].examples == (kept,)
     table.set_prompts(())
     actions["Load set…"].trigger()
-    assert table.prompt_set() == found
+    assert table.prompt_set() == saved
     path.write_text("{")
     actions["Load set…"].trigger()
-    assert told[-1][0] == "warning"
-    assert table.prompt_set() == found
+    assert messages[-1][0] == "warning"
+    assert table.prompt_set() == saved
 
 
 def test_a_set_that_cannot_be_is_told(table, tmp_path):
-    told = record(table.message_sent)
+    messages = record(table.message_sent)
     table.model.load(PromptSet("x", prompts=(Prompt(("a",), 1), Prompt(("A",), 2))))
-    assert told[0][0] == "warning"
+    assert messages[0][0] == "warning"
     assert table.prompts() == ()
     table.add_text("a")
     table.save_set(tmp_path / "none" / "x.json")
-    assert told[-1][0] == "warning"
+    assert messages[-1][0] == "warning"
 
 
 def layer_with(*lines):
