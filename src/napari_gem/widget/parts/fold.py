@@ -18,6 +18,9 @@ FLAT = "text-align: left; border: none; background: transparent; padding: 4px 0;
 NO_LIMIT = (1 << 24) - 1
 """Qt's number for a height without limit."""
 
+WIDEST = 340
+"""Pixels that a title asks for at most."""
+
 INDENT = 5
 """Pixels by which the content is indented."""
 
@@ -36,12 +39,14 @@ class _Title(QPushButton):
         self._fit()
 
     def sizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
-        """Ask for no width: a long title must not widen the dock."""
-        return QSize(0, super().sizeHint().height())
+        """Ask for the width of the text, but not for a dock that is too wide."""
+        hint = super().sizeHint()
+        needed = self.fontMetrics().horizontalAdvance(self._whole) + 8
+        return QSize(min(needed, WIDEST), hint.height())
 
     def minimumSizeHint(self) -> QSize:  # noqa: N802 (Qt's name)
         """Ask for no width: the text is cut with an ellipsis."""
-        return self.sizeHint()
+        return QSize(0, super().sizeHint().height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
         """Fit the text to the width."""

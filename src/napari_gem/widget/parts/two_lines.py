@@ -66,7 +66,7 @@ class TwoLines(Label):
         self.setToolTip(tip(self._whole) if self.is_cut else "")
 
     def _has_room(self, text: str) -> bool:
-        return self._needed(text) <= LINES * self.fontMetrics().lineSpacing()
+        return self._needed(text) < (LINES + 0.5) * self.fontMetrics().lineSpacing()
 
     def _needed(self, text: str) -> int:
         """Height in pixels of a text in this width."""

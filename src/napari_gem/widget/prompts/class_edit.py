@@ -20,7 +20,7 @@ class ClassEdit(QLineEdit):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.setPlaceholderText("Enter adds a class, Shift+Enter runs")
+        self.setPlaceholderText("Enter adds, Shift+Enter runs")
         self.setClearButtonEnabled(True)
         self.setToolTip(
             "A class to look for; a comma separates synonyms. Several lines that are "
