@@ -256,7 +256,7 @@ def run(tour: Tour) -> None:
     tour.run()
     assert tour.scored[-1].is_new
     assert "Encoding" in tour.stages
-    assert len(tour.find("probability")) == 4
+    assert len(tour.find("probability")) == 1
     assert not any(layer.visible for layer in tour.find("probability"))
     assert tour.viewer.layers[-1] is tour.labels
     assert tour.labels.visible
@@ -360,8 +360,9 @@ def examples(tour: Tour) -> None:
     row = tour.names.index("nuclei")
     label = tour.table.prompts()[row].label
     view.go_to(row)
-    maps = {x.metadata[KEY]["label"]: x for x in tour.find("probability")}
-    before = maps[label].data.copy()
+    (shown,) = tour.find("probability")
+    assert shown.metadata[KEY]["label"] == label
+    before = shown.data.copy()
     nuclei = tour.labels.data == tour.table.prompts()[0].label
     y, x = np.argwhere(nuclei)[len(np.argwhere(nuclei)) // 2]
     tour.forget()
@@ -376,7 +377,7 @@ def examples(tour: Tour) -> None:
     tour.at_rest()
     kept = tour.table.prompts()[row].examples
     assert [each.positive for each in kept] == [True, False]
-    assert not np.array_equal(maps[label].data, before)
+    assert not np.array_equal(shown.data, before)
     click(bar.negative)
     assert not bar.points.adding
     painted = tour.viewer.add_labels(

@@ -6,7 +6,7 @@ With the real dock widget, the real worker and the embedded model, on a drawn im
 
 Other load on the machine makes the times longer. So what we do to the viewer's layers
 takes turns with the same calls of bare napari, and medians are told, each with its
-target and a verdict. Parts: ``latency``, ``stalls``, ``cancel``, ``records``,
+target and a verdict. Parts: ``latency``, ``stalls``, ``maps``, ``cancel``, ``records``,
 ``memory``; all of them if none is named. On a calm machine this takes some minutes.
 """
 
@@ -34,12 +34,14 @@ from qtpy.QtCore import QCoreApplication, QEvent, QTimer
 from napari_gem.core import json_records
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.progress import Progress
+from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Job, Recipe, StoredSegmentation
 from napari_gem.images import samples
-from napari_gem.layers import KEY
+from napari_gem.layers import KEY, read_layer, result_layers
 from napari_gem.models.find import find_model
 from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.widget.dock import GemWidget
+from napari_gem.widget.results.result_layers import ResultLayers
 from napari_gem.worker.messages import Finished, Progressed, Request, from_line, to_line
 
 CLASSES = (
@@ -413,6 +415,84 @@ def add_bare(viewer: Any, copies: list[Any]) -> None:
     viewer.add_labels(labels, colormap=colors, opacity=opacity)
 
 
+# ---------------------------------------------------------------------------- maps
+
+
+def measure_maps(size: int, repeats: int) -> None:
+    """Time on the main thread to show a result of 2, 21 and 60 classes.
+
+    Bare napari adds the same layers, in turns with ours.
+    """
+    pixels = drawn_image(size, False)
+    for count in (2, 21, 60):
+        prompts = tuple(Prompt((f"class {i}",), label=i) for i in range(1, count + 1))
+        for choice, times in (("current", repeats), ("all", 1)):
+            ours, bare, update, follow = [], [], [], []
+            for _ in range(times):
+                viewer = napari.Viewer()
+                layer = viewer.add_image(pixels, name="image")
+                image = read_layer(layer, viewer.dims)
+                shown = ResultLayers(viewer)
+                shown.map_layers.set_choice(choice)
+                made = [made_results(image, prompts) for _ in range(2)]
+                spin(0.5)
+                ours.append(_turn(shown.show, image, made[0]))
+                update.append(_turn(shown.show, image, made[1]))
+                shown.map_layers.set_current(prompts[0])
+                follow.append(_turn(shown.map_layers.set_current, prompts[-1]))
+                copies = [
+                    (np.array(x.data), x.colormap, x.opacity) for x in viewer.layers[1:]
+                ]
+                del viewer.layers[1:]
+                spin(0.5)
+                bare.append(_turn(add_bare, viewer, copies))
+                viewer.close()
+                QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+                spin(0.2)
+            added = len(copies)
+            what = f"{count} classes, maps: {choice}"
+            print(
+                f"    {what}: {added} layers, {median(ours):.0f} ms (bare napari "
+                f"{median(bare):.0f}), update {median(update):.0f} ms"
+            )
+            beyond = median(ours) - median(bare)
+            judge(f"{what}, beyond bare napari", beyond, STALL)
+            if choice == "current":
+                judge(f"{what}, result updated", median(update), STALL)
+                judge(f"{what}, another class chosen", median(follow), STALL)
+
+
+def made_results(image: Any, prompts: tuple[Prompt, ...]) -> list[Any]:
+    """Layer data of a result, as the client's thread makes them."""
+    card = find_model("embedded")
+    recipe = Recipe(
+        version="1",
+        model=card.id,
+        revision="r" * 64,
+        prompts=prompts,
+        encode=card.encode,
+        score=card.score,
+        appearance=Appearance(),
+        device="cpu",
+        precision="float32",
+    )
+    labels = np.zeros(image.shape, np.uint8)
+    maps = np.zeros((len(prompts), *image.shape), np.float32)
+    for i, plane in enumerate(maps):
+        plane[i :: len(prompts)] = 0.9
+        labels[i :: len(prompts)] = i + 1
+    return result_layers(maps, labels, recipe, image, classes=prompts)
+
+
+def _turn(call: Callable[..., object], *arguments: Any) -> float:
+    """Milliseconds until a call and what Qt does because of it are done."""
+    gc.collect()
+    started = time.perf_counter()
+    call(*arguments)
+    QCoreApplication.processEvents()
+    return (time.perf_counter() - started) * 1e3
+
+
 # -------------------------------------------------------------------------- cancel
 
 
@@ -541,7 +621,7 @@ def measure_memory(runs: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    parts = ("latency", "stalls", "cancel", "records", "memory")
+    parts = ("latency", "stalls", "maps", "cancel", "records", "memory")
     parser.add_argument("parts", nargs="*", default=parts)
     parser.add_argument("--size", type=int, default=2048)
     parser.add_argument("--repeats", type=int, default=3)
@@ -567,6 +647,7 @@ def main() -> None:
         "stalls": lambda: measure_stalls(
             chosen.size, chosen.rgb, chosen.trace, chosen.repeats
         ),
+        "maps": lambda: measure_maps(chosen.size, chosen.repeats),
         "cancel": lambda: measure_cancel(chosen.size, chosen.repeats),
         "records": measure_records,
         "memory": lambda: measure_memory(chosen.runs),

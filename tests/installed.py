@@ -65,7 +65,7 @@ def use_dock(folder: Path) -> None:
     assert told[-1][1].startswith("Done: labels and 2 maps."), told
 
     image, *maps, labels = viewer.layers
-    assert [role(layer) for layer in maps] == ["probability", "probability"]
+    assert [role(layer) for layer in maps] == ["probability"]
     assert role(labels) == "labels"
     assert labels.data.shape == image.data.shape[:2]
     ids = {prompt.label for prompt in table.prompts()}

@@ -36,6 +36,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress
 from napari_gem.images import samples
 from napari_gem.images.rendering import render
+from napari_gem.layers.derived import read_labels
 from napari_gem.models.card import ModelCard
 from napari_gem.widget.dock import GemWidget
 from napari_gem.widget.image.region_choice import SHAPE
@@ -106,12 +107,14 @@ def test_words_to_layers_with_the_real_worker(dock, qtbot):
     qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)
     assert told[-1][0] != "error", told
     assert told[-1][1].startswith("Done: labels and 2 maps.")
-    nuclei, filaments, labels = viewer.layers[1:]
-    assert [type(x) for x in viewer.layers] == [Image, Image, Image, Labels]
+    nuclei, labels = viewer.layers[1:]
+    assert [type(x) for x in viewer.layers] == [Image, Image, Labels]
+    maps = read_labels(labels, viewer.layers, widget.map_layers.maps).maps.values()
     assert nuclei.data.shape == pixels.shape[:2]
     assert nuclei.data.min() >= 0
     assert nuclei.data.max() <= 1
-    total = nuclei.data + filaments.data
+    assert len(maps) == 2
+    total = sum(maps)
     assert total.max() <= 1 + 1e-5
     ids = {prompt.label for prompt in widget.prompt_table.prompts()}
     assert set(np.unique(labels.data)) <= {0, *ids}

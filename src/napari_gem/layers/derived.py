@@ -17,6 +17,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.fields import Control, parameter
 from napari_gem.core.foreign_text import without_tags
 from napari_gem.layers.entry import PROBABILITY, LayerEntry, is_result, read_entry
+from napari_gem.layers.maps import ImagePlane
 from napari_gem.layers.transform import transform_of
 from napari_gem.layers.writing.layer_data import LayerData
 from napari_gem.segmentation.postprocess.instances import (
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from napari_gem.layers.maps import ResultMaps
 
 DerivedKind = Literal["instances", "uncertainty", "peaks", "boxes"]
 DERIVED_KINDS: tuple[DerivedKind, ...] = get_args(DerivedKind)
@@ -183,7 +186,9 @@ class LabelsWithMaps:
         return tuple(self.labels.shape[axis] for axis in self._other_axes())
 
 
-def read_labels(labels: Any, layers: Iterable[Any]) -> LabelsWithMaps:
+def read_labels(
+    labels: Any, layers: Iterable[Any], kept: ResultMaps | None = None
+) -> LabelsWithMaps:
     """Read a labels layer and the maps that belong to it.
 
     Parameters
@@ -192,6 +197,8 @@ def read_labels(labels: Any, layers: Iterable[Any]) -> LabelsWithMaps:
         A labels layer: of a result, also if it was painted since, or of the user.
     layers
         Those of the viewer. Maps belong to labels of the same image and plane.
+    kept
+        Maps that need no layer.
 
     Raises
     ------
@@ -215,7 +222,7 @@ def read_labels(labels: Any, layers: Iterable[Any]) -> LabelsWithMaps:
         raise GemError(f"'{labels.name}' has one axis; expected two or more.")
     entry = read_entry(labels)
     classes = class_names(labels)
-    by_id = {label_of(layer, classes): layer for layer in maps_of(labels, layers)}
+    by_id = {label_of(layer, classes): layer for layer in maps_of(labels, layers, kept)}
     off = {0, *entry.off_classes}
     origin = np.asarray(labels.data_to_world(np.zeros(data.ndim)), np.float64)
     units = np.eye(data.ndim)
@@ -250,10 +257,13 @@ def label_of(layer: Any, classes: Mapping[int, str]) -> int:
     return entry.label or next(same, 0)
 
 
-def maps_of(labels: Any, layers: Iterable[Any]) -> list[Any]:
+def maps_of(
+    labels: Any, layers: Iterable[Any], kept: ResultMaps | None = None
+) -> list[Any]:
     """List the probability maps of the same image and plane as labels.
 
-    Ours come last, so that they win over copies and over maps read from files.
+    Layers of ours come last, so that they win over maps that are kept without a layer,
+    and these over copies and maps read from files.
     """
     entry = read_entry(labels)
     if not entry.source:
@@ -265,7 +275,9 @@ def maps_of(labels: Any, layers: Iterable[Any]) -> list[Any]:
         and hasattr(layer, "contrast_limits")
         and not layer.multiscale  # of a large image: with a pixel a patch
     ]
-    return sorted(maps, key=is_result)
+    ours = [layer for layer in maps if is_result(layer)]
+    without = kept.get(ImagePlane(entry.source, entry.plane, False)) if kept else ()
+    return [*(each for each in maps if each not in ours), *without, *ours]
 
 
 def derive_layer(

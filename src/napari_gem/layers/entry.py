@@ -129,7 +129,10 @@ class LayerEntry:
 
 
 def read_entry(layer: Any) -> LayerEntry:
-    """Read our entry of a layer; an empty one if there is none."""
+    """Read our entry of a layer, or of a `LayerData`; an empty one if there is none."""
+    entry = getattr(layer, "entry", None)
+    if isinstance(entry, LayerEntry):
+        return entry
     return LayerEntry.from_dict(getattr(layer, "metadata", {}).get(KEY))
 
 

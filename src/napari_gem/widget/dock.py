@@ -16,7 +16,6 @@ from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
 from napari_gem.core.results import Job
-from napari_gem.layers.entry import PROBABILITY, read_entry
 from napari_gem.layers.writing.combine import named_ids
 from napari_gem.models.catalogue import patch_size
 from napari_gem.models.find import find_model, is_available
@@ -108,8 +107,10 @@ class GemWidget(QWidget):
             "results": self.results_panel.fold,
         }
         self.run_bar = RunBar()
-        self.derived_layers = DerivedLayers(viewer, self, storage.folder)
-        self._probe = StatusProbe(viewer)
+        self.map_layers = self.controller.map_layers
+        maps = self.map_layers.maps
+        self.derived_layers = DerivedLayers(viewer, self, storage.folder, maps)
+        self._probe = StatusProbe(viewer, maps)
         self.brush = Brush(viewer, self.prompt_table)
         self._policy: Policy = "ask"
         self._place: Place | None = None  # that is shown
@@ -293,6 +294,9 @@ class GemWidget(QWidget):
         table.message_sent.connect(self._on_table_message)
         table.run_requested.connect(self.run)
         table.current_changed.connect(self.example_bar.set_prompt)
+        table.current_changed.connect(self.map_layers.set_current)
+        self.map_layers.set_choice(results.map_choice())
+        results.map_choice_changed.connect(self.map_layers.set_choice)
         self.example_bar.points.changed.connect(self.example_link.follow_points)
         self.model_choice.combo.currentIndexChanged.connect(self._on_model)
         self.model_choice.message_sent.connect(self._on_model_message)
@@ -396,15 +400,15 @@ class GemWidget(QWidget):
 
     def _update_examples(self) -> None:
         self.example_link.follow_table()
-        self.example_bar.set_prompt(self.prompt_table.current())
+        prompt = self.prompt_table.current()
+        self.example_bar.set_prompt(prompt)
+        self.map_layers.set_current(prompt)  # it may have another name
 
     def _toggle_map(self) -> None:
         """Show or hide the map of the current class."""
         prompt = self.prompt_table.current()
-        for layer in self._viewer.layers:
-            entry = read_entry(layer)
-            if prompt and (entry.role, entry.label) == (PROBABILITY, prompt.label):
-                layer.visible = not layer.visible
+        if prompt is not None:
+            self.map_layers.toggle(prompt)
 
     # --- model
 

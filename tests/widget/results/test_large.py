@@ -284,7 +284,7 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     assert "Press Paint copy first" in widget.run_bar.status.text()
     widget.results_panel.paint_button.click()
     qtbot.waitUntil(lambda: not widget.derived_layers.busy, timeout=PATIENCE)
-    assert len(viewer.layers) == 5, told
+    assert len(viewer.layers) == 4, told
     copy = viewer.layers[-1]
     assert copy.editable
     assert np.array_equal(np.asarray(copy.data), small)

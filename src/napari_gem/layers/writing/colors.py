@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.colors import class_color
 from napari_gem.layers.entry import PROBABILITY, read_entry
+from napari_gem.layers.writing.layer_data import LayerData
 from napari_gem.layers.writing.update import find_map, result_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from napari_gem.layers.reading.source import LayerImage
-    from napari_gem.layers.writing.layer_data import LayerData
 
     Color = tuple[float, ...]
 
@@ -34,9 +34,14 @@ def map_colormap(color: Sequence[float]) -> dict[str, Any]:
 
 
 def color_results(
-    existing: Iterable[Any], image: LayerImage, results: Sequence[LayerData]
+    existing: Iterable[Any],
+    image: LayerImage,
+    results: Sequence[LayerData],
+    kept: Iterable[LayerData] = (),
 ) -> list[LayerData]:
     """Give maps and labels the colours that their classes have in the viewer.
+
+    Maps that are ``kept`` without a layer count as if they had one.
 
     A prompt's own colour comes first. Else a class keeps the colour of its map, also
     one that the user gave it; new classes get the colour of their label id, or, where
@@ -44,6 +49,7 @@ def color_results(
     """
     *maps, labels = results
     shown = result_of(existing, image.source, image.plane, PROBABILITY, labels.is_large)
+    shown += kept
     colors: dict[int, Color] = {}
     for entry in (each.entry for each in maps):
         layer = find_map(shown, entry)
@@ -113,6 +119,11 @@ def new_map_color(layer: Any, result: LayerData) -> dict[str, Any] | None:
 
 def _brightest(layer: Any) -> Color:
     """Give the colour that a map shows for 1."""
+    if isinstance(layer, LayerData):
+        colormap = layer.kwargs["colormap"]
+        if isinstance(colormap, dict):
+            return tuple(float(part) for part in colormap["colors"][-1][:3])
+        return tuple(float(part) for part in colormap.map([1.0])[0][:3])
     return tuple(float(part) for part in layer.colormap.map([1.0])[0][:3])
 
 

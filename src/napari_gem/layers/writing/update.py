@@ -159,13 +159,15 @@ def painted_labels(
 
 def find_map(maps: Iterable[Any], entry: LayerEntry) -> Any | None:
     """Find the map of a class: by its label id if the prompt has one, else by name."""
+    same = (layer for layer in maps if is_same_class(read_entry(layer), entry))
+    return next(same, None)
 
-    def is_same(known: LayerEntry) -> bool:
-        if known.stable and entry.stable:
-            return known.label == entry.label
-        return known.class_name == entry.class_name
 
-    return next((layer for layer in maps if is_same(read_entry(layer))), None)
+def is_same_class(known: LayerEntry, entry: LayerEntry) -> bool:
+    """Tell whether two maps are of one class: see `find_map`."""
+    if known.stable and entry.stable:
+        return known.label == entry.label
+    return known.class_name == entry.class_name
 
 
 def new_name(layer: Any, result: LayerData) -> str | None:

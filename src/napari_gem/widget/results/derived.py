@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from napari_gem.layers import LayerData
     from napari_gem.layers.derived import DerivedKind, LabelsWithMaps
+    from napari_gem.layers.maps import ResultMaps
     from napari_gem.layers.writing.merge import MergePolicy
 
 DELAY = 400
@@ -61,6 +62,8 @@ class DerivedLayers(QObject):
         When it goes, what is being made is dropped.
     features
         Folder of the encoded images, see `ResultFolders`.
+    maps
+        Maps that need no layer.
     """
 
     message_sent = Signal(str, str)
@@ -74,10 +77,15 @@ class DerivedLayers(QObject):
     """Names of the layers that were made from earlier labels or maps."""
 
     def __init__(
-        self, viewer: ViewerModel, parent: QObject | None = None, features: str = ""
+        self,
+        viewer: ViewerModel,
+        parent: QObject | None = None,
+        features: str = "",
+        maps: ResultMaps | None = None,
     ) -> None:
         super().__init__(parent)
         self._viewer = viewer
+        self._maps = maps
         self._folders = ResultFolders(features)
         self._ledger = Ledger()
         self._bases: WeakKeyDictionary[Any, Basis] = WeakKeyDictionary()
@@ -123,7 +131,7 @@ class DerivedLayers(QObject):
         result = self._read(labels)
         if result is None:
             return
-        basis = Basis.take(labels, maps_of(labels, self._viewer.layers))
+        basis = self._basis(labels)
 
         def work() -> tuple[LayerData, Any]:
             derived = derive_layer(result, kind, options)
@@ -224,9 +232,7 @@ class DerivedLayers(QObject):
             labels = basis.labels()
             # of labels that are gone nothing is known, nor can it be made again
             known = labels is not None and labels in every
-            is_stale = known and not basis.is_equal(
-                Basis.take(labels, maps_of(labels, every))
-            )
+            is_stale = known and not basis.is_equal(self._basis(labels))
             entry = read_entry(layer)
             if entry.stale != is_stale:
                 write_entry(layer, replace(entry, stale=is_stale))
@@ -260,10 +266,13 @@ class DerivedLayers(QObject):
         if labels is None:
             return None
         try:
-            return read_labels(labels, self._viewer.layers)
+            return read_labels(labels, self._viewer.layers, self._maps)
         except GemError as error:
             self.message_sent.emit("error", str(error))
             return None
+
+    def _basis(self, labels: Any) -> Basis:
+        return Basis.take(labels, maps_of(labels, self._viewer.layers, self._maps))
 
     def _start(self, work: Callable[[], Any], show: Callable[[Any], object]) -> None:
         """Work in another thread, then show what came of it in this one."""

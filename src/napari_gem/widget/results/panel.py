@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
 from napari_gem.core.fields import parameters_of, with_values
 from napari_gem.core.sentences import some_of
 from napari_gem.layers.derived import DerivedOptions
+from napari_gem.widget.keys import KEYS
 from napari_gem.widget.parts.controls import form, list_control, number_control
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.plain import Label, ask, tip
@@ -24,6 +25,19 @@ from napari_gem.widget.results.merge_button import MergeButton
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from napari_gem.widget.results.map_layers import MapChoice
+
+MAPS = (
+    ("Current class", "current"),
+    ("Chosen classes", "chosen"),
+    ("All classes", "all"),
+)
+MAPS_HINT = (
+    "Which maps are in the list of layers, hidden at first.\n"
+    "Current class: one layer, which shows the class that is chosen in the table.\n"
+    "Chosen classes: a layer for each class whose map was shown ({key}).\n"
+    "All classes: a layer for each; napari needs a tenth of a second for each."
+)
 METHODS = (("Connected regions", "components"), ("Watershed", "watershed"))
 
 
@@ -47,6 +61,8 @@ class ResultsPanel(QWidget):
     """`DerivedOptions` and the path of the CSV file to be written."""
     table_shown = Signal(object)
     paint_requested = Signal()
+    map_choice_changed = Signal(str)
+    """`MapChoice`."""
 
     def __init__(
         self,
@@ -59,6 +75,9 @@ class ResultsPanel(QWidget):
             control = list_control(METHODS) if each.choices else number_control(each)
             control.native.setToolTip(tip(each.about.help))
             self.controls[each.name] = control
+        self.maps_control = list_control(MAPS)
+        self.maps_control.native.setAccessibleName("Maps")
+        self.maps_control.native.setToolTip(MAPS_HINT.format(key=_key("toggle_map")))
         self.instances_button = _button(
             "Instances",
             "A labels layer with a number for each object, its class, area and mean "
@@ -106,6 +125,11 @@ class ResultsPanel(QWidget):
         values = {name: control.value for name, control in self.controls.items()}
         return with_values(DerivedOptions(), values)
 
+    def map_choice(self) -> MapChoice:
+        """Read which maps have a layer."""
+        choice: MapChoice = self.maps_control.value
+        return choice
+
     def set_busy(self, busy: bool) -> None:
         """Allow no further request while one is worked on."""
         for button in self._buttons():
@@ -149,7 +173,8 @@ class ResultsPanel(QWidget):
         content = QWidget()
         column = QVBoxLayout(content)
         column.setContentsMargins(0, 0, 0, 0)
-        for layout in (objects, grid, peaks, more):
+        maps = form([(Label("Maps"), self.maps_control.native)])
+        for layout in (maps, objects, grid, peaks, more):
             column.addLayout(layout)
         more.addWidget(self.paint_button, 1, 0)
         more.addWidget(self.merge_button, 1, 1)
@@ -164,6 +189,7 @@ class ResultsPanel(QWidget):
         layout.addWidget(self.fold)
 
     def _connect(self) -> None:
+        self.maps_control.changed.connect(self.map_choice_changed.emit)
         self.controls["method"].changed.connect(self._on_method)
         for button, signal in (
             (self.instances_button, self.instances_requested),
@@ -191,7 +217,12 @@ class ResultsPanel(QWidget):
             self.table_requested.emit(self.options(), path)
 
 
+def _key(action: str) -> str:
+    return next(key.native_text() for key in KEYS if key.action == action)
+
+
 def _button(text: str, hint: str) -> QPushButton:
     button = QPushButton(text)
     button.setToolTip(hint)
+    button.setAccessibleName(text.strip("."))
     return button

@@ -13,30 +13,30 @@ import numpy as np
 from napari.layers import Image, Labels, Layer
 
 from napari_gem.core.errors import GemError
-from napari_gem.layers.entry import read_entry, write_entry
 from napari_gem.layers.ledger import (
     Ledger,
-    features_as_text,
     fingerprint,
     own_pixels,
-    table_as_text,
 )
-from napari_gem.layers.transform import TRANSFORM, set_transform
+from napari_gem.layers.maps import ImagePlane, join_maps, updated_maps
 from napari_gem.layers.writing.colors import (
     color_results,
     kept_label_colors,
     labels_colors,
-    new_map_color,
 )
 from napari_gem.layers.writing.combine import (
     combine_features,
     combine_labels,
-    combine_maps,
     computed_region,
 )
 from napari_gem.layers.writing.large import join_levels
-from napari_gem.layers.writing.update import new_name, painted_labels, plan_update
-from napari_gem.widget.results.strokes import forget_strokes
+from napari_gem.layers.writing.update import find_map, painted_labels
+from napari_gem.widget.results.map_layers import MapLayers, hide, preview_map
+from napari_gem.widget.results.signing import (
+    add_signed,
+    set_features,
+    update_properties,
+)
 from napari_gem.widget.results.undo import Undo
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
-    from napari_gem.layers import LayerData, LayerEntry, LayerImage, Plan, Policy
+    from napari_gem.layers import LayerData, LayerImage, Plan, Policy
 
 logger = logging.getLogger(__name__)
 
@@ -70,11 +70,17 @@ class ResultLayers:
     ----------
     ledger
         Our labels layers as we left them.
+    maps
+        The maps of all results.
+    map_layers
+        Which maps have a layer.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
         self.viewer = viewer
         self.ledger = Ledger()
+        self.map_layers = MapLayers(viewer)
+        self.maps = self.map_layers.maps
         self._undo: Undo | None = None
         self._undo_of: object = None  # which image plane the undo step is about
         self._undo_goes_on = False  # a preview was shown: its full size belongs to it
@@ -117,15 +123,30 @@ class ResultLayers:
         Labels or None
             The painted layer that was left as it is, if the policy is ``keep``.
         """
-        viewer = self.viewer
-        results = color_results(viewer.layers, image, results)
-        plan = plan_update(viewer.layers, image, results, policy, self.ledger)
+        viewer, maps, shown = self.viewer, self.maps, self.map_layers
+        is_full = results[-1].entry.step == 1
+        plane = ImagePlane(image.source, tuple(image.plane), results[-1].is_large)
+        shown.note_layers(plane)
+        before = maps.get(plane)
+        results = color_results(viewer.layers, image, results, before)
+        *new_maps, labels = results
+        after = tuple(new_maps)
+        if is_full:
+
+            def join(old: LayerData, new: LayerData) -> Any:
+                return join_maps(old.data, new, image, labels)
+
+            after = updated_maps(before, results, join)
+        plan = shown.plan(image, after, labels, policy, self.ledger)
         # made before anything is touched: what is wrong with the data shows up here
         new = [Layer.create(*result.as_tuple()) for result in plan.add]
         with self.all_or_nothing():
             undo = self.begin_undo((image.source, image.plane), live=live)
-            self._write(image, results[-1], policy, plan, new, undo)
-        if results[-1].entry.step == 1:
+            undo.keep_maps(plane, before)
+            self._write(image, labels, policy, plan, new, undo)
+            if is_full:
+                maps.put(plane, after)
+        if is_full:
             self._undo_goes_on = False
         return plan.kept
 
@@ -142,13 +163,15 @@ class ResultLayers:
         for layer in plan.remove:
             undo.remove(layer)
         for layer in plan.hide:
-            self.hide(layer, undo)
+            hide(layer, undo)
         for layer, result in plan.update:
             undo.keep(layer, self.ledger.get(layer))
             if result.kind == "labels":
                 self._update_labels(layer, result, image, policy, undo)
+            elif result.entry.step > 1:
+                preview_map(layer, result, image, labels, undo)
             else:
-                _update_map(layer, result, image, labels.data, undo)
+                self.map_layers.show(layer, result)
         updated = [layer for layer, result in plan.update if result.kind == "labels"]
         below = updated[0] if updated else plan.kept
         for layer, result in zip(new, plan.add, strict=True):
@@ -156,6 +179,8 @@ class ResultLayers:
             add_signed(self.viewer, layer, result, below=below)
             if result.kind == "labels":
                 self.ledger.note(layer)
+            else:
+                self.map_layers.note_added(layer, result)
 
     def undo(self) -> str:
         """Bring back what was before the last run.
@@ -178,7 +203,17 @@ class ResultLayers:
         if self._undo is None:
             raise GemError("There is no run to undo.")
         undo, self._undo, self._undo_goes_on = self._undo, None, False
-        return undo.restore(self.ledger)
+        return self._restore(undo)
+
+    def _restore(self, undo: Undo) -> str:
+        unchanged = self.map_layers.unchanged()
+        sentence = undo.restore(self.ledger)
+        for plane, before in undo.maps.items():
+            now = self.maps.get(plane)
+            kept = [e if e.data is not None else find_map(now, e.entry) for e in before]
+            self.maps.put(plane, [each for each in kept if each is not None])
+        self.map_layers.after_undo(unchanged, undo)
+        return sentence
 
     def forget(self) -> None:
         """Give up what is kept for `undo`: PySide6 never frees a dock that is closed.
@@ -187,6 +222,7 @@ class ResultLayers:
         """
         self._undo = self._undo_of = None
         self.ledger.clear()
+        self.map_layers.clear()
 
     def begin_undo(self, plane: object = None, *, live: bool = False) -> Undo:
         """Begin a step for `undo`, or go on with the one of the same image plane.
@@ -214,17 +250,10 @@ class ResultLayers:
             if begun is not None and begun is not before[0]:
                 self._undo, self._undo_of, self._undo_goes_on = before
                 try:
-                    begun.restore(self.ledger)
+                    self._restore(begun)
                 except Exception:  # the first one is raised
                     logger.exception("Not all layers could be taken back")
             raise
-
-    def hide(self, layer: Any, undo: Undo) -> None:
-        """Hide the map of a class that is off until it is on again."""
-        if layer.visible:
-            undo.keep(layer, None)
-            write_entry(layer, replace(read_entry(layer), is_hidden=True))
-            layer.visible = False
 
     def _update_labels(
         self,
@@ -254,7 +283,7 @@ class ResultLayers:
                 small = data.nbytes <= LARGEST_HASH
                 digest = fingerprint(data, features) if small else ""
                 entry = replace(entry, fingerprint=digest, step=1)
-            _set_data(layer, data, result, undo)
+            undo.set_data(layer, data, preview=result.entry.step > 1)
         set_features(layer, features)
         if colors is not None:
             layer.colormap = colors
@@ -290,86 +319,3 @@ def _warm_layers() -> None:
         from vispy.visuals.line.dash_atlas import DashAtlas
 
         DashAtlas()
-
-
-def _update_map(
-    layer: Any, result: LayerData, image: LayerImage, labels: Any, undo: Undo
-) -> None:
-    if result.is_large:
-        layer.data = join_levels(list(layer.data), result, image)
-    else:
-        region = computed_region(result, image)
-        data = combine_maps(np.asarray(layer.data), result, region, labels.shape)
-        _set_data(layer, data, result, undo)
-    color = new_map_color(layer, result)
-    if color is not None:
-        layer.colormap = color
-    was_hidden = read_entry(layer).is_hidden
-    update_properties(layer, result, result.entry)
-    if was_hidden:
-        layer.visible = True
-
-
-def _set_data(layer: Any, data: Any, result: LayerData, undo: Undo) -> None:
-    """Replace a layer's data; in previews write into the array that is ours.
-
-    Writing takes half as long as replacing: napari need not ask for the extent.
-    """
-    preview = result.entry.step > 1
-    now = layer.data
-    is_ours = now is undo.fresh.get(layer)
-    if preview and is_ours and (now.shape, now.dtype) == (data.shape, data.dtype):
-        now[...] = data
-        layer.refresh(extent=False, thumbnail=False, highlight=False)
-    else:
-        layer.data = data
-        forget_strokes(layer)
-        undo.fresh[layer] = data
-
-
-def set_features(layer: Any, features: Any) -> None:
-    """Set the features of a labels layer; setting the same would draw it again."""
-    if features_as_text(layer) != table_as_text(features):
-        layer.features = features
-
-
-def update_properties(layer: Any, result: LayerData, entry: LayerEntry) -> None:
-    """Set name, place and metadata; visibility, opacity and so on stay."""
-    set_transform(layer, {name: result.kwargs[name] for name in TRANSFORM})
-    name = new_name(layer, result)
-    shown = read_entry(layer).shown_name
-    if name is not None:
-        layer.name = name
-        shown = layer.name
-    _sign(layer, result, entry, shown)
-
-
-def add_signed(
-    viewer: ViewerModel, layer: Any, result: LayerData, below: Any = None
-) -> None:
-    """Add a layer that is known as ours from the start.
-
-    It goes below our labels layer ``below``, and what was selected stays so; without
-    one it goes on top and is selected.
-    """
-    _sign(layer, result, result.entry, layer.name)
-    if below is None:
-        viewer.add_layer(layer)
-    else:
-        every = viewer.layers
-        selected, active = set(every.selection), every.selection.active
-        every.insert(every.index(below), layer)
-        every.selection = selected
-        every.selection.active = active
-    _sign(layer, result, result.entry, layer.name)  # it may have got a number
-
-
-def _sign(layer: Any, result: LayerData, entry: LayerEntry, shown_name: str) -> None:
-    """Mark a layer as ours."""
-    signed = replace(
-        entry,
-        given_name=result.kwargs["name"],
-        shown_name=shown_name,
-        layer=str(layer.unique_id),
-    )
-    write_entry(layer, signed)

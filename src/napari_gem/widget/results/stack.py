@@ -11,6 +11,7 @@ from napari.layers import Layer
 from napari_gem.core.errors import GemError
 from napari_gem.layers.ledger import Snapshot, features_as_text, own_pixels
 from napari_gem.layers.levels.on_disk import on_disk
+from napari_gem.layers.maps import ImagePlane, updated_maps
 from napari_gem.layers.writing.colors import color_results, kept_label_colors
 from napari_gem.layers.writing.combine import (
     combine_features,
@@ -25,9 +26,9 @@ from napari_gem.layers.writing.stack import (
     stack_image,
     stack_layers,
 )
-from napari_gem.layers.writing.update import plan_update
 from napari_gem.results.temporary import ResultFolder, ResultFolders
-from napari_gem.widget.results.result_layers import (
+from napari_gem.widget.results.map_layers import hide
+from napari_gem.widget.results.signing import (
     add_signed,
     set_features,
     update_properties,
@@ -121,64 +122,85 @@ class StackResult:
         index = slice_index(image)
         region = computed_region(results[-1], image)
         for result in results[:-1]:
-            layer = self._maps.get(result.entry.label)
-            if layer is not None and layer in self._shown.viewer.layers:
-                old = layer.data[index]
+            known = self._maps.get(result.entry.label)
+            if known is not None:
+                old = known.data[index]
                 if self._undo is not None:
-                    self._undo.keep_plane(layer, index, old)
-                layer.data[index] = combine_maps(old, result, region, old.shape)
-                layer.refresh(extent=False, thumbnail=False, highlight=False)
+                    self._undo.keep_part(known, index)
+                known.data[index] = combine_maps(old, result, region, old.shape)
+                self._shown.map_layers.refresh(known)
         return self._write_labels(index, results[-1], region, live)
 
     def _recolor(self, image: LayerImage, results: list[LayerData]) -> list[LayerData]:
         """Give the labels the colours and names of classes that came since."""
         whole = stack_image(self._layer, image)
-        results = color_results(self._shown.viewer.layers, whole, results)
+        results = self._color(whole, results)
         colors = kept_label_colors(self._labels, results[-1])
         if colors is not None:
             self._labels.colormap = colors
         return results
 
+    def _color(self, whole: LayerImage, results: list[LayerData]) -> list[LayerData]:
+        maps = self._shown.maps.get(ImagePlane(whole.source, whole.plane, False))
+        return color_results(self._shown.viewer.layers, whole, results, maps)
+
     def _start(self, image: LayerImage, results: list[LayerData]) -> None:
         """Find or make the layers of the whole stack."""
         viewer, ledger = self._shown.viewer, self._shown.ledger
+        shown, maps = self._shown.map_layers, self._shown.maps
         whole = stack_image(self._layer, image)
-        results = color_results(viewer.layers, whole, results)
+        plane = ImagePlane(whole.source, whole.plane, False)
+        shown.note_layers(plane)
+        before = maps.get(plane)
+        results = self._color(whole, results)
         empty = stack_layers(whole, results, self._new, self._largest_maps)
-        shape = empty[-1].data.shape
-        plan = plan_update(viewer.layers, whole, empty, self._policy, ledger)
-        known = {id(result): layer for layer, result in plan.update}
-        stack: list[Any] = []
-        for result in empty:
-            layer = known.get(id(result))
-            fits = layer is not None and layer.data.shape == shape
-            stack.append(layer if fits else Layer.create(*result.as_tuple()))
+        labels = empty[-1]
+        after = updated_maps(before, empty, _reuse)
+        plan = shown.plan(whole, after, labels, self._policy, ledger)
+        update, add = dict(plan.update), list(plan.add)
+        for layer, result in plan.update:
+            if result is labels and layer.data.shape != labels.data.shape:
+                del update[layer]
+                add.append(labels)
+        new = [Layer.create(*result.as_tuple()) for result in add]
         self._undo = undo = self._shown.begin_undo()
+        undo.keep_maps(plane, before, in_place=True)
         for layer in plan.remove:
             undo.remove(layer)
         for layer in plan.hide:
-            self._shown.hide(layer, undo)
-        for layer, result in zip(stack, empty, strict=True):
-            is_labels = result.kind == "labels"
-            if layer not in viewer.layers:
-                undo.add(layer)
-                add_signed(viewer, layer, result)
-                if is_labels:
-                    blank = Snapshot(self._blank(result), features_as_text(layer))
-                    ledger.put(layer, blank)
-            else:
-                if is_labels and ledger.get(layer) is None:
-                    # what we wrote is not known: any label may be the user's
-                    ledger.note(layer, own_pixels(layer.data, None))
-                undo.keep(layer, ledger.get(layer), in_place=True)
-                colors = kept_label_colors(layer, result) if is_labels else None
+            hide(layer, undo)
+        for layer, result in update.items():
+            if result is labels:
+                self._take_labels(layer, undo)
+                colors = kept_label_colors(layer, result)
                 if colors is not None:
                     layer.colormap = colors
                 update_properties(layer, result, result.entry)
-            if is_labels:
-                self._labels = layer
             else:
-                self._maps[result.entry.label] = layer
+                undo.keep(layer, None, in_place=True)
+                shown.show(layer, result)
+        for layer, result in zip(new, add, strict=True):
+            undo.add(layer)
+            add_signed(viewer, layer, result)
+            if result is labels:
+                self._labels = layer
+                blank = Snapshot(self._blank(result), features_as_text(layer))
+                ledger.put(layer, blank)
+            else:
+                shown.note_added(layer, result)
+        maps.put(plane, after)
+        self._maps = {
+            each.entry.label: each for each in after if not each.entry.is_hidden
+        }
+
+    def _take_labels(self, layer: Any, undo: Undo) -> None:
+        """Write to labels that are there."""
+        ledger = self._shown.ledger
+        if ledger.get(layer) is None:
+            # what we wrote is not known: any label may be the user's
+            ledger.note(layer, own_pixels(layer.data, None))
+        undo.keep(layer, ledger.get(layer), in_place=True)
+        self._labels = layer
 
     def _new(self) -> ResultFolder:
         return ResultFolder(self._folders.new())
@@ -235,3 +257,8 @@ class StackResult:
         forget_strokes(layer)
         layer.refresh(extent=False, thumbnail=False, highlight=False)
         return None
+
+
+def _reuse(old: LayerData, new: LayerData) -> Any:
+    """Choose the array that a map of the stack is written to."""
+    return old.data if old.data.shape == new.data.shape else new.data

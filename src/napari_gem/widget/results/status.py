@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
+    from napari_gem.layers import LayerData
+    from napari_gem.layers.maps import ResultMaps
+
 MOST = 3
 """Classes that are shown, the most probable ones."""
 
@@ -33,10 +36,13 @@ class StatusProbe:
     ----------
     viewer
         Maps and labels of results are read, hidden ones as well.
+    maps
+        Maps that need no layer.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
+    def __init__(self, viewer: ViewerModel, maps: ResultMaps | None = None) -> None:
         self._viewer = viewer
+        self._maps = maps
         self._writing = False  # what we write comes back as an event
         # after the window, which shows the event's value and not what is added here
         viewer.events.status.connect(self._on_status, position="last")
@@ -53,7 +59,10 @@ class StatusProbe:
         if isinstance(status, str) and SEPARATOR not in status:
             return  # somebody else's words
         text = text_at(
-            list(viewer.layers), viewer.layers.selection.active, viewer.cursor.position
+            list(viewer.layers),
+            viewer.layers.selection.active,
+            viewer.cursor.position,
+            self._maps,
         )
         # another dock of this viewer may have added it
         if not text or text in _place(status):
@@ -65,7 +74,12 @@ class StatusProbe:
             self._writing = False
 
 
-def text_at(layers: Sequence[Any], active: Any, position: Sequence[float]) -> str:
+def text_at(
+    layers: Sequence[Any],
+    active: Any,
+    position: Sequence[float],
+    maps: ResultMaps | None = None,
+) -> str:
     """Put into words what the maps of one image have at a place.
 
     Parameters
@@ -77,6 +91,8 @@ def text_at(layers: Sequence[Any], active: Any, position: Sequence[float]) -> st
         result that has something there.
     position
         World coordinates.
+    maps
+        Maps that need no layer; those of a labels layer lie where it lies.
 
     Returns
     -------
@@ -87,6 +103,7 @@ def text_at(layers: Sequence[Any], active: Any, position: Sequence[float]) -> st
     entries = [read_entry(layer) for layer in layers]
     off = {(e.source, name) for e in entries for name in e.off_classes.values()}
     values: dict[str, list[tuple[float, str]]] = {}
+    shown: set[tuple[Any, ...]] = set()
     for layer, entry in zip(reversed(layers), reversed(entries), strict=True):
         if entry.role != PROBABILITY or (entry.source, entry.class_name) in off:
             continue
@@ -95,6 +112,19 @@ def text_at(layers: Sequence[Any], active: Any, position: Sequence[float]) -> st
             # in front, so that equal ones come in the order of the layers
             pair = float(value), entry.class_name
             values.setdefault(entry.source, []).insert(0, pair)
+        shown.add((entry.source, entry.plane, entry.class_name))
+    for layer, entry in zip(reversed(layers), reversed(entries), strict=True):
+        if maps is None or entry.role != LABELS:
+            continue
+        for known in maps.of_plane(entry.source, entry.plane):
+            name = known.entry.class_name
+            key = entry.source, entry.plane, name
+            if key in shown or (entry.source, name) in off:
+                continue
+            value = _map_value(known, layer, position)
+            if value is not None:
+                shown.add(key)
+                values.setdefault(entry.source, []).append((float(value), name))
     if not values:
         return ""
     source = read_entry(active).source or str(getattr(active, "unique_id", ""))
@@ -111,9 +141,22 @@ def value_at(layer: Any, position: Sequence[float]) -> Any:
     Unlike `layer.get_value` it also reads hidden layers.
     """
     data = layer.data[0] if layer.multiscale else layer.data
+    return _value(data, layer, position)
+
+
+def _map_value(known: LayerData, labels: Any, position: Sequence[float]) -> Any:
+    """Value of a map that has no layer, where the labels of its result lie."""
+    if known.is_large != labels.multiscale:
+        return None
+    data = known.data[0] if known.is_large else known.data
+    return _value(data, labels, position, known.entry.patch)
+
+
+def _value(data: Any, layer: Any, position: Sequence[float], patch: float = 1.0) -> Any:
     if data.ndim != layer.ndim:
         return None
-    place = np.round(np.asarray(layer.world_to_data(position))).astype(int)
+    place = np.round(np.asarray(layer.world_to_data(position)))
+    place = np.floor((place + 0.5) / patch).astype(int)
     if np.any(place < 0) or np.any(place >= data.shape):
         return None
     return data[tuple(place)]

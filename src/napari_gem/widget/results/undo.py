@@ -14,13 +14,20 @@ from napari_gem.core.foreign_text import without_tags
 from napari_gem.layers.entry import LayerEntry, read_entry, write_entry
 from napari_gem.layers.ledger import Ledger, Snapshot, features_as_text, table_as_text
 from napari_gem.layers.transform import TRANSFORM, set_transform
+from napari_gem.layers.writing.update import is_same_class
 from napari_gem.widget.results.strokes import forget_strokes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_gem.layers import LayerData
+    from napari_gem.layers.maps import ImagePlane
+
 LARGEST = 2 << 30
 """Bytes of maps that are kept at most; labels are always kept."""
+
+
+TOO_LARGE = "'{}' was too large to be kept and stays."
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +55,16 @@ class _State:
 
 
 class Undo:
-    """Notes what a run changes; ``fresh`` has the array that each layer got in it."""
+    """Notes what a run changes.
+
+    Attributes
+    ----------
+    fresh
+        The array that a layer got in the run and that no other has.
+    maps
+        Maps of each result before the run, without data where they were too large to
+        be kept.
+    """
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
@@ -56,8 +72,14 @@ class Undo:
         self._added: list[ref[Any]] = []
         self._removed: list[tuple[int, Any]] = []
         self._planes: list[tuple[ref[Any], tuple[slice, ...], Any, Any, Any]] = []
+        self._parts: list[tuple[Any, tuple[slice, ...], Any]] = []
+        self._too_large: list[str] = []
         self._noted: WeakKeyDictionary[Any, set[str]] = WeakKeyDictionary()
+        self._noted_parts: set[str] = set()
+        self._arrays: list[Any] = []  # of the maps before the run
+        self._lost: list[Any] = []
         self._kept = 0
+        self.maps: dict[ImagePlane, list[LayerData]] = {}
         self.fresh: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
     def keep(self, layer: Any, then: Snapshot | None, in_place: bool = False) -> None:
@@ -66,7 +88,9 @@ class Undo:
             return
         data = layer.data
         is_labels = hasattr(layer, "selected_label")
-        if not is_labels and not in_place and not layer.multiscale:
+        if any(data is lost for lost in self._lost):
+            data = None
+        elif not (is_labels or in_place or layer.multiscale or self._has_map(data)):
             self._kept += data.nbytes
             data = data if self._kept <= LARGEST else None
         self._states[layer] = _State(
@@ -81,14 +105,48 @@ class Undo:
             snapshot=then,
         )
 
-    def keep_plane(
+    def keep_maps(
         self,
-        layer: Any,
-        index: tuple[slice, ...],
-        old: Any,
-        then: Snapshot | None = None,
+        plane: ImagePlane,
+        maps: tuple[LayerData, ...],
+        in_place: bool = False,
     ) -> None:
-        """Note a part of a layer before it is written in place; once is enough.
+        """Note the maps of a result before there are others; once is enough.
+
+        They are not copied; if they are written ``in_place``, `keep_part` is called.
+        """
+        if plane in self.maps:
+            return
+        self.maps[plane] = []
+        for known in maps:
+            if not (in_place or plane.is_large):
+                self._kept += known.data.nbytes
+            if self._kept > LARGEST:
+                self._lost.append(known.data)
+                self._too_large.append(str(known.kwargs["name"]))
+                known = replace(known, data=None)
+            else:
+                self._arrays.append(known.data)
+            self.maps[plane].append(known)
+
+    def keep_part(self, known: LayerData, index: tuple[slice, ...]) -> None:
+        """Note a part of a map before it is written in place; once is enough."""
+        array, name = known.data, str(known.kwargs["name"])
+        key = f"{id(array)} {index}"
+        if key in self._noted_parts or not self._has_map(array):
+            return
+        self._noted_parts.add(key)
+        old = array[index]
+        self._kept += old.nbytes
+        if self._kept <= LARGEST:
+            self._parts.append((array, index, old.copy()))
+        elif name not in self._too_large:
+            self._too_large.append(name)
+
+    def keep_plane(
+        self, layer: Any, index: tuple[slice, ...], old: Any, then: Snapshot
+    ) -> None:
+        """Note a part of labels before it is written in place; once is enough.
 
         The layer was noted with `keep` before, or added. ``then`` is what we had
         written there.
@@ -97,20 +155,33 @@ class Undo:
         if layer not in self._states or str(index) in noted:
             return
         noted.add(str(index))
-        if then is None:
-            self._kept += old.nbytes
-            if self._kept > LARGEST:
-                self._states[layer] = replace(self._states[layer], data=None)
-                return
-        own = None if then is None or then.own is None else _pack(then.own)
-        labels = None if then is None else _pack(then.data)
-        packed = old.copy() if then is None else _pack(old)
-        self._planes.append((ref(layer), index, packed, labels, own))
+        own = None if then.own is None else _pack(then.own)
+        self._planes.append((ref(layer), index, _pack(old), _pack(then.data), own))
 
     def add(self, layer: Any) -> None:
         """Note a layer that was added."""
         self._added.append(ref(layer))
-        self.fresh[layer] = layer.data
+        if hasattr(layer, "selected_label"):  # the array of a map is kept elsewhere
+            self.fresh[layer] = layer.data
+
+    def set_data(self, layer: Any, data: Any, *, preview: bool) -> None:
+        """Replace a layer's data; in previews write into an array of our own.
+
+        Writing takes half as long as replacing: napari need not ask for the extent.
+        """
+        now = layer.data
+        is_ours = now is self.fresh.get(layer)
+        if preview and is_ours and (now.shape, now.dtype) == (data.shape, data.dtype):
+            now[...] = data
+            layer.refresh(extent=False, thumbnail=False, highlight=False)
+        else:
+            layer.data = data
+            forget_strokes(layer)
+            self.fresh[layer] = data
+
+    def has_noted(self, layer: Any) -> bool:
+        """Tell whether a layer is brought back from what was noted of it."""
+        return layer in self._states
 
     def remove(self, layer: Any) -> None:
         """Remove a layer from the viewer."""
@@ -131,6 +202,9 @@ class Undo:
             if layer is not None and layer in every:
                 sentences += self._restore(layer, state, ledger)
         self._restore_planes(ledger)
+        self._restore_parts()
+        stay = [TOO_LARGE.format(name) for name in self._too_large]
+        sentences += [each for each in stay if each not in sentences]
         for index, layer in reversed(self._removed):
             if layer not in every:
                 every.insert(min(index, len(every)), layer)
@@ -148,14 +222,17 @@ class Undo:
         return ""
 
     def _restore(self, layer: Any, state: _State, ledger: Ledger) -> list[str]:
-        sentences = []
+        entry = read_entry(layer)
+        if not is_same_class(entry, state.entry):
+            return []  # it shows another class now
+        sentences: list[str] = []
         now = ledger.get(layer)
         if now is not None and self._is_lost(layer, state, now):
             sentences.append(
                 f"What was painted since is in '{self._save_copy(layer)}'."
             )
         if state.data is None:
-            sentences.append(f"'{layer.name}' was too large to be kept and stays.")
+            sentences.append(TOO_LARGE.format(layer.name))
         else:
             # hidden maps of classes that are off were not written to
             if layer.data is not state.data:
@@ -168,7 +245,6 @@ class Undo:
             state.features
         ):
             layer.features = state.features
-        entry = read_entry(layer)
         if layer.name == entry.shown_name and layer.name != state.name:
             layer.name = state.name
         if entry.is_hidden != state.entry.is_hidden:
@@ -198,7 +274,7 @@ class Undo:
                 continue
             layer.data[index] = _unpack(data)
             then = ledger.get(layer)
-            if then is not None and labels is not None:
+            if then is not None:
                 then.data[index] = _unpack(labels)
                 if then.own is not None:
                     then.own[index] = False if own is None else _unpack(own)
@@ -206,6 +282,16 @@ class Undo:
         for layer in changed:
             forget_strokes(layer)
             layer.refresh()
+
+    def _restore_parts(self) -> None:
+        for array, index, old in reversed(self._parts):
+            array[index] = old
+        for layer in self._viewer.layers:
+            if any(layer.data is array for array, *_ in self._parts):
+                layer.refresh()
+
+    def _has_map(self, array: Any) -> bool:
+        return any(array is known for known in self._arrays)
 
     def _save_copy(self, layer: Any) -> str:
         """Give the array that the user painted to a layer of its own."""
@@ -227,8 +313,6 @@ def _pack(array: Any) -> tuple[bytes, Any, tuple[int, ...]]:
     return zlib.compress(array.tobytes(), 1), array.dtype, array.shape
 
 
-def _unpack(packed: Any) -> Any:
-    if isinstance(packed, np.ndarray):
-        return packed
+def _unpack(packed: tuple[bytes, Any, tuple[int, ...]]) -> Any:
     data, dtype, shape = packed
     return np.frombuffer(zlib.decompress(data), dtype).reshape(shape)

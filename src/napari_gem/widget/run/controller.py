@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.results import StoredSegmentation
     from napari_gem.layers import LayerData
+    from napari_gem.widget.results.map_layers import MapLayers
     from napari_gem.widget.run.inputs import RunInputs
     from napari_gem.widget.run.live_updates import Next
     from napari_gem.worker.messages import Storage
@@ -140,6 +141,11 @@ class Controller(QObject):
     def busy(self) -> bool:
         """Whether a run is going on; scoring an encoded image is none."""
         return self._task is not None and self._task.is_run
+
+    @property
+    def map_layers(self) -> MapLayers:
+        """Which maps of the results have a layer."""
+        return self._results.map_layers
 
     @property
     def worker_id(self) -> int | None:
