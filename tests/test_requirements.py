@@ -67,6 +67,8 @@ def test_what_is_imported_is_named() -> None:
         allowed = named(PROJECT["dependencies"])
         if part == "widget":
             allowed |= named(EXTRAS["napari"])
+        if part == "images":
+            allowed |= named(EXTRAS["geo"])
         if part.startswith("cluster"):
             allowed |= named(EXTRAS["distributed"])
         if not packages_of(module) & allowed:

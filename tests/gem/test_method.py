@@ -278,8 +278,8 @@ BAD = {
     "Neighbour width": {"neighbour_width": 0.0},
     "Middle": {"middle": 1.5},
     "Repair": {"repair": 0.5},
-    "without places": {"repair": 5.0},
-    "without places too": {"neighbours": 1.0},
+    "needs the places of the tokens": {"repair": 5.0},
+    "needs the places of the tokens too": {"neighbours": 1.0},
 }
 
 
