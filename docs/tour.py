@@ -241,7 +241,7 @@ def prompt_sets(tour: Tour) -> None:
     tour.table.load_set("fluorescence")
     assert len(tour.names) >= 10
     assert tour.table.background()
-    assert "Untested" in tour.widget.run_bar.status.text()
+    assert "need a CLIP model" in tour.widget.run_bar.status.text()
     path = tour.files / "mine.prompts.json"
     tour.table.save_set(path)
     assert path.exists()

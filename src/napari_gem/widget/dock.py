@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import napari.viewer
-    from qtpy.QtGui import QCloseEvent
+    from qtpy.QtGui import QCloseEvent, QShowEvent
 
     from napari_gem.layers import Policy
     from napari_gem.models.card import ModelCard
@@ -534,6 +534,11 @@ class GemWidget(QWidget):
         looks = get_settings().appearance
         font = FONT.format(looks.font_size)
         self.setStyleSheet(f"{font} {emphasis_style(looks.theme)}")
+
+    def showEvent(self, event: QShowEvent) -> None:  # noqa: N802 (Qt's name)
+        """Say what is wrong with the list of models, also while it is folded away."""
+        super().showEvent(event)
+        self.model_choice.say_errors()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
         """End the worker when the dock is closed: napari takes the widget out."""

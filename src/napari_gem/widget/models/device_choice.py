@@ -68,8 +68,8 @@ class DeviceChoice(QWidget):
         address = self.cluster.address()
         if not is_cluster(address):
             raise GemError(
-                f"The address '{address}' of the dask scheduler came; expected "
-                "tcp://host:port. Type it under 'Compute on'."
+                f"'{address}' is no address of a dask scheduler: give tcp://host:port "
+                "under 'Compute on'."
             )
         return address
 

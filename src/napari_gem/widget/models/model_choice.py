@@ -174,6 +174,9 @@ class ModelChoice(QWidget):
         """Mark what is on this computer once there is something to see."""
         super().showEvent(event)
         self.look()
+
+    def say_errors(self) -> None:
+        """Send a message if the user's own list of models cannot be read."""
         wrong = own_errors()
         if wrong:
             self.message_sent.emit("error", " ".join(wrong))

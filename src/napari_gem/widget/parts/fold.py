@@ -31,6 +31,8 @@ class _Title(QPushButton):
     def __init__(self) -> None:
         super().__init__()
         self._whole = ""
+        # a button's own policy would make its hint the least width of the dock
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
 
     def set_whole(self, text: str) -> None:
         """Show a text, or as much of it as there is room for."""

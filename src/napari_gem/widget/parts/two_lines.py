@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QRect, Qt
 from qtpy.QtWidgets import QSizePolicy
 
+from napari_gem.core.foreign_text import shown_lines
 from napari_gem.widget.parts.plain import Label, tip
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class TwoLines(Label):
 
     def setText(self, text: str) -> None:  # noqa: N802 (Qt's name)
         """Show a sentence; control characters are spelled out."""
-        self._whole = text
-        self.setAccessibleDescription(text)
+        self._whole = shown_lines(text)
+        self.setAccessibleDescription(self._whole)
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
