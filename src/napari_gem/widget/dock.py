@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.utils.transforms import Affine
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFormLayout, QMainWindow, QVBoxLayout, QWidget
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
@@ -63,6 +63,9 @@ if TYPE_CHECKING:
 
 TABLE = "Features table widget"
 """What napari calls its table of the features of the selected layer."""
+
+TABLE_HEIGHT = 400
+"""Pixels for ten rows, napari's buttons and a title."""
 
 FONT = (
     "QTreeView, QHeaderView, QLineEdit, QPlainTextEdit, QToolButton "
@@ -116,6 +119,7 @@ class GemWidget(QWidget):
         self._place: Place | None = None  # that is shown
         self._image_message = self._table_message = self._recall_message = ""
         self._run_message = ""
+        self._table_dock: QWidget | None = None
         self._closed = False
         self._lay_out()
         looks = get_settings().appearance.events
@@ -516,9 +520,16 @@ class GemWidget(QWidget):
         self.controller.run(replace(inputs, policy=policy))
 
     def _show_table(self, layer: Any) -> None:
-        """Open napari's table of a layer's features."""
+        """Open napari's table of a layer's features below the canvas."""
         self._viewer.layers.selection.active = layer
-        self._viewer.window.add_plugin_dock_widget("napari", TABLE)
+        dock, _ = self._viewer.window.add_plugin_dock_widget("napari", TABLE)
+        if dock is self._table_dock:
+            return  # it stays where the user put it
+        self._table_dock, window = dock, dock.window()
+        if isinstance(window, QMainWindow):
+            window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
+            height = min(TABLE_HEIGHT, window.height() // 2)
+            window.resizeDocks([dock], [height], Qt.Orientation.Vertical)
 
     # --- begin and end
 
