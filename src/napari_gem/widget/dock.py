@@ -65,7 +65,7 @@ TABLE = "Features table widget"
 """What napari calls its table of the features of the selected layer."""
 
 TABLE_HEIGHT = 400
-"""Pixels for ten rows, napari's buttons and a title."""
+"""Pixels for about nine rows, napari's buttons and a title."""
 
 FONT = (
     "QTreeView, QHeaderView, QLineEdit, QPlainTextEdit, QToolButton "
