@@ -243,7 +243,7 @@ def test_the_widget_fits_a_narrow_dock(dock, qtbot):
         if part.isVisible() and part.height() and not part.visibleRegion().isEmpty():
             assert part.width() <= NARROW
             needed = part.heightForWidth(part.width())
-            assert part.height() >= min(needed, part.sizeHint().height())
+            assert part.height() >= min(needed, part.sizeHint().height()), part.text()
 
 
 def _unfold_all(viewer, widget):

@@ -225,7 +225,7 @@ def test_no_name_is_read_as_html_anywhere_in_the_dock(dock, tmp_path):
         "QListWidget tooltip",
         "Combo",
         "QPushButton tooltip",
-        "Label tooltip",
+        "TwoLines",
     } <= found, found
     assert any("Table" in name or "View" in name for name in found), found
 

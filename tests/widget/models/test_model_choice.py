@@ -224,7 +224,7 @@ def test_a_damaged_list_of_own_models_is_told_and_the_rest_works(qtbot, choice):
     own_path().parent.mkdir(exist_ok=True)
     own_path().write_text("[[model]]\nid = 1")
     with qtbot.waitSignal(choice.message_sent) as told:
-        choice.show()
+        choice.say_errors()
     assert told.args[0] == "error"
     assert str(own_path()) in told.args[1]
     choice.menu.aboutToShow.emit()

@@ -77,7 +77,6 @@ class Fold(QFrame):
         self._button.setCheckable(True)
         self._button.setStyleSheet(FLAT)
         self._button.toggled.connect(self._on_toggled)
-        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         layout = QVBoxLayout(self)
         layout.setAlignment(Qt.AlignmentFlag.AlignTop)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -149,6 +148,10 @@ class Fold(QFrame):
         policy.setRetainSizeWhenHidden(True)
         self._content.setSizePolicy(policy)
         self._content.setVisible(self.isExpanded())
+        # unfolded, sentences that wrap may need more than the hint says
+        policies = QSizePolicy.Policy
+        vertical = policies.Preferred if self.isExpanded() else policies.Maximum
+        self.setSizePolicy(policies.Preferred, vertical)
 
     def _show_title(self) -> None:
         # an arrow as text follows the theme
