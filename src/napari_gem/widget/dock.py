@@ -450,7 +450,9 @@ class GemWidget(QWidget):
         except GemError:
             title = "Model: none that can be used"
         else:
-            title = " · ".join(filter(None, (f"Model: {card.name}", card.domain)))
+            title = f"Model: {card.name}"
+            if card.domain not in card.name:
+                title += f" · {card.domain}"
         device = self.device_choice.combo
         if device.currentData() != "auto":
             title += f" · {device.currentText()}"

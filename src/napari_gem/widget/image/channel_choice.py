@@ -90,9 +90,9 @@ class ChannelChoice(Fold):
         self.set_layer(None)
 
     def title(self) -> str:
-        """Say how many layers or channels are taken."""
+        """Say how many layers or channels are taken; empty for one."""
         count = self._count()
-        return f"Channels: {count}" if count > 1 else "Channels: all"
+        return f"Channels: {count}" if count > 1 else ""
 
     def layers(self) -> list[Any]:
         """Other layers that are taken together with the chosen one."""

@@ -35,7 +35,7 @@ HEIGHT, WIDTH = 56, 72
 SIDE = 240
 """Most pixels along each axis that are read for the picture."""
 
-NO_IMAGE = "Open an image, or a sample: File > Open Sample > GEM"
+NO_IMAGE = "Open an image"
 READING = "Reading the image..."
 
 WAIT = 60

@@ -365,16 +365,13 @@ class ImagePanel(QWidget):
     def _show_title(self) -> None:
         """Say in the title of the fold what is chosen in it."""
         detail, where = self.detail(), self.region_choice.where.currentText()
-        self.fold.set_title(
-            " · ".join(
-                (
-                    self.channel_choice.title(),
-                    f"Detail: {f'{detail:.3g} px' if detail else 'automatic'}",
-                    f"Where: {where.lower()}",
-                    *self.slice_choice.title(),
-                )
-            )
+        parts = (
+            self.channel_choice.title(),
+            f"Detail: {f'{detail:.3g} px' if detail else 'automatic'}",
+            f"Where: {where.lower()}",
+            *self.slice_choice.title(),
         )
+        self.fold.set_title(" · ".join(filter(None, parts)))
 
     def _on_region(self) -> None:
         self._listen_to_shapes()
