@@ -37,7 +37,7 @@ class RunBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run_button = QPushButton("Run (Ctrl+Enter)")
+        self.run_button = QPushButton("Run")
         self.run_button.setAccessibleName("Run")
         emphasize(self.run_button, "primary")
         self.cancel_button = QPushButton("Cancel")
@@ -114,7 +114,7 @@ class RunBar(QWidget):
     def show_state(self, sentence: str, run: str) -> None:
         """Say whether the image is encoded, or what is missing, and what Run does."""
         self.current.setText(sentence)
-        self.run_button.setToolTip(run)
+        self.run_button.setToolTip(f"{run} (Ctrl+Enter)")
 
     @property
     def has_message(self) -> bool:
