@@ -1121,3 +1121,13 @@ def test_every_control_has_a_tooltip(table):
         words.toggleButton(),
     ):
         assert control.toolTip()
+
+
+def test_a_renamed_class_comes_back_with_its_id():
+    results = {1: "a"}
+    model = PromptModel(known=lambda: results)
+    model.add(["a"])
+    model.change(1, title="b")
+    model.load(PromptSet("nothing"))
+    model.undo()
+    assert [(p.name, p.label) for p in model.state.prompts] == [("b", 1)]

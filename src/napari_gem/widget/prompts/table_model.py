@@ -95,6 +95,7 @@ class PromptModel(QAbstractTableModel):
         self._rows: list[Prompt] = []  # what views see: changes row by row
         self._known = known
         self._names: dict[int, str] = {}  # the last class of each label id
+        self._same_class: set[tuple[int, str, str]] = set()
         self._in_results: set[int] = set()  # label ids
         self._shares: dict[int, float] = {}
         self._absent: frozenset[int] = frozenset()
@@ -241,6 +242,12 @@ class PromptModel(QAbstractTableModel):
         self._in_results = {*self._in_results, *known} if known else set()
         names = {prompt.label: prompt.name for prompt in self._state.prompts}
         self._names |= {**known, **names}
+        # a class that the user renamed keeps its id, whatever its layers call it yet
+        self._same_class |= {
+            (label, name, known[label])
+            for label, name in names.items()
+            if label in known
+        }
 
     def undo(self) -> None:
         """Take the last change back."""
@@ -248,6 +255,7 @@ class PromptModel(QAbstractTableModel):
         if self.history.moving:
             self._commit()
         if self.history.past:
+            self.note_known()
             self._set(self._free_of_clashes(self.history.undo(self._state)))
             self.changed.emit(False)
 
@@ -255,6 +263,7 @@ class PromptModel(QAbstractTableModel):
         """Take the last undo back."""
         self.changing.emit()
         if self.history.can_redo:
+            self.note_known()
             self._set(self._free_of_clashes(self.history.redo(self._state)))
             self.changed.emit(False)
 
@@ -325,6 +334,7 @@ class PromptModel(QAbstractTableModel):
             if prompt.label in known
             and prompt.label not in here
             and class_key(known[prompt.label]) != class_key(prompt.name)
+            and (prompt.label, prompt.name, known[prompt.label]) not in self._same_class
         }
         if not clashes:
             return state
