@@ -462,10 +462,10 @@ def measure_maps(size: int, repeats: int) -> None:
                 judge(f"{what}, another class chosen", median(follow), STALL)
 
 
-def made_results(image: Any, prompts: tuple[Prompt, ...]) -> list[Any]:
-    """Layer data of a result, as the client's thread makes them."""
+def made_recipe(prompts: tuple[Prompt, ...]) -> Recipe:
+    """How the embedded model would say that it made a result."""
     card = find_model("embedded")
-    recipe = Recipe(
+    return Recipe(
         version="1",
         model=card.id,
         revision="r" * 64,
@@ -476,6 +476,11 @@ def made_results(image: Any, prompts: tuple[Prompt, ...]) -> list[Any]:
         device="cpu",
         precision="float32",
     )
+
+
+def made_results(image: Any, prompts: tuple[Prompt, ...]) -> list[Any]:
+    """Layer data of a result, as the client's thread makes them."""
+    recipe = made_recipe(prompts)
     labels = np.zeros(image.shape, np.uint8)
     maps = np.zeros((len(prompts), *image.shape), np.float32)
     for i, plane in enumerate(maps):
@@ -533,18 +538,7 @@ def measure_records(repeats: int = 50) -> None:
     (_, kwargs, _), *_ = samples.load_fluorescence()
     lines = kwargs["metadata"][KEY]["prompts"]
     prompts = parse_prompts("\n".join(lines))
-    card = find_model("embedded")
-    recipe = Recipe(
-        version="1",
-        model=card.id,
-        revision="r" * 64,
-        prompts=prompts,
-        encode=card.encode,
-        score=card.score,
-        appearance=Appearance(),
-        device="cpu",
-        precision="float32",
-    )
+    recipe = made_recipe(prompts)
     result = StoredSegmentation(
         labels="labels", probabilities="maps", shape=(9, 9), patch=1, recipe=recipe
     )

@@ -5,12 +5,28 @@ from __future__ import annotations
 import threading
 
 import numpy as np
+from napari.components import ViewerModel
 
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.results import Recipe, StoredSegmentation
+from napari_gem.widget.dock import GemWidget
+from napari_gem.widget.run.controller import Controller
 from napari_gem.worker.messages import Finished
 
 PATCH = 4.0
+
+
+def hand_driven_dock(qtbot):
+    """Make a viewer, its dock, and the client by which a test drives the dock."""
+    viewer, clients = ViewerModel(), []
+
+    def make_client(on_event):
+        clients.append(HandClient(on_event))
+        return clients[0]
+
+    widget = GemWidget(viewer, Controller(viewer, make_client))
+    qtbot.addWidget(widget)
+    return viewer, widget, clients[0]
 
 
 class HandClient:

@@ -104,7 +104,7 @@ def location_of(
 
 
 def read_location(content: object) -> Location | None:
-    """Read a location from what its fields are in JSON; None if it is none."""
+    """Make a location of its fields as JSON has them; None if they are not valid."""
     if not isinstance(content, dict):
         return None
     pairs = [content.get(name) for name in ("origin", "down", "right")]

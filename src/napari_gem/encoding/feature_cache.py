@@ -286,7 +286,7 @@ class FeatureCache:
         )
 
     def _peek(self, name: str) -> _Entry | None:
-        """Read how an entry was encoded; None if that cannot be told."""
+        """Read how an entry was encoded; None if it cannot be read."""
         try:
             return from_json(_Entry, read_checked(self.folder / name / ENTRY))
         except Exception:  # noqa: BLE001 (unfinished, damaged, or just removed)

@@ -71,8 +71,7 @@ class BoundedStore(LocalStore):
             status = path.stat()
             if not (S_ISREG(status.st_mode) or S_ISDIR(status.st_mode)):
                 raise ValueError(f"'{key}' is no file")
-            if _count_bytes(byte_range, status.st_size) > self._limit:
-                raise ValueError(f"'{key}' is larger than the image says")
+            _check_size(key, byte_range, status.st_size, self._limit)
         return await super().get(key, prototype, byte_range)
 
     def with_limit(self, limit: int) -> BoundedStore:
@@ -100,14 +99,19 @@ class BoundedZip(ZipStore):
             info = self._zf.getinfo(key)
             whole = info.compress_type != zipfile.ZIP_STORED
             wanted = None if whole else byte_range
-            if _count_bytes(wanted, info.file_size) > self._limit:
-                raise ValueError(f"'{key}' is larger than the image says")
+            _check_size(key, wanted, info.file_size, self._limit)
         prototype = prototype or default_buffer_prototype()
         return await super().get(key, prototype, byte_range)
 
     def with_limit(self, limit: int) -> BoundedZip:
         """Give the same file with another limit."""
         return BoundedZip(self.path, limit)
+
+
+def _check_size(key: str, wanted: ByteRequest | None, size: int, limit: int) -> None:
+    """Refuse to read more bytes of a file than there may be."""
+    if _count_bytes(wanted, size) > limit:
+        raise ValueError(f"'{key}' is larger than the image says")
 
 
 def _count_bytes(wanted: ByteRequest | None, size: int) -> int:

@@ -129,7 +129,7 @@ class LayerEntry:
 
 
 def read_entry(layer: Any) -> LayerEntry:
-    """Read our entry of a layer, or of a `LayerData`; an empty one if there is none."""
+    """Read our entry of a layer or `LayerData`; an empty one if it has no entry."""
     entry = getattr(layer, "entry", None)
     if isinstance(entry, LayerEntry):
         return entry

@@ -10,18 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from napari.components import ViewerModel
 
 from napari_gem.core.colors import class_color
 from napari_gem.core.json_records import to_dict
 from napari_gem.core.prompts import Example, Prompt
 from napari_gem.models.own_list import config_folder
-from napari_gem.widget.dock import GemWidget
 from napari_gem.widget.parameters.last_used import last_used
 from napari_gem.widget.parameters.recall import LARGEST_FILE, Recalled, load_last
 from napari_gem.widget.parameters.settings import LastUsed, save_last
-from napari_gem.widget.run.controller import Controller
-from tests.widget.hand_client import HandClient
+from tests.widget.hand_client import hand_driven_dock
 
 pytestmark = pytest.mark.contact("remembered state")
 
@@ -133,16 +130,9 @@ def make_dock(qtbot):
     """Make the widget with a client that is driven by hand; both are given."""
 
     def make():
-        viewer, clients = ViewerModel(), []
-
-        def make_client(on_event):
-            clients.append(HandClient(on_event))
-            return clients[0]
-
-        widget = GemWidget(viewer, Controller(viewer, make_client))
-        qtbot.addWidget(widget)
+        viewer, widget, client = hand_driven_dock(qtbot)
         viewer.add_image(np.zeros((8, 8)))
-        return widget, clients[0]
+        return widget, client
 
     return make
 
