@@ -17,7 +17,7 @@ def path_to_open(owner: QWidget, title: str, kinds: str) -> str:
 
     ``kinds`` is a filter of Qt, such as ``Weights (*.pt)``.
     """
-    answer = ask(owner, lambda: QFileDialog.getOpenFileName(owner, title, filter=kinds))
+    answer = ask(owner, lambda: QFileDialog.getOpenFileName(owner, title, "", kinds))
     return answer[0] if answer else ""
 
 

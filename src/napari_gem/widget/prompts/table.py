@@ -12,7 +12,6 @@ from qtpy.QtGui import QKeyEvent, QKeySequence
 from qtpy.QtWidgets import (
     QAction,
     QColorDialog,
-    QFileDialog,
     QHBoxLayout,
     QMenu,
     QToolButton,
@@ -36,8 +35,9 @@ from napari_gem.prompts.sets import (
     write_set,
 )
 from napari_gem.prompts.vocabulary import fit_set
+from napari_gem.widget.parts.dialogs import path_to_open, path_to_save
 from napari_gem.widget.parts.menus import add_action
-from napari_gem.widget.parts.plain import ask, menu_text, tip
+from napari_gem.widget.parts.plain import menu_text, tip
 from napari_gem.widget.parts.style import BUTTON
 from napari_gem.widget.prompts.background import BackgroundWords
 from napari_gem.widget.prompts.cells import color_of
@@ -398,22 +398,14 @@ class PromptTable(QWidget):
         self._redo.setEnabled(self.model.history.can_redo)
 
     def _on_load(self) -> None:
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getOpenFileName(self, "Load a prompt set", "", FILES),
-        ) or ("", "")
+        path = path_to_open(self, "Load a prompt set", FILES)
         if path:
             self.load_set(path)
 
     def _on_save(self) -> None:
         # the name of a set from elsewhere must not choose a folder
         name = file_name(self.model.state.origin.name.casefold(), ENDING, "prompts")
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getSaveFileName(
-                self, "Save the prompt set", name, FILES
-            ),
-        ) or ("", "")
+        path = path_to_save(self, "Save the prompt set", name, FILES)
         if path:
             self.save_set(path)
 
