@@ -162,7 +162,7 @@ def test_what_is_left_out_takes_its_default(tmp_path):
         ("", "Line 1, column 1"),
         ("[" * 100_000, "no JSON"),
         ("[1]", "no valid PromptSet"),
-        ('{"schema": 2}', "Its schema is 2; expected 1"),
+        ('{"schema": 2}', "Its schema is 2, but this napari-gem reads only schema 1"),
         ('{"name": "x", "prompts": [{"words": 3}]}', "prompts.0.words"),
         (
             '{"name": "x", "prompts": [{"words": ["a"], "label": 1},'

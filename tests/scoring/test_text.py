@@ -61,21 +61,21 @@ def test_a_class_of_examples_needs_no_words_but_a_title() -> None:
 
 
 @pytest.mark.parametrize(
-    ("came", "message"),
+    ("line", "message"),
     [
-        (3, "The prompt 3 came; expected text"),
-        (None, "The prompt None came"),
-        (b"cell", "The prompt b'cell' came"),
-        (["cell", 3], "The prompt 3 came"),
-        ([["cell", "nucleus"]], "The prompt .* came"),
+        (3, "The prompt 3 is no text"),
+        (None, "The prompt None is no text"),
+        (b"cell", "The prompt b'cell' is no text"),
+        (["cell", 3], "The prompt 3 is no text"),
+        ([["cell", "nucleus"]], "The prompt .* is no text"),
         (Prompt("cell"), "'cell' was given as words of a class"),
         (Prompt(("cell", 3)), "was given as words of a class"),
         (Prompt(("cell",), threshold=2), "threshold of 'cell' is 2"),
     ],
 )
-def test_what_is_no_prompt_is_told(came: object, message: str) -> None:
+def test_what_is_no_prompt_is_told(line: object, message: str) -> None:
     with pytest.raises(GemError, match=message):
-        parse_prompts(came)
+        parse_prompts(line)
 
 
 @pytest.mark.parametrize("text", ["", "  \n\t", ",,\n,", []])

@@ -151,8 +151,8 @@ def bounded(array: zarr.Array) -> zarr.Array:
     size = math.prod(shape) * array.dtype.itemsize
     if size > LARGEST_CHUNK:
         raise GemError(
-            f"The image has chunks of {size / 2**30:,.0f} GiB; expected at most "
-            f"{LARGEST_CHUNK >> 30} GiB. Save it with smaller chunks."
+            f"The image has chunks of {size / 2**30:,.0f} GiB; at most "
+            f"{LARGEST_CHUNK >> 30} GiB can be read. Save it with smaller chunks."
         )
     limit = size + size // 4 + SLACK
     metadata = array.metadata

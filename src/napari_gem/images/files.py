@@ -62,7 +62,7 @@ def open_scene(
     if not path.exists():
         raise GemError(f"There is no file '{path}'.")
     if not path.is_dir() and not path.is_file():
-        raise GemError(f"'{name}' is a pipe or a device; expected a file.")
+        raise GemError(f"'{name}' is a pipe or a device. Choose a file.")
     with reading(name):
         content = _with_nodata(_read(path, name, index), nodata)
         return _checked(choose_plane(content, index, name, bands), path, name)

@@ -82,20 +82,20 @@ def check_numbers(array: LazyArray, name: str, kinds: str = NUMBERS) -> None:
     dtype = np.dtype(array.dtype)
     if dtype.kind not in kinds or dtype.hasobject:
         raise GemError(
-            f"'{shown(name)}' holds {shown(dtype, 60)}; expected an image of numbers. "
+            f"'{shown(name)}' holds {shown(dtype, 60)}, which is no image of numbers. "
             "Choose another array, or save it as numbers."
         )
     if len(array.shape) > MOST_AXES:
         raise GemError(
-            f"'{shown(name)}' has {len(array.shape)} axes; expected at most "
-            f"{MOST_AXES}. Save the planes that you need alone."
+            f"'{shown(name)}' has {len(array.shape)} axes; at most {MOST_AXES} can "
+            "be read. Save the planes that you need in a file of their own."
         )
     unknown = [codec for codec in _codecs(array) if not _is_known(codec)]
     if unknown:
         raise GemError(
-            f"'{shown(name)}' is coded by '{shown(unknown[0], 60)}', which is not "
-            "known to give numbers; expected blosc, zstd, gzip or another usual one. "
-            "Save it again with one of them."
+            f"'{shown(name)}' is compressed by '{shown(unknown[0], 60)}', which "
+            "napari-gem does not know. Save it again with blosc, zstd, gzip or another "
+            "common one."
         )
 
 

@@ -86,21 +86,21 @@ def check_image(pixels: LazyArray, appearance: Appearance | None = None) -> bool
     rgb = not channels and pixels.ndim == 3 and pixels.shape[-1] in (3, 4)
     if channels and (pixels.ndim != 3 or pixels.shape[-1] != channels):
         raise GemError(
-            f"An array of shape {pixels.shape} came; expected (height, width, "
-            f"{channels}), as {channels} channels are to be shown. Choose one plane of "
-            "it."
+            f"The image has the shape {pixels.shape}, but {channels} channels are to "
+            f"be shown. Give one plane of the shape (height, width, {channels})."
         )
     if not rgb and not channels and pixels.ndim != 2:
         raise GemError(
-            f"An array of shape {pixels.shape} came; expected (height, width) or "
-            "(height, width, 3 or 4). Choose one plane of it."
+            f"The image has the shape {pixels.shape}, which is not that of one plane. "
+            "Give one plane: (height, width), or (height, width, 3 or 4) for colours."
         )
     if 0 in pixels.shape:
         raise GemError(f"The image has no pixels: its shape is {pixels.shape}.")
     if pixels.dtype.kind not in "buif":
         raise GemError(
-            f"The pixels are of type {pixels.dtype}; expected whole numbers, floats "
-            "or booleans. Take the real part or the magnitude of complex images."
+            f"The pixels are of type {pixels.dtype}, which cannot be shown. Give whole "
+            "numbers, floats or booleans: of a complex image the real part or the "
+            "magnitude."
         )
     return rgb
 
@@ -116,8 +116,8 @@ def check_percentiles(percentiles: tuple[float, float]) -> None:
     low, high = percentiles
     if not 0 <= low < high <= 100:
         raise GemError(
-            f"The percentiles {low} and {high} came; expected two numbers from 0 to "
-            "100, the smaller one first."
+            f"The percentiles are {low} and {high}; give two numbers from 0 to 100, "
+            "the smaller one first."
         )
 
 
@@ -210,8 +210,9 @@ def _stretch_channels(
     colors = colors or channel_colors(count)
     if not count or len(colors) != count:
         raise GemError(
-            f"An array of shape {pixels.shape} and {len(colors)} colours came; "
-            "expected (height, width, channels) and a colour for each channel."
+            f"There are {len(colors)} colours for an image of the shape "
+            f"{pixels.shape}. Give an image of the shape (height, width, channels) and "
+            "a colour for each channel."
         )
     shown = (
         stretch(_channel(pixels, i), percentiles, valid=valid) for i in range(count)
@@ -258,9 +259,10 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
     if appearance.channels:
         return _join_channels(pixels, appearance)
     if rgb != appearance.rgb:
-        expected = "RGB" if appearance.rgb else "single-channel"
+        kind = "an RGB" if appearance.rgb else "a single-channel"
         raise GemError(
-            f"An array of shape {pixels.shape} came; expected a {expected} image."
+            f"The appearance is that of {kind} image, but the image has the shape "
+            f"{pixels.shape}. Choose the image for which the appearance was made."
         )
     check_appearance(appearance)
     low, high = appearance.limits

@@ -175,8 +175,8 @@ class LabelsWithMaps:
         for data in self.maps.values():
             if data.shape != shape:
                 raise GemError(
-                    f"The maps have {data.shape} pixels and '{self.name}' {shape}; "
-                    "expected the same. Wait for the result at full size, or run again."
+                    f"The maps have {data.shape} pixels, but '{self.name}' has "
+                    f"{shape}. Wait for the result at full size, or run again."
                 )
 
     def _other_axes(self) -> list[int]:
@@ -207,8 +207,8 @@ def read_labels(
     """
     if not hasattr(labels, "selected_label"):
         raise GemError(
-            f"'{labels.name}' is no labels layer; expected the labels of a result. "
-            "Choose them in the layer list."
+            f"'{labels.name}' is no labels layer. Choose the labels of a result in the "
+            "layer list."
         )
     if labels.multiscale:
         raise GemError(
@@ -219,7 +219,7 @@ def read_labels(
     if isinstance(data, np.ndarray):
         data = np.array(data)  # a copy, which the user's brush does not change
     if data.ndim < 2:
-        raise GemError(f"'{labels.name}' has one axis; expected two or more.")
+        raise GemError(f"'{labels.name}' has one axis; choose labels with two or more.")
     entry = read_entry(labels)
     classes = class_names(labels)
     by_id = {label_of(layer, classes): layer for layer in maps_of(labels, layers, kept)}

@@ -75,8 +75,8 @@ def parse_prompts(lines: str | Prompt | Iterable[str | Prompt]) -> tuple[Prompt,
         raise GemError("There is no prompt. Type what to look for, one class a line.")
     if len(prompts) > MOST_CLASSES:
         raise GemError(
-            f"{len(prompts)} classes came; at most {MOST_CLASSES} can be looked for in "
-            "one run. Split the list into several runs."
+            f"There are {len(prompts)} classes; one run can look for at most "
+            f"{MOST_CLASSES}. Split the list into several runs."
         )
     check_prompts(prompts)
     seen: set[str] = set()
@@ -111,7 +111,7 @@ def _parse(line: object) -> Prompt | None:
         return Prompt(words)
     if not isinstance(line, Prompt):
         raise GemError(
-            f"The prompt {line!r} came; expected text, or a Prompt, for each class."
+            f"The prompt {line!r} is no text. Give a text or a Prompt for each class."
         )
     check_texts("words of a class", line.words)
     title = " ".join(line.title.split())

@@ -189,8 +189,9 @@ def _parse(text: str) -> PromptSet:
     schema = content.get("schema", SCHEMA) if isinstance(content, dict) else SCHEMA
     if schema != SCHEMA:
         raise GemError(
-            f"Its schema is {schema!r}; expected {SCHEMA}. Take a newer "
-            "napari-gem, or save the set again with the one that it came from."
+            f"Its schema is {schema!r}, but this napari-gem reads only schema "
+            f"{SCHEMA}. Install a newer napari-gem, or save the set again with the one "
+            "that it came from."
         )
     prompt_set = from_dict(PromptSet, content)
     check_set(prompt_set)

@@ -40,7 +40,8 @@ def _names(kind: str) -> tuple[str, ...]:
 def _read(kind: str, name: str) -> tuple[str, ...]:
     if name not in _names(kind):
         raise GemError(
-            f"There is no list '{name}' of {kind}; expected {', '.join(_names(kind))}."
+            f"There is no list '{name}' of {kind}; choose one of "
+            f"{', '.join(_names(kind))}."
         )
     text = (_FOLDER / kind / f"{name}.toml").read_text(encoding="utf-8")
     return tuple(tomllib.loads(text)["lines"])

@@ -115,7 +115,7 @@ def test_the_selected_shape_is_taken():
     assert region_of(viewer, layer, shapes).rows == (10, 21)
     for selected in (set(), {0, 1}):
         shapes.selected_data = selected
-        with pytest.raises(GemError, match="Select the shape"):
+        with pytest.raises(GemError, match="Select only the one"):
             region_of(viewer, layer, shapes)
 
 

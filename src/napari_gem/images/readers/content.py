@@ -147,8 +147,9 @@ def guess_axes(array: LazyArray) -> str:
 def _check_axes(array: LazyArray, axes: str, name: str) -> None:
     if "y" not in axes or "x" not in axes or len(axes) != len(array.shape):
         raise GemError(
-            f"'{name}' has axes '{axes}' and shape {tuple(array.shape)}; expected rows "
-            "and columns."
+            f"'{name}' has axes '{axes}' and shape {tuple(array.shape)}, so it is "
+            "not known which axes are rows and columns. Save it again with axes y and "
+            "x."
         )
 
 

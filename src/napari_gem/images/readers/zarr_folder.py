@@ -59,8 +59,8 @@ def check_is_zarr(path: Path, name: str) -> None:
     """
     if not any((path / mark).exists() for mark in MARKS):
         raise GemError(
-            f"'{name}' is a folder that holds no zarr image; expected an image file or "
-            "a zarr folder. Choose an image in it."
+            f"'{name}' is a folder that holds no zarr image. Choose an image file in "
+            "it, or a zarr folder."
         )
 
 
@@ -168,8 +168,8 @@ def _is_coarser(finest: LazyArray, level: LazyArray, axes: str) -> bool:
 def _check_count(levels: Sequence[object], name: str) -> None:
     if len(levels) > MOST_LEVELS:
         raise GemError(
-            f"'{name}' holds {len(levels)} arrays; expected the resolutions of one "
-            f"image, at most {MOST_LEVELS}. Choose the folder of one of them."
+            f"'{name}' holds {len(levels)} arrays; one image has at most "
+            f"{MOST_LEVELS} resolutions. Choose the folder of one image."
         )
 
 

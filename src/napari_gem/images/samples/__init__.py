@@ -29,7 +29,7 @@ def check_sample(name: str) -> None:
     """
     if name not in SAMPLES:
         raise GemError(
-            f"There is no sample '{name}'; expected one of {', '.join(SAMPLES)}."
+            f"There is no sample '{name}'; choose one of {', '.join(SAMPLES)}."
         )
 
 

@@ -164,7 +164,7 @@ def _outline(shapes: Any) -> NDArray[np.float64]:
     if len(chosen) > 1:
         raise GemError(
             f"'{shapes.name}' has {count} shapes and {len(shapes.selected_data)} are "
-            "selected; expected one. Select the shape that is to be segmented."
+            "selected. Select only the one in which to segment."
         )
     corners = np.asarray(shapes.data[chosen[0]], np.float64)
     kind = str(shapes.shape_type[chosen[0]])

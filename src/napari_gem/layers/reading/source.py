@@ -388,8 +388,9 @@ def check_layer(layer: Any) -> None:
     dtype = np.dtype(layer.dtype)
     if dtype.kind not in "buif":
         raise GemError(
-            f"'{layer.name}' holds values of type {dtype}; expected whole numbers, "
-            "floats or booleans. Take the magnitude or the real part of complex images."
+            f"'{layer.name}' holds values of type {dtype}, which cannot be shown. "
+            "Choose a layer of whole numbers, floats or booleans: of a complex image "
+            "the real part or the magnitude."
         )
 
 

@@ -271,8 +271,8 @@ class ExamplePoints(QObject):
             or labels.ndim != layer.ndim
         ):
             raise GemError(
-                f"'{labels.name}' came; expected a labels layer of one resolution with "
-                "as many axes as the image. Paint in another layer."
+                f"Examples cannot be read from '{labels.name}'. Paint in a labels "
+                f"layer of one resolution with {layer.ndim} axes, as the image has."
             )
         value = prompt.label if value is None else value
         index = self._slice_of(labels, view)

@@ -307,7 +307,7 @@ class PromptModel(QAbstractTableModel):
             return replace(state, reserved={})
         prompts = parse_prompts(state.prompts)
         if len(prompts) < len(state.prompts):
-            raise GemError("A class without words came; type a word that names it.")
+            raise GemError("A class has no words. Type a word that names it.")
         if not all(prompt.label for prompt in prompts):
             prompts = number_classes(prompts, self._reserved(state))
         return replace(state, prompts=prompts)
