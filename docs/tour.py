@@ -193,7 +193,7 @@ def open_sample(tour: Tour) -> None:
     tour.settle()
     assert tour.names == ["nuclei", "cells", "filaments", "spots"]
     assert tour.widget.image_panel.layer().name == "Fluorescence"
-    assert "Not encoded" in tour.widget.run_bar.current.text()
+    assert tour.recipe or "Not encoded" in tour.widget.run_bar.current.text()
 
 
 def type_classes(tour: Tour) -> None:
@@ -414,7 +414,7 @@ def hover(tour: Tour) -> None:
 
 
 def results(tour: Tour) -> None:
-    """Instances, boxes, peaks, uncertainty, merged labels; the table is a file."""
+    """Instances, boxes, peaks, uncertainty, merged labels; tables."""
     panel, extras = tour.widget.results_panel, tour.widget.derived_layers
     panel.fold.expand()
     tour.settle()
@@ -431,6 +431,13 @@ def results(tour: Tour) -> None:
     count = len(np.unique(tour.find("instances")[0].data)) - 1
     assert len(lines) == count + 1
     assert "area" in lines[0]
+    click(panel.show_button)
+    tour.until(lambda: not extras.busy, "the table below the canvas")
+    table = tour.viewer.window.dock_widgets["Instances"]
+    assert table.instances.rowCount() == count
+    table.selectRow(3)
+    tour.picture("instances")
+    tour.viewer.window.remove_dock_widget(table)
     tour.find("uncertainty")[0].visible = False
     tour.find("instances")[0].visible = False
     tour.canvas("results")
@@ -531,7 +538,7 @@ def cancel(tour: Tour) -> None:
     """Cancel ends a run within a tile; the layers are as before."""
     tour.widget.image_panel.set_detail(3)
     tour.settle()
-    assert "press Run" in tour.widget.run_bar.current.text()
+    assert "Not encoded yet" in tour.widget.run_bar.current.text()
     tour.viewer.layers.remove(tour.labels)
     names = [layer.name for layer in tour.viewer.layers]
     tour.forget()

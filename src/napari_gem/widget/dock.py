@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from napari.settings import get_settings
 from napari.utils.notifications import show_error
 from napari.utils.transforms import Affine
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFormLayout, QMainWindow, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
@@ -42,6 +42,7 @@ from napari_gem.widget.recipes.apply import apply_recipe
 from napari_gem.widget.recipes.menu import RecipeMenu
 from napari_gem.widget.results.brush import Brush
 from napari_gem.widget.results.derived import DerivedLayers, merge_targets
+from napari_gem.widget.results.instance_table import InstanceTable, show_instances
 from napari_gem.widget.results.panel import ResultsPanel
 from napari_gem.widget.results.policy_box import choose_policy
 from napari_gem.widget.results.status import StatusProbe
@@ -60,12 +61,6 @@ if TYPE_CHECKING:
     from napari_gem.models.card import ModelCard
     from napari_gem.widget.state import Place
     from napari_gem.worker.messages import Finished
-
-TABLE = "Features table widget"
-"""What napari calls its table of the features of the selected layer."""
-
-TABLE_HEIGHT = 400
-"""Pixels for about nine rows, napari's buttons and a title."""
 
 FONT = (
     "QTreeView, QHeaderView, QLineEdit, QPlainTextEdit, QToolButton "
@@ -119,7 +114,7 @@ class GemWidget(QWidget):
         self._place: Place | None = None  # that is shown
         self._image_message = self._table_message = self._recall_message = ""
         self._run_message = ""
-        self._table_dock: QWidget | None = None
+        self._table: InstanceTable | None = None
         self._closed = False
         self._lay_out()
         looks = get_settings().appearance.events
@@ -299,6 +294,7 @@ class GemWidget(QWidget):
         table.run_requested.connect(self.run)
         table.current_changed.connect(self.example_bar.set_prompt)
         table.current_changed.connect(self.map_layers.set_current)
+        table.map_toggled.connect(self.map_layers.toggle)
         self.map_layers.set_choice(results.map_choice())
         results.map_choice_changed.connect(self.map_layers.set_choice)
         self.example_bar.points.changed.connect(self.example_link.follow_points)
@@ -522,16 +518,8 @@ class GemWidget(QWidget):
         self.controller.run(replace(inputs, policy=policy))
 
     def _show_table(self, layer: Any) -> None:
-        """Open napari's table of a layer's features below the canvas."""
         self._viewer.layers.selection.active = layer
-        dock, _ = self._viewer.window.add_plugin_dock_widget("napari", TABLE)
-        if dock is self._table_dock:
-            return  # it stays where the user put it
-        self._table_dock, window = dock, dock.window()
-        if isinstance(window, QMainWindow):
-            window.addDockWidget(Qt.DockWidgetArea.BottomDockWidgetArea, dock)
-            height = min(TABLE_HEIGHT, window.height() // 2)
-            window.resizeDocks([dock], [height], Qt.Orientation.Vertical)
+        self._table = show_instances(self._viewer, layer, self._table)
 
     # --- begin and end
 

@@ -97,6 +97,11 @@ class KeyBindings:
         return help_text(self.bound)
 
 
+def key_of(action: str) -> str:
+    """Return the keys of an action as this computer writes them."""
+    return next(key.native_text() for key in KEYS if key.action == action)
+
+
 def _function(key: Key, action: Callable[[], object]) -> Callable[[Any], None]:
     def call(_viewer: Any) -> None:
         action()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_gem.widget.prompts.example_bar import ExampleBar
     from napari_gem.widget.prompts.example_link import ExampleLink
     from napari_gem.widget.prompts.table import PromptTable
+    from napari_gem.widget.results.panel import ResultsPanel
     from napari_gem.widget.run.inputs import RunInputs
     from napari_gem.widget.run.run_bar import RunBar
 
@@ -28,6 +29,7 @@ class Dock(Protocol):
     model_choice: ModelChoice
     device_choice: DeviceChoice
     advanced_panel: AdvancedPanel
+    results_panel: ResultsPanel
     run_bar: RunBar
     folds: dict[str, Fold]
 

@@ -34,6 +34,7 @@ WHOLE = LastUsed(
         Prompt(("nucleus", "nuclei"), label=4, color=class_color(3)),
     ),
     background=("sky",),
+    maps="chosen",
     detail=2.5,
     advanced={
         "background_weight": 0.8,
@@ -108,6 +109,7 @@ DAMAGED = {
     "a detail below 0": (changed(detail=-1), "detail"),
     "a detail without end": (changed(detail=1e400), "detail"),
     "advanced values that are a list": (changed(advanced=[]), "advanced values"),
+    "maps that are none": (changed(maps="every"), "maps"),
     "a depth of many": (advanced(depth=10**12), "depth"),
     "iterations below 0": (advanced(iterations=-3), "iterations"),
     "a temperature that is no number": (

@@ -18,3 +18,19 @@ def test_what_is_chosen_stays_by_its_data(qtbot):
     assert (combo.data(), combo.currentText()) == ([3], "new")
     assert not changes
     assert combo.toolTip() == "a tooltip"
+
+
+def test_a_long_text_is_shortened_in_its_middle_and_not_cut(qtbot):
+    combo = Combo("a name", "a tooltip")
+    qtbot.addWidget(combo)
+    combo.set_choices([("short", 1), ("a far too long name (2 channels)", 2)], 1)
+    combo.resize(120, combo.sizeHint().height())
+    combo.show()
+    assert combo.shown_text() == "short"
+    combo.choose(2)
+    text = combo.shown_text()
+    assert text.startswith("a f")
+    assert "…" in text
+    assert text.endswith(")")
+    assert combo.fontMetrics().horizontalAdvance(text) < combo.width()
+    assert combo.currentText() == "a far too long name (2 channels)"

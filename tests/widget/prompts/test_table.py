@@ -832,11 +832,15 @@ def test_the_check_box_switches_and_the_colour_asks(table, qtbot):
     assert changed == [(False,)]
 
 
-def test_the_context_menu_removes(table):
+def test_the_context_menu_shows_maps_and_removes(table):
     table.add_text("a\nb")
     menu = table.context_menu()
     texts = {action.text().split("\t")[0]: action for action in menu.actions()}
     assert all(a.toolTip() for a in menu.actions() if not a.isSeparator())
+    toggled = []
+    table.map_toggled.connect(toggled.append)
+    texts["Show or hide map"].trigger()
+    assert toggled == [table.current()]
     texts["Remove"].trigger()
     assert names(table) == ["a"]
     menu.close()
@@ -1043,6 +1047,9 @@ def test_long_names_and_words_share_the_width(table):
     table.set_prompts([Prompt(("a name that is far too long for its column",))])
     name, words = (table.view.columnWidth(c) for c in (Column.NAME, Column.WORDS))
     assert name > words, "a hint needs no room"
+    table.set_prompts([Prompt((f"purple nuclei {i}",)) for i in range(3)])
+    needed = table.view.sizeHintForColumn(Column.NAME)
+    assert table.view.columnWidth(Column.NAME) == needed, "the name is cut"
     assert table.view.textElideMode() == Qt.TextElideMode.ElideMiddle
 
 

@@ -10,6 +10,7 @@ from napari.layers import Labels
 from qtpy.QtWidgets import QApplication
 
 from napari_gem import layers
+from napari_gem.core.colors import class_color
 from napari_gem.core.prompts import Prompt
 from napari_gem.prompts.sets import PromptSet
 from napari_gem.widget.prompts.table import PromptTable
@@ -173,3 +174,33 @@ def test_after_the_dock_nothing_follows(scene):
     labels.selected_label = 1
     assert scene.current == "c"
     assert scene.brush._watch_stroke not in scene.viewer.mouse_drag_callbacks
+
+
+def test_a_class_without_a_result_is_painted_in_its_colour(scene):
+    labels = scene.show()
+    scene.table.add_text("new")
+    prompt = scene.table.current()
+    assert labels.selected_label == prompt.label == 4
+    assert labels.get_color(4)[:3] == pytest.approx(class_color(3), abs=0.004)
+    before = labels.colormap
+    scene.table.view.go_to(0)
+    assert labels.colormap is before, "its colour is known"
+    # the next result keeps it, and the table's colour comes first
+    scene.table.model.change(4, color=(1.0, 0.0, 0.0))
+    assert scene.show(policy="replace") is labels
+    assert labels.get_color(4)[:3] == pytest.approx((1, 0, 0), abs=0.004)
+
+
+def test_the_brush_follows_in_a_stack(scene):
+    stack = scene.viewer.add_image(np.zeros((3, 12, 10)), name="stack")
+    view = scene.view(stack)
+    scene.brush.set_source(view.source)
+    scene.results.show(view, results_of(view, *scene.table.prompts()), "new")
+    labels = next(x for x in reversed(scene.viewer.layers) if isinstance(x, Labels))
+    assert labels.data.shape == (1, 12, 10), "the slice that is shown"
+    assert labels.selected_label == 2
+    scene.table.view.go_to(2)
+    assert labels.selected_label == 3
+    scene.viewer.dims.set_current_step(0, 2)
+    labels.selected_label = 1
+    assert scene.current == "a"

@@ -19,7 +19,6 @@ from napari_gem.layers.derived import (
     derive_layer,
     maps_of,
 )
-from napari_gem.widget.dock import TABLE
 from napari_gem.widget.image.image_choice import ImageChoice
 from napari_gem.widget.results import derived as derived_module
 from napari_gem.widget.results.derived import (
@@ -349,33 +348,6 @@ def test_what_is_made_of_earlier_labels_is_marked(
     wait()
     assert told[-1] == [uncertainty.name]
     assert not instances.metadata[layers.KEY].get("stale")
-
-
-@pytest.mark.slow
-def test_the_table_of_instances_is_napari_s_own(make_napari_viewer, qtbot):
-    viewer = make_napari_viewer()
-    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
-    labels = show(viewer, viewer.add_image(np.zeros((20, 30)), scale=(2, 2)))
-    qtbot.mouseClick(widget.results_panel.show_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not widget.derived_layers.busy, timeout=PATIENCE)
-    instances = viewer.layers.selection.active
-    assert instances is not labels
-    docked = viewer.window.dock_widgets
-    (table,) = (docked[name] for name in docked if TABLE in name)
-    model = table.table.model()
-    assert model.rowCount() == 4
-    shown = [
-        model.headerData(i, Qt.Orientation.Horizontal)
-        for i in range(model.columnCount())
-    ]
-    for column in ("class", "area (px)", "area (pixel²)", "mean probability"):
-        assert column in shown
-    table.table.selectRow(2)
-    assert instances.selected_label == 2
-    qtbot.mouseClick(widget.results_panel.show_button, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not widget.derived_layers.busy, timeout=PATIENCE)
-    assert len([name for name in viewer.window.dock_widgets if TABLE in name]) == 1
-    widget.controller.close()
 
 
 def test_a_result_is_merged_into_a_copy(viewer, labels, derived, wait):

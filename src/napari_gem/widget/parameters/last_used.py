@@ -30,6 +30,7 @@ def last_used(dock: Dock) -> LastUsed:
         background=dock.prompt_table.background(),
         detail=dock.image_panel.detail(),
         advanced=dock.advanced_panel.state(),
+        maps=dock.results_panel.map_choice(),
         unfolded=tuple(n for n, fold in dock.folds.items() if fold.isExpanded()),
     )
 
@@ -74,6 +75,9 @@ def recall(dock: Dock, last: LastUsed) -> list[str]:
     attempt("The detail", lambda: dock.image_panel.recall_detail(last.detail))
     attempt("The advanced panel", lambda: dock.advanced_panel.set_state(last.advanced))
     attempt("The background", lambda: dock.show_default_background(dock.card()))
+    attempt(
+        "Which maps are shown", lambda: dock.results_panel.set_map_choice(last.maps)
+    )
     _unfold(dock, last)
     return sentences
 

@@ -18,6 +18,7 @@ from napari_gem.core.parameters import (
 )
 from napari_gem.core.prompts import Prompt
 from napari_gem.models.own_list import FRESH, config_folder
+from napari_gem.widget.results.map_layers import MapChoice
 from napari_gem.worker.messages import Storage
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ class LastUsed:
         `SHOWN`, and names of templates, a precision and a preset.
     unfolded
         Names of the parts of the dock that are not folded away.
+    maps
+        Which maps have a layer.
     """
 
     model: str = "embedded"
@@ -89,6 +92,7 @@ class LastUsed:
     detail: float | None = None
     advanced: dict[str, Any] = field(default_factory=dict)
     unfolded: tuple[str, ...] = ()
+    maps: MapChoice = "current"
 
 
 def advanced_of(recipe: Recipe) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from napari_gem.prompts.sets import (
     write_set,
 )
 from napari_gem.prompts.vocabulary import fit_set
+from napari_gem.widget.keys import key_of
 from napari_gem.widget.parts.dialogs import path_to_open, path_to_save
 from napari_gem.widget.parts.menus import add_action
 from napari_gem.widget.parts.plain import menu_text, tip
@@ -68,6 +69,8 @@ class PromptTable(QWidget):
     """Kind (``info``, ``warning``) and a sentence for the user."""
     current_changed = Signal(object)
     """Another class is current: its `Prompt`, or None. Not sent when fields change."""
+    map_toggled = Signal(object)
+    """Show or hide the map of this `Prompt`."""
     run_requested = Signal()
     """Ctrl+Enter was pressed; what was typed is in the table."""
 
@@ -366,6 +369,12 @@ class PromptTable(QWidget):
                 "Colour…",
                 "Colour of the class in maps and labels",
                 lambda: self._ask_color(label),
+            )
+            add_action(
+                menu,
+                f"Show or hide map\t{key_of('toggle_map')}",
+                "The map of the class in the last result",
+                lambda: self.map_toggled.emit(prompt),
             )
             add_action(
                 menu, "Remove\tDel", "Remove the selected classes", self._on_remove

@@ -88,6 +88,12 @@ def _swatch(color: QColor, size: QSize) -> QIcon:
     return icon
 
 
+def _is_hint(index: QModelIndex) -> bool:
+    """Tell whether the words of a class are only its name."""
+    prompt = index.model().prompt_at(index.row())
+    return bool(index.column() == Column.WORDS and prompt and prompt.is_its_name)
+
+
 class RowDelegate(QStyledItemDelegate):
     """Paints paler what is off or only a hint."""
 
@@ -99,7 +105,9 @@ class RowDelegate(QStyledItemDelegate):
         prompt = index.model().prompt_at(index.row())
         if prompt is not None and index.column() == Column.COLOR:
             option.icon = _swatch(color_of(prompt), option.decorationSize)
-        hints = index.column() == Column.WORDS and prompt and prompt.is_its_name
+        if index.column() == Column.WORDS:
+            option.textElideMode = Qt.TextElideMode.ElideRight  # the first says most
+        hints = _is_hint(index)
         width = option.fontMetrics.horizontalAdvance(option.text) + HINT_MARGIN
         if hints and option.rect.width() < width:
             option.text = ""  # words of other classes and names need the room
@@ -112,7 +120,9 @@ class RowDelegate(QStyledItemDelegate):
     def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:  # noqa: N802
         """Leave room around the colour and the threshold's bar."""
         hint: QSize = super().sizeHint(option, index)
-        return QSize(hint.width(), max(hint.height(), option.fontMetrics.height() + 6))
+        # names need the room of a hint, which is shown where there is some left
+        width = 0 if _is_hint(index) else hint.width()
+        return QSize(width, max(hint.height(), option.fontMetrics.height() + 6))
 
 
 class ThresholdDelegate(RowDelegate):

@@ -15,6 +15,7 @@ from napari_gem.images.files import SUFFIXES
 from napari_gem.results.as_command import as_command, needs_file
 from napari_gem.results.as_python import as_python
 from napari_gem.results.recipe import read_recipe, write_recipe
+from napari_gem.widget.parts.dialogs import path_to_open
 from napari_gem.widget.parts.plain import ask
 
 if TYPE_CHECKING:
@@ -122,10 +123,7 @@ class RecipeMenu(QPushButton):
             self.message_sent.emit("info", f"Saved {path.name}.")
 
     def _on_open(self) -> None:
-        name, _ = ask(
-            self,
-            lambda: QFileDialog.getOpenFileName(self, "Open recipe", "", FILTER),
-        ) or ("", "")
+        name = path_to_open(self, "Open recipe", FILTER)
         if not name:
             return
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.utils import DirectLabelColormap
 
+from napari_gem.core.colors import class_color
 from napari_gem.layers.entry import LABELS, is_result, read_entry
 from napari_gem.widget.parts.links import Links
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
 
+    from napari_gem.core.prompts import Prompt
     from napari_gem.widget.prompts.table import PromptTable
 
 STROKES = ("paint", "erase", "polygon")
@@ -82,6 +85,7 @@ class Brush:
             and self._is_followed(layer)
             and prompt.label <= np.iinfo(layer.dtype).max
         ):
+            _add_color(layer, prompt)
             layer.selected_label = prompt.label
 
     def _is_followed(self, layer: Any) -> bool:
@@ -125,3 +129,13 @@ class Brush:
             self._is_painting = False
             if self._is_late:
                 self._follow_class()
+
+
+def _add_color(layer: Any, prompt: Prompt) -> None:
+    """Give a class that the layer's result does not have yet its colour there."""
+    colors = getattr(layer.colormap, "color_dict", None)
+    if colors is not None and prompt.label not in colors:
+        color = (*(prompt.color or class_color(prompt.label - 1)), 1.0)
+        layer.colormap = DirectLabelColormap(
+            color_dict={**colors, prompt.label: color}, background_value=0
+        )

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QPushButton,
     QVBoxLayout,
@@ -16,10 +15,11 @@ from qtpy.QtWidgets import (
 from napari_gem.core.fields import parameters_of, with_values
 from napari_gem.core.sentences import some_of
 from napari_gem.layers.derived import DerivedOptions
-from napari_gem.widget.keys import KEYS
+from napari_gem.widget.keys import key_of
 from napari_gem.widget.parts.controls import form, list_control, number_control
+from napari_gem.widget.parts.dialogs import path_to_save
 from napari_gem.widget.parts.fold import Fold
-from napari_gem.widget.parts.plain import Label, ask, tip
+from napari_gem.widget.parts.plain import Label, tip
 from napari_gem.widget.results.merge_button import MergeButton
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class ResultsPanel(QWidget):
             self.controls[each.name] = control
         self.maps_control = list_control(MAPS)
         self.maps_control.native.setAccessibleName("Maps")
-        self.maps_control.native.setToolTip(MAPS_HINT.format(key=_key("toggle_map")))
+        self.maps_control.native.setToolTip(MAPS_HINT.format(key=key_of("toggle_map")))
         self.instances_button = _button(
             "Instances",
             "A labels layer with a number for each object, its class, area and mean "
@@ -100,8 +100,8 @@ class ResultsPanel(QWidget):
         )
         self.show_button = _button(
             "Show table",
-            "Make instances and open napari's table of them: click a column to sort,\n"
-            "click a row to select its object",
+            "Make instances and list them below the image: click a column to sort, a\n"
+            "row to choose its object",
         )
         self.paint_button = _button(
             "Paint copy",
@@ -129,6 +129,10 @@ class ResultsPanel(QWidget):
         """Read which maps have a layer."""
         choice: MapChoice = self.maps_control.value
         return choice
+
+    def set_map_choice(self, choice: MapChoice) -> None:
+        """Choose which maps have a layer."""
+        self.maps_control.value = choice
 
     def set_busy(self, busy: bool) -> None:
         """Allow no further request while one is worked on."""
@@ -207,18 +211,11 @@ class ResultsPanel(QWidget):
         self.controls["seed_distance"].enabled = by_watershed
 
     def _on_table(self) -> None:
-        path, _ = ask(
-            self,
-            lambda: QFileDialog.getSaveFileName(
-                self, "Save table of instances", "instances.csv", "CSV (*.csv)"
-            ),
-        ) or ("", "")
+        path = path_to_save(
+            self, "Save the table of instances", "instances.csv", "CSV (*.csv)"
+        )
         if path:
             self.table_requested.emit(self.options(), path)
-
-
-def _key(action: str) -> str:
-    return next(key.native_text() for key in KEYS if key.action == action)
 
 
 def _button(text: str, hint: str) -> QPushButton:
