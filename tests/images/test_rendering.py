@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +11,18 @@ from hypothesis.extra.numpy import arrays
 
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
-from napari_gem.images.rendering import channel_colors, check_image, render, stretch
+from napari_gem.images.rendering import (
+    adapt,
+    channel_colors,
+    check_image,
+    has_foreign_limits,
+    render,
+    stretch,
+    with_percentiles,
+)
+
+if TYPE_CHECKING:
+    from napari_gem.core.appearance import ContrastRule
 
 DTYPES = [np.uint8, np.uint16, np.int32, np.float32, np.float64, np.bool_]
 
@@ -191,3 +205,42 @@ def test_nan_is_black_whatever_the_colours() -> None:
     pixels = np.array([[0.0, np.nan, 1.0, -np.inf]], np.float32)
     inverted = Appearance(lut=((1.0, 1.0, 1.0), (0.0, 0.0, 0.0)))
     assert render(pixels, inverted)[0, :, 0].tolist() == [1, 0, 0, 1]
+
+
+def test_percentiles_are_those_of_the_image_that_gets_the_appearance() -> None:
+    pixels = np.random.default_rng(0).integers(0, 900, (40, 50)).astype(np.uint16)
+    rule = replace(stretch(pixels, (2, 98)), gamma=0.5)
+    bright = pixels * 16 + 100
+    own = adapt(rule, bright)
+    assert own.limits == stretch(bright, (2, 98)).limits != rule.limits
+    assert (own.gamma, own.percentiles) == (0.5, (2, 98))
+    assert np.allclose(render(bright, own), render(pixels, rule), atol=1e-3)
+    assert adapt(rule, pixels) == rule
+    stack = np.stack([pixels, bright], -1)
+    channels = stretch(stack, channels=())
+    swapped = adapt(channels, stack[..., ::-1])
+    assert swapped.channels[0].limits == channels.channels[1].limits
+    assert swapped.channels[0].lut == channels.channels[0].lut
+
+
+@pytest.mark.parametrize("contrast", ["", "fixed", "shown"])
+def test_limits_that_are_numbers_stay(contrast: ContrastRule) -> None:
+    pixels = np.arange(600, dtype=np.uint16).reshape(20, 30)
+    rule = Appearance(limits=(3.0, 80.0), contrast=contrast)
+    assert adapt(rule, pixels).limits == (3.0, 80.0)
+    assert has_foreign_limits(rule, pixels) is (contrast != "fixed")
+    measured = with_percentiles(Appearance(channels=(rule, rule)), (0, 100))
+    stack = np.stack([pixels, pixels], -1)
+    assert not has_foreign_limits(measured, stack)
+    assert adapt(measured, stack).channels[1].limits == (0.0, 599.0)
+
+
+def test_limits_of_eight_bits_suit_all_images() -> None:
+    pixels = np.zeros((4, 5, 3), np.uint8)
+    assert not has_foreign_limits(Appearance(rgb=True, limits=(0, 255)), pixels)
+    assert has_foreign_limits(Appearance(rgb=True, limits=(9, 255)), pixels)
+
+
+def test_the_rule_of_contrast_does_not_change_what_is_encoded() -> None:
+    one, other = Appearance(), Appearance(contrast="fixed", percentiles=(1, 2))
+    assert (one, repr(one)) == (other, repr(other))

@@ -28,6 +28,7 @@ from napari_gem.cli.options import (
     with_options,
 )
 from napari_gem.cli.report import report_stored, save_and_report
+from napari_gem.core.appearance import PERCENTILES
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import check_fields, with_values
 from napari_gem.core.memory import ERRORS, check_open_files, shortage
@@ -103,7 +104,7 @@ def segment(
     percentiles: Annotated[
         tuple[float, float],
         typer.Option(help="Shown as black and as white; 8-bit RGB is taken as it is."),
-    ] = (0.5, 99.5),
+    ] = PERCENTILES,
     limits: Annotated[
         tuple[float, float] | None,
         typer.Option(help="Values shown as black and as white, not percentiles."),
@@ -302,6 +303,12 @@ def replay(
     architecture: Architecture = "",
     device: Device = "auto",
     index: Index = "",
+    percentiles: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            help="Shown as black and as white, in place of the recipe's contrast."
+        ),
+    ] = None,
     download: Download = False,
     other_weights: Annotated[
         bool,
@@ -311,7 +318,8 @@ def replay(
     """Do with an image what a recipe says."""
     from napari_gem import results
     from napari_gem.cli.image import Opened
-    from napari_gem.core.validation import check_device
+    from napari_gem.core.validation import check_device, check_percentiles
+    from napari_gem.images.rendering import with_percentiles
     from napari_gem.results import save as export
     from napari_gem.segmentation.replay import replay as make_again
 
@@ -320,6 +328,10 @@ def replay(
     model = model or agreed_model(read, architecture)
     positions = tuple(_parse_index(index)) or read.index
     read = replace(read, index=positions)
+    if percentiles is not None:
+        check_percentiles(percentiles)
+        look = with_percentiles(read.appearance, percentiles)
+        read = replace(read, appearance=look)
     opened = Opened(
         image, positions, len(read.prompts), bands=read.bands, nodata=read.nodata
     )
@@ -479,7 +491,7 @@ def _appearance(
     )
     same: dict[str, Any] = {"gamma": gamma}
     if limits is not None:
-        same["limits"] = limits
+        same |= {"limits": limits, "contrast": "fixed"}
     channels = tuple(replace(one, **same) for one in appearance.channels)
     return replace(appearance, channels=channels, **same)
 
@@ -488,7 +500,7 @@ def _check_shown(
     percentiles: tuple[float, float], limits: tuple[float, float] | None
 ) -> None:
     """Refuse what cannot be shown as black and as white."""
-    from napari_gem.images.rendering import check_percentiles
+    from napari_gem.core.validation import check_percentiles
 
     check_percentiles(percentiles)
     if limits is not None and not limits[0] < limits[1]:

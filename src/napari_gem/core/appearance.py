@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+ContrastRule = Literal["", "percentiles", "fixed", "shown"]
+
+PERCENTILES = (0.5, 99.5)
+"""Shown as black and as white, unless somebody chooses others."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,13 @@ class Appearance:
     lut
         For a single channel: N >= 2 colours (red, green, blue, each 0..1), evenly
         spaced from black to white. None is grey.
+    contrast
+        Where the limits come from: ``percentiles`` of the image, ``fixed`` numbers, or
+        as a viewer had ``shown`` the image. Empty if that is not known. Another image
+        gets its own limits if they are percentiles. It does not change what is seen
+        of this image, so that appearances that differ in it are equal.
+    percentiles
+        Those shown as black and as white, 0 to 100, if the limits come from them.
     """
 
     rgb: bool = False
@@ -35,3 +47,7 @@ class Appearance:
     lut: tuple[tuple[float, float, float], ...] | None = None
     channels: tuple[Appearance, ...] = ()
     blending: Literal["additive", "minimum"] = "additive"
+    contrast: ContrastRule = field(default="", compare=False, repr=False)
+    percentiles: tuple[float, float] = field(
+        default=PERCENTILES, compare=False, repr=False
+    )

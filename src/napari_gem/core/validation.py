@@ -146,6 +146,7 @@ def check_appearance(appearance: Appearance) -> None:
             f"The contrast limits are {brief(low)} and {brief(high)}; give two finite "
             "numbers, the smaller one first, or reset the contrast of the layer."
         )
+    check_percentiles(appearance.percentiles)
     check_number("Gamma", appearance.gamma, SMALLEST, LARGEST)
     if appearance.lut is not None:
         if not 2 <= len(appearance.lut) <= MOST_COLORS:
@@ -155,6 +156,22 @@ def check_appearance(appearance: Appearance) -> None:
             )
         for color in appearance.lut:
             _check_color(color)
+
+
+def check_percentiles(percentiles: tuple[float, float]) -> None:
+    """Refuse percentiles that are not in order from 0 to 100.
+
+    Raises
+    ------
+    GemError
+        With both.
+    """
+    low, high = percentiles
+    if not 0 <= low < high <= 100:
+        raise GemError(
+            f"The percentiles are {brief(low)} and {brief(high)}; give two numbers "
+            "from 0 to 100, the smaller one first."
+        )
 
 
 def check_prompts(prompts: Sequence[Prompt]) -> None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.core.appearance import Appearance
+from napari_gem.core.appearance import PERCENTILES, Appearance
 from napari_gem.core.errors import GemError
-from napari_gem.core.validation import check_appearance
+from napari_gem.core.validation import check_appearance, check_percentiles
 from napari_gem.images.read_errors import read_part
 from napari_gem.images.readers.planes import PlaneView
 
@@ -105,25 +105,9 @@ def check_image(pixels: LazyArray, appearance: Appearance | None = None) -> bool
     return rgb
 
 
-def check_percentiles(percentiles: tuple[float, float]) -> None:
-    """Refuse percentiles that are not in order from 0 to 100.
-
-    Raises
-    ------
-    GemError
-        With what came.
-    """
-    low, high = percentiles
-    if not 0 <= low < high <= 100:
-        raise GemError(
-            f"The percentiles are {low} and {high}; give two numbers from 0 to 100, "
-            "the smaller one first."
-        )
-
-
 def stretch(
     pixels: LazyArray,
-    percentiles: tuple[float, float] = (0.5, 99.5),
+    percentiles: tuple[float, float] = PERCENTILES,
     *,
     channels: Sequence[Color] | None = None,
     valid: LazyArray | None = None,
@@ -155,28 +139,101 @@ def stretch(
         If the percentiles are not in order, or as `check_image`.
     """
     check_percentiles(percentiles)
-    low, high = percentiles
     if channels is not None:
         return _stretch_channels(pixels, percentiles, channels, valid)
     rgb = check_image(pixels)
+    limits = _measure_limits(pixels, percentiles, rgb=rgb, valid=valid)
+    return Appearance(
+        rgb=rgb, limits=limits, contrast="percentiles", percentiles=percentiles
+    )
+
+
+def adapt(
+    appearance: Appearance, pixels: LazyArray, valid: LazyArray | None = None
+) -> Appearance:
+    """Give an appearance to another image, by the rule that its contrast follows.
+
+    Limits that are percentiles become those of the image, on their own for each
+    channel; all others stay.
+
+    Parameters
+    ----------
+    appearance
+        Of any image.
+    pixels, valid
+        As for `stretch`: the image that gets it, and where it holds data.
+
+    Raises
+    ------
+    GemError
+        As `check_image`.
+    """
+    rgb = check_image(pixels, appearance)
+    if appearance.channels:
+        channels = (
+            adapt(channel, _channel(pixels, number), valid)
+            for number, channel in enumerate(appearance.channels)
+        )
+        return replace(appearance, channels=tuple(channels))
+    # `render` says what is wrong with colours that do not suit
+    if appearance.contrast != "percentiles" or appearance.rgb != rgb:
+        return appearance
+    limits = _measure_limits(pixels, appearance.percentiles, rgb=rgb, valid=valid)
+    return replace(appearance, limits=limits)
+
+
+def with_percentiles(
+    appearance: Appearance, percentiles: tuple[float, float]
+) -> Appearance:
+    """Let percentiles be the rule of an appearance and of all its channels."""
+    channels = (with_percentiles(one, percentiles) for one in appearance.channels)
+    return replace(
+        appearance,
+        contrast="percentiles",
+        percentiles=percentiles,
+        channels=tuple(channels),
+    )
+
+
+def has_foreign_limits(appearance: Appearance, pixels: LazyArray) -> bool:
+    """Tell whether the limits are numbers that suited another image, not chosen ones.
+
+    Those of the whole range of 8 bits, or of a mask, suit all images.
+    """
+    channels = appearance.channels or (appearance,)
+    whole = {"u1": (0.0, 255.0), "b1": (0.0, 1.0)}.get(pixels.dtype.str[1:])
+    return any(
+        channel.contrast in ("", "shown") and channel.limits != whole
+        for channel in channels
+    )
+
+
+def _measure_limits(
+    pixels: LazyArray,
+    percentiles: tuple[float, float],
+    *,
+    rgb: bool,
+    valid: LazyArray | None,
+) -> tuple[float, float]:
+    """Choose contrast limits as `stretch` does."""
     if rgb and pixels.dtype == np.uint8:
-        return Appearance(rgb=True, limits=(0.0, 255.0))
+        return 0.0, 255.0
     if pixels.dtype == np.bool_:
-        return Appearance(rgb=rgb, limits=(0.0, 1.0))
+        return 0.0, 1.0
     sample = sample_of(pixels)
     values = sample[..., :3] if rgb else sample
     if valid is not None:
         values = values[sample_of(valid)]
     values = values[np.isfinite(values)].astype(np.float64)
     if values.size == 0:
-        return Appearance(rgb=rgb)
-    black, white = (float(v) for v in np.percentile(values, (low, high)))
+        return 0.0, 1.0
+    black, white = (float(v) for v in np.percentile(values, percentiles))
     if black == white:
         black, white = float(values.min()), float(values.max())
     if black == white:
         # a step that a float of this size can still show
         white = black + max(1.0, abs(black) * 1e-6)
-    return Appearance(rgb=rgb, limits=(black, white))
+    return black, white
 
 
 def sample_of(pixels: LazyArray) -> NDArray[Any]:

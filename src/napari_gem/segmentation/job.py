@@ -341,9 +341,11 @@ def _find_or_encode_steps(
     key: str = "",
     partial: Partial | None = None,
 ) -> Generator[Progress, None, Encoded]:
-    """Find or encode, and say where the image holds data."""
+    """Find or encode, and say where the image holds data and how it is shown."""
     encoded = yield from _disk_steps(wanted, resources, key, partial)
-    features = replace(encoded.features, valid=wanted.valid)
+    # what was kept may follow another rule to the same contrast
+    look = wanted.job.appearance
+    features = replace(encoded.features, valid=wanted.valid, appearance=look)
     return replace(encoded, features=features)
 
 

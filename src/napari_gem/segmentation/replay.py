@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.errors import GemError
@@ -28,6 +29,13 @@ if TYPE_CHECKING:
     from napari_gem.models.model import Model
 
 
+FOREIGN_LIMITS = (
+    "The recipe's contrast limits are numbers that suited its own image. If this image "
+    "was taken with another exposure, let percentiles of it be taken (--percentiles, "
+    "or `with_percentiles`)."
+)
+
+
 def replay(
     recipe: Recipe,
     image: ArrayLike | LazyArray,
@@ -46,7 +54,8 @@ def replay(
 
     With the same image, weights, device and precision the labels are the same. Where
     the device lacks the recipe's precision, it computes with its own usual one.
-    Examples that are places, not vectors, stand for the same places of the image.
+    Examples that are places, not vectors, stand for the same places of the image. If
+    the recipe's contrast limits are percentiles, they are those of this image.
 
     Parameters
     ----------
@@ -89,6 +98,7 @@ def replay(
     """
     # scipy comes with them; the dock, which knows recipes, opens sooner without
     from napari_gem.encoding.feature_cache import FeatureCache
+    from napari_gem.images.rendering import adapt, has_foreign_limits
     from napari_gem.images.tile_reading import as_pixels
     from napari_gem.segmentation.job import Resources, job_steps
 
@@ -125,7 +135,11 @@ def replay(
     keeps = folder is not None
     resources = Resources(disk=FeatureCache if keeps else None, must_keep=keeps)
     where: Any = {"folder": folder, "location": location, "valid": valid}
-    return run(job_steps(recipe, pixels, model, resources, **where), progress)
+    job = replace(recipe, appearance=adapt(recipe.appearance, pixels, valid))
+    result = run(job_steps(job, pixels, model, resources, **where), progress)
+    if has_foreign_limits(recipe.appearance, pixels):
+        result = replace(result, notices=(*result.notices, FOREIGN_LIMITS))
+    return result
 
 
 def _precision(wanted: str, device: str) -> str:

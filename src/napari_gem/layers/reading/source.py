@@ -365,6 +365,7 @@ def read_appearance(layer: Any) -> Appearance:
         limits=(float(low), float(high)),
         gamma=float(layer.gamma),
         lut=None if rgb else _lut(layer.colormap),
+        contrast="shown",
     )
 
 
