@@ -55,7 +55,7 @@ class Tour:
         Folder for what the steps save.
     images
         Folder for pictures; None takes none.
-    scored, stages, told
+    scored, stages, messages
         What the controller said since the last `forget`.
     recipe
         Of the last result.
@@ -69,7 +69,7 @@ class Tour:
     images: Path | None = None
     scored: list[Any] = field(default_factory=list)
     stages: list[str] = field(default_factory=list)
-    told: list[tuple[str, str]] = field(default_factory=list)
+    messages: list[tuple[str, str]] = field(default_factory=list)
     recipe: Any = None
     encoded: list[Any] = field(default_factory=list)
 
@@ -79,7 +79,7 @@ class Tour:
         controller.scored.connect(self._on_scored)
         controller.progressed.connect(self._on_progressed)
         controller.message_sent.connect(
-            lambda kind, text, _: self.told.append((kind, text))
+            lambda kind, text, _: self.messages.append((kind, text))
         )
 
     def _on_progressed(self, step: Any) -> None:
@@ -103,16 +103,16 @@ class Tour:
 
     def forget(self) -> None:
         """Forget what the controller said."""
-        for said in (self.scored, self.stages, self.told, self.encoded):
+        for said in (self.scored, self.stages, self.messages, self.encoded):
             said.clear()
 
     def settle(self, seconds: float = 0.4) -> None:
         """Let Qt draw."""
         wait(lambda: False, seconds)
 
-    def until(self, condition: Callable[[], bool], what: str) -> None:
+    def until(self, condition: Callable[[], bool], event: str) -> None:
         """Wait for something, or fail."""
-        assert wait(condition, PATIENCE), f"did not happen: {what}; {self.told}"
+        assert wait(condition, PATIENCE), f"did not happen: {event}; {self.messages}"
 
     def run(self) -> None:
         """Press Run and wait for the end."""
@@ -121,7 +121,7 @@ class Tour:
         click(self.widget.run_bar.run_button)
         assert self.widget.controller.busy, self.widget.run_bar.status.text()
         self.until(lambda: not self.widget.controller.busy, "the end of a run")
-        assert self.told[-1][0] != "error", self.told
+        assert self.messages[-1][0] != "error", self.messages
 
     def at_rest(self) -> Any:
         """Wait for maps at full size that follow a change; return the event."""
@@ -548,7 +548,7 @@ def cancel(tour: Tour) -> None:
     click(tour.widget.run_bar.cancel_button)
     tour.until(lambda: not tour.widget.controller.busy, "the end of a cancelled run")
     print(f"cancelled after {time.monotonic() - start:.1f} s", flush=True)
-    assert tour.told[-1][1] == "Cancelled."
+    assert tour.messages[-1][1] == "Cancelled."
     assert [layer.name for layer in tour.viewer.layers] == names
     tour.widget.image_panel.set_detail(None)
 
@@ -679,14 +679,14 @@ def errors(tour: Tour) -> None:
     tour.clear()
     click(tour.widget.run_bar.run_button)
     assert not tour.widget.controller.busy
-    told = tour.widget.run_bar.status.text()
-    assert "image" in told, told
+    sentence = tour.widget.run_bar.status.text()
+    assert "image" in sentence, sentence
     tour.viewer.add_image(sample()[:64, :64], name="small")
     tour.table.add_text("wombat")
     tour.settle()
     tour.run()
-    assert tour.told[-1][0] == "warning"
-    assert "wombat" in tour.told[-1][1]
+    assert tour.messages[-1][0] == "warning"
+    assert "wombat" in tour.messages[-1][1]
     tour.picture("notice", tour.widget.run_bar)
 
 

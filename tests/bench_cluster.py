@@ -70,11 +70,11 @@ def main() -> None:
         f"{os.cpu_count()} processors, load {load:.1f}; {tiles} tiles, median of rounds"
     )
     for workers, seconds in times.items():
-        found = median(seconds)
+        time = median(seconds)
         expected = simulate(tiles, workers, one / tiles, 1e-3)
         print(
-            f"{workers} workers: {found:.1f} s, {tiles / found:.1f} tiles/s, "
-            f"{one / found:.2f} times one; expected {expected:.1f} s"
+            f"{workers} workers: {time:.1f} s, {tiles / time:.1f} tiles/s, "
+            f"{one / time:.2f} times one; expected {expected:.1f} s"
         )
     ratios = [a / b for a, b in zip(times[1], times[given.workers], strict=True)]
     print(f"rounds: {np.round(ratios, 2).tolist()} times one")

@@ -66,11 +66,11 @@ def main() -> None:
         if not given.keep:
             shutil.rmtree(folder)
     if len(measured) > 1:
-        for name, what in (("tile", "time"), ("busy", "processor time")):
+        for name, quantity in (("tile", "time"), ("busy", "processor time")):
             times = [one[name] for one in measured]
             ratio = max(times) / min(times)
             flat = "within" if ratio <= FLAT else "ABOVE"
-            print(f"slowest to fastest {what} of a tile {ratio:.2f}: {flat} {FLAT}")
+            print(f"slowest to fastest {quantity} of a tile {ratio:.2f}: {flat} {FLAT}")
     most = max(one["peak"] for one in measured)
     verdict = "within" if most <= LIMIT else "ABOVE"
     print(f"peak over the loaded model {most / 2**30:.2f} GiB: {verdict} 2.5 GiB")
@@ -79,7 +79,7 @@ def main() -> None:
 def bench(folder: Path, side: int, given: argparse.Namespace) -> dict[str, float]:
     image = folder / f"{side}.zarr"
     write_image(image, given.rows or side, side)
-    found = []
+    lines = []
     for _ in range(2):
         more = str(given.zoom or 0), str(int(given.no_tower)), "0" * given.no_edges
         done = subprocess.run(
@@ -89,8 +89,8 @@ def bench(folder: Path, side: int, given: argparse.Namespace) -> dict[str, float
             text=True,
             env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         )
-        found.append(json.loads(done.stdout))
-    first, again = found
+        lines.append(json.loads(done.stdout))
+    first, again = lines
     print(
         f"{side:6d} px, {first['tiles']:7.0f} tiles: "
         f"{1000 * first['tile']:6.1f} ms a tile (median of {first['runs']:.0f}, "
@@ -148,17 +148,17 @@ def worker(image: Path, zoom: float, tower: bool, edges: bool) -> None:
     run(zarr.open_array(str(small), mode="r"), small, model)
     shutil.rmtree(small.with_suffix(".cache"))
     pixels = zarr.open_array(str(image), mode="r")
-    found = [run(pixels, image, model)]
+    runs = [run(pixels, image, model)]
     most = peak() - before
-    tiles = int(found[0]["tiles"])
+    tiles = int(runs[0]["tiles"])
     for _ in range(min(RUNS, TILES // tiles) - 1 if tiles else 0):
         shutil.rmtree(image.with_suffix(".cache"))
-        found.append(run(pixels, image, model))
-    result = {name: median(one[name] for one in found) for name in found[0]}
+        runs.append(run(pixels, image, model))
+    result = {name: median(one[name] for one in runs) for name in runs[0]}
     result |= {
-        "runs": len(found),
-        "fastest": min(one["tile"] for one in found),
-        "slowest": max(one["tile"] for one in found),
+        "runs": len(runs),
+        "fastest": min(one["tile"] for one in runs),
+        "slowest": max(one["tile"] for one in runs),
         "model": before,
         "peak": most,
     }
@@ -169,7 +169,7 @@ def run(pixels: Any, image: Path, model: Any) -> dict[str, float]:
     """Segment an image once, and tell the tiles that were encoded and the times."""
     from napari_gem import FeatureCache, segment_large
 
-    told = [0]
+    steps = [0]
     moments: dict[str, float] = {}
     busy: list[float] = []
     read = [0.0]
@@ -179,7 +179,7 @@ def run(pixels: Any, image: Path, model: Any) -> dict[str, float]:
         if step.stage == "Reading words":
             read[0] = process_time()
         if step.stage == "Encoding":
-            told.append(step.done)
+            steps.append(step.done)
             busy.append(process_time())
             moments.setdefault("first", perf_counter())
 
@@ -193,7 +193,7 @@ def run(pixels: Any, image: Path, model: Any) -> dict[str, float]:
         progress=progress,
     )
     end, worked = perf_counter(), process_time()
-    tiles = max(told)
+    tiles = max(steps)
     encoding = moments.get("Encoding", start) - moments.get("first", start)
     words = moments.get("Reading words", start)
     return {

@@ -54,14 +54,14 @@ class Watched:
         self.most = dict(self.start)
 
     def now(self) -> dict[str, float]:
-        found = self._processes.items()
-        return {name: each.memory_full_info().uss / 2**20 for name, each in found}
+        memory = self._processes.items()
+        return {name: each.memory_full_info().uss / 2**20 for name, each in memory}
 
     def look(self) -> None:
         self.most = {name: max(self.most[name], n) for name, n in self.now().items()}
 
-    def tell(self, when: str, found: dict[str, float]) -> None:
-        more = (f"{name} {n - self.start[name]:.0f} MiB" for name, n in found.items())
+    def tell(self, when: str, memory: dict[str, float]) -> None:
+        more = (f"{name} {n - self.start[name]:.0f} MiB" for name, n in memory.items())
         print(f"{when}, beyond before: {', '.join(more)}", flush=True)
 
 

@@ -83,7 +83,7 @@ def rows(name: str, device: str, rounds: int, end: float) -> list[str]:
         backbones["float32"].encode_patches(pixels)
     work = counter.get_total_flops()
     batches = (1, 32) if device != "cpu" else (1,)
-    found = []
+    lines = []
     for number, batch in enumerate(batches):
         now = perf_counter()
         until = now + (end - now) / (len(batches) - number)
@@ -93,11 +93,11 @@ def rows(name: str, device: str, rounds: int, end: float) -> list[str]:
             times, batch * work, device
         ).items():
             cosine = cosine_similarity(seen[kind].float(), seen["float32"], dim=-1)
-            found.append(
+            lines.append(
                 f"| {name} | {kind} | {batch} | {seconds / batch:.4f} | {share:.0%} | "
                 f"{faster:.2f} | {float(cosine.min()):.5f} | {len(times)} |"
             )
-    return found
+    return lines
 
 
 def kinds(device: str) -> tuple[str, ...]:
@@ -172,10 +172,10 @@ def loading(name: str) -> str:
     text.pop("hf_tokenizer_name", None)
     text.pop("tokenizer_kwargs", None)
     with TemporaryDirectory() as folder:
-        told = peak.measure(peak.write_model(Path(folder), config))[0]
-    size = told["weights"]
-    share = told["peak"] / size
-    return f"| {name} | {size / 1e6:.0f} | {share:.2f} x | {told['seconds']:.1f} |"
+        measured = peak.measure(peak.write_model(Path(folder), config))[0]
+    size = measured["weights"]
+    share = measured["peak"] / size
+    return f"| {name} | {size / 1e6:.0f} | {share:.2f} x | {measured['seconds']:.1f} |"
 
 
 def machine(device: str) -> str:
@@ -184,8 +184,8 @@ def machine(device: str) -> str:
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        told = re.search(r"model name\s*: (.*)", info.read_text())
-        name = told[1] if told else name
+        match = re.search(r"model name\s*: (.*)", info.read_text())
+        name = match[1] if match else name
     threads = torch.get_num_threads()
     return f"{name}, {os.cpu_count()} processors, {threads} threads"
 

@@ -190,11 +190,11 @@ def measure(one: Cost, zoom: float = 1.0) -> Shares:
         numbers = range(len(work.tiles))
         read = [timed(lambda n=n: work.read(n)) for n in numbers]
         patches = rng.normal(size=(count, count, one.channels)).astype(np.float32)
-        found = patches, patches[0, 0]
+        outputs = patches, patches[0, 0]
         tiles = make_tiles(
             folder / "tiles", len(work.tiles), (count, count), one.channels
         )
-        put = [timed(lambda n=n: tiles.put(n, found)) for n in numbers]
+        put = [timed(lambda n=n: tiles.put(n, outputs)) for n in numbers]
         get = [timed(lambda n=n: tiles.get(n)) for n in numbers]
         array = create_features(folder / "f", (*work.grid, one.channels))
         writer = RowWriter(array)

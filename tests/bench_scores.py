@@ -104,7 +104,7 @@ def word_times(model: Model, side: int) -> None:
         appearance=Appearance(rgb=True, limits=(0, 255)),
         picture=random.integers(0, 256, (side, side, 3), np.uint8),
     )
-    for what, added in ADDED.items():
+    for change, added in ADDED.items():
         score = replace(model.card.score, **added)
         cache = ScoreCache()
         for name, step in (("preview", -(-side // PREVIEW_SIDE)), ("full size", 1)):
@@ -119,7 +119,7 @@ def word_times(model: Model, side: int) -> None:
                 taken.append(time.perf_counter() - start)
             median = np.median(taken[1:])
             print(
-                f"{what}, {len(prompts)} classes, {name}: first "
+                f"{change}, {len(prompts)} classes, {name}: first "
                 f"{taken[0] * 1000:.0f} ms, then {median * 1000:.0f} ms"
             )
 

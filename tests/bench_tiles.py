@@ -26,9 +26,11 @@ def main(side: int = SIDE) -> None:
     model = load_model("embedded")
     print(f"samples of {side} x {side} px; tile and overlap in patches")
     for tile, overlap in SHAPES:
-        found = [agreement(name, side, tile, overlap, model) for name in SAMPLES]
-        whole, seam, chance = (np.mean(column) for column in zip(*found, strict=True))
-        each = ", ".join(f"{one[0]:.3f}" for one in found)
+        agreements = [agreement(name, side, tile, overlap, model) for name in SAMPLES]
+        whole, seam, chance = (
+            np.mean(column) for column in zip(*agreements, strict=True)
+        )
+        each = ", ".join(f"{one[0]:.3f}" for one in agreements)
         print(
             f"tile {tile:2d}, overlap {overlap:2d}: {whole:.3f} of the pixels agree "
             f"({each}); where tiles overlap {seam:.3f}; by chance {chance:.3f}"
@@ -45,7 +47,9 @@ def agreement(
     patches = int(np.ceil(side * zoom / model.backbone.patch_size))
     one = replace(model.card.encode, tile=patches, overlap=0)
     many = replace(one, tile=tile, overlap=overlap)
-    labels = [labelled(pixels, prompts, model, how) for how in (one, many)]
+    labels = [
+        labelled(pixels, prompts, model, parameters) for parameters in (one, many)
+    ]
     same = labels[0] == labels[1]
     counts = np.zeros((patches, patches), int)
     for part in plan_tiles(patches, patches, tile, overlap):

@@ -106,8 +106,8 @@ def make_ours() -> dict[str, Callable[[], float]]:
 
     def cosine() -> float:
         expected = full.encode_patches(pixels).patches
-        found = half.encode_patches(pixels).patches.float()
-        return float(cosine_similarity(expected, found, dim=-1).min())
+        actual = half.encode_patches(pixels).patches.float()
+        return float(cosine_similarity(expected, actual, dim=-1).min())
 
     return {
         "float32": lambda: timed(lambda: full.encode_patches(pixels)),

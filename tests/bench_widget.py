@@ -73,12 +73,12 @@ GROWTH = 25
 verdicts: list[bool] = []
 
 
-def judge(what: str, found: float, target: float, unit: str = "ms") -> None:
+def judge(name: str, value: float, target: float, unit: str = "ms") -> None:
     """Tell a figure, its target, and whether it is met."""
-    verdicts.append(found <= target)
-    verdict = "ok " if found <= target else "NOT"
-    shown = f"{found:.0f}" if abs(found) >= 10 else f"{found:.2g}"
-    print(f"{verdict} {what}: {shown} {unit}, at most {target:.0f}", flush=True)
+    verdicts.append(value <= target)
+    verdict = "ok " if value <= target else "NOT"
+    shown = f"{value:.0f}" if abs(value) >= 10 else f"{value:.2g}"
+    print(f"{verdict} {name}: {shown} {unit}, at most {target:.0f}", flush=True)
 
 
 @dataclass
@@ -108,8 +108,8 @@ class Stalls:
         clock = time.perf_counter() - self._last
         if self.trace and clock > self.trace:
             print(f"^ {self.phase}: {clock * 1e3:.0f} ms", file=sys.stderr)
-        found = self.turns[self.phase]
-        found[-1] = max(found[-1], clock * 1e3)
+        times = self.turns[self.phase]
+        times[-1] = max(times[-1], clock * 1e3)
         self._last = time.perf_counter()
         if self.trace:
             faulthandler.dump_traceback_later(self.trace, exit=False)
@@ -163,8 +163,8 @@ def docked(stalls: Stalls | None = None) -> Iterator[tuple[Any, GemWidget]]:
     with tempfile.TemporaryDirectory(prefix="napari-gem-bench-") as folder:
         os.environ["NAPARI_GEM_CONFIG"] = f"{folder}/config"
         os.environ["NAPARI_GEM_CACHE"] = f"{folder}/features"
-        with _docked(stalls) as both:
-            yield both
+        with _docked(stalls) as docks:
+            yield docks
 
 
 @contextmanager
@@ -201,14 +201,14 @@ def type_classes(widget: GemWidget, text: str) -> None:
 
 def run(widget: GemWidget) -> float:
     """Press Run and wait; the seconds it took."""
-    told: list[tuple[str, str, str]] = []
+    messages: list[tuple[str, str, str]] = []
     controller = widget.controller
-    with heard(controller.message_sent, lambda *what: told.append(what)):
+    with heard(controller.message_sent, lambda *message: messages.append(message)):
         started = time.perf_counter()
         widget.run()
         wait_until(lambda: not controller.busy)
-    if told[-1][0] == "error":
-        raise RuntimeError(told[-1])
+    if messages[-1][0] == "error":
+        raise RuntimeError(messages[-1])
     return time.perf_counter() - started
 
 
@@ -434,10 +434,10 @@ def measure_maps(size: int, repeats: int) -> None:
                 image = read_layer(layer, viewer.dims)
                 shown = ResultLayers(viewer)
                 shown.map_layers.set_choice(choice)
-                made = [made_results(image, prompts) for _ in range(2)]
+                results = [made_results(image, prompts) for _ in range(2)]
                 spin(0.5)
-                ours.append(_turn(shown.show, image, made[0]))
-                update.append(_turn(shown.show, image, made[1]))
+                ours.append(_turn(shown.show, image, results[0]))
+                update.append(_turn(shown.show, image, results[1]))
                 shown.map_layers.set_current(prompts[0])
                 follow.append(_turn(shown.map_layers.set_current, prompts[-1]))
                 copies = [
@@ -450,16 +450,16 @@ def measure_maps(size: int, repeats: int) -> None:
                 QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
                 spin(0.2)
             added = len(copies)
-            what = f"{count} classes, maps: {choice}"
+            title = f"{count} classes, maps: {choice}"
             print(
-                f"    {what}: {added} layers, {median(ours):.0f} ms (bare napari "
+                f"    {title}: {added} layers, {median(ours):.0f} ms (bare napari "
                 f"{median(bare):.0f}), update {median(update):.0f} ms"
             )
             beyond = median(ours) - median(bare)
-            judge(f"{what}, beyond bare napari", beyond, STALL)
+            judge(f"{title}, beyond bare napari", beyond, STALL)
             if choice == "current":
-                judge(f"{what}, result updated", median(update), STALL)
-                judge(f"{what}, another class chosen", median(follow), STALL)
+                judge(f"{title}, result updated", median(update), STALL)
+                judge(f"{title}, another class chosen", median(follow), STALL)
 
 
 def made_recipe(prompts: tuple[Prompt, ...]) -> Recipe:
@@ -548,9 +548,9 @@ def measure_records(repeats: int = 50) -> None:
         Finished(1, result, is_new=True),
     ):
         kept = _processor_time(message, repeats, forget=False)
-        made = _processor_time(message, max(3, repeats // 10), forget=True)
+        creation = _processor_time(message, max(3, repeats // 10), forget=True)
         name = type(message).__name__
-        print(f"    {name}: {kept:.2f} ms, {made:.1f} ms if nothing were kept")
+        print(f"    {name}: {kept:.2f} ms, {creation:.1f} ms if nothing were kept")
         judge(f"{name} as a message", kept, RECORD)
 
 
@@ -572,42 +572,42 @@ def _processor_time(message: Any, repeats: int, *, forget: bool) -> float:
 def measure_memory(runs: int) -> None:
     """Memory of both processes over many runs and changes in one viewer."""
     me = psutil.Process()
-    found: list[tuple[int, float, float]] = []
-    told: list[tuple[str, str, str]] = []
+    measured: list[tuple[int, float, float]] = []
+    messages: list[tuple[str, str, str]] = []
     scored: list[int] = []
     with docked() as (viewer, widget):
         # connected once, since Qt's Python side keeps each function it ever called
         controller = widget.controller
-        controller.message_sent.connect(lambda *what: told.append(what))
+        controller.message_sent.connect(lambda *message: messages.append(message))
         controller.scored.connect(lambda event: scored.append(event.step))
         viewer.add_image(drawn_image(256, False), name="image")
         type_classes(widget, "\n".join(CLASSES.splitlines()[:3]))
         model = widget.prompt_table.model
         label = widget.prompt_table.prompts()[0].label
         for number in range(1, runs + 1):
-            told.clear()
+            messages.clear()
             scored.clear()
             if number % 2:
                 widget.run()
                 wait_until(lambda: not controller.busy)
-                if told[-1][0] == "error":
-                    raise RuntimeError(told[-1])
+                if messages[-1][0] == "error":
+                    raise RuntimeError(messages[-1])
             else:
                 words = ("nuclei", f"cell {number}")
                 model.change(label, threshold=0.3 + number % 40 / 100, words=words)
                 wait_until(lambda: bool(scored), 60)
             worker = psutil.Process(widget.controller.worker_id)
             sizes = (each.memory_info().rss / 2**10 for each in (me, worker))
-            found.append((number, *sizes))
+            measured.append((number, *sizes))
             if number in (1, 5, 20) or number % 50 == 0:
-                viewer_mb, worker_mb = (kb / 1024 for kb in found[-1][1:])
+                viewer_mb, worker_mb = (kb / 1024 for kb in measured[-1][1:])
                 print(
                     f"    after {number:3d} runs: viewer {viewer_mb:.1f} MB, worker "
                     f"{worker_mb:.1f} MB, {len(viewer.layers)} layers, "
                     f"{me.num_threads()} threads, {me.num_fds()} files",
                     flush=True,
                 )
-    later = np.array(found[min(5, runs // 2) :])
+    later = np.array(measured[min(5, runs // 2) :])
     for column, name in ((1, "viewer"), (2, "worker")):
         growth = np.polyfit(later[:, 0], later[:, column], 1)[0]
         judge(f"memory of the {name}, growth a run", growth, GROWTH, "kB")

@@ -26,13 +26,13 @@ PATIENCE = 900
 CLASSES = ("nuclei", "filaments")
 
 
-def wait(condition: Callable[[], bool], what: str) -> None:
+def wait(condition: Callable[[], bool], event: str) -> None:
     """Let Qt work until something holds."""
     from qtpy.QtWidgets import QApplication
 
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, f"did not happen: {what}"
+        assert time.monotonic() < end, f"did not happen: {event}"
         QApplication.processEvents()
         time.sleep(0.02)
 
@@ -54,15 +54,15 @@ def use_dock(folder: Path) -> None:
         QTest.keyClicks(table.edit, name)
         QTest.keyClick(table.edit, Qt.Key.Key_Return)
     assert tuple(prompt.name for prompt in table.prompts()) == CLASSES
-    told: list[tuple[str, str]] = []
-    controller.message_sent.connect(lambda kind, text, _: told.append((kind, text)))
+    messages: list[tuple[str, str]] = []
+    controller.message_sent.connect(lambda kind, text, _: messages.append((kind, text)))
     run = widget.run_bar.run_button
     wait(run.isEnabled, "Run can be pressed")
     QTest.mouseClick(run, Qt.MouseButton.LeftButton)
     assert controller.busy, widget.run_bar.status.text()
     wait(lambda: not controller.busy, "the end of the run")
-    assert told[-1][0] != "error", told
-    assert told[-1][1].startswith("Done: labels and 2 maps."), told
+    assert messages[-1][0] != "error", messages
+    assert messages[-1][1].startswith("Done: labels and 2 maps."), messages
 
     image, *maps, labels = viewer.layers
     assert [role(layer) for layer in maps] == ["probability"]
@@ -103,9 +103,9 @@ def use_command_line(folder: Path) -> None:
     subprocess.run(
         [command, "segment", folder / "sample.tif", *words, "-o", output], check=True
     )
-    made = {path.name for path in output.rglob("*") if path.is_file()}
-    assert any(name.endswith(".tif") for name in made), made
-    assert any(name.endswith(".png") for name in made), made
+    names = {path.name for path in output.rglob("*") if path.is_file()}
+    assert any(name.endswith(".tif") for name in names), names
+    assert any(name.endswith(".png") for name in names), names
     recipe = json.loads(next(output.rglob("*recipe.json")).read_text("utf-8"))
     assert recipe["prompts"], recipe
 

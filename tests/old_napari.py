@@ -7,9 +7,9 @@ from pathlib import Path
 
 def pretend(folder: Path, version: str) -> None:
     """Make a folder for the path of Python with a napari that cannot be imported."""
-    told = folder / f"napari-{version}.dist-info" / "METADATA"
-    told.parent.mkdir(parents=True)
-    told.write_text(
+    metadata = folder / f"napari-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text(
         f"Metadata-Version: 2.1\nName: napari\nVersion: {version}\n", encoding="utf-8"
     )
     package = folder / "napari" / "__init__.py"

@@ -69,9 +69,9 @@ def load(folder: str, precision: str) -> dict[str, float]:
 
 def status(name: str) -> int:
     text = Path("/proc/self/status").read_text()
-    found = re.search(rf"{name}:\s+(\d+) kB", text)
-    assert found
-    return int(found[1]) * 1024
+    match = re.search(rf"{name}:\s+(\d+) kB", text)
+    assert match
+    return int(match[1]) * 1024
 
 
 if __name__ == "__main__":

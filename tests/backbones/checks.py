@@ -26,18 +26,18 @@ CASES = {
 }
 
 
-def relative_error(found: Any, expected: Any) -> float:
-    found, expected = (np.asarray(x, np.float64) for x in (found, expected))
-    assert found.shape == expected.shape
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+def relative_error(actual: Any, expected: Any) -> float:
+    actual, expected = (np.asarray(x, np.float64) for x in (actual, expected))
+    assert actual.shape == expected.shape
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))
 
 
 def image_error(clip: Any, backbone: Any, method: Any, batch: int) -> float:
     """Compare the original stream with ``encode_image``."""
     pixels = make_pixels(batch, *SQUARE)
-    found = backbone.encode_patches(pixels, GemParameters(method)).image
+    actual = backbone.encode_patches(pixels, GemParameters(method)).image
     expected = clip.encode_image(normed(pixels), normalize=False)
-    return relative_error(found, expected)
+    return relative_error(actual, expected)
 
 
 def grid_error(clip: Any, backbone: Any) -> float:
@@ -52,18 +52,18 @@ def grid_error(clip: Any, backbone: Any) -> float:
             other.visual.positional_embedding, SQUARE, OBLONG
         )
         other.visual.positional_embedding = torch.nn.Parameter(position, False)
-    found = backbone.encode_patches(pixels).image
+    actual = backbone.encode_patches(pixels).image
     expected = other.encode_image(normed(pixels), normalize=False)
-    return relative_error(found, expected)
+    return relative_error(actual, expected)
 
 
 def patches_error(clip: Any, backbone: Any, case: str) -> float:
     """Compare patches with the plain loops."""
     parameters, grid = CASES[case]
     pixels = make_pixels(3, *grid)
-    found = backbone.encode_patches(pixels, parameters).patches[1]
+    actual = backbone.encode_patches(pixels, parameters).patches[1]
     expected = reference.patches(clip, normed(pixels)[1], grid, parameters)
-    return relative_error(found, expected)
+    return relative_error(actual, expected)
 
 
 def least_cosine(clip: Any, backbone: Any, dtype: torch.dtype) -> float:
@@ -71,10 +71,10 @@ def least_cosine(clip: Any, backbone: Any, dtype: torch.dtype) -> float:
     pixels = make_pixels(2, *OBLONG)
     half = make_backbone(deepcopy(clip).to(dtype))
     assert half.dtype == dtype
-    expected, found = (b.encode_patches(pixels) for b in (backbone, half))
+    expected, actual = (b.encode_patches(pixels) for b in (backbone, half))
     cosines = []
     for name in ("patches", "image"):
-        one, other = getattr(expected, name), getattr(found, name)
+        one, other = getattr(expected, name), getattr(actual, name)
         assert other.dtype == dtype
         cosines.append(cosine_similarity(one, other.float(), dim=-1).min())
     return float(min(cosines))

@@ -52,8 +52,8 @@ def patches(
     """
     tower = read(clip, image)
     stream = gem(tower, parameters)
-    made = [tower.alone(token) for token in stream[tower.prefix :]]
-    return np.array(made).reshape(*grid, -1)
+    outputs = [tower.alone(token) for token in stream[tower.prefix :]]
+    return np.array(outputs).reshape(*grid, -1)
 
 
 def gem(tower: PlainTower, parameters: GemParameters) -> list[Vector]:
@@ -158,10 +158,10 @@ def read_open_clip(visual: Any, image: Tensor) -> PlainTower:
                 )
             if hasattr(a, "ln_inner"):
                 joined = call(a.ln_inner, joined)
-            made = call(a.out_proj, joined)
+            output = call(a.out_proj, joined)
             if hasattr(b, "ln_attn"):
-                made = call(b.ln_attn, made)
-            return call(b.ls_1, made)
+                output = call(b.ln_attn, output)
+            return call(b.ls_1, output)
 
         return PlainBlock(
             norm=lambda t: call(b.ln_1, t),
@@ -214,15 +214,15 @@ def read_timm_block(b: Any, table: Tensor | None, prefix: int) -> PlainBlock:
     a = b.attn
     after = type(b).__name__ == "EvaBlockPostNorm"
 
-    def scaled(old: str, new: str, made: Vector) -> Vector:
+    def scaled(old: str, new: str, output: Vector) -> Vector:
         if hasattr(b, old):
-            return call(getattr(b, old), made)
+            return call(getattr(b, old), output)
         gamma = getattr(b, new)
-        return made if gamma is None else gamma.numpy() * made
+        return output if gamma is None else gamma.numpy() * output
 
     def out(joined: Vector) -> Vector:
-        made = call(a.proj, call(a.norm, joined))
-        return call(b.norm1, made) if after else scaled("ls1", "gamma_1", made)
+        output = call(a.proj, call(a.norm, joined))
+        return call(b.norm1, output) if after else scaled("ls1", "gamma_1", output)
 
     def mlp(token: Vector) -> Vector:
         if after:

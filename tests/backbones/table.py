@@ -56,11 +56,11 @@ def full(names: list[str], gib: float) -> Iterator[str]:
     for name in names:
         tower = full_size.build_tower(name)
         backbone = full_size.build(tower)
-        found = (backbone.patch_size, backbone.image_size, backbone.channels)
-        assert found == full_size.SHAPES[name]
+        sizes = (backbone.patch_size, backbone.image_size, backbone.channels)
+        assert sizes == full_size.SHAPES[name]
         size = sum(p.numel() * 4 for p in tower.parameters())
         ran = f"{full_size.error(name):.0e}" if size <= gib * 2**30 else "not run"
-        shown = ", ".join(map(str, found))
+        shown = ", ".join(map(str, sizes))
         yield line(f"`{name}`", family(backbone), shown, f"{size / 1e9:.2f}", ran)
 
 

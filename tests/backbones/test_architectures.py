@@ -28,8 +28,8 @@ RUN = [CARRIED, "coca_ViT-B-32", "ViT-B-16-SigLIP2", "PE-Core-B-16", "EVA02-B-16
 def test_shapes(name: str) -> None:
     check_tower(name, config(name))
     backbone = build(build_tower(name))
-    found = (backbone.patch_size, backbone.image_size, backbone.channels)
-    assert found == SHAPES[name]
+    sizes = (backbone.patch_size, backbone.image_size, backbone.channels)
+    assert sizes == SHAPES[name]
     side = backbone.patch_size
     features = backbone.encode_patches(torch.empty(2, 3, 3 * side, 2 * side))
     assert features.patches.shape == (2, 3, 2, backbone.channels)

@@ -40,8 +40,8 @@ def backbone(clip: Any) -> Any:
 def test_the_models_activation_is_used(quick_gelu: bool) -> None:
     clip = make_clip({"quick_gelu": quick_gelu})
     pixels = make_pixels(1, 4, 4)
-    found = make_backbone(clip).encode_patches(pixels).image
-    torch.testing.assert_close(found, clip.encode_image(normed(pixels)))
+    actual = make_backbone(clip).encode_patches(pixels).image
+    torch.testing.assert_close(actual, clip.encode_image(normed(pixels)))
     kinds = {type(part).__name__ for part in clip.visual.modules()}
     assert ("QuickGELU" in kinds) == quick_gelu
 
@@ -51,8 +51,8 @@ def test_plain_patches_are_the_models_own(clip: Any, backbone: Any) -> None:
     clip.visual.output_tokens = True
     _, tokens = clip.visual(normed(pixels))
     clip.visual.output_tokens = False
-    found = backbone.encode_patches(pixels, GemParameters("plain")).patches
-    torch.testing.assert_close(found.flatten(1, 2), tokens @ clip.visual.proj)
+    actual = backbone.encode_patches(pixels, GemParameters("plain")).patches
+    torch.testing.assert_close(actual.flatten(1, 2), tokens @ clip.visual.proj)
 
 
 @settings(max_examples=15, deadline=None)
@@ -81,9 +81,9 @@ def test_rows_are_rows(backbone: Any) -> None:
 
 def test_texts(clip: Any, backbone: Any) -> None:
     texts = [f"a cat number {number}" for number in range(300)]
-    found = backbone.encode_texts(texts)
+    actual = backbone.encode_texts(texts)
     tokens = import_open_clip().SimpleTokenizer(context_length=CONTEXT)(texts)
-    torch.testing.assert_close(found, clip.encode_text(tokens))
+    torch.testing.assert_close(actual, clip.encode_text(tokens))
     assert (backbone.mean, backbone.std) == (MEAN, STD)
     assert backbone.context_length == CONTEXT
 

@@ -13,9 +13,9 @@ DOCUMENT = Path(__file__).parents[2] / "docs/towers.md"
 
 def rows(name: str, head: str) -> list[list[str]]:
     """Cells of the table after a mark."""
-    told = DOCUMENT.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n\n")[2]
-    assert told.startswith(head)
-    lines = told.removeprefix(head).strip().partition("\n\n")[0].splitlines()
+    text = DOCUMENT.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n\n")[2]
+    assert text.startswith(head)
+    lines = text.removeprefix(head).strip().partition("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 

@@ -115,10 +115,10 @@ def model(request: pytest.FixtureRequest) -> tuple[Any, Any, Any]:
 def test_texts_are_the_models_own(model: tuple[Any, Any, Any]) -> None:
     clip, tokenizer, backbone = model
     texts = [f"a photo of {word}" for word in WORDS] * 20
-    found = backbone.encode_texts(texts)
+    actual = backbone.encode_texts(texts)
     expected = torch.cat([clip.encode_text(tokenizer(text)) for text in texts])
-    torch.testing.assert_close(found, expected)
-    assert float(found.std(dim=0).min()) > 0
+    torch.testing.assert_close(actual, expected)
+    assert float(actual.std(dim=0).min()) > 0
 
 
 def test_what_is_read_is_what_the_configuration_says(

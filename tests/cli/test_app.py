@@ -312,13 +312,13 @@ def test_without_a_place_for_encoded_images_a_small_one_is_segmented_all_the_sam
 ) -> None:
     monkeypatch.setenv("NAPARI_GEM_CACHE", str(image))
     out = tmp_path / "out"
-    status, _, told = call("segment", image, "-p", "cat", "-o", out, "-m", tiny)
+    status, _, error = call("segment", image, "-p", "cat", "-o", out, "-m", tiny)
     assert status == 0
-    assert "cannot be made" in told
-    assert "not kept for later runs" in told
-    status, _, told = call("segment", out / "overlay.png", "-p", "cat", "-o", out)
+    assert "cannot be made" in error
+    assert "not kept for later runs" in error
+    status, _, error = call("segment", out / "overlay.png", "-p", "cat", "-o", out)
     assert status == 2
-    assert "would be replaced by a result" in told
+    assert "would be replaced by a result" in error
 
 
 @pytest.mark.contact("leftovers")

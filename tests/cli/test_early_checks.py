@@ -23,14 +23,14 @@ pytestmark = pytest.mark.contact("early checks")
 CHILD = """
 import contextlib, io, json, sys
 from napari_gem.cli import app as command
-told = []
+outcomes = []
 for words in json.load(sys.stdin):
     sys.argv = ["napari-gem", *words]
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
         command.main()
-    told.append((said.getvalue(), sorted({"torch", "open_clip"} & set(sys.modules))))
-print(json.dumps(told))
+    outcomes.append((said.getvalue(), sorted({"torch", "open_clip"} & set(sys.modules))))
+print(json.dumps(outcomes))
 """
 
 SEGMENT = ["segment", "image.png", "-p", "cat", "-o", "out"]
@@ -67,7 +67,7 @@ CASES = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list]]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list]]:
     folder = tmp_path_factory.mktemp("early")
     Image.fromarray(np.zeros((40, 30, 3), np.uint8)).save(folder / "image.png")
     done = subprocess.run(
@@ -85,8 +85,10 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, list]]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_it_is_told_before_torch_is_loaded(case: str, told: dict[str, list]) -> None:
-    said, loaded = told[case]
+def test_it_is_told_before_torch_is_loaded(
+    case: str, outcomes: dict[str, list]
+) -> None:
+    said, loaded = outcomes[case]
     assert CASES[case][1] in said
     assert "Traceback" not in said
     assert loaded == []

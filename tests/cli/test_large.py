@@ -80,9 +80,9 @@ def test_a_large_scene_becomes_zarr(
 def test_levels_regions_and_details(call: Call, image: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     region = ("--region", 40, 120, 20, 100)
-    found = call("segment", image, *WORDS, "-o", out, "--detail", 16, *region)
-    assert found[0] == 0
-    assert "Level 1 of 0 to 1" in found[1]
+    outcome = call("segment", image, *WORDS, "-o", out, "--detail", 16, *region)
+    assert outcome[0] == 0
+    assert "Level 1 of 0 to 1" in outcome[1]
     recipe = json.loads((out / "recipe.json").read_text())
     assert recipe["encode"]["zoom"] == 1
     assert recipe["region"]["rows"] == [20, 60]
@@ -136,19 +136,19 @@ def test_only_chunks_near_a_region_are_read(
 def test_a_second_run_encodes_nothing(
     call: Call, image: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = []
+    calls = []
     begin = feature_cache._Writing.begin
 
     def count(*arguments: object) -> object:
-        made.append(arguments)
+        calls.append(arguments)
         return begin(*arguments)
 
     monkeypatch.setattr(feature_cache._Writing, "begin", count)
     for words in (WORDS, ("-p", "tree")):
         assert call("segment", image, *words, "-o", tmp_path / "out")[0] == 0
-    assert len(made) == 1
+    assert len(calls) == 1
     assert call("segment", image, *WORDS, "-o", tmp_path / "out", "--no-cache")[0] == 0
-    assert len(made) == 1
+    assert len(calls) == 1
     status, said, _ = call("cache")
     assert status == 0
     assert "of at most 20.0 GiB" in said

@@ -75,8 +75,8 @@ def test_the_table_of_the_documentation_is_the_catalogue(call: Call) -> None:
     status, said, _ = call("models", "table")
     assert status == 0
     text = DOCUMENT.read_text(encoding="utf-8")
-    told = text.partition("<!-- napari-gem models table -->\n")[2]
-    assert told.strip().startswith(said.strip())
+    rest = text.partition("<!-- napari-gem models table -->\n")[2]
+    assert rest.strip().startswith(said.strip())
     assert said.count("\n| [") == len(list_models()) - 1
 
 
@@ -168,7 +168,7 @@ def test_own_files_go_on_the_list_and_stay_on_disk(call: Call, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("page.pt", b"<html><body>404</body></html>", "is a web page"),
         ("pointer.safetensors", b"version https://git-lfs.github.com/", "git lfs pull"),
@@ -178,14 +178,14 @@ def test_own_files_go_on_the_list_and_stay_on_disk(call: Call, tmp_path: Path) -
     ],
 )
 def test_what_is_no_weights_file_is_not_put_on_the_list(
-    call: Call, tmp_path: Path, name: str, content: bytes, told: str
+    call: Call, tmp_path: Path, name: str, content: bytes, message: str
 ) -> None:
     (tmp_path / name).write_bytes(content)
     options = ["--architecture", "ViT-B-16"]
     status, _, error = call("models", "add", tmp_path / name, *options)
     assert status == 2
     assert f"{name}' " in error
-    assert told in error
+    assert message in error
     assert not (tmp_path / "config").exists()
 
 

@@ -56,11 +56,11 @@ def write(path: Path, kind: str, inside: int) -> Path:
     place = {"crs": "EPSG:32633", "transform": Affine(1, 0, 5, 0, -1, 9)}
     with (
         rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
-        rasterio.open(path, "w", driver="GTiff", **size, **place) as made,
+        rasterio.open(path, "w", driver="GTiff", **size, **place) as file,
     ):
-        made.write(pixels.astype(dtype)[None])
+        file.write(pixels.astype(dtype)[None])
         if kind == "mask":
-            made.write_mask(~HOLE)
+            file.write_mask(~HOLE)
     return path
 
 
@@ -68,7 +68,7 @@ def write(path: Path, kind: str, inside: int) -> Path:
 def test_holes_have_no_label_and_count_nowhere(
     call: Call, kind: str, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = []
+    shares = []
     for number, large in ((1, False), (2, False), (1, True)):
         if large:
             monkeypatch.setattr(bounds, "LARGEST_TIFF", 1)
@@ -86,9 +86,9 @@ def test_holes_have_no_label_and_count_nowhere(
         share = (labels[~HOLE] == 1).mean()
         assert f"cat: {share:.1%}" in said
         recipe = json.loads((out / "recipe.json").read_text())
-        found.append((labels.tolist(), recipe["appearance"]))
-    assert found[0] == found[1] == found[2]
-    assert np.asarray(found[0][0]).any()
+        shares.append((labels.tolist(), recipe["appearance"]))
+    assert shares[0] == shares[1] == shares[2]
+    assert np.asarray(shares[0][0]).any()
 
 
 def test_an_image_without_any_data(call: Call, tiny: Path, tmp_path: Path) -> None:

@@ -54,12 +54,12 @@ def geotiff(
         with rasterio.open(
             path, "w", driver="GTiff", width=64, height=96, count=3, dtype="uint8",
             crs=crs, transform=transform, photometric="RGB", **options,
-        ) as made:  # fmt: skip
-            made.write(np.moveaxis(PIXELS, -1, 0))
+        ) as file:  # fmt: skip
+            file.write(np.moveaxis(PIXELS, -1, 0))
             if point:
-                made.update_tags(AREA_OR_POINT="Point")
-        with rasterio.open(path, "r+") as made:
-            made.build_overviews([2], Resampling.average)
+                file.update_tags(AREA_OR_POINT="Point")
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2], Resampling.average)
         return path
 
     return write
@@ -105,10 +105,10 @@ def ome_zarr(
 def ome_tiff(**sizes: object) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         path = folder / "a.ome.tif"
-        with tifffile.TiffWriter(path, ome=True) as made:
+        with tifffile.TiffWriter(path, ome=True) as file:
             options: dict[str, Any] = {"photometric": "rgb", "tile": (16, 16)}
-            made.write(PIXELS, subifds=1, metadata={"axes": "YXS", **sizes}, **options)
-            made.write(HALF, subfiletype=1, **options)
+            file.write(PIXELS, subifds=1, metadata={"axes": "YXS", **sizes}, **options)
+            file.write(HALF, subfiletype=1, **options)
         return path
 
     return write
@@ -117,12 +117,14 @@ def ome_tiff(**sizes: object) -> Callable[[Path], Path]:
 def aperio(folder: Path) -> Path:
     """Write levels as Aperio's scanners do."""
     path = folder / "slide.svs"
-    told = "Aperio Image Library v10.0\r\n64x96 (16x16) |AppMag = 20|MPP = 0.4990"
-    with tifffile.TiffWriter(path) as made:
+    description = (
+        "Aperio Image Library v10.0\r\n64x96 (16x16) |AppMag = 20|MPP = 0.4990"
+    )
+    with tifffile.TiffWriter(path) as file:
         options: dict[str, Any] = {"photometric": "rgb", "metadata": None}
-        made.write(PIXELS, tile=(16, 16), description=told, **options)
-        made.write(HALF[::2, ::2], **options)  # a thumbnail
-        made.write(HALF, tile=(16, 16), description=told, **options)
+        file.write(PIXELS, tile=(16, 16), description=description, **options)
+        file.write(HALF[::2, ::2], **options)  # a thumbnail
+        file.write(HALF, tile=(16, 16), description=description, **options)
     return path
 
 
@@ -219,10 +221,10 @@ def test_all_levels_lie_in_the_same_place(
         assert scene.location is None
         return
     for level in range(case.levels):
-        found = scene.at(level)
-        assert found.location is not None
-        assert found.location.crs == case.crs
-        first, *_, last = found.location.corners(found.levels[0].shape)
+        scaled = scene.at(level)
+        assert scaled.location is not None
+        assert scaled.location.crs == case.crs
+        first, *_, last = scaled.location.corners(scaled.levels[0].shape)
         assert (first, last) == tuple(map(pytest.approx, case.corners))
 
 
@@ -232,19 +234,19 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["small", "in parts", "coarse"])
+@pytest.mark.parametrize("source", ["small", "in parts", "coarse"])
 def test_labels_lie_where_the_image_lies(
     call: Call,
     case: Case,
-    how: str,
+    source: str,
     tiny: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    if how == "coarse" and case.levels == 1:
+    if source == "coarse" and case.levels == 1:
         pytest.skip("has one level")
     path, out = case.write(tmp_path), tmp_path / "out"
-    more = ("--level", 1) if how == "coarse" else ()
+    more = ("--level", 1) if source == "coarse" else ()
     assert call("segment", path, *WORDS, "-m", tiny, "-o", out, *more)[0] == 0
     _check_tiff(out / "labels.tif", case)
     again = tmp_path / "again"
@@ -254,7 +256,7 @@ def test_labels_lie_where_the_image_lies(
     assert (tifffile.imread(again / "labels.tif") == small).all()
     recipe = json.loads((out / "recipe.json").read_text())
     assert recipe["unit"] == case.unit
-    if how == "in parts":
+    if source == "in parts":
         monkeypatch.setattr(tiff_reader, "LARGE", 1)
         monkeypatch.setattr(bounds, "LARGEST_TIFF", 1)
         assert call("segment", path, *WORDS, "-m", tiny, "-o", out, *more)[0] == 0
@@ -263,9 +265,9 @@ def test_labels_lie_where_the_image_lies(
             _check_zarr(folder, case)
             labels = open_scene(folder / "labels.zarr").levels[0]
             assert (np.asarray(labels[:]) == small).all()
-            told = json.loads((folder / "recipe.json").read_text())
-            assert told["pixel_size"] == recipe["pixel_size"]
-            assert told["unit"] == case.unit
+            written_recipe = json.loads((folder / "recipe.json").read_text())
+            assert written_recipe["pixel_size"] == recipe["pixel_size"]
+            assert written_recipe["unit"] == case.unit
 
 
 @pytest.mark.slow
@@ -275,8 +277,8 @@ def test_bands_levels_and_planes_are_replayed(
     path = CASES["GeoTIFF"].write(tmp_path)
     stack = tmp_path / "stack.tif"
     planes = np.moveaxis(PIXELS, -1, 0)
-    told = {"axes": "ZYX"}
-    tifffile.imwrite(stack, planes, photometric="minisblack", metadata=told)
+    metadata = {"axes": "ZYX"}
+    tifffile.imwrite(stack, planes, photometric="minisblack", metadata=metadata)
     for image, more in (
         (path, ("--bands", "3,1")),
         (path, ("--bands", "blue,green,red", "--nodata", 7, "--level", 1)),
@@ -294,8 +296,8 @@ def test_bands_levels_and_planes_are_replayed(
             assert call("segment", image, *words, "-o", out)[0] == 0
             assert call("replay", out, image, "-m", tiny, "-o", again)[0] == 0
         for folder in (out, again):
-            found = open_scene(folder / "labels.zarr").levels[0]
-            assert (np.asarray(found[:, :]) == labels).all()
+            opened_labels = open_scene(folder / "labels.zarr").levels[0]
+            assert (np.asarray(opened_labels[:, :]) == labels).all()
 
 
 def _check_tiff(path: Path, case: Case) -> None:
@@ -308,19 +310,19 @@ def _check_tiff(path: Path, case: Case) -> None:
             x, y = labels.transform @ (labels.width, labels.height)
             assert (y, x) == pytest.approx((bottom, right))
         return
-    found = open_scene(path)
-    assert bool(found.pixel_size) == bool(case.unit)
-    if found.pixel_size:
+    scene = open_scene(path)
+    assert bool(scene.pixel_size) == bool(case.unit)
+    if scene.pixel_size:
         units = {"mm": 1, "µm": 1000, "in": 1 / 25.4}
-        height = found.pixel_size[0] * units[case.unit] * found.levels[0].shape[0]
+        height = scene.pixel_size[0] * units[case.unit] * scene.levels[0].shape[0]
         assert height == pytest.approx(bottom - top)
 
 
 def _check_zarr(out: Path, case: Case) -> None:
     for name in ("labels.zarr", "probabilities.zarr"):
         yaozarrs.validate_zarr_store(str(out / name))
-    found = open_scene(out / "labels.zarr")
-    assert found.location is not None
-    assert found.location.crs == case.crs
-    first, *_, last = found.location.corners(found.levels[0].shape)
+    scene = open_scene(out / "labels.zarr")
+    assert scene.location is not None
+    assert scene.location.crs == case.crs
+    first, *_, last = scene.location.corners(scene.levels[0].shape)
     assert (first, last) == tuple(map(pytest.approx, case.corners))

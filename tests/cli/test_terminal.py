@@ -96,11 +96,11 @@ def test_a_line_stays_one(capsys):
 
 @pytest.mark.filterwarnings("default")
 def test_what_others_log_and_warn_of_commands_nothing(capsys):
-    told = "cell\x1b[31m.tif"
+    name = "cell\x1b[31m.tif"
     with others_safe():
-        logging.getLogger("other.part").warning("%s is strange", told)
-        warnings.warn(f"{told} is old", UserWarning, stacklevel=1)
-        logging.getLogger("tifffile").warning("%s: missing data are zeroed", told)
+        logging.getLogger("other.part").warning("%s is strange", name)
+        warnings.warn(f"{name} is old", UserWarning, stacklevel=1)
+        logging.getLogger("tifffile").warning("%s: missing data are zeroed", name)
     assert capsys.readouterr().err.splitlines() == [
         "cell\\x1b[31m.tif is strange",
         "UserWarning: cell\\x1b[31m.tif is old",

@@ -39,7 +39,7 @@ HUGE = (1 << 60).to_bytes(8, sys.byteorder)
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("host:8786", "tcp://host:port"),
         ("", "tcp://host:port"),
@@ -59,21 +59,29 @@ HUGE = (1 << 60).to_bytes(8, sys.byteorder)
         ("tcp://host:" + "9" * 5000, "must be 1 to 65535"),
     ],
 )
-def test_what_is_no_address_is_told(text: str, told: str) -> None:
+def test_what_is_no_address_is_told(text: str, message: str) -> None:
     with pytest.raises(GemError) as error:
         read_address(text)
-    assert told in str(error.value)
+    assert message in str(error.value)
 
 
 def test_addresses_are_read() -> None:
-    found = read_address("tls://[fe80::1%eth0]:8786/")
-    assert (found.host, found.port, found.encrypted) == ("fe80::1%eth0", 8786, True)
-    found = read_address("tcp://a-host.example:1")
-    assert (found.host, found.port, found.encrypted) == ("a-host.example", 1, False)
+    address = read_address("tls://[fe80::1%eth0]:8786/")
+    assert (address.host, address.port, address.encrypted) == (
+        "fe80::1%eth0",
+        8786,
+        True,
+    )
+    address = read_address("tcp://a-host.example:1")
+    assert (address.host, address.port, address.encrypted) == (
+        "a-host.example",
+        1,
+        False,
+    )
 
 
 @pytest.mark.parametrize(
-    ("talk", "told"),
+    ("talk", "message"),
     [
         (keep_silent, "said nothing for 0.2 seconds. It may be the port of the dash"),
         (say(b"\x10"), "said nothing for 0.2 seconds"),
@@ -86,10 +94,10 @@ def test_addresses_are_read() -> None:
     ],
     ids=["silent", "a byte", "hangs up", "web", "talks web", "ssh", "zeros", "huge"],
 )
-def test_who_is_no_scheduler_is_told(talk: Callable[..., object], told: str) -> None:
+def test_who_is_no_scheduler_is_told(talk: Callable[..., object], message: str) -> None:
     with serve(talk) as port, pytest.raises(GemError) as error:
         Cluster(f"tcp://127.0.0.1:{port}", seconds=SHORT)
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert f"tcp://127.0.0.1:{port}" in str(error.value)
 
 

@@ -110,10 +110,10 @@ def scene(tmp_path: Path) -> zarr.Array:
 def on_cluster(
     cluster: Cluster, model: Model, pixels: object, cache: Path | None = None
 ) -> Steps:
-    there = run(cluster.model_steps(model))
-    schedule = OnCluster(cluster, there, reference_to_array(pixels))
+    remote = run(cluster.model_steps(model))
+    schedule = OnCluster(cluster, remote, reference_to_array(pixels))
     encode = FeatureCache(cache).encode_steps if cache else encode_steps
-    return encode(there, pixels, SHOWN, schedule=schedule)
+    return encode(remote, pixels, SHOWN, schedule=schedule)
 
 
 def wait_for(cluster: Cluster, workers: int) -> None:
@@ -128,9 +128,9 @@ def until(steps: Steps, done: int) -> None:
         pass
 
 
-def same(found: Features, expected: Features) -> bool:
-    near = np.abs(found.array[:].astype(np.float32) - expected.array[:]).max() < 2e-3
-    tiles, wanted = found.tile_embeddings, expected.tile_embeddings
+def same(actual: Features, expected: Features) -> bool:
+    near = np.abs(actual.array[:].astype(np.float32) - expected.array[:]).max() < 2e-3
+    tiles, wanted = actual.tile_embeddings, expected.tile_embeddings
     return bool(near) and np.allclose(tiles, wanted, atol=1e-4)
 
 
@@ -150,13 +150,15 @@ def test_places_and_pixels_give_what_this_process_gives(
     scene: zarr.Array,
     tmp_path: Path,
 ) -> None:
-    told = []
-    found = run(on_cluster(cluster, model, scene, tmp_path / "cache"), told.append)
-    assert same(found, expected)
-    assert (found.device, found.precision) == ("dask", "float32")
-    encoding = [one.done for one in told if one.stage == "Encoding"]
+    progress = []
+    features = run(
+        on_cluster(cluster, model, scene, tmp_path / "cache"), progress.append
+    )
+    assert same(features, expected)
+    assert (features.device, features.precision) == ("dask", "float32")
+    encoding = [one.done for one in progress if one.stage == "Encoding"]
     assert encoding == sorted(encoding)
-    assert encoding[-1] == told[-1].total > 20
+    assert encoding[-1] == progress[-1].total > 20
     assert same(run(on_cluster(cluster, model, PIXELS)), expected)
     assert not list(tmp_path.glob("cache/*/tiles"))
 
@@ -164,10 +166,10 @@ def test_places_and_pixels_give_what_this_process_gives(
 def test_an_image_that_workers_do_not_see_is_sent(
     cluster: Cluster, model: Model, expected: Features, scene: zarr.Array
 ) -> None:
-    there = run(cluster.model_steps(model))
+    remote = run(cluster.model_steps(model))
     elsewhere = replace(reference_to_array(scene), piece="of another image")
-    schedule = OnCluster(cluster, there, elsewhere)
-    assert same(run(encode_steps(there, scene, SHOWN, schedule=schedule)), expected)
+    schedule = OnCluster(cluster, remote, elsewhere)
+    assert same(run(encode_steps(remote, scene, SHOWN, schedule=schedule)), expected)
 
 
 def test_tiles_that_cannot_be_read_here_are_sent_back(
@@ -186,8 +188,8 @@ def test_tiles_that_cannot_be_read_here_are_sent_back(
         return stored
 
     monkeypatch.setattr(cluster_schedule, "make_tiles", lame)
-    found = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
-    assert same(found, expected)
+    features = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
+    assert same(features, expected)
 
 
 @pytest.mark.parametrize("most", [8 * 8, 0], ids=["tiles", "everything"])
@@ -219,15 +221,15 @@ def test_workers_without_memory_get_smaller_tiles(
     wait_for(cluster, WORKERS)
     cluster._client.run(shorten, most)
     try:
-        found = run(on_cluster(cluster, replace(model, card=card), PIXELS))
+        features = run(on_cluster(cluster, replace(model, card=card), PIXELS))
     finally:
         cluster._client.run(restore)
-    (notice,) = found.notices
+    (notice,) = features.notices
     if most:
-        assert found.parameters == replace(ENCODE, tile=8, overlap=2)
+        assert features.parameters == replace(ENCODE, tile=8, overlap=2)
         assert "tiles of 8 patches" in notice
     else:
-        assert (found.device, found.parameters) == ("cpu", large)
+        assert (features.device, features.parameters) == ("cpu", large)
         assert "the processor encoded the image" in notice
 
 
@@ -248,16 +250,16 @@ def test_what_workers_have_no_memory_to_write_is_written_here(
         filling.label_strips = filling.real
 
     features = run(on_cluster(cluster, model, scene, tmp_path / "cache"))
-    prompts, found = parse_prompts(["cat", "dog"]), []
+    prompts, results = parse_prompts(["cat", "dog"]), []
     cluster._client.run(shorten)
     try:
         for filling in (FillOnCluster(cluster), fill_here):
-            out = tmp_path / str(len(found))
+            out = tmp_path / str(len(results))
             run(segment_large_steps(model, features, prompts, out, filling=filling))
-            found.append(zarr.open_group(out / "labels.zarr")["0"][:])
+            results.append(zarr.open_group(out / "labels.zarr")["0"][:])
     finally:
         cluster._client.run(restore)
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(*results)
 
 
 def test_a_client_that_was_gone_goes_on(
@@ -278,26 +280,28 @@ def test_a_client_that_was_gone_goes_on(
     monkeypatch.setattr(
         cluster, "submit", lambda f, o, n, *m: sent.extend(n) or submit(f, o, n, *m)
     )
-    told = []
-    found = run(on_cluster(cluster, model, scene, tmp_path / "cache"), told.append)
-    assert same(found, expected)
+    progress = []
+    features = run(
+        on_cluster(cluster, model, scene, tmp_path / "cache"), progress.append
+    )
+    assert same(features, expected)
     assert not set(range(9)) & set(sent)
-    assert len(sent) == len(set(sent)) < told[-1].total
+    assert len(sent) == len(set(sent)) < progress[-1].total
 
 
 def test_the_command_line_has_a_cluster_encode(
     call: Call, processes: Processes, scene: zarr.Array, tmp_path: Path
 ) -> None:
     asked = "segment", scene.store.root, "-p", "cat", "-p", "dog"
-    there = "--scheduler", processes.address
+    options = "--scheduler", processes.address
     assert call(*asked, "-o", tmp_path / "here", "--zoom", 1)[0] == 0
-    status, _, said = call(*asked, "-o", tmp_path / "there", "--zoom", 1, *there)
+    status, _, said = call(*asked, "-o", tmp_path / "there", "--zoom", 1, *options)
     assert (status, said) == (0, "")
-    here, cluster = (
+    local, cluster = (
         tifffile.imread(tmp_path / name / "labels.tif") for name in ("here", "there")
     )
-    assert (here == cluster).mean() > 0.999
-    assert len(np.unique(here)) > 1
+    assert (local == cluster).mean() > 0.999
+    assert len(np.unique(local)) > 1
     recipe = json.loads((tmp_path / "there/recipe.json").read_text())
     assert (recipe["device"], recipe["precision"]) == ("dask", "float32")
 
@@ -314,7 +318,7 @@ def test_workers_write_large_results(
     monkeypatch.setattr(bounds, "LARGEST_TIFF", 1000)
     monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
     monkeypatch.setattr(pyramid, "CHUNK", 64)
-    there = "--scheduler", processes.address
+    options = "--scheduler", processes.address
     asked = "segment", scene.store.root, "-p", "cat", "-p", "dog", "--zoom", 1
     asked += "--refinement", refinement
     sent = []
@@ -326,13 +330,13 @@ def test_workers_write_large_results(
 
     monkeypatch.setattr(Cluster, "submit", note)
     assert call(*asked, "-o", tmp_path / "here")[0] == 0
-    assert call(*asked, "-o", tmp_path / "there", *there)[0] == 0
+    assert call(*asked, "-o", tmp_path / "there", *options)[0] == 0
     assert sent.count(fill_part) > 5
-    found = [
+    places = [
         zarr.open_group(tmp_path / name / "labels.zarr")["0"][:]
         for name in ("here", "there")
     ]
-    assert (found[0] == found[1]).mean() > 0.999
+    assert (places[0] == places[1]).mean() > 0.999
     maps = [
         zarr.open_group(tmp_path / name / "probabilities.zarr")["0"][:]
         for name in ("here", "there")
@@ -343,9 +347,9 @@ def test_workers_write_large_results(
 
     # no worker finds the mark that is left in the folder
     monkeypatch.setattr(cluster_filling, "MARK", "another")
-    assert call(*asked, "-o", tmp_path / "sent", *there)[0] == 0
+    assert call(*asked, "-o", tmp_path / "sent", *options)[0] == 0
     last = zarr.open_group(tmp_path / "sent/labels.zarr")["0"][:]
-    assert (last == found[1]).all()
+    assert (last == places[1]).all()
 
 
 def test_results_that_are_not_wanted_any_more_are_not_written(
@@ -387,19 +391,19 @@ def test_the_worker_of_the_widget_has_a_cluster_encode(
             encode=ENCODE,
         ),
     )
-    found = []
+    sizes = []
     for device in (processes.address, "cpu"):
         session = Session(tmp_path)
-        told = []
-        done = run(session.steps(change(request, device=device)), told.append)
-        assert max(one.done for one in told if one.stage == "Encoding") > 20
-        found.append((done.result.recipe.device, np.load(done.result.labels)))
+        progress = []
+        done = run(session.steps(change(request, device=device)), progress.append)
+        assert max(one.done for one in progress if one.stage == "Encoding") > 20
+        sizes.append((done.result.recipe.device, np.load(done.result.labels)))
         words = change(
             request, device=device, pixels="", encoded=done.encoded, run=2, preview=True
         )
         assert not run(session.steps(words)).is_new
-    assert [device for device, _ in found] == ["dask", "cpu"]
-    assert (found[0][1] == found[1][1]).mean() > 0.999
+    assert [device for device, _ in sizes] == ["dask", "cpu"]
+    assert (sizes[0][1] == sizes[1][1]).mean() > 0.999
 
 
 def test_the_worker_of_the_widget_has_a_cluster_write_large_results(
@@ -457,10 +461,10 @@ def test_the_command_line_tells_what_is_missing(
     status, _, said = call(*asked, "--scheduler", "nonsense")
     assert status == 2
     assert "tcp://host:port" in said
-    with socket.socket() as there:
-        there.bind(("127.0.0.1", 0))
-        there.listen()
-        address = f"tls://127.0.0.1:{there.getsockname()[1]}"
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        address = f"tls://127.0.0.1:{server.getsockname()[1]}"
         assert "no certificate" in call(*asked, "--scheduler", address)[2]
     monkeypatch.setitem(sys.modules, "distributed", None)
     status, _, said = call(*asked, "--scheduler", "tcp://127.0.0.1:9")

@@ -86,9 +86,9 @@ def kill_in(folder: Path, kind: str) -> None:
 
 
 def save_result(folder: Path) -> None:
-    with save.unfinished(folder) as made:
-        (made / "it").mkdir()
-        save.move_up(made, folder)
+    with save.unfinished(folder) as part:
+        (part / "it").mkdir()
+        save.move_up(part, folder)
 
 
 def layer(folder: Path) -> None:
@@ -315,11 +315,11 @@ def test_results_that_are_open_elsewhere_stay_as_they_were(
         (tmp_path / name / "it").write_text("old")
 
     def write() -> None:
-        with save.unfinished(tmp_path) as made:
+        with save.unfinished(tmp_path) as part:
             for name in names:
-                (made / name).mkdir()
-                (made / name / "it").write_text("new")
-            save.move_up(made, tmp_path)
+                (part / name).mkdir()
+                (part / name / "it").write_text("new")
+            save.move_up(part, tmp_path)
 
     windows(held, 4)
     with pytest.raises(GemError, match=f"'{held}' is used by another program"):

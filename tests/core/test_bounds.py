@@ -181,8 +181,10 @@ def leaves(content: Any, place: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         items = content.items()
     elif isinstance(content, list):
         items = enumerate(content)
-    found = [place] if place else []
-    return found + [one for key, value in items for one in leaves(value, (*place, key))]
+    places = [place] if place else []
+    return places + [
+        one for key, value in items for one in leaves(value, (*place, key))
+    ]
 
 
 PLACES = leaves(json.loads(recipe_text(RECIPE)))
@@ -216,8 +218,8 @@ def test_what_users_have_is_within_the_bounds(tmp_path: Path) -> None:
     templates = tuple(f"photo {number} of a {{}}." for number in range(80))
     vectors = tuple(replace(EXAMPLE, vector=(0.123,) * 1024) for _ in range(200))
     known = replace(classes[0], examples=vectors)
-    made = PromptSet("LVIS", prompts=(known, *classes[1:]), templates=templates)
-    assert read_set(write_set(tmp_path / "set.json", made)) == made
+    large = PromptSet("LVIS", prompts=(known, *classes[1:]), templates=templates)
+    assert read_set(write_set(tmp_path / "set.json", large)) == large
     lut = tuple((i / 65535, 0.0, 0.0) for i in range(65536))
     recipe = replace(
         RECIPE,

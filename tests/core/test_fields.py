@@ -68,9 +68,9 @@ def test_of_what_is_long_a_part_is_shown() -> None:
 
 def test_each_parameter_has_a_name_of_its_own_a_help_and_a_range() -> None:
     records = (EncodeParameters, ScoreParameters, LabelParameters)
-    found = [each for record in records for each in parameters_of(record)]
-    assert len({each.name for each in found}) == len(found)
-    for each in found:
+    declared = [each for record in records for each in parameters_of(record)]
+    assert len({each.name for each in declared}) == len(declared)
+    for each in declared:
         assert each.about.help.endswith("."), each.name
         assert "inf" not in each.range, each.name
         each.check(each.default)

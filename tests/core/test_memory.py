@@ -153,11 +153,11 @@ def test_features_of_two_precisions_are_never_mixed(
     smallest = replace(ENCODE, tile=8)  # no smaller tile comes before the precision
     tiring = replace(model, backbone=Tiring(model.backbone, 9))
     cache = FeatureCache(tmp_path / "cache")
-    found = run(cache.encode_steps(tiring, picture, stretch(picture), smallest))
-    assert found.precision == "bfloat16"
+    encoded_image = run(cache.encode_steps(tiring, picture, stretch(picture), smallest))
+    assert encoded_image.precision == "bfloat16"
     half = load_model(model.card.id, device="cpu", precision="bfloat16")
     expected = encode(picture, half, parameters=smallest)
-    np.testing.assert_array_equal(np.asarray(found.array[:]), expected.array)
+    np.testing.assert_array_equal(np.asarray(encoded_image.array[:]), expected.array)
 
 
 class Reader:
@@ -174,8 +174,8 @@ class Reader:
         self.asked.append(len(texts))
         if len(texts) > self._most:
             raise self._error
-        found: torch.Tensor = self._backbone.encode_texts(texts)
-        return found
+        embeddings: torch.Tensor = self._backbone.encode_texts(texts)
+        return embeddings
 
 
 def test_half_the_precision_comes_before_the_processor() -> None:
@@ -241,15 +241,15 @@ def test_a_model_is_loaded_in_half_the_precision(
     short = load_model(str(folder), device="cpu", precision="float32")
     assert tried == [torch.float32, torch.bfloat16]
     assert (short.device, short.precision) == ("cpu", "bfloat16")
-    told = segment(encode(picture, short), WORDS, short)
-    assert [n for n in told.notices if "loaded in bfloat16" in n] == [short.notice]
-    assert told.recipe.precision == "bfloat16"
+    result = segment(encode(picture, short), WORDS, short)
+    assert [n for n in result.notices if "loaded in bfloat16" in n] == [short.notice]
+    assert result.recipe.precision == "bfloat16"
 
 
 def test_a_model_that_does_not_fit_the_gpu_goes_to_the_processor(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    there = torch.device("cuda:0")
+    gpu = torch.device("cuda:0")
     real = torch.nn.Module.to
 
     def to(module: Any, device: Any, *others: Any) -> Any:
@@ -257,7 +257,7 @@ def test_a_model_that_does_not_fit_the_gpu_goes_to_the_processor(
             raise torch.OutOfMemoryError("CUDA out of memory.")
         return real(module, device, *others)
 
-    monkeypatch.setattr(load, "choose_device", lambda _: there)
+    monkeypatch.setattr(load, "choose_device", lambda _: gpu)
     monkeypatch.setattr(load, "choose_precision", lambda *_: "float16")
     monkeypatch.setattr(torch.nn.Module, "to", to)
     short = load_model(str(folder), device="cuda:0")
@@ -296,10 +296,10 @@ def test_a_place_where_the_model_does_not_fit_is_passed_over(
     )
     monkeypatch.setattr(load, "choose_precision", lambda name, _: name)
     short = replace(model, device="cuda:7", backbone=Tiring(model.backbone, 0))
-    found = run(encode_steps(short, picture, stretch(picture), batch=1))
+    encoded_image = run(encode_steps(short, picture, stretch(picture), batch=1))
     assert tried == [torch.float16, torch.float32]
-    assert (found.device, found.precision) == ("cpu", "float32")
-    assert ["processor" in notice for notice in found.notices] == [True]
+    assert (encoded_image.device, encoded_image.precision) == ("cpu", "float32")
+    assert ["processor" in notice for notice in encoded_image.notices] == [True]
 
 
 def test_a_damaged_file_is_no_lack_of_memory(tmp_path: Path) -> None:
@@ -319,9 +319,9 @@ def test_texts_that_do_not_fit_together_are_halved(
 ) -> None:
     templates = tuple(f"{{}} {number}" for number in range(5))
     reader = Reader(model.backbone, 2, error)
-    found = embed_words(reader, WORDS, templates, {})
+    embeddings = embed_words(reader, WORDS, templates, {})
     np.testing.assert_allclose(
-        found, embed_words(model.backbone, WORDS, templates, {}), atol=1e-5
+        embeddings, embed_words(model.backbone, WORDS, templates, {}), atol=1e-5
     )
     assert reader.asked[0] == 15
     assert all(count <= 2 for count in reader.asked[4:])
@@ -332,9 +332,9 @@ def test_words_are_read_elsewhere_and_it_is_said_once(
 ) -> None:
     short = replace(fresh(model), backbone=Reader(model.backbone, 0, MemoryError()))
     expected = segment(features, WORDS, fresh(model))
-    found = segment(features, WORDS, short)
-    assert sum("words were read in bfloat16" in n for n in found.notices) == 1
-    assert (found.labels == expected.labels).mean() > 0.95
+    result = segment(features, WORDS, short)
+    assert sum("words were read in bfloat16" in n for n in result.notices) == 1
+    assert (result.labels == expected.labels).mean() > 0.95
     # what is read is kept: the next run needs no other model, and says nothing
     again = segment(features, WORDS, short)
     assert not [n for n in again.notices if "memory" in n]
@@ -354,10 +354,10 @@ def test_words_that_can_be_read_nowhere_are_told(
 # Scores, edges and maps ------------------------------------------------------------
 
 
-def same_as(expected: Any, found: Any) -> None:
+def same_as(expected: Any, actual: Any) -> None:
     """Tell that less memory has changed nothing but rounding."""
-    assert (found.labels == expected.labels).mean() > 0.999
-    np.testing.assert_allclose(found.probabilities, expected.probabilities, atol=5e-3)
+    assert (actual.labels == expected.labels).mean() > 0.999
+    np.testing.assert_allclose(actual.probabilities, expected.probabilities, atol=5e-3)
 
 
 def test_scores_that_do_not_fit_are_made_band_by_band(
@@ -392,14 +392,14 @@ def test_a_band_of_scores_that_does_not_fit_is_halved(
 ) -> None:
     real, done = getattr(patch_scores, call), []
 
-    def made(*arguments: Any) -> Any:
+    def counted(*arguments: Any) -> Any:
         array = arguments[call == "join_directions"]
         if len(array) > 3:
             raise MemoryError
         done.append(len(array))
         return real(*arguments)
 
-    monkeypatch.setattr(patch_scores, call, made)
+    monkeypatch.setattr(patch_scores, call, counted)
     same_as(expected, segment(features, WORDS, model))
     assert max(done) in (2, 3)
 
@@ -413,8 +413,8 @@ def test_small_regions_that_do_not_fit_are_found_in_bands(
     monkeypatch.setattr(small, "BAND", 32)
     short = failing(small.ndimage.label, MemoryError(), lambda mask: len(mask) > 32)
     monkeypatch.setattr(small.ndimage, "label", short)
-    found = segment(features, WORDS, model, label=label)
-    np.testing.assert_array_equal(found.labels, expected.labels)
+    result = segment(features, WORDS, model, label=label)
+    np.testing.assert_array_equal(result.labels, expected.labels)
 
 
 def test_a_strip_of_probabilities_that_does_not_fit_is_halved(
@@ -433,8 +433,8 @@ def test_a_strip_of_probabilities_that_does_not_fit_is_halved(
         return real(fine, scale)
 
     monkeypatch.setattr(patch_scores, "softmax", softmax)
-    found = segment(features, WORDS, model)
-    assert (found.labels == expected.labels).all()
+    result = segment(features, WORDS, model)
+    assert (result.labels == expected.labels).all()
     assert max(asked) > 40 > min(asked)
 
 
@@ -456,8 +456,8 @@ def test_edges_are_found_in_smaller_parts(
         return real(seen, rounds)
 
     monkeypatch.setattr(refinement, "shifts", shifts)
-    found = segment(features, WORDS, model)
-    assert (found.labels == expected.labels).all()
+    result = segment(features, WORDS, model)
+    assert (result.labels == expected.labels).all()
     assert asked[0] == (131, 90)
     assert min(asked) < (60, 60)
 
@@ -476,8 +476,8 @@ def test_without_room_for_all_edges_they_are_found_in_bands(
         return real(shape, *others, **options)
 
     monkeypatch.setattr(refinement.np, "empty", empty)
-    found = segment(features, WORDS, model)
-    assert (found.labels == expected.labels).all()
+    result = segment(features, WORDS, model)
+    assert (result.labels == expected.labels).all()
 
 
 SHORT_OF = {
@@ -490,15 +490,15 @@ SHORT_OF = {
 }
 
 
-@pytest.mark.parametrize("what", SHORT_OF)
+@pytest.mark.parametrize("failure", SHORT_OF)
 def test_what_fits_in_no_way_is_told(
-    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch, what: str
+    model: Model, features: Features, monkeypatch: pytest.MonkeyPatch, failure: str
 ) -> None:
-    name, error = SHORT_OF[what]
+    name, error = SHORT_OF[failure]
     monkeypatch.setattr(name, failing(len, error, lambda *_, **__: True))
-    with pytest.raises(NoMemoryError, match="The memory does not suffice") as told:
+    with pytest.raises(NoMemoryError, match="The memory does not suffice") as caught:
         segment(features, WORDS, model)
-    assert is_out_of_memory(told.value.__cause__)
+    assert is_out_of_memory(caught.value.__cause__)
 
 
 def test_other_errors_stay_what_they_are(
@@ -557,9 +557,9 @@ def test_features_that_do_not_fit_stay_on_disk(
 
     short = failing(StoredFeatures.__getitem__, MemoryError(), whole)
     monkeypatch.setattr(StoredFeatures, "__getitem__", short)
-    found = encode(picture, model, cache=FeatureCache(tmp_path))
-    assert isinstance(found.array, StoredFeatures)
-    same_as(segment(features, WORDS, model), segment(found, WORDS, model))
+    encoded_image = encode(picture, model, cache=FeatureCache(tmp_path))
+    assert isinstance(encoded_image.array, StoredFeatures)
+    same_as(segment(features, WORDS, model), segment(encoded_image, WORDS, model))
 
 
 @pytest.mark.parametrize("error", [ERRORS[0], ERRORS[-1]], ids=str)
@@ -610,14 +610,14 @@ def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyramid, "COARSEST", 60)
 
 
-@pytest.mark.parametrize("what", ON_DISK)
+@pytest.mark.parametrize("failure", ON_DISK)
 @pytest.mark.usefixtures("in_parts")
 def test_nothing_half_written_is_left(
     tmp_path: Path,
     model: Model,
     picture: np.ndarray,
     monkeypatch: pytest.MonkeyPatch,
-    what: str,
+    failure: str,
 ) -> None:
     out, label = tmp_path / "out", LabelParameters(minimum_size=30)
     last = replace(model, precision="bfloat16")  # nothing less is tried
@@ -626,7 +626,7 @@ def test_nothing_half_written_is_left(
         "label": label,
         "parameters": replace(SCORE, smoothing=8.0),
     }
-    owner, name = ON_DISK[what]
+    owner, name = ON_DISK[failure]
     failed = failing(getattr(owner, name), MemoryError(), lambda *_, **__: True)
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, failed)

@@ -54,11 +54,11 @@ def test_the_floor_is_that_of_the_package():
 def test_versions_are_compared_as_numbers(tmp_path, monkeypatch, version, refused):
     pretend(tmp_path, version)
     monkeypatch.syspath_prepend(tmp_path)
-    told = too_old()
-    assert bool(told) == refused
+    message = too_old()
+    assert bool(message) == refused
     if refused:
-        assert version in told
-        assert OLDEST in told
+        assert version in message
+        assert OLDEST in message
         with pytest.raises(GemError, match=re.escape(version)):
             check_napari()
 

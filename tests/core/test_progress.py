@@ -51,19 +51,19 @@ def test_waiting_does_not_count_for_the_time_left(
 
 
 def test_one_item_is_made_ahead() -> None:
-    made: list[int] = []
+    created: list[int] = []
 
     def items() -> Iterator[int]:
         for number in range(4):
-            made.append(number)
+            created.append(number)
             yield number
 
-    found = (item for item in made_ahead(items(), list) if item is not None)
-    assert next(found) == 0
-    until(lambda: len(made) > 1)
+    ahead = (item for item in made_ahead(items(), list) if item is not None)
+    assert next(ahead) == 0
+    until(lambda: len(created) > 1)
     time.sleep(0.05)
-    assert made == [0, 1]
-    assert list(found) == [1, 2, 3]
+    assert created == [0, 1]
+    assert list(ahead) == [1, 2, 3]
 
 
 def test_errors_come_after_what_was_made_before() -> None:
@@ -71,10 +71,10 @@ def test_errors_come_after_what_was_made_before() -> None:
         yield 1
         raise MemoryError
 
-    found = (item for item in made_ahead(items(), list) if item is not None)
-    assert next(found) == 1
+    ahead = (item for item in made_ahead(items(), list) if item is not None)
+    assert next(ahead) == 1
     with pytest.raises(MemoryError):
-        next(found)
+        next(ahead)
 
 
 def test_what_is_made_ahead_can_be_stopped() -> None:
@@ -85,11 +85,11 @@ def test_what_is_made_ahead_can_be_stopped() -> None:
         ended.append(stopped.wait(20))
         yield 2
 
-    found = made_ahead(items(), stopped.set)
-    while next(found) is None:
+    ahead = made_ahead(items(), stopped.set)
+    while next(ahead) is None:
         pass
-    assert next(found) is None  # there the caller may leave
-    found.close()
+    assert next(ahead) is None  # there the caller may leave
+    ahead.close()
     assert ended == [True]
 
 

@@ -28,10 +28,10 @@ print("done")
 """
 
 
-@pytest.mark.parametrize("how", ["in order", "as zarr does it"])
-def test_zarrs_busy_thread_is_waited_for(how: str) -> None:
-    command = [sys.executable, "-c", CODE, how]
+@pytest.mark.parametrize("method", ["in order", "as zarr does it"])
+def test_zarrs_busy_thread_is_waited_for(method: str) -> None:
+    command = [sys.executable, "-c", CODE, method]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout == "done\n"
     # if zarr waits by itself one day, this shows it
-    assert ("Traceback" in ended.stderr) == (how != "in order"), ended.stderr
+    assert ("Traceback" in ended.stderr) == (method != "in order"), ended.stderr

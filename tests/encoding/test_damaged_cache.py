@@ -111,9 +111,9 @@ def stopped(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stored_features, "CHUNK_BYTES", 1)
         steps = FeatureCache(folder).encode_steps(model, PIXELS, stretch(PIXELS))
-        told = next(steps)
-        while told.stage != "Encoding" or told.done < told.total - 1:
-            told = next(steps)
+        step = next(steps)
+        while step.stage != "Encoding" or step.done < step.total - 1:
+            step = next(steps)
         steps.close()
     (part,) = folder.glob("*.part")
     assert (part / "features/c/0").exists()
@@ -125,13 +125,13 @@ def encoded(folder: Path, model: Model) -> Features:
     return run(FeatureCache(folder).encode_steps(model, PIXELS, stretch(PIXELS)))
 
 
-def check(folder: Path, model: Model, plain: Features, *, told: bool = True) -> None:
+def check(folder: Path, model: Model, plain: Features, *, notice: bool = True) -> None:
     """Look that all is as if nothing had been damaged, now and from now on."""
-    found = encoded(folder, model)
-    assert (ENCODED_ANEW in found.notices) == told
+    features = encoded(folder, model)
+    assert (ENCODED_ANEW in features.notices) == notice
     again = encoded(folder, model)
     assert again.notices == ()
-    for each in (found, again):
+    for each in (features, again):
         assert (np.asarray(each.array[:]) == plain.array).all()
         assert (each.tile_embeddings == plain.tile_embeddings).all()
         assert (each.image_embedding == plain.image_embedding).all()
@@ -159,13 +159,13 @@ def test_what_a_stopped_run_left_is_made_anew_if_it_is_damaged(
     (part,) = folder.glob("*.part")
     DAMAGE[damage](part / file)
     missing = damage == "deleted" and "/c/" not in file
-    check(folder, model, plain, told=not missing)
+    check(folder, model, plain, notice=not missing)
 
 
 def test_what_a_stopped_run_left_is_gone_on_with(
     model: Model, stopped: Path, plain: Features, tmp_path: Path
 ) -> None:
-    check(shutil.copytree(stopped, tmp_path / "cache"), model, plain, told=False)
+    check(shutil.copytree(stopped, tmp_path / "cache"), model, plain, notice=False)
 
 
 @pytest.mark.parametrize("instead", ["nothing", "a file", "an empty folder", "a link"])
@@ -181,7 +181,7 @@ def test_something_else_in_the_place_of_an_entry(
         (folder / name).mkdir()
     elif instead == "a link":
         (folder / name).symlink_to(tmp_path / "nowhere")
-    check(folder, model, plain, told=instead != "nothing")
+    check(folder, model, plain, notice=instead != "nothing")
 
 
 def test_a_number_that_was_changed_does_not_change_labels(
@@ -193,8 +193,10 @@ def test_a_number_that_was_changed_does_not_change_labels(
     changed = entry.read_bytes().replace(b'"patch":8.0', b'"patch":7.5')
     assert changed != entry.read_bytes()
     entry.write_bytes(changed)
-    found, score = encoded(folder, model), ScoreParameters()
-    one, other = (segment(f, ["cat"], model, parameters=score) for f in (plain, found))
+    features, score = encoded(folder, model), ScoreParameters()
+    one, other = (
+        segment(f, ["cat"], model, parameters=score) for f in (plain, features)
+    )
     assert (one.labels == other.labels).all()
 
 
@@ -245,7 +247,7 @@ def test_an_entry_that_is_held_open_for_a_moment_gets_its_place(
     model: Model, plain: Features, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = refuse(monkeypatch, 2)
-    check(tmp_path, model, plain, told=False)
+    check(tmp_path, model, plain, notice=False)
     assert len(refused) == 2
 
 
@@ -253,11 +255,11 @@ def test_an_entry_that_is_held_open_for_long_is_used_where_it_lies(
     model: Model, plain: Features, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, 3)
-    found = encoded(tmp_path, model)
-    assert "used where it lies" in found.notices[0]
-    assert (np.asarray(found.array[:]) == plain.array).all()
+    features = encoded(tmp_path, model)
+    assert "used where it lies" in features.notices[0]
+    assert (np.asarray(features.array[:]) == plain.array).all()
     assert FeatureCache(tmp_path).clear() == 0  # it is in use
-    del found
+    del features
     (part,) = tmp_path.glob("*.part")
     before = (part / "features/c/0/0/0").stat().st_mtime_ns
     again = encoded(tmp_path, model)
@@ -274,10 +276,10 @@ def test_a_damaged_entry_that_is_in_use_does_not_stand_in_the_way(
     used = encoded(folder, model)
     (name,) = FeatureCache(folder).entries()
     flip(folder / name / "features/c/1/0/0", 0.5)
-    found = encoded(folder, model)
-    assert ENCODED_ANEW in found.notices
-    assert (np.asarray(found.array[:]) == plain.array).all()
-    del used, found
+    features = encoded(folder, model)
+    assert ENCODED_ANEW in features.notices
+    assert (np.asarray(features.array[:]) == plain.array).all()
+    del used, features
     check(folder, model, plain)
 
 
@@ -296,7 +298,7 @@ def test_parts_of_dead_processes_that_cannot_be_gone_on_with_are_removed(
     left = tmp_path / f"{'1' * 32}.gone-{'2' * 32}"
     left.mkdir()
     assert len(list(tmp_path.iterdir())) == 3
-    check(tmp_path, model, plain, told=False)
+    check(tmp_path, model, plain, notice=False)
 
 
 @pytest.mark.parametrize("at", [n / 40 for n in range(41)])
@@ -307,12 +309,12 @@ def test_tiles_are_right_or_not_there(tmp_path: Path, file: str, at: float) -> N
     make_tiles(folder, 2, (2, 3), 4).put(0, (values, values[0, 0]))
     flip(folder / file, at)
     for stored in (open_tiles(folder), make_tiles(folder, 2, (2, 3), 4)):
-        found = stored and stored.get(0)
-        assert found is None or (found[0] == values).all()
+        row = stored and stored.get(0)
+        assert row is None or (row[0] == values).all()
     stored.put(1, (values, values[0, 0]))
-    found = stored.get(1)
-    assert found is not None
-    assert (found[0] == values).all()
+    row = stored.get(1)
+    assert row is not None
+    assert (row[0] == values).all()
 
 
 @pytest.mark.skipif(

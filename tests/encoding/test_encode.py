@@ -51,21 +51,21 @@ def test_arrays_that_are_read_in_parts_give_the_same(model: Model, zoom: float) 
             da.from_array(pixels, chunks=(40, 40, 3)), dims=("y", "x", "c")
         ),
     ):
-        found = encode(source, model, parameters=parameters)
-        assert (found.array == expected.array).all()
-        assert found.appearance == expected.appearance
-        assert (found.image_embedding == expected.image_embedding).all()
-    one, other = (segment(f, "cat", model) for f in (expected, found))
+        features = encode(source, model, parameters=parameters)
+        assert (features.array == expected.array).all()
+        assert features.appearance == expected.appearance
+        assert (features.image_embedding == expected.image_embedding).all()
+    one, other = (segment(f, "cat", model) for f in (expected, features))
     assert (one.labels == other.labels).all()
 
 
 @pytest.mark.parametrize("batch", [2, 5, 100])
 def test_batches_change_nothing_but_rounding(model: Model, batch: int) -> None:
-    pixels, told = picture(131, 90), []
+    pixels, progress = picture(131, 90), []
     steps = encode_steps(model, pixels, stretch(pixels), batch=batch)
-    found = run(steps, told.append)
-    assert np.allclose(found.array, encode(pixels, model).array, atol=2e-3)
-    assert [step.done for step in told] == list(range(told[-1].total + 1))
+    features = run(steps, progress.append)
+    assert np.allclose(features.array, encode(pixels, model).array, atol=2e-3)
+    assert [step.done for step in progress] == list(range(progress[-1].total + 1))
 
 
 def test_a_constant_image_shows_no_grid_of_tiles(model: Model) -> None:
@@ -125,9 +125,9 @@ def test_a_tile_that_does_not_fit_is_halved_and_said_so(model: Model) -> None:
     short = replace(model, backbone=Short(model.backbone, 64, MemoryError))
     features = encode(pixels, short, parameters=large)
     assert features.parameters == replace(ENCODE, tile=8, overlap=2)
-    told = segment(features, "cat", short)
-    assert [n for n in told.notices if "tiles of 8 patches" in n]
-    assert told.recipe.encode == features.parameters
+    result = segment(features, "cat", short)
+    assert [n for n in result.notices if "tiles of 8 patches" in n]
+    assert result.recipe.encode == features.parameters
 
 
 def test_half_the_precision_comes_next(model: Model) -> None:
@@ -135,8 +135,8 @@ def test_half_the_precision_comes_next(model: Model) -> None:
     features = encode(picture(60, 60), nothing)
     assert features.precision == "bfloat16"
     assert "bfloat16" in features.notices[0]
-    found = segment(features, "cat", nothing)
-    assert found.recipe.precision == "bfloat16"
+    result = segment(features, "cat", nothing)
+    assert result.recipe.precision == "bfloat16"
 
 
 def test_the_processor_comes_last(model: Model) -> None:
@@ -191,8 +191,8 @@ def test_of_a_large_image_only_the_first_tiles_are_kept(
     one = 4 * ENCODE.tile**2 * whole.array.shape[2]
     monkeypatch.setattr(encoding, "LARGEST_PARTIAL", 3 * one)
     steps = encode_steps(model, pixels, stretch(pixels), ENCODE, partial=kept)
-    found = run(steps)
+    features = run(steps)
     assert sorted(kept) == [0, 1, 2]
     again = encode_steps(model, pixels, stretch(pixels), ENCODE, partial=kept)
-    np.testing.assert_array_equal(run(again).array, found.array)
-    np.testing.assert_array_equal(found.array, whole.array)
+    np.testing.assert_array_equal(run(again).array, features.array)
+    np.testing.assert_array_equal(features.array, whole.array)

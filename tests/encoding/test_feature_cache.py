@@ -48,45 +48,48 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def encoded(
-    cache: FeatureCache, model: Model, told: list[Progress] | None = None, **more: Any
+    cache: FeatureCache,
+    model: Model,
+    progress: list[Progress] | None = None,
+    **more: Any,
 ) -> Features:
     pixels = more.pop("pixels", PIXELS)
     steps = cache.encode_steps(model, pixels, stretch(pixels), **more)
-    return run(steps, None if told is None else told.append)
+    return run(steps, None if progress is None else progress.append)
 
 
-def tiles(told: list[Progress]) -> int:
+def tiles(progress: list[Progress]) -> int:
     """Count the tiles that were encoded."""
-    done = [step.done for step in told if step.stage == "Encoding"]
+    done = [step.done for step in progress if step.stage == "Encoding"]
     return done[-1] - done[0] if done else 0
 
 
 def test_a_second_run_encodes_nothing(model: Model, tmp_path: Path) -> None:
     first, second = FeatureCache(tmp_path), FeatureCache(tmp_path)
-    told: list[Progress] = []
-    one, two = encoded(first, model, told), encoded(second, model, rest := [])
-    assert tiles(told) > 10
+    progress: list[Progress] = []
+    one, two = encoded(first, model, progress), encoded(second, model, rest := [])
+    assert tiles(progress) > 10
     assert tiles(rest) == 0
     plain = encode(PIXELS, model)
-    for found in (one, two):
-        assert (found.array == plain.array).all()
-        assert (found.tile_embeddings == plain.tile_embeddings).all()
-        assert (found.image_embedding == plain.image_embedding).all()
+    for features in (one, two):
+        assert (features.array == plain.array).all()
+        assert (features.tile_embeddings == plain.tile_embeddings).all()
+        assert (features.image_embedding == plain.image_embedding).all()
         for name in ("image_shape", "patch", "parameters", "appearance", "region"):
-            assert getattr(found, name) == getattr(plain, name)
+            assert getattr(features, name) == getattr(plain, name)
     encoded(first, model, part := [], region=Region((3, 40), (0, 50)))
     assert tiles(part) == 0
     assert next(iter(first.entries().values())) > 2 * one.array.size
 
 
 def test_the_library_takes_a_cache(model: Model, tmp_path: Path) -> None:
-    told: list[Progress] = []
+    progress: list[Progress] = []
     for _ in range(2):
-        told.clear()
+        progress.clear()
         cache = FeatureCache(tmp_path)
-        found = encode(PIXELS, model, cache=cache, progress=told.append)
-    assert tiles(told) == 0
-    assert (found.array == encode(PIXELS, model).array).all()
+        features = encode(PIXELS, model, cache=cache, progress=progress.append)
+    assert tiles(progress) == 0
+    assert (features.array == encode(PIXELS, model).array).all()
 
 
 @pytest.mark.parametrize(
@@ -109,9 +112,9 @@ def test_what_decides_the_features_is_told_apart(
         model = replace(model, revision="other")
     else:
         model = replace(model, precision="float64")
-    told: list[Progress] = []
-    run(cache.encode_steps(model, pixels, shown, parameters), told.append)
-    assert tiles(told) > 0
+    progress: list[Progress] = []
+    run(cache.encode_steps(model, pixels, shown, parameters), progress.append)
+    assert tiles(progress) > 0
     assert len(cache.entries()) == 2
 
 
@@ -132,26 +135,29 @@ def test_features_on_disk_segment_as_those_in_memory(
 def test_a_stopped_run_goes_on(model: Model, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
     steps = cache.encode_steps(model, PIXELS, stretch(PIXELS))
-    told = [next(steps)]
-    while told[-1].done < 0.85 * told[-1].total or told[-1].stage != "Encoding":
-        told.append(next(steps))
+    progress = [next(steps)]
+    while (
+        progress[-1].done < 0.85 * progress[-1].total
+        or progress[-1].stage != "Encoding"
+    ):
+        progress.append(next(steps))
     steps.close()
-    found = encoded(FeatureCache(tmp_path), model, rest := [])
+    features = encoded(FeatureCache(tmp_path), model, rest := [])
     assert 0 < tiles(rest) < 0.7 * rest[-1].total
     plain = encode(PIXELS, model)
-    assert (np.asarray(found.array[:]) == plain.array).all()
-    assert (found.tile_embeddings == plain.tile_embeddings).all()
+    assert (np.asarray(features.array[:]) == plain.array).all()
+    assert (features.tile_embeddings == plain.tile_embeddings).all()
     assert len(cache.entries()) == 1
 
 
 @pytest.mark.usefixtures("small_chunks")
 def test_damage_while_it_is_used_is_told(model: Model, tmp_path: Path) -> None:
     cache = FeatureCache(tmp_path)
-    found = encoded(cache, model)
+    features = encoded(cache, model)
     (name,) = cache.entries()
     (tmp_path / name / "features/c/0/0/0").write_bytes(b"0" * 40)
     with pytest.raises(GemError, match="encoded anew"):
-        segment(found, "cat", model)
+        segment(features, "cat", model)
 
 
 def test_the_limit_removes_what_is_oldest_but_not_what_is_used(
@@ -182,8 +188,8 @@ def test_two_processes_make_the_same_entry(model: Model, tmp_path: Path) -> None
     while next(slow).stage != "Encoding":
         pass
     next(slow)
-    quick = encoded(two, model, told := [])
-    assert tiles(told) > 10
+    quick = encoded(two, model, progress := [])
+    assert tiles(progress) > 10
     one.clear()  # takes nothing from the one that is at work
     late = run(slow)
     assert (late.array == quick.array).all()

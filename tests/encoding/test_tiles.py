@@ -66,10 +66,10 @@ def test_upsampling_is_linear_between_centres(
     i, j = np.mgrid[:rows, :columns]
     field = (2 * i + 3 * j).astype(np.float32)[None]
     height, width = int(rows * patch), int(columns * patch)
-    found = upsample(field, patch, width, slice(0, height))[0]
+    actual = upsample(field, patch, width, slice(0, height))[0]
     y = np.clip((np.arange(height) + 0.5) / patch - 0.5, 0, rows - 1)
     x = np.clip((np.arange(width) + 0.5) / patch - 0.5, 0, columns - 1)
-    assert np.allclose(found, 2 * y[:, None] + 3 * x, atol=1e-4)
+    assert np.allclose(actual, 2 * y[:, None] + 3 * x, atol=1e-4)
 
 
 def test_strips_equal_the_whole() -> None:
@@ -92,20 +92,20 @@ def test_patches_of_unlike_sides_are_interpolated_as_torch_does(
     maps = np.random.default_rng(rows).normal(size=(2, rows, columns))
     maps = maps.astype(np.float32)
     shape = rows * down, columns * across
-    found = upsample(maps, (down, across), shape[1], slice(0, shape[0]))
+    actual = upsample(maps, (down, across), shape[1], slice(0, shape[0]))
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(maps)[None], size=shape, mode="bilinear"
     )
-    assert np.allclose(found, expected[0].numpy(), atol=1e-5)
+    assert np.allclose(actual, expected[0].numpy(), atol=1e-5)
 
 
 def test_sampled_at_any_places() -> None:
     random = np.random.default_rng(0)
     maps = random.normal(size=(3, 5, 7)).astype(np.float32)
     rows, columns = random.uniform(-3, 9, (2, 20, 30)).astype(np.float32)
-    found = sample(maps, rows, columns)
-    for one, expected in zip(found, maps, strict=True):
-        there = map_coordinates(expected, (rows, columns), order=1, mode="nearest")
-        np.testing.assert_allclose(one, there, atol=1e-5)
+    actual = sample(maps, rows, columns)
+    for one, expected in zip(actual, maps, strict=True):
+        values = map_coordinates(expected, (rows, columns), order=1, mode="nearest")
+        np.testing.assert_allclose(one, values, atol=1e-5)
     single = sample(maps[:, :1, :1], rows, columns)
     np.testing.assert_allclose(single, np.broadcast_to(maps[:, :1, :1], single.shape))

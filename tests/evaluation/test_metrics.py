@@ -32,7 +32,7 @@ RANDOM = np.random.default_rng(0)
 @pytest.fixture
 def images() -> list[tuple[np.ndarray, np.ndarray]]:
     """Blobs of classes with ignored pixels, and predictions that are right by half."""
-    found = []
+    rows = []
     for height, width in ((40, 60), (33, 70), (51, 51)):
         noise = RANDOM.normal(size=(CLASSES, height, width))
         truth = ndimage.gaussian_filter(noise, (0, 5, 5)).argmax(axis=0)
@@ -40,8 +40,8 @@ def images() -> list[tuple[np.ndarray, np.ndarray]]:
         predicted = np.where(RANDOM.random(truth.shape) < 0.5, truth, guess)
         predicted[:3] = OTHER
         truth[:, :4] = IGNORED
-        found.append((predicted, truth))
-    return found
+        rows.append((predicted, truth))
+    return rows
 
 
 def _flat(images: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -75,19 +75,19 @@ def test_a_class_that_is_nowhere_has_no_iou_and_one_wrongly_found_has_zero() -> 
 
 def test_boundary_iou_of_the_plain_definition(images) -> None:
     tally = BoundaryTally(CLASSES)
-    both, either = np.zeros(CLASSES), np.zeros(CLASSES)
+    overlap, either = np.zeros(CLASSES), np.zeros(CLASSES)
     for predicted, truth in images:
         tally.add(predicted, truth)
         width = max(1, round(BOUNDARY * np.hypot(*truth.shape)))
         for number in range(CLASSES):
             masks = [truth == number, (predicted == number) & (truth != IGNORED)]
-            true, found = (
+            true, actual = (
                 mask & ~ndimage.binary_erosion(mask, np.ones((3, 3)), width)
                 for mask in masks
             )
-            both[number] += (true & found).sum()
-            either[number] += (true | found).sum()
-    np.testing.assert_allclose(tally.iou(), both / either)
+            overlap[number] += (true & actual).sum()
+            either[number] += (true | actual).sum()
+    np.testing.assert_allclose(tally.iou(), overlap / either)
 
 
 def test_boundary_of_a_right_mask_is_right_and_of_a_wide_one_is_not() -> None:
@@ -134,8 +134,8 @@ def test_counted_ranking_is_nearly_that_of_scikit_learn(sharpness: float) -> Non
 )
 def test_ranking_of_known_cases(scores, auroc, precision) -> None:
     truth = np.array([[True, True], [False, False]])
-    found = ranking(np.array(scores), truth)
-    assert (found.auroc, found.precision) == pytest.approx((auroc, precision))
+    actual = ranking(np.array(scores), truth)
+    assert (actual.auroc, actual.precision) == pytest.approx((auroc, precision))
     tally = RankingTally(1)
     tally.add(0, np.array(scores).ravel(), truth.ravel())
     assert [part[0] for part in tally.figures()] == pytest.approx([auroc, precision])
@@ -161,8 +161,8 @@ def test_calibration_error_of_honest_and_of_boastful_probabilities() -> None:
 
 def test_points_by_class() -> None:
     tally = PointTally(2)
-    found = np.array([True, True, False, False])
+    actual = np.array([True, True, False, False])
     truth = np.array([True, False, True, False])
-    tally.add(1, found, truth)
+    tally.add(1, actual, truth)
     tally.add(1, truth, truth)
     np.testing.assert_equal(tally.iou(), [np.nan, 3 / 5])

@@ -53,18 +53,20 @@ def test_the_short_side_is_as_mmcv_has_it(
     shape: tuple[int, int], short_side: int, expected: tuple[int, int]
 ) -> None:
     image = np.zeros((*shape, 3), np.float32)
-    found = resize(image, find_protocol("sliding"), short_side)
-    assert found.shape[:2] == expected
+    resized = resize(image, find_protocol("sliding"), short_side)
+    assert resized.shape[:2] == expected
 
 
 def test_resizing_is_linear_between_pixels() -> None:
-    found = resize(IMAGE, Protocol(resize="short"), 120)
+    resized = resize(IMAGE, Protocol(resize="short"), 120)
     expected = torch.nn.functional.interpolate(
         torch.from_numpy(IMAGE.transpose(2, 0, 1))[None],
         scale_factor=2,
         mode="bilinear",
     )
-    np.testing.assert_allclose(found, expected[0].numpy().transpose(1, 2, 0), atol=1e-6)
+    np.testing.assert_allclose(
+        resized, expected[0].numpy().transpose(1, 2, 0), atol=1e-6
+    )
 
 
 def test_windows_on_the_patch_grid(model: Model) -> None:

@@ -112,13 +112,13 @@ CASES: dict[str, tuple[str, Case]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_reader_lists_what_is_there(name: str, tmp_path: Path) -> None:
     kind, (write, classes, samples, numbers, first, last) = CASES[name]
-    found = read_dataset(kind, write(tmp_path))
-    assert len(found.classes) == classes
-    assert (found.classes[0].name, found.classes[-1].name) == (first, last)
-    assert [sample.name for sample in found.samples] == samples
-    one = found.samples[0]
-    assert one.mask is not None and found.format is not None
-    truth = read_mask(one.mask, found.format)
+    dataset = read_dataset(kind, write(tmp_path))
+    assert len(dataset.classes) == classes
+    assert (dataset.classes[0].name, dataset.classes[-1].name) == (first, last)
+    assert [sample.name for sample in dataset.samples] == samples
+    one = dataset.samples[0]
+    assert one.mask is not None and dataset.format is not None
+    truth = read_mask(one.mask, dataset.format)
     assert read_image(one.image).pixels.shape[:2] == truth.shape == layouts.SHAPE
     assert [key for key, _ in _runs(truth[0])] == numbers
 
@@ -152,13 +152,13 @@ def test_cityscapes_is_shown_larger(tmp_path: Path) -> None:
 
 
 def test_points_of_classes_that_are_there(tmp_path: Path) -> None:
-    found = read_dataset("openimages", layouts.openimages(tmp_path))
-    assert {c.name: c.words for c in found.classes} == {
+    dataset = read_dataset("openimages", layouts.openimages(tmp_path))
+    assert {c.name: c.words for c in dataset.classes} == {
         "Airplane": ("airplane",),
         "Person": ("person",),
     }
-    first, second = found.samples
-    names = [c.name for c in found.classes]
+    first, second = dataset.samples
+    names = [c.name for c in dataset.classes]
     assert first.points is not None and second.points is not None
     assert [names[n] for n in first.points.numbers] == ["Airplane", "Airplane"]
     assert first.points.positive.tolist() == [True, False]
@@ -169,10 +169,10 @@ def test_points_of_classes_that_are_there(tmp_path: Path) -> None:
 
 def test_numbers_of_a_plain_folder(tmp_path: Path) -> None:
     lines = "7: square, box\n3: rest | ground\nignore: 0, 9\n"
-    found = read_dataset("folder", layouts.folder(tmp_path, lines))
-    assert found.format is not None
-    assert dict(found.format.numbers) == {7: 0, 3: 1, 0: IGNORED, 9: IGNORED}
-    assert found.classes[1].name == "rest" and found.classes[1].words == ("ground",)
+    dataset = read_dataset("folder", layouts.folder(tmp_path, lines))
+    assert dataset.format is not None
+    assert dict(dataset.format.numbers) == {7: 0, 3: 1, 0: IGNORED, 9: IGNORED}
+    assert dataset.classes[1].name == "rest" and dataset.classes[1].words == ("ground",)
 
 
 @pytest.mark.parametrize(
@@ -211,10 +211,10 @@ def test_files_without_a_partner_stay_in_the_list(tmp_path: Path) -> None:
     root = layouts.folder(tmp_path)
     (root / "masks" / "a.png").unlink()
     layouts.write_mask(root / "masks" / "c.png", layouts.stripes(0))
-    found = read_dataset("folder", root)
-    assert [sample.name for sample in found.samples] == ["a", "b", "c"]
-    assert found.samples[0].mask == root / "masks" / "a.png"
-    assert found.samples[2].image == root / "images" / "c.png"
+    dataset = read_dataset("folder", root)
+    assert [sample.name for sample in dataset.samples] == ["a", "b", "c"]
+    assert dataset.samples[0].mask == root / "masks" / "a.png"
+    assert dataset.samples[2].image == root / "images" / "c.png"
 
 
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ def _work(
 
 
 def _results(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / RESULTS).read_text())
-    return found
+    results: dict[str, Any] = json.loads((folder / RESULTS).read_text())
+    return results
 
 
 def _stop_after(images: int, work: Measurement) -> None:
@@ -78,13 +78,13 @@ def test_figures_are_those_of_segment_and_scikit_learn(
         labels.append(result.labels.ravel().astype(int) - 1)
         assert sample.mask is not None
         truths.append(np.asarray(Image.open(sample.mask)).ravel().astype(int) - 1)
-    truth, found = np.concatenate(truths), np.concatenate(labels)
-    there = np.union1d(truth, found)
-    expected = jaccard_score(truth, found, labels=there, average="macro")
+    truth, predicted = np.concatenate(truths), np.concatenate(labels)
+    present = np.union1d(truth, predicted)
+    expected = jaccard_score(truth, predicted, labels=present, average="macro")
     results = _results(tmp_path / "out")
     assert results["overall"]["iou"] == pytest.approx(expected, abs=1e-3)
     assert results["overall"]["accuracy"] == pytest.approx(
-        (truth == found).mean(), abs=1e-3
+        (truth == predicted).mean(), abs=1e-3
     )
     assert results["measured"] == 4
     assert results["overall"]["auroc"] > 0.9
@@ -187,10 +187,10 @@ def test_a_class_without_pixels_has_no_figures(
     rows = {row["name"]: row for row in _results(tmp_path / "out")["classes"]}
     mask = dataset.samples[0].mask
     assert mask is not None
-    there = set(np.unique(np.asarray(Image.open(mask))) - 1)
+    classes = set(np.unique(np.asarray(Image.open(mask))) - 1)
     for number, entry in enumerate(dataset.classes):
         known = rows[entry.name]["auroc"] is not None
-        assert known == (number in there)
+        assert known == (number in classes)
         assert (rows[entry.name]["absent_probability"] is None) == known
 
 
@@ -229,21 +229,21 @@ def _iou_and_auroc(
 def test_controls_come_out_as_they_must(
     model: Model, dataset: Dataset, tmp_path: Path
 ) -> None:
-    found = {
+    figures = {
         control: _iou_and_auroc(model, dataset, tmp_path, control)
         for control in ("none", "shuffled", "generic", "absent", "distractors=20")
     }
-    iou, auroc = found["none"]
+    iou, auroc = figures["none"]
     assert iou is not None and auroc is not None
     shuffled, generic, distractors = (
-        found[key] for key in ("shuffled", "generic", "distractors=20")
+        figures[key] for key in ("shuffled", "generic", "distractors=20")
     )
     assert shuffled[0] is not None and shuffled[0] < iou / 2
     assert shuffled[1] is not None and shuffled[1] < 0.7 < auroc
     assert generic[1] is not None and generic[1] == pytest.approx(0.5, abs=0.01)
     # of a few small scenes; words that are nowhere are told apart by now
     assert distractors[0] is not None and distractors[0] < 1.1 * iou
-    assert found["absent"] == (None, None)
+    assert figures["absent"] == (None, None)
     absent = _results(tmp_path / "absent")["overall"]
     assert 0 < absent["absent_probability"] <= 1
 

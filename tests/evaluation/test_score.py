@@ -76,17 +76,19 @@ def test_only_pixels_that_count_are_sampled(
 def test_probabilities_sum_to_one_and_labels_are_the_largest(
     scored: ImageScores, model: Model
 ) -> None:
-    found = _find(scored, model, "sliding", threshold=0)
-    np.testing.assert_allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
-    best = np.array(NUMBERS)[found.probabilities.argmax(axis=0)]
-    np.testing.assert_array_equal(found.predicted.ravel()[found.places], best)
-    assert found.values is not None and set(np.unique(found.predicted)) <= set(NUMBERS)
+    predicted = _find(scored, model, "sliding", threshold=0)
+    np.testing.assert_allclose(predicted.probabilities.sum(axis=0), 1, atol=1e-5)
+    best = np.array(NUMBERS)[predicted.probabilities.argmax(axis=0)]
+    np.testing.assert_array_equal(predicted.predicted.ravel()[predicted.places], best)
+    assert predicted.values is not None and set(np.unique(predicted.predicted)) <= set(
+        NUMBERS
+    )
 
 
 def test_heat_maps_reach_from_nought_to_one(scored: ImageScores, model: Model) -> None:
-    found = _find(scored, model, "paper", threshold=0)
-    assert found.values.min() >= 0 and found.values.max() <= 1
-    assert found.values.max(axis=1) == pytest.approx(1, abs=0.1)
+    predicted = _find(scored, model, "paper", threshold=0)
+    assert predicted.values.min() >= 0 and predicted.values.max() <= 1
+    assert predicted.values.max(axis=1) == pytest.approx(1, abs=0.1)
 
 
 def test_heat_maps_are_made_as_in_the_released_code(model: Model) -> None:
@@ -96,7 +98,7 @@ def test_heat_maps_are_made_as_in_the_released_code(model: Model) -> None:
     pixels = draw_scene("validation", 0, domain="aerial").image[:96, :96]
     picture = pixels.astype(np.float32) / 255
     truth = np.zeros((96, 96), np.int16)
-    found = predict_by_cosines(model, picture, truth, question, method, "a")
+    predicted = predict_by_cosines(model, picture, truth, question, method, "a")
     # the steps of gem_wrapper.py: features, cosine, bilinear, minimum to maximum
     image = torch.from_numpy(picture.transpose(2, 0, 1))[None]
     with torch.inference_mode():
@@ -108,13 +110,13 @@ def test_heat_maps_are_made_as_in_the_released_code(model: Model) -> None:
     maps = torch.nn.functional.interpolate(cosines, (96, 96), mode="bilinear")[0]
     low, high = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
     expected = ((maps - low) / (high - low)).reshape(2, -1).numpy()
-    np.testing.assert_allclose(found.values, expected, atol=5e-3)  # stored in half
+    np.testing.assert_allclose(predicted.values, expected, atol=5e-3)  # stored in half
 
 
 def test_unsure_pixels_are_background(scored: ImageScores, model: Model) -> None:
-    found = _find(scored, model, "paper", threshold=0.9)
-    best = found.probabilities.max(axis=0)
-    background = found.predicted.ravel()[found.places] == 0
+    predicted = _find(scored, model, "paper", threshold=0.9)
+    best = predicted.probabilities.max(axis=0)
+    background = predicted.predicted.ravel()[predicted.places] == 0
     assert 0 < background.mean() < 1
     np.testing.assert_array_equal(background, best < 0.9)
 

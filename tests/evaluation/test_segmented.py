@@ -37,10 +37,12 @@ def test_background_is_a_class_or_nothing(model: Model, background: int | None) 
     if background is not None:
         words, numbers = (*front, BACKGROUND), (1, 2, background)
     question = Question(words, numbers, background, REST)
-    found = predict_as_segmented(model, PICTURE, TRUTH, question, _method(model), "a")
-    assert found.question.numbers == numbers
-    np.testing.assert_allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
-    present = set(np.unique(found.predicted).tolist())
+    predicted = predict_as_segmented(
+        model, PICTURE, TRUTH, question, _method(model), "a"
+    )
+    assert predicted.question.numbers == numbers
+    np.testing.assert_allclose(predicted.probabilities.sum(axis=0), 1, atol=1e-5)
+    present = set(np.unique(predicted.predicted).tolist())
     assert present <= set(numbers)
     assert (0 in present) == (background is not None)
 
@@ -57,8 +59,8 @@ def test_without_a_background_it_is_the_largest_cosine(model: Model) -> None:
 def test_the_threshold_is_that_of_each_class(model: Model) -> None:
     question = Question((BACKGROUND, CELLS), (0, 1), 0, REST)
     predictions = [
-        predict_as_segmented(model, PICTURE, TRUTH, question, how, "a")
-        for how in (_method(model, 0.1), _method(model), _method(model, 0.95))
+        predict_as_segmented(model, PICTURE, TRUTH, question, method, "a")
+        for method in (_method(model, 0.1), _method(model), _method(model, 0.95))
     ]
     shares = [(one.predicted == 1).mean() for one in predictions]
     assert shares[0] > shares[1] > shares[2]
@@ -66,6 +68,8 @@ def test_the_threshold_is_that_of_each_class(model: Model) -> None:
 
 def test_what_fits_the_rest_only_is_no_class(model: Model) -> None:
     question = Question((("ship",), REST), (1, OTHER), None, REST)
-    found = predict_as_segmented(model, PICTURE, TRUTH, question, _method(model), "a")
-    assert set(np.unique(found.predicted)) <= {1, OTHER}
-    assert found.question.numbers == (1, OTHER)
+    predicted = predict_as_segmented(
+        model, PICTURE, TRUTH, question, _method(model), "a"
+    )
+    assert set(np.unique(predicted.predicted)) <= {1, OTHER}
+    assert predicted.question.numbers == (1, OTHER)

@@ -154,9 +154,9 @@ CASES = {
 @pytest.mark.parametrize("parameters", CASES.values(), ids=CASES.keys())
 def test_equals_loops(parameters: GemParameters, blocks, tokens: Tensor) -> None:
     _, stream = patch_stream(blocks, tokens, parameters, grid=GRID)
-    for image, found in zip(tokens, stream, strict=True):
+    for image, output in zip(tokens, stream, strict=True):
         expected = loop_gem(blocks, image.numpy(), parameters)
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(output.numpy(), expected, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("method", METHODS)

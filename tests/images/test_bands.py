@@ -29,11 +29,11 @@ def geotiff(path: Path, pixels: np.ndarray, names: list[str], **options: Any) ->
     size = {"width": pixels.shape[1], "height": pixels.shape[0]}
     size |= {"count": pixels.shape[2], "dtype": pixels.dtype}
     place = {"crs": "EPSG:32633", "transform": Affine(1, 0, 5, 0, -1, 9)}
-    with rasterio.open(path, "w", driver="GTiff", **size, **place, **options) as made:
-        made.write(np.moveaxis(pixels, -1, 0))
+    with rasterio.open(path, "w", driver="GTiff", **size, **place, **options) as file:
+        file.write(np.moveaxis(pixels, -1, 0))
         for number, name in enumerate(names, 1):
             if name:
-                made.set_band_description(number, name)
+                file.set_band_description(number, name)
     return path
 
 
@@ -53,11 +53,11 @@ def test_bands_by_number_name_and_preset(
         ("nir,12", [7, 11]),
     ):
         scene = open_scene(path, bands=text)
-        found = scene.levels[0]
-        assert (np.asarray(found[:, :]) == CUBE[..., bands]).all()
-        assert (np.asarray(found[3:9, 5:20]) == CUBE[3:9, 5:20][..., bands]).all()
+        level = scene.levels[0]
+        assert (np.asarray(level[:, :]) == CUBE[..., bands]).all()
+        assert (np.asarray(level[3:9, 5:20]) == CUBE[3:9, 5:20][..., bands]).all()
         assert [band.name for band in scene.bands] == [NAMES[at] for at in bands]
-        seen = stretch(found, channels=())
+        seen = stretch(level, channels=())
         expected = [stretch(CUBE[..., at]).limits for at in bands]
         assert [one.limits for one in seen.channels] == expected
     assert (open_scene(path, bands="8").pixels == CUBE[..., 7]).all()
@@ -130,13 +130,13 @@ def test_fluorescence_of_eight_bits_is_no_picture(tmp_path: Path) -> None:
 
 def test_channels_of_ome_tiff_and_of_plain_arrays(tmp_path: Path) -> None:
     stack = np.moveaxis(CUBE[..., :3], -1, 0)
-    told = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP", "Cy5"]}}
-    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=told)
-    found = open_scene(tmp_path / "a.ome.tif", bands="Cy5,DAPI")
-    assert (found.pixels == CUBE[..., [2, 0]]).all()
+    metadata = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP", "Cy5"]}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata=metadata)
+    scene = open_scene(tmp_path / "a.ome.tif", bands="Cy5,DAPI")
+    assert (scene.pixels == CUBE[..., [2, 0]]).all()
     zarr.save_array(str(tmp_path / "a.zarr"), np.moveaxis(CUBE, -1, 0))
-    found = open_scene(tmp_path / "a.zarr", bands="4,3,2")
-    assert (found.pixels == CUBE[..., [3, 2, 1]]).all()
+    scene = open_scene(tmp_path / "a.zarr", bands="4,3,2")
+    assert (scene.pixels == CUBE[..., [3, 2, 1]]).all()
     np.save(tmp_path / "grey.npy", CUBE[..., 0])
     with pytest.raises(GemError, match="no bands to choose"):
         open_scene(tmp_path / "grey.npy", bands="1")

@@ -22,9 +22,9 @@ STACK = RNG.integers(0, 60_000, (5, 12, 9)).astype(np.uint16)
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.bool_])
 def test_tiff_of_any_type(tmp_path: Path, dtype: type) -> None:
     tifffile.imwrite(tmp_path / "a.tif", GREY.astype(dtype))
-    found = read_image(tmp_path / "a.tif")
-    assert (found.pixels == GREY.astype(dtype)).all()
-    assert found.pixel_size is None
+    image = read_image(tmp_path / "a.tif")
+    assert (image.pixels == GREY.astype(dtype)).all()
+    assert image.pixel_size is None
 
 
 @pytest.mark.parametrize("planar", ["contig", "separate"])
@@ -76,8 +76,8 @@ def test_band_of_an_interleaved_tiff(tmp_path: Path, bands: int) -> None:
         tmp_path / "a.tif", data, photometric="minisblack", planarconfig="contig"
     )
     for band in range(bands):
-        found = read_image(tmp_path / "a.tif", [band])
-        assert (found.pixels == data[..., band]).all()
+        image = read_image(tmp_path / "a.tif", [band])
+        assert (image.pixels == data[..., band]).all()
 
 
 @pytest.mark.parametrize("width", [3, 4])
@@ -165,21 +165,21 @@ def test_pixel_size_of_ome_imagej_and_plain(tmp_path: Path) -> None:
     tifffile.imwrite(
         tmp_path / "c.tif", GREY, resolution=(100, 100), resolutionunit="CENTIMETER"
     )
-    found = [read_image(tmp_path / name) for name in ("a.ome.tif", "b.tif", "c.tif")]
-    assert [image.pixel_size for image in found] == [
+    images = [read_image(tmp_path / name) for name in ("a.ome.tif", "b.tif", "c.tif")]
+    assert [image.pixel_size for image in images] == [
         (0.5, 0.25),
         (0.5, 0.25),
         (0.1, 0.1),
     ]
-    assert [image.unit for image in found] == ["nm", "um", "mm"]
+    assert [image.unit for image in images] == ["nm", "um", "mm"]
 
 
 def test_widths_in_another_unit_than_heights_are_converted(tmp_path: Path) -> None:
     sizes = {"PhysicalSizeX": 250, "PhysicalSizeXUnit": "nm", "PhysicalSizeY": 0.25}
     tifffile.imwrite(tmp_path / "a.ome.tif", GREY, metadata={"axes": "YX", **sizes})
-    found = read_image(tmp_path / "a.ome.tif")
-    assert found.pixel_size == pytest.approx((0.25, 0.25))
-    assert found.unit == "µm"
+    image = read_image(tmp_path / "a.ome.tif")
+    assert image.pixel_size == pytest.approx((0.25, 0.25))
+    assert image.unit == "µm"
 
 
 def test_bad_files_get_one_sentence(tmp_path: Path) -> None:

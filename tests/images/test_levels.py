@@ -16,10 +16,10 @@ def test_the_coarsest_level_that_shows_a_detail(
     height: int, width: int, count: int, wanted: float
 ) -> None:
     shapes = [(max(1, height >> i), max(1, width >> i)) for i in range(count)]
-    found = coarsest_that_shows(wanted, shapes)
+    level = coarsest_that_shows(wanted, shapes)
     factors = [factor_of(shapes[0], shape) for shape in shapes]
-    assert found == 0 or factors[found] <= wanted * ROUNDED
-    assert all(factor > wanted * ROUNDED for factor in factors[found + 1 :])
+    assert level == 0 or factors[level] <= wanted * ROUNDED
+    assert all(factor > wanted * ROUNDED for factor in factors[level + 1 :])
 
 
 def test_levels_of_odd_lengths_count_as_halves() -> None:

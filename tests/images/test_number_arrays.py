@@ -45,7 +45,7 @@ class Planted:
 def write_v2(folder: Path, **changes: Any) -> Path:
     """Write the metadata of an array of zarr's version 2."""
     folder.mkdir(parents=True)
-    told = {
+    metadata = {
         "zarr_format": 2,
         "shape": [4, 4],
         "chunks": [4, 4],
@@ -55,7 +55,7 @@ def write_v2(folder: Path, **changes: Any) -> Path:
         "filters": None,
         "order": "C",
     }
-    (folder / ".zarray").write_text(json.dumps(told | changes))
+    (folder / ".zarray").write_text(json.dumps(metadata | changes))
     return folder
 
 
@@ -66,9 +66,9 @@ def test_texts_and_tables_of_zarr(tmp_path: Path, dtype: Any, group: bool) -> No
     path = tmp_path / "image.zarr"
     dtype = str if dtype == "str" else dtype
     if group:
-        made = zarr.create_group(store=str(path))
-        made.create_array("0", shape=(8, 8), dtype="uint8")
-        made.create_array("1", shape=(4, 4), dtype=dtype)
+        root = zarr.create_group(store=str(path))
+        root.create_array("0", shape=(8, 8), dtype="uint8")
+        root.create_array("1", shape=(4, 4), dtype=dtype)
     else:
         zarr.create_array(store=str(path), shape=(4, 4), dtype=dtype)
     with pytest.raises(GemError, match="is no image of numbers"):
@@ -79,8 +79,8 @@ def test_texts_and_tables_of_zarr(tmp_path: Path, dtype: Any, group: bool) -> No
 @pytest.mark.parametrize("dtype", ["|O", "|u1"])
 def test_a_pickle_in_zarr_is_not_run(tmp_path: Path, place: str, dtype: str) -> None:
     codec: Any = {"id": "pickle", "protocol": 4}
-    told = {place: [codec] if place == "filters" else codec, "dtype": dtype}
-    path, mark = write_v2(tmp_path / "image.zarr", **told), tmp_path / "mark"
+    metadata = {place: [codec] if place == "filters" else codec, "dtype": dtype}
+    path, mark = write_v2(tmp_path / "image.zarr", **metadata), tmp_path / "mark"
     (path / "0.0").write_bytes(pickle.dumps(Planted(mark)))
     with pytest.raises(GemError, match=r"'image\.zarr'"):
         open_scene(path)
@@ -116,12 +116,12 @@ def test_codecs_that_give_no_numbers(tmp_path: Path, codec: dict[str, Any]) -> N
 def test_usual_codecs_of_version_2(tmp_path: Path, changes: dict[str, Any]) -> None:
     path = write_v2(tmp_path / "image.zarr", **changes)
     zarr.open_array(store=str(path), mode="r+")[:] = np.arange(16).reshape(4, 4)
-    found = open_scene(path)
-    np.testing.assert_array_equal(found.levels[0][:], np.arange(16).reshape(4, 4))
+    scene = open_scene(path)
+    np.testing.assert_array_equal(scene.levels[0][:], np.arange(16).reshape(4, 4))
 
 
 @pytest.mark.parametrize(
-    "how",
+    "options",
     [
         {"shards": (4, 4), "chunks": (2, 2)},
         {"compressors": zarr.codecs.BloscCodec()},
@@ -134,13 +134,15 @@ def test_usual_codecs_of_version_2(tmp_path: Path, changes: dict[str, Any]) -> N
     ids=["shards", "blosc", "gzip", "transposed", "float16", "bool", "complex64"],
 )
 def test_usual_codecs_and_numbers_of_version_3(
-    tmp_path: Path, how: dict[str, Any]
+    tmp_path: Path, options: dict[str, Any]
 ) -> None:
     path = tmp_path / "image.zarr"
-    made = zarr.create_array(store=str(path), **({"dtype": "u2"} | how), shape=(4, 4))
-    made[:] = np.eye(4)
-    found = open_scene(path)
-    np.testing.assert_array_equal(found.levels[0][:], np.eye(4))
+    array = zarr.create_array(
+        store=str(path), **({"dtype": "u2"} | options), shape=(4, 4)
+    )
+    array[:] = np.eye(4)
+    scene = open_scene(path)
+    np.testing.assert_array_equal(scene.levels[0][:], np.eye(4))
 
 
 def test_more_axes_than_any_image(tmp_path: Path) -> None:

@@ -54,14 +54,14 @@ BOMB = 40 << 20
 
 def write_zarr(path: Path, version: int, codec: str) -> Path:
     """Write an array of four chunks and give the path of one."""
-    made = V3 if version == 3 else V2
+    metadata = V3 if version == 3 else V2
     array = zarr.create_array(
         str(path),
         shape=PIXELS.shape,
         chunks=(32, 32),
         dtype=PIXELS.dtype,
         zarr_format=version,
-        compressors=made[codec],
+        compressors=metadata[codec],
         filters=None,
     )
     array[:] = PIXELS
@@ -78,9 +78,9 @@ def all_of(path: Path) -> np.ndarray:
 
 
 def check_refused(path: Path) -> None:
-    with pytest.raises(GemError) as told:
+    with pytest.raises(GemError) as caught:
         all_of(path)
-    sentence = str(told.value)
+    sentence = str(caught.value)
     assert f"'{path.name}'" in sentence
     assert "save it again" in sentence or "damaged" in sentence
     assert "\n" not in sentence
@@ -180,12 +180,12 @@ def test_metadata_that_promise_too_much_are_refused(
     path = tmp_path / "a.zarr"
     write_zarr(path, version, "none")
     file = path / ("zarr.json" if version == 3 else ".zarray")
-    told = json.loads(file.read_text())
+    metadata = json.loads(file.read_text())
     fields = dict(fields)
     if version == 3 and "chunks" in fields:
         chunks = fields.pop("chunks")
-        told["chunk_grid"]["configuration"]["chunk_shape"] = chunks
-    file.write_text(json.dumps({**told, **fields}))
+        metadata["chunk_grid"]["configuration"]["chunk_shape"] = chunks
+    file.write_text(json.dumps({**metadata, **fields}))
     with pytest.raises(GemError):
         all_of(path)
 
@@ -303,7 +303,7 @@ def test_parts_are_read_behind_the_border(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "message"),
     [
         (ValueError("x" * 9999), "…"),
         (struct.error("odd\nlines"), "odd lines"),
@@ -313,10 +313,10 @@ def test_parts_are_read_behind_the_border(tmp_path: Path) -> None:
         (RuntimeError("can't start new thread"), "no more threads"),
     ],
 )
-def test_any_exception_becomes_one_sentence(error: Exception, told: str) -> None:
+def test_any_exception_becomes_one_sentence(error: Exception, message: str) -> None:
     with pytest.raises(ReadError) as raised, reading("a.tif"):
         raise error
-    assert told in str(raised.value)
+    assert message in str(raised.value)
     assert str(raised.value).startswith("'a.tif' cannot be read")
     assert "\n" not in str(raised.value)
     assert len(str(raised.value)) < 600

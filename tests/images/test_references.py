@@ -44,10 +44,10 @@ def test_what_is_all_of_a_file_is_found_there(make: Any, tmp_path: Path) -> None
     pixels = make(tmp_path)
     reference = reference_to_array(pixels)
     assert reference is not None
-    found = open_reference(reference)
-    assert found is not None
-    assert found.dtype == pixels.dtype
-    assert np.array_equal(found[:, :], np.asarray(pixels))
+    opened = open_reference(reference)
+    assert opened is not None
+    assert opened.dtype == pixels.dtype
+    assert np.array_equal(opened[:, :], np.asarray(pixels))
 
 
 @pytest.mark.parametrize(

@@ -157,11 +157,13 @@ def test_inverted_channels_take_the_minimum() -> None:
 
 
 @given(st.integers(1, 7), st.sampled_from(DTYPES), st.sampled_from(["add", "min"]))
-def test_any_number_of_channels_becomes_rgb(count: int, dtype: type, how: str) -> None:
+def test_any_number_of_channels_becomes_rgb(
+    count: int, dtype: type, layout: str
+) -> None:
     pixels = (np.random.default_rng(count).random((5, 4, count)) * 200).astype(dtype)
     shown = stretch(pixels, channels=())
     assert len(shown.channels) == count
-    if how == "min":
+    if layout == "min":
         shown = Appearance(channels=shown.channels, blending="minimum")
     assert check_image(pixels, shown) is False
     image = render(pixels, shown)

@@ -23,13 +23,13 @@ RGB = RNG.integers(0, 255, (60, 44, 3)).astype(np.uint8)
 GREY = RNG.integers(0, 9999, (60, 44)).astype(np.uint16)
 
 
-def same(found: Any, expected: np.ndarray) -> bool:
+def same(actual: Any, expected: np.ndarray) -> bool:
     """Whether all and parts of an image are as expected."""
     keys = [np.s_[:], np.s_[3:9, 7:20], np.s_[::3, ::5], np.s_[2:40]]
-    assert found.shape == expected.shape
-    assert found.dtype == expected.dtype
-    assert found.ndim == expected.ndim
-    return all((np.asarray(found[key]) == expected[key]).all() for key in keys)
+    assert actual.shape == expected.shape
+    assert actual.dtype == expected.dtype
+    assert actual.ndim == expected.ndim
+    return all((np.asarray(actual[key]) == expected[key]).all() for key in keys)
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -37,9 +37,9 @@ def same(found: Any, expected: np.ndarray) -> bool:
 def test_a_zarr_array(tmp_path: Path, version: int, pixels: np.ndarray) -> None:
     path = tmp_path / "a.zarr"
     zarr.save_array(str(path), pixels, zarr_format=version)
-    found = open_scene(path)
-    assert same(found.levels[0], pixels)
-    assert found.pixel_size is None
+    scene = open_scene(path)
+    assert same(scene.levels[0], pixels)
+    assert scene.pixel_size is None
 
 
 def test_an_npy_file(tmp_path: Path) -> None:
@@ -71,19 +71,19 @@ def write_ngff(path: Path, data: np.ndarray, axes: str, version: str) -> None:
         for a in axes
     ]
     scales = [{"axes": named, "datasets": sets, "version": version}]
-    told = {"multiscales": scales}
-    group.attrs.update(told if version == "0.4" else {"ome": told})
+    metadata = {"multiscales": scales}
+    group.attrs.update(metadata if version == "0.4" else {"ome": metadata})
 
 
 @pytest.mark.parametrize("version", ["0.4", "0.5"])
 def test_ome_ngff_with_levels(tmp_path: Path, version: str) -> None:
     data = np.moveaxis(RGB, -1, 0)[None, :, None]
     write_ngff(tmp_path / "rgb.zarr", data, "tczyx", version)
-    found = open_scene(tmp_path / "rgb.zarr", (0, 0))
-    assert same(found.levels[0], RGB)
-    assert same(found.levels[1], RGB[::2, ::2])
+    scene = open_scene(tmp_path / "rgb.zarr", (0, 0))
+    assert same(scene.levels[0], RGB)
+    assert same(scene.levels[1], RGB[::2, ::2])
     assert same(open_scene(tmp_path / "rgb.zarr").levels[0], RGB)
-    assert (found.pixel_size, found.unit) == ((0.5, 0.5), "µm")
+    assert (scene.pixel_size, scene.unit) == ((0.5, 0.5), "µm")
     stack = np.stack([GREY, GREY // 2, GREY // 3])
     write_ngff(tmp_path / "grey.zarr", stack, "cyx", version)
     assert same(open_scene(tmp_path / "grey.zarr", (2,)).levels[0], GREY // 3)
@@ -120,19 +120,19 @@ def test_a_large_tiff_with_levels(
     if kind == "extra":
         options["extrasamples"] = ["unspecified"]
     axes = "YXS" if color else "ZYX" if kind == "stack" else "YX"
-    told = {"axes": axes, "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
+    metadata = {"axes": axes, "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
     with tifffile.TiffWriter(path, ome=True) as tiff:
-        tiff.write(data, subifds=1, metadata=told, **options)
+        tiff.write(data, subifds=1, metadata=metadata, **options)
         half = data[..., ::2, ::2, :] if color else data[..., ::2, ::2]
         tiff.write(half, subfiletype=1, **options)
     plane = RGB if color else GREY + 1 if kind == "stack" else GREY
     for large in (tiff_reader.LARGE, 100):
         monkeypatch.setattr(tiff_reader, "LARGE", large)
-        found = open_scene(path, (1,) if kind == "stack" else ())
-        assert same(found.levels[0], plane)
-        assert same(found.levels[1], plane[::2, ::2])
-        assert (found.pixel_size, found.unit) == ((0.5, 0.25), "µm")
-        assert found.at(1).pixel_size == (1.0, 0.5)
+        scene = open_scene(path, (1,) if kind == "stack" else ())
+        assert same(scene.levels[0], plane)
+        assert same(scene.levels[1], plane[::2, ::2])
+        assert (scene.pixel_size, scene.unit) == ((0.5, 0.25), "µm")
+        assert scene.at(1).pixel_size == (1.0, 0.5)
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -178,15 +178,15 @@ def test_colors_are_the_same_in_parts_and_as_pillow_shows_them(
         picture = Image.fromarray(RGB).convert(kind)
         picture.save(path)
         expected = np.asarray(picture.convert("RGB"))
-    found = []
+    scenes = []
     for large in (tiff_reader.LARGE, 1):
         monkeypatch.setattr(tiff_reader, "LARGE", large)
-        found.append(open_scene(path, (0,) if kind == "LA" else ()).levels[0])
-    assert same(found[0], np.asarray(found[1][:, :]))
+        scenes.append(open_scene(path, (0,) if kind == "LA" else ()).levels[0])
+    assert same(scenes[0], np.asarray(scenes[1][:, :]))
     if kind == "LA":
-        assert same(found[0], np.asarray(Image.fromarray(RGB).convert("L")))
+        assert same(scenes[0], np.asarray(Image.fromarray(RGB).convert("L")))
     else:
-        assert np.abs(np.asarray(found[0][:, :]).astype(int) - expected).max() <= 1
+        assert np.abs(np.asarray(scenes[0][:, :]).astype(int) - expected).max() <= 1
 
 
 @pytest.mark.parametrize("inside", ["", "image.zarr/"])
@@ -196,10 +196,10 @@ def test_a_zarr_folder_in_a_zip_file(tmp_path: Path, inside: str) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         for file in sorted((tmp_path / "a").rglob("*")):
             packed.write(file, inside + str(file.relative_to(tmp_path / "a")))
-    found = open_scene(path)
-    assert same(found.levels[0], RGB)
-    assert same(found.levels[1], RGB[::2, ::2])
-    assert found.pixel_size == (0.5, 0.5)
+    scene = open_scene(path)
+    assert same(scene.levels[0], RGB)
+    assert same(scene.levels[1], RGB[::2, ::2])
+    assert scene.pixel_size == (0.5, 0.5)
 
 
 def test_zip_files_of_something_else_and_bombs(tmp_path: Path) -> None:
@@ -212,9 +212,9 @@ def test_zip_files_of_something_else_and_bombs(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed:
         packed.write(tmp_path / "a.zarr" / "zarr.json", "zarr.json")
         packed.writestr("c/0/0", b"\0" * (1 << 28))
-    found = open_scene(path)
+    scene = open_scene(path)
     with pytest.raises(GemError, match="larger than the image says"):
-        found.levels[0][:, :]
+        scene.levels[0][:, :]
     path.write_bytes(path.read_bytes()[:-200])
     with pytest.raises(GemError, match="cannot be read"):
         open_scene(path)

@@ -31,7 +31,7 @@ OWN = np.arange(48, dtype=np.uint8).reshape(6, 8)
 SIZES = {"SizeC": 1, "SizeT": 1, "SizeX": 8, "SizeY": 6, "SizeZ": 1}
 
 
-def write_ome(path: Path, data: str, told: str = "", **sizes: int) -> Path:
+def write_ome(path: Path, data: str, attributes: str = "", **sizes: int) -> Path:
     """Write the pixels OWN with a description that says anything."""
     said = " ".join(f'{name}="{size}"' for name, size in (SIZES | sizes).items())
     tifffile.imwrite(
@@ -40,7 +40,7 @@ def write_ome(path: Path, data: str, told: str = "", **sizes: int) -> Path:
         metadata=None,
         description='<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/'
         'Schemas/OME/2016-06"><Image ID="Image:0"><Pixels DimensionOrder="XYCZT" '
-        f'ID="Pixels:0" Type="uint8" {said} {told}>{data}</Pixels></Image></OME>',
+        f'ID="Pixels:0" Type="uint8" {said} {attributes}>{data}</Pixels></Image></OME>',
     )
     return path
 
@@ -141,8 +141,8 @@ def test_an_index_of_ndtiff_that_names_files_elsewhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", ["nan", "inf", "0", "-1", "1e-400", "1e300", "wide"])
 def test_no_pixel_has_that_size(tmp_path: Path, size: str) -> None:
-    told = f'PhysicalSizeX="{size}" PhysicalSizeY="{size}"'
-    path = write_ome(tmp_path / "a.ome.tif", '<TiffData IFD="0"/>', told)
+    attributes = f'PhysicalSizeX="{size}" PhysicalSizeY="{size}"'
+    path = write_ome(tmp_path / "a.ome.tif", '<TiffData IFD="0"/>', attributes)
     assert read_image(path).pixel_size is None
     folder = tmp_path / "a.zarr"
     write_levels(folder, [size, 1])
@@ -163,9 +163,9 @@ def test_a_georeference_of_another_kind_is_left_out(
 ) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, OWN, extratags=[(*tag, True) for tag in tags])
-    found = read_image(path)
-    assert found.geo_tags == ()
-    written(found)
+    image = read_image(path)
+    assert image.geo_tags == ()
+    written(image)
 
 
 def test_a_georeference_of_one_number_and_of_any_script_stays(
@@ -174,9 +174,9 @@ def test_a_georeference_of_one_number_and_of_any_script_stays(
     path = tmp_path / "a.tif"
     tags = [(33550, "d", 1, (2.0,), True), (34737, "s", 0, "Größe|".encode(), True)]
     tifffile.imwrite(path, OWN, extratags=tags)
-    with tifffile.TiffFile(written(read_image(path))) as made:
-        assert made.pages.first.tags[33550].value == 2.0
-        assert made.pages.first.tags[34737].value == "Größe|"
+    with tifffile.TiffFile(written(read_image(path))) as file:
+        assert file.pages.first.tags[33550].value == 2.0
+        assert file.pages.first.tags[34737].value == "Größe|"
 
 
 @pytest.fixture
@@ -250,9 +250,9 @@ def test_arrays_are_asked_not_what_a_group_says_of_them(tmp_path: Path) -> None:
     group["0"] = OWN
     with pytest.warns(UserWarning, match="onsolidated"):
         zarr.consolidate_metadata(path)
-    told = json.loads((path / "zarr.json").read_text())
-    told["consolidated_metadata"]["metadata"]["0"]["shape"] = [60_000, 80_000]
-    (path / "zarr.json").write_text(json.dumps(told))
+    metadata = json.loads((path / "zarr.json").read_text())
+    metadata["consolidated_metadata"]["metadata"]["0"]["shape"] = [60_000, 80_000]
+    (path / "zarr.json").write_text(json.dumps(metadata))
     np.testing.assert_array_equal(planes(path), OWN)
 
 

@@ -66,9 +66,9 @@ def test_a_tile_is_a_part_of_the_whole(
     for length in expected.shape[:2]:
         start = data.draw(st.integers(0, length - 1))
         index.append(slice(start, data.draw(st.integers(start + 1, length))))
-    found = read_tile(pixels, RGB if rgb else GREY, zoom, patch, tuple(index))
-    assert found.dtype == np.float32
-    assert np.abs(found - expected[tuple(index)]).max() < 1e-5
+    tile = read_tile(pixels, RGB if rgb else GREY, zoom, patch, tuple(index))
+    assert tile.dtype == np.float32
+    assert np.abs(tile - expected[tuple(index)]).max() < 1e-5
 
 
 def test_a_tile_is_read_in_bands(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,10 +118,10 @@ def test_pixels_have_one_hash_whatever_holds_them() -> None:
 
 def test_reading_goes_ahead_in_order_and_tells_errors() -> None:
     assert list(read_ahead(lambda i: i * i, range(5))) == [0, 1, 4, 9, 16]
-    found = read_ahead(lambda i: 1 / (2 - i), range(5))
-    assert next(found) == 0.5
+    ahead = read_ahead(lambda i: 1 / (2 - i), range(5))
+    assert next(ahead) == 0.5
     with pytest.raises(ZeroDivisionError):
-        list(found)
+        list(ahead)
 
 
 def test_what_is_being_read_is_not_waited_for() -> None:
@@ -134,9 +134,9 @@ def test_what_is_being_read_is_not_waited_for() -> None:
             order.append("read")
         return False
 
-    found = read_ahead(read, range(9))
-    assert next(found) is False
-    found.close()
+    ahead = read_ahead(read, range(9))
+    assert next(ahead) is False
+    ahead.close()
     order.append("closed")
     gate.set()
     assert order[0] == "closed"

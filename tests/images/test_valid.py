@@ -31,8 +31,8 @@ def write(path: Path, pixels: np.ndarray, **options: object) -> Path:
     """Write (rows, columns, bands) as GDAL does."""
     height, width, count = pixels.shape
     size = {"width": width, "height": height, "count": count, "dtype": pixels.dtype}
-    with rasterio.open(path, "w", driver="GTiff", **size, **PLACE, **options) as made:
-        made.write(np.moveaxis(pixels, -1, 0))
+    with rasterio.open(path, "w", driver="GTiff", **size, **PLACE, **options) as file:
+        file.write(np.moveaxis(pixels, -1, 0))
     return path
 
 
@@ -87,11 +87,11 @@ def test_mask_pages_of_all_levels(
     more = {"photometric": "RGB", "interleave": interleave, "tiled": True}
     more |= {"blockxsize": 16, "blockysize": 16}
     with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
-        with rasterio.open(path, "w", driver="GTiff", **size, **PLACE, **more) as made:
-            made.write(np.moveaxis(pixels, -1, 0))
-            made.write_mask(~HOLE)
-        with rasterio.open(path, "r+") as made:
-            made.build_overviews([2], Resampling.nearest)
+        with rasterio.open(path, "w", driver="GTiff", **size, **PLACE, **more) as file:
+            file.write(np.moveaxis(pixels, -1, 0))
+            file.write_mask(~HOLE)
+        with rasterio.open(path, "r+") as file:
+            file.build_overviews([2], Resampling.nearest)
     scene = open_scene(path)
     assert [level.shape for level in scene.levels] == [(48, 32, 3), (24, 16, 3)]
     assert (np.asarray(scene.valid[0][:, :]) == ~HOLE).all()
@@ -128,8 +128,8 @@ def test_another_value_than_that_of_the_file(
     with pytest.raises(GemError, match="give a number, or none"):
         open_scene(path, nodata="black")
     # as some programs write it
-    with rasterio.open(path, "r+") as made:
-        made.nodata = 200
+    with rasterio.open(path, "r+") as file:
+        file.nodata = 200
     content = path.read_bytes()
     assert content.count(b"200\0") == 1
     path.write_bytes(content.replace(b"200\0", b"2e2\0"))

@@ -15,14 +15,14 @@ from napari_gem.widget.results.result_layers import ResultLayers
 
 def recipe_of(*prompts, region=None, appearance=None):
     """Prompts as records, or as words: then nobody chose their label ids."""
-    made = tuple(
+    results = tuple(
         p if isinstance(p, Prompt) else Prompt(tuple(p.split(","))) for p in prompts
     )
     return Recipe(
         version="0",
         model="embedded",
         revision="abc",
-        prompts=made,
+        prompts=results,
         encode=EncodeParameters(),
         score=ScoreParameters(),
         appearance=appearance or Appearance(),

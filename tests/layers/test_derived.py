@@ -57,8 +57,8 @@ def show(viewer, layer):
     """A result in the viewer; its labels layer."""
     image = layers.read_layer(layer, viewer.dims)
     maps, labels = maps_and_labels(*image.shape)
-    made = layers.result_layers(maps, labels, RECIPE, image)
-    for each in made:
+    data = layers.result_layers(maps, labels, RECIPE, image)
+    for each in data:
         viewer.add_layer(Layer.create(*each.as_tuple()))
     return viewer.layers[-1]
 
@@ -89,10 +89,10 @@ def test_extras_lie_exactly_on_the_labels_and_carry_the_recipe(labels, viewer, k
     assert extra.units == labels.units
     assert extra.axis_labels == labels.axis_labels
     entry = extra.metadata[layers.KEY]
-    told = labels.metadata[layers.KEY]
+    entry_of_labels = labels.metadata[layers.KEY]
     assert entry["role"] == kind
     for key in ("source", "plane", "recipe"):
-        assert entry[key] == told[key]
+        assert entry[key] == entry_of_labels[key]
 
 
 def test_instances_have_names_areas_and_probabilities(labels, viewer):

@@ -285,9 +285,9 @@ def test_results_lie_exactly_on_the_image(placed):
     viewer = ViewerModel()
     viewer.add_layer(layer)
     viewer.dims.order = order
-    here = layer.data_to_world((*position, 0, 0))
+    world = layer.data_to_world((*position, 0, 0))
     for axis in range(len(position)):
-        viewer.dims.set_point(axis, here[axis])
+        viewer.dims.set_point(axis, world[axis])
     image = layers.read_layer(layer, viewer.dims)
     assert tuple(image.position.values()) == position
     results = [Layer.create(*data.as_tuple()) for data in results_of(image, "a", "b")]
@@ -309,10 +309,10 @@ def test_results_lie_exactly_on_the_image(placed):
             where = [*position, 0, 0]
             where[down], where[right] = i, j
             assert shown[i, j] == layer.data[tuple(where)]
-            there = [0] * len(where)
-            there[down], there[right] = i, j
+            index = [0] * len(where)
+            index[down], index[right] = i, j
             expected = (i * image.shape[1] + j) % 3
-            assert results[-1].data[tuple(there)] == expected
+            assert results[-1].data[tuple(index)] == expected
 
 
 def test_results_are_seen_on_their_slice_only():
@@ -325,8 +325,8 @@ def test_results_are_seen_on_their_slice_only():
     show_results(viewer, image, results_of(image, "a"))
     labels = viewer.layers[-1]
     assert isinstance(labels, Labels)
-    here = layer.data_to_world((4, 0, 1))
-    assert labels.get_value(here, world=True) == 1
+    world = layer.data_to_world((4, 0, 1))
+    assert labels.get_value(world, world=True) == 1
     viewer.dims.set_current_step(0, 3)
     assert labels.get_value(layer.data_to_world((3, 0, 1)), world=True) is None
 

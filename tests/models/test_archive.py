@@ -100,9 +100,9 @@ def test_a_model_goes_by_file_to_a_computer_without_network(
     before = load_model(card, device="cpu")
     other = use_cache(tmp_path / "other", monkeypatch)
     assert not is_available(card)
-    told = []
-    assert run(import_steps(archive), told.append) == card
-    assert told[-1].done == told[-1].total > 0
+    messages = []
+    assert run(import_steps(archive), messages.append) == card
+    assert messages[-1].done == messages[-1].total > 0
     after = load_model(NAME, device="cpu")
     assert after.revision == before.revision
     for name in ("refs/main", f"snapshots/{COMMIT}/vocab.txt"):

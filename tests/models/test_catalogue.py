@@ -170,9 +170,9 @@ def weights_size(architecture: str) -> int | None:
 @pytest.mark.parametrize("card", CARDS, ids=by_id)
 def test_a_model_is_built_from_what_the_catalogue_says(card: ModelCard) -> None:
     assert configuration(card) == full_size.config(card.architecture)
-    found = built(card.architecture, card.encode.gem)
-    assert found == full_size.SHAPES[card.architecture]
-    assert patch_size(card) == found[0]
+    backbone = built(card.architecture, card.encode.gem)
+    assert backbone == full_size.SHAPES[card.architecture]
+    assert patch_size(card) == backbone[0]
     size = weights_size(card.architecture)
     assert size is None or card.size == pytest.approx(size, rel=0.01)
 

@@ -42,9 +42,12 @@ pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 def results() -> dict[str, Result]:
     model = load_model("embedded", device="cpu", precision="float32")
     scenes = load_scenes()
-    found = {name: evaluate(how, scenes) for name, how in methods(model).items()}
-    sys.stdout.write(tables(found))
-    return found
+    figures_of = {
+        name: evaluate(figures_of, scenes)
+        for name, figures_of in methods(model).items()
+    }
+    sys.stdout.write(tables(figures_of))
+    return figures_of
 
 
 def test_gem_keeps_its_measured_quality(results: dict[str, Result]) -> None:
@@ -88,6 +91,6 @@ def test_the_full_preset_keeps_its_measured_quality() -> None:
         )
         for a in several
     ]
-    found = dict(zip(FIGURES, figures(counts)[0].tolist(), strict=True))
-    assert all(found[name] >= floor for name, floor in FULL_FLOORS.items()), found
-    assert found["absent: max p"] <= MOST_ABSENT, found
+    quality = dict(zip(FIGURES, figures(counts)[0].tolist(), strict=True))
+    assert all(quality[name] >= floor for name, floor in FULL_FLOORS.items()), quality
+    assert quality["absent: max p"] <= MOST_ABSENT, quality

@@ -149,8 +149,8 @@ def test_a_folder_of_each_family_loads(family: str, tmp_path: Path) -> None:
     side = model.backbone.image_size
     picture = torch.rand(1, 3, side, side, generator=torch.Generator().manual_seed(3))
     expected = clip.encode_image((picture - mean) / std, normalize=False)
-    found = model.backbone.encode_patches(picture).image
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    actual = model.backbone.encode_patches(picture).image
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-5)
     words = clip.encode_text(open_clip.get_tokenizer(place)(["a cat"]))
     torch.testing.assert_close(model.backbone.encode_texts(["a cat"]), words)
 
@@ -221,8 +221,8 @@ def test_a_card_knows_activation_and_normalisation(
 def test_the_usual_colours_of_an_architecture(name: str, mean: Any) -> None:
     card = make_card("x", "X", architecture=name, weights="file:x.pt")
     options = weight_source(card).build_options()
-    found = options.get("force_preprocess_cfg", {})
-    assert found.get("mean") == mean
+    colours = options.get("force_preprocess_cfg", {})
+    assert colours.get("mean") == mean
 
 
 def test_a_file_is_normalised_as_others_of_its_architecture(
@@ -234,9 +234,9 @@ def test_a_file_is_normalised_as_others_of_its_architecture(
     path = str(folder / "open_clip_model.safetensors")
     model = load_model(path, architecture=architecture, device="cpu")
     assert (model.backbone.mean, model.backbone.std) == ((0.5,) * 3, (0.25,) * 3)
-    told = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
-    model = load_model(replace(model.card, **told), device="cpu")
-    assert model.backbone.mean == told["mean"]
+    colours = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6)}
+    model = load_model(replace(model.card, **colours), device="cpu")
+    assert model.backbone.mean == colours["mean"]
 
 
 def test_a_single_file_of_the_hub_loads(
@@ -513,15 +513,15 @@ def test_a_precision_that_the_device_lacks_is_told() -> None:
         load.choose_precision("bfloat16", torch.device("meta"))
 
 
-@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("exists", [False, True])
 def test_a_processor_without_float16_is_told(
-    there: bool, monkeypatch: pytest.MonkeyPatch
+    exists: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(load, "machine", lambda: "x86_64")
-    fast = SimpleNamespace(_is_mkldnn_fp16_supported=lambda: there)
+    fast = SimpleNamespace(_is_mkldnn_fp16_supported=lambda: exists)
     monkeypatch.setattr(load.torch.ops, "mkldnn", fast)
     cpu = torch.device("cpu")
-    if there:
+    if exists:
         assert load.choose_precision("float16", cpu) == "float16"
     else:
         with pytest.raises(GemError, match=r"cpu cannot compute with float16.*float32"):
@@ -537,8 +537,8 @@ def test_a_model_in_half_precision(folder: Path) -> None:
 
 
 def test_shapes_are_read(folder: Path) -> None:
-    found = shapes(read_weights(folder / "open_clip_model.safetensors"))
-    assert found["visual.conv1.weight"] == (48, 3, PATCH, PATCH)
+    read_back = shapes(read_weights(folder / "open_clip_model.safetensors"))
+    assert read_back["visual.conv1.weight"] == (48, 3, PATCH, PATCH)
 
 
 def test_a_hash_follows_the_file(tmp_path: Path) -> None:
@@ -570,10 +570,10 @@ def test_loading_takes_little_more_than_the_weights(tmp_path: Path) -> None:
     kept = {name: torch.zeros(2, *value.shape) for name, value in weights.items()}
     checkpoint = {"state_dict": weights, "optimizer": kept}
     torch.save(checkpoint, trained / "open_clip_pytorch_model.bin")
-    for found in peak.measure(plain, trained):
-        assert found["weights"] > 100e6
+    for bytes_used in peak.measure(plain, trained):
+        assert bytes_used["weights"] > 100e6
         # loaded twice it would be 2; large models take less (docs/speed.md)
-        assert found["peak"] < 1.3 * found["weights"]
+        assert bytes_used["peak"] < 1.3 * bytes_used["weights"]
 
 
 def test_weights_do_not_follow_their_file(folder: Path, tmp_path: Path) -> None:
@@ -597,8 +597,10 @@ def test_text_weights_of_older_files_find_their_place(
     config["model_cfg"]["vision_cfg"] = CONFIG["vision_cfg"] | {"image_size": 48}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     save_file(weights, tmp_path / "open_clip_model.safetensors")
-    found = load_model(str(tmp_path), device="cpu").backbone
+    backbone = load_model(str(tmp_path), device="cpu").backbone
     expected = load_model(str(folder), device="cpu").backbone
     texts = ["a cat", "a dog"]
-    torch.testing.assert_close(found.encode_texts(texts), expected.encode_texts(texts))
-    assert found.image_size == 48
+    torch.testing.assert_close(
+        backbone.encode_texts(texts), expected.encode_texts(texts)
+    )
+    assert backbone.image_size == 48

@@ -100,9 +100,9 @@ def test_what_training_tools_put_around_is_taken_off(
     path = tmp_path / "mine.pt"
     content = WRAPPED[case](weights)
     torch.save(content, path, _use_new_zipfile_serialization=not old)
-    found = read_weights(path)
-    assert found.keys() == weights.keys()
-    assert all(torch.equal(found[name], value) for name, value in weights.items())
+    read_back = read_weights(path)
+    assert read_back.keys() == weights.keys()
+    assert all(torch.equal(read_back[name], value) for name, value in weights.items())
 
 
 def test_prefixes_are_taken_off_in_safetensors(
@@ -196,13 +196,13 @@ INSTEAD = {
 def test_what_lies_in_the_place_of_weights_is_told(
     case: str, suffix: str, tmp_path: Path
 ) -> None:
-    content, told = INSTEAD[case]
+    content, message = INSTEAD[case]
     path = tmp_path / f"mine{suffix}"
     path.write_bytes(content)
     for look in (check_begin, read_weights):
         with pytest.raises(GemError) as error:
             look(path)
-        assert told in str(error.value)
+        assert message in str(error.value)
         assert str(path) in str(error.value)
 
 

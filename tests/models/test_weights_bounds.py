@@ -50,9 +50,9 @@ ODD: dict[str, tuple[object, str]] = {
 def test_what_is_no_table_of_numbers_is_refused(
     case: str, old: bool, tmp_path: Path
 ) -> None:
-    path, (content, told) = tmp_path / "mine.pt", ODD[case]
+    path, (content, message) = tmp_path / "mine.pt", ODD[case]
     torch.save(content, path, _use_new_zipfile_serialization=not old)
-    with pytest.raises(GemError, match=told) as error:
+    with pytest.raises(GemError, match=message) as error:
         read_weights(path)
     assert str(path) in str(error.value)
 
@@ -72,9 +72,9 @@ def test_tied_weights_and_what_training_keeps_pass(tmp_path: Path) -> None:
         "args": {"about": "x" * 10_000},
     }
     torch.save(content, path)
-    found = read_weights(path)
-    assert found.keys() == content["model"].keys()
-    assert not any(value.requires_grad for value in found.values())
+    weights = read_weights(path)
+    assert weights.keys() == content["model"].keys()
+    assert not any(value.requires_grad for value in weights.values())
 
 
 def test_what_is_not_used_may_hold_anything(tmp_path: Path) -> None:
@@ -115,11 +115,11 @@ PICKLES = {
 def test_what_would_grow_is_not_run(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content, told = PICKLES[case]
+    content, message = PICKLES[case]
     monkeypatch.setattr(weights_bounds, "MOST_OPERATIONS", 1900)
     path = pickled(content, tmp_path / "mine.pt")
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was read"))
-    with pytest.raises(GemError, match=told):
+    with pytest.raises(GemError, match=message):
         read_weights(path)
 
 

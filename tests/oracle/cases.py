@@ -102,7 +102,7 @@ def keep(features: np.ndarray) -> np.ndarray:
     return np.concatenate([features @ projection, norm], axis=-1).astype(np.float32)
 
 
-def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
     """Length of the difference over length of the expected, in float64."""
-    found, expected = found.astype(np.float64), expected.astype(np.float64)
-    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+    actual, expected = actual.astype(np.float64), expected.astype(np.float64)
+    return float(np.linalg.norm(actual - expected) / np.linalg.norm(expected))

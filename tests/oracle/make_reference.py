@@ -34,14 +34,16 @@ from tests.oracle.cases import (
 
 
 def main() -> None:
-    made = {name: array for case in CASES for name, array in run(case).items()}
+    arrays = {name: array for case in CASES for name, array in run(case).items()}
     if sys.argv[1:] != ["--check"]:
-        np.savez_compressed(REFERENCE, **made)
+        np.savez_compressed(REFERENCE, **arrays)
         return
     with np.load(REFERENCE) as reference:
-        if set(reference.files) != set(made):
-            raise SystemExit(f"other arrays: {set(reference.files) ^ set(made)}")
-        errors = {name: relative_error(made[name], reference[name]) for name in made}
+        if set(reference.files) != set(arrays):
+            raise SystemExit(f"other arrays: {set(reference.files) ^ set(arrays)}")
+        errors = {
+            name: relative_error(arrays[name], reference[name]) for name in arrays
+        }
     for name, error in errors.items():
         print(f"{name:30s} {error:.1e}")
     # the same code on another processor rounds differently

@@ -124,9 +124,9 @@ def test_a_recipe_file_reads_back_the_same(request, name, tmp_path):
 
 
 def test_a_recipe_tells_its_detail(plain, fancy, model):
-    for made in (plain, fancy):
-        wanted = model.backbone.patch_size / made.recipe.encode.zoom
-        assert made.recipe.patch == pytest.approx(wanted)
+    for recipe in (plain, fancy):
+        wanted = model.backbone.patch_size / recipe.recipe.encode.zoom
+        assert recipe.recipe.patch == pytest.approx(wanted)
 
 
 def test_the_recipe_of_saved_results_is_read(fancy, image, tmp_path):
@@ -187,14 +187,14 @@ def test_a_recipe_that_cannot_be_written_leaves_the_old_one(plain, tmp_path):
 
 @pytest.mark.parametrize("name", ["plain", "fancy"])
 def test_replay_gives_the_same_labels(request, name, image, model, tmp_path):
-    made = request.getfixturevalue(name)
-    path = results.write_recipe(made.recipe, tmp_path / "a.json")
+    recipe = request.getfixturevalue(name)
+    path = results.write_recipe(recipe.recipe, tmp_path / "a.json")
     again = replay(results.read_recipe(path), read_image(image).pixels)
-    np.testing.assert_array_equal(again.labels, made.labels)
+    np.testing.assert_array_equal(again.labels, recipe.labels)
     # matrix products may round differently wherever an array begins in memory
-    np.testing.assert_allclose(again.probabilities, made.probabilities, atol=1e-6)
-    assert again.recipe == made.recipe
-    assert set(np.unique(made.labels)) >= {0, 7 if name == "fancy" else 1}
+    np.testing.assert_allclose(again.probabilities, recipe.probabilities, atol=1e-6)
+    assert again.recipe == recipe.recipe
+    assert set(np.unique(recipe.labels)) >= {0, 7 if name == "fancy" else 1}
 
 
 def test_a_recipe_of_a_gpu_is_replayed_without_its_precision(plain, image, monkeypatch):
@@ -245,8 +245,8 @@ def test_an_image_that_does_not_suit_is_refused(plain, fancy, model):
 
 def test_the_script_gives_the_same_labels(plain, fancy, image, tmp_path):
     scripts = [
-        results.as_python(made.recipe, image, output=name)
-        for name, made in (("plain", plain), ("fancy", fancy))
+        results.as_python(recipe.recipe, image, output=name)
+        for name, recipe in (("plain", plain), ("fancy", fancy))
     ]
     # one process: torch takes long to load
     subprocess.run(
@@ -254,9 +254,9 @@ def test_the_script_gives_the_same_labels(plain, fancy, image, tmp_path):
         cwd=tmp_path,
         check=True,
     )
-    for name, made in (("plain", plain), ("fancy", fancy)):
-        np.testing.assert_array_equal(labels_of(tmp_path / name), made.labels)
-        assert results.read_recipe(tmp_path / name) == made.recipe
+    for name, recipe in (("plain", plain), ("fancy", fancy)):
+        np.testing.assert_array_equal(labels_of(tmp_path / name), recipe.labels)
+        assert results.read_recipe(tmp_path / name) == recipe.recipe
 
 
 def test_the_script_is_short_lines(fancy):
@@ -311,7 +311,7 @@ def test_the_command_gives_the_same_labels(model, image, monkeypatch, tmp_path):
         temperature_scale=2.0,
         residual=True,
     )
-    made = make(
+    recipe = make(
         model,
         image,
         prompts=[
@@ -324,14 +324,14 @@ def test_the_command_gives_the_same_labels(model, image, monkeypatch, tmp_path):
         score=score,
         label=LabelParameters(5),
     )
-    assert not needs_file(made.recipe)
-    line = results.as_command(made.recipe, image, output="out put")
+    assert not needs_file(recipe.recipe)
+    line = results.as_command(recipe.recipe, image, output="out put")
     assert line.startswith("napari-gem segment '")
     run_command(line, monkeypatch, tmp_path)
     assert results.read_recipe(tmp_path / "out put") == replace(
-        made.recipe, prompts=results.read_recipe(tmp_path / "out put").prompts
+        recipe.recipe, prompts=results.read_recipe(tmp_path / "out put").prompts
     )
-    np.testing.assert_array_equal(labels_of(tmp_path / "out put"), made.labels)
+    np.testing.assert_array_equal(labels_of(tmp_path / "out put"), recipe.labels)
 
 
 @posix
@@ -503,14 +503,14 @@ def test_a_script_runs_nothing_of_its_recipe(plain):
         ]
         assert not any(map(is_command, script.replace("\n", "")))
     calls = list(ast.walk(ast.parse(results.as_python(recipe))))
-    found = [
+    names = [
         ast.literal_eval(keyword.value)
         for node in calls
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Prompt"
         for keyword in node.keywords
         if keyword.arg == "words"
     ]
-    assert found == [(word,) for word in HOSTILE]
+    assert names == [(word,) for word in HOSTILE]
 
 
 @pytest.mark.contact("foreign text")

@@ -41,10 +41,10 @@ def test_or_as_the_mean_of_its_synonyms() -> None:
 def test_what_the_whole_image_adds() -> None:
     image, words = vectors(8), vectors(3, 8, seed=1)
     none = np.empty((0, 8), np.float32)
-    found = image_offsets([words, words[:1], none], image, -0.3)
+    actual = image_offsets([words, words[:1], none], image, -0.3)
     cosines = [float(word @ image) for word in words]
     expected = [-0.3 * max(cosines), -0.3 * cosines[0], 0]
-    assert np.allclose(found, expected, atol=1e-6)
+    assert np.allclose(actual, expected, atol=1e-6)
 
 
 def test_what_classes_lack_to_be_in_the_image() -> None:
@@ -52,8 +52,8 @@ def test_what_classes_lack_to_be_in_the_image() -> None:
     none = np.empty((0, 8), np.float32)
     best = max(float(word @ image) for word in words)
     for limit in (best - 0.1, best + 0.1):
-        found = shortfalls([words, none], none, image[None], limit)
-        assert np.allclose(found, [max(0, limit - best), 0], atol=1e-6)
+        actual = shortfalls([words, none], none, image[None], limit)
+        assert np.allclose(actual, [max(0, limit - best), 0], atol=1e-6)
     others = vectors(5, 8, seed=2)
     middle = float(np.median(others @ image))
     assert shortfalls([words], others, image[None], -1)[0] == np.float32(
@@ -66,9 +66,9 @@ def test_a_word_is_in_an_image_if_it_is_in_a_part_of_it() -> None:
     embeddings, words = vectors(4, 8), vectors(3, 8, seed=1)
     none = np.empty((0, 8), np.float32)
     best = (words @ embeddings.T).max(axis=1)
-    found = shortfalls([words[:1], words[1:]], none, embeddings, 0.9)
+    actual = shortfalls([words[:1], words[1:]], none, embeddings, 0.9)
     expected = [0.9 - best[0], 0.9 - best[1:].max()]
-    assert np.allclose(found, expected, atol=1e-6)
+    assert np.allclose(actual, expected, atol=1e-6)
     limit = float(np.median(best))
     assert (in_image(words, embeddings, limit) == (best >= limit)).all()
 
@@ -82,8 +82,8 @@ def test_half_precision_features_score_the_same() -> None:
 def test_near_background_words_are_found() -> None:
     prompts = vectors(2, 16)
     background = np.concatenate([prompts[:1], vectors(3, 16, seed=5)])
-    found = near_duplicates(background, prompts, 0.95)
-    assert found.tolist() == [True, False, False, False]
+    actual = near_duplicates(background, prompts, 0.95)
+    assert actual.tolist() == [True, False, False, False]
 
 
 def test_words_of_other_images_are_left_out_but_the_likeliest_stays() -> None:

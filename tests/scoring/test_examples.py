@@ -157,11 +157,11 @@ def test_a_negative_example_pushes_down_what_looks_like_it() -> None:
     scores[0] += 0.1 * (KINDS > 0)
     words = Prompt(("a",))
     shown = [replace(words, examples=yes((3, 2)))]
-    both = [replace(words, examples=yes((3, 2)) + no((8, 6)))]
+    marked = [replace(words, examples=yes((3, 2)) + no((8, 6)))]
     only = [replace(words, examples=no((8, 6)))]
     positive, mixed, negative = (
         prototype_scores(encoded(), [*prompts, Prompt(("b",))], scores)
-        for prompts in (shown, both, only)
+        for prompts in (shown, marked, only)
     )
     assert mixed[0][KINDS == 2].mean() < positive[0][KINDS == 2].mean() - 0.01
     assert negative[0][KINDS == 2].mean() < scores[0][KINDS == 2].mean() - 0.01
@@ -209,8 +209,10 @@ def test_kept_examples_work_on_another_image() -> None:
     assert gap(joined[0], 1, KINDS[::-1]) > 0.02
     # on the image that they come from they are as good as the points
     points = [Prompt(("a",), examples=yes((3, 2), (4, 3))), Prompt(("b",))]
-    here, there = (prototype_scores(first, p, scores) for p in (prompts, points))
-    assert np.allclose(here, there, atol=2e-4)
+    by_prompts, by_points = (
+        prototype_scores(first, p, scores) for p in (prompts, points)
+    )
+    assert np.allclose(by_prompts, by_points, atol=2e-4)
     assert as_vector(second, kept[0]) is kept[0]
 
 
@@ -227,8 +229,8 @@ def test_unusable_examples_are_left_out_and_told() -> None:
         Example(vector=(float("nan"), *vector[1:]), model="model"),
     )
     prompt = Prompt(("nuclei",), examples=(good, *bad))
-    found, notice = usable_examples(features, prompt)
-    assert found == (good,)
+    usable, notice = usable_examples(features, prompt)
+    assert usable == (good,)
     assert notice == (
         "Examples of 'nuclei' left out: 3 outside of the image or region and 3 made "
         "with another model than model."
@@ -243,9 +245,9 @@ def test_unusable_examples_are_left_out_and_told() -> None:
 
 def test_a_point_of_another_image_falls_back_on_its_vector() -> None:
     vector = tuple([1.0] + [0.0] * 23)
-    both = Example((1000, 3), vector=vector, model="model")
-    found, notice = usable_examples(encoded(), Prompt(("a",), examples=(both,)))
-    assert found == (replace(both, point=None),)
+    example = Example((1000, 3), vector=vector, model="model")
+    usable, notice = usable_examples(encoded(), Prompt(("a",), examples=(example,)))
+    assert usable == (replace(example, point=None),)
     assert notice == ""
 
 
@@ -315,12 +317,12 @@ def test_a_painted_patch_is_sampled_all_over() -> None:
     mask = np.zeros((300, 200), bool)
     mask[20:280, 30:33] = True  # a thin line
     mask[100:160, 60:180] = True
-    found = spread_pixels(mask, 50)
-    assert 30 <= len(found) <= 50
-    assert mask[tuple(found.T)].all()
-    assert len(np.unique(found, axis=0)) == len(found)
-    assert found[:, 0].min() < 40
-    assert found[:, 0].max() > 260
+    pixels = spread_pixels(mask, 50)
+    assert 30 <= len(pixels) <= 50
+    assert mask[tuple(pixels.T)].all()
+    assert len(np.unique(pixels, axis=0)) == len(pixels)
+    assert pixels[:, 0].min() < 40
+    assert pixels[:, 0].max() > 260
     assert spread_pixels(mask[:22, :31], 50).tolist() == [[20, 30], [21, 30]]
     assert spread_pixels(np.zeros((5, 5), bool)).shape == (0, 2)
     assert len(spread_pixels(np.ones((900, 900), bool), 1)) == 1
@@ -329,23 +331,23 @@ def test_a_painted_patch_is_sampled_all_over() -> None:
 def test_what_other_settings_do_not_change_is_kept():
     rng = np.random.default_rng(0)
     array = rng.random((5, 6, 4)).astype(np.float32)
-    found = [
+    actual = [
         module.Direction(0, 0.5, rng.random(4).astype(np.float32), 0.1),
         module.Direction(2, 0.2, rng.random(4).astype(np.float32), -0.3),
     ]
     before = rng.random((3, 5, 6)).astype(np.float32)
     wanted = before.copy()
-    module.join_directions(wanted, array, found)
+    module.join_directions(wanted, array, actual)
     assert (wanted[1] == before[1]).all()
-    along = array @ found[0].vector
+    along = array @ actual[0].vector
     assert np.allclose(wanted[0], 0.5 * before[0] + 0.5 * (along + 0.1))
     for cache in (ScoreCache(), ScoreCache(limit=1)):  # the latter forgets at once
         for _ in range(2):
             scores = before.copy()
-            module.join_directions(scores, array, found, cache)
+            module.join_directions(scores, array, actual, cache)
             assert np.allclose(scores, wanted, atol=1e-6)
     kept = ScoreCache()
-    module.join_directions(before.copy(), array, found, kept)
+    module.join_directions(before.copy(), array, actual, kept)
     scores = before.copy()
-    module.join_directions(scores, np.zeros_like(array), found, kept)  # not looked at
+    module.join_directions(scores, np.zeros_like(array), actual, kept)  # not looked at
     assert (scores == wanted).all()

@@ -91,13 +91,13 @@ def test_shifted_pixels_are_read_elsewhere(
     parts = probability_strips(
         Given(scores, band), patch, (height, width), 4, shifts=away
     )
-    found = np.concatenate([strip for _, strip in parts], axis=1)
+    actual = np.concatenate([strip for _, strip in parts], axis=1)
     at = (np.mgrid[:height, :width] + away.shifts + 0.5) / patch - 0.5
     logits = 4 * np.stack(
         [map_coordinates(one, at, order=1, mode="nearest") for one in scores]
     )
     expected = np.exp(logits) / np.exp(logits).sum(axis=0)
-    assert np.allclose(found, expected, atol=1e-4)
+    assert np.allclose(actual, expected, atol=1e-4)
 
 
 def test_strips_are_small(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ def test_scores_of_features_on_disk_are_those_of_features_in_memory(
         parameters=EncodeParameters(),
         appearance=Appearance(),
     )
-    made = [
+    scores = [
         patch_scores(
             replace(features, array=source),
             Words(groups, [False, False], np.array([0.1, 0.2, -0.3], np.float32)),
@@ -150,7 +150,7 @@ def test_scores_of_features_on_disk_are_those_of_features_in_memory(
         for source in (array, lazy)
     ]
     assert len(bands(lazy)) == 6
-    whole = made[0].rows(0, 41)
+    whole = scores[0].rows(0, 41)
     for first, end in ((0, 41), (0, 3), (5, 17), (39, 41)):
-        part = made[1].rows(first, end)
+        part = scores[1].rows(first, end)
         assert np.allclose(part, whole[:, first:end], atol=1e-5)

@@ -26,9 +26,9 @@ def sample(
 
 def test_the_image_corrects_its_words() -> None:
     kinds, vectors, scores, probabilities = sample(400)
-    found = prototypes(probabilities.astype("f4"), scores, vectors)
-    assert set(found) == {0, 1}
-    new = np.stack([vectors @ vector + shift for vector, shift in found.values()])
+    actual = prototypes(probabilities.astype("f4"), scores, vectors)
+    assert set(actual) == {0, 1}
+    new = np.stack([vectors @ vector + shift for vector, shift in actual.values()])
     assert (scores[:2].argmax(axis=0) == kinds).mean() < 0.92
     assert (new.argmax(axis=0) == kinds).mean() > 0.99
 

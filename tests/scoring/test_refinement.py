@@ -73,15 +73,15 @@ def drawn(height: int, width: int) -> np.ndarray:
 
 
 def all_rows(features: Features, rounds: int, portion: int, step: int = 1) -> list:
-    found = run(shift_steps(features, rounds, ScoreCache(), step))
-    assert found is not None
+    actual = run(shift_steps(features, rounds, ScoreCache(), step))
+    assert actual is not None
     height = -(-features.image_shape[0] // step)
     parts = [
-        found.rows(slice(at, min(at + portion, height)))
+        actual.rows(slice(at, min(at + portion, height)))
         for at in range(0, height, portion)
     ]
-    assert max(np.abs(part).max() for part in parts) <= found.reach
-    found.close()
+    assert max(np.abs(part).max() for part in parts) <= actual.reach
+    actual.close()
     return np.concatenate(parts, axis=1)
 
 
@@ -128,15 +128,15 @@ def test_outside_of_the_region_nothing_is_read() -> None:
     picture = drawn(40, 30)
     region = Region((7, 31), (5, 22))
     features = replace(features_of(picture, (40, 30)), region=region)
-    found = all_rows(features, 5, portion=9)
+    actual = all_rows(features, 5, portion=9)
     free = all_rows(features_of(picture, (40, 30)), 5, portion=9)
-    at = (np.mgrid[:40, :30] + found)[:, 7:31, 5:22]
+    at = (np.mgrid[:40, :30] + actual)[:, 7:31, 5:22]
     assert (at[0].min(), at[0].max()) >= (7, 0)
     assert at[0].max() <= 30
     assert (at[1].min(), at[1].max()) >= (5, 0)
     assert at[1].max() <= 21
     middle = np.s_[:, 22, 15]
-    assert (found[middle] == free[middle]).all()
+    assert (actual[middle] == free[middle]).all()
 
 
 def test_without_a_picture_a_notice_tells_so() -> None:
@@ -172,9 +172,9 @@ def test_words_are_refined_when_it_is_asked_for() -> None:
     off = replace(score, refinement=0)
     on = replace(score, refinement=2)
     plain = segment(features, ["nucleus", "spot"], model, parameters=off)
-    found = segment(features, ["nucleus", "spot"], model, parameters=on)
-    assert not np.allclose(found.probabilities, plain.probabilities, atol=1e-3)
-    assert found.recipe.score.refinement == 2
+    result = segment(features, ["nucleus", "spot"], model, parameters=on)
+    assert not np.allclose(result.probabilities, plain.probabilities, atol=1e-3)
+    assert result.recipe.score.refinement == 2
     with pytest.raises(GemError, match="whole number from 0"):
         bad = replace(score, refinement=-1)
         segment(features, ["spot"], model, parameters=bad)

@@ -96,13 +96,13 @@ def test_results_on_disk_are_those_in_memory(
     middle = ((np.arange(5, 30) + 0.5) * features.patch).astype(int)
     expected = plain.probabilities[:, middle][:, :, [50]]
     column = int(50.5 / features.patch)
-    found = maps["0"][:, 5:30, column : column + 1]
-    both = (expected > 0) & (found > 0)
-    assert both.any()
-    assert both.mean() > ((expected > 0) | (found > 0)).mean() - 0.1
-    assert np.allclose(found[both], expected[both], atol=0.15)
-    told = json.loads((tmp_path / "out/recipe.json").read_text())
-    assert told["labels"] == {"0": "background", "4": "Cats", "1": "dog"}
+    actual = maps["0"][:, 5:30, column : column + 1]
+    overlap = (expected > 0) & (actual > 0)
+    assert overlap.any()
+    assert overlap.mean() > ((expected > 0) | (actual > 0)).mean() - 0.1
+    assert np.allclose(actual[overlap], expected[overlap], atol=0.15)
+    recipe = json.loads((tmp_path / "out/recipe.json").read_text())
+    assert recipe["labels"] == {"0": "background", "4": "Cats", "1": "dog"}
     assert not list((tmp_path / "out").glob(".unfinished*"))
 
 
@@ -168,5 +168,5 @@ def test_levels_lie_on_each_other(height: int, width: int, labels: bool) -> None
             rows, columns = (n - 2 for n in values.shape)  # edges are repeated
             i, j = np.mgrid[: max(0, rows), : max(0, columns)]
             expected = i * scale[0] + move[0] + j * scale[1] + move[1]
-            found = values[: max(0, rows), : max(0, columns)]
-            assert np.allclose(found, expected, atol=0.1)
+            actual = values[: max(0, rows), : max(0, columns)]
+            assert np.allclose(actual, expected, atol=0.1)

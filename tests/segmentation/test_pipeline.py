@@ -63,14 +63,14 @@ def picture(height: int, width: int, seed: int = 0) -> np.ndarray:
     ids=lambda p: f"{p.shape}-{p.dtype}",
 )
 def test_any_image_gets_maps_of_its_own_size(model: Model, pixels: np.ndarray) -> None:
-    found = segment(pixels, ["cat, kitten", "dog"], model)
-    assert found.probabilities.shape == (2, *pixels.shape[:2])
-    assert found.probabilities.dtype == np.float32
-    assert np.isfinite(found.probabilities).all()
-    assert found.probabilities.min() >= 0
-    assert found.probabilities.sum(axis=0).max() <= 1 + 1e-5
-    assert found.labels.shape == pixels.shape[:2]
-    assert found.labels.max() <= 2
+    result = segment(pixels, ["cat, kitten", "dog"], model)
+    assert result.probabilities.shape == (2, *pixels.shape[:2])
+    assert result.probabilities.dtype == np.float32
+    assert np.isfinite(result.probabilities).all()
+    assert result.probabilities.min() >= 0
+    assert result.probabilities.sum(axis=0).max() <= 1 + 1e-5
+    assert result.labels.shape == pixels.shape[:2]
+    assert result.labels.max() <= 2
 
 
 def test_features_lie_on_the_patch_grid(model: Model) -> None:
@@ -121,9 +121,9 @@ def test_every_tile_is_a_step_and_kept_when_stopped(model: Model) -> None:
     pixels = picture(150, 100)
     partial: dict = {}
     steps = encode_steps(model, pixels, stretch(pixels), partial=partial)
-    told = [next(steps) for _ in range(4)]
+    progress = [next(steps) for _ in range(4)]
     steps.close()
-    assert [step.done for step in told] == [0, 1, 2, 3]
+    assert [step.done for step in progress] == [0, 1, 2, 3]
     assert len(partial) == 3
     kept = partial[0][0]
     rest: list = []
@@ -139,10 +139,10 @@ def test_every_tile_is_a_step_and_kept_when_stopped(model: Model) -> None:
 
 def test_new_words_encode_nothing(model: Model) -> None:
     features = encode(picture(64, 64), model)
-    told: list = []
-    found = segment(features, ["tree", "house, hut"], model, progress=told.append)
-    assert "Encoding" not in {step.stage for step in told}
-    assert found.recipe.prompts == (Prompt(("tree",)), Prompt(("house", "hut")))
+    progress: list = []
+    result = segment(features, ["tree", "house, hut"], model, progress=progress.append)
+    assert "Encoding" not in {step.stage for step in progress}
+    assert result.recipe.prompts == (Prompt(("tree",)), Prompt(("house", "hut")))
 
 
 def test_a_class_is_its_best_word_and_order_gives_the_label(model: Model) -> None:
@@ -173,14 +173,14 @@ def test_a_background_that_looks_like_the_prompts_is_not_all_left_out(
 ) -> None:
     features = encode(picture(64, 64), model)
     near = replace(SCORE, near=-1.0, background=("sky", "soil", "sea"))
-    found = segment(features, "cat, dog", model, parameters=near).probabilities
+    result = segment(features, "cat, dog", model, parameters=near).probabilities
     alone = [
         segment(
             features, "cat, dog", model, parameters=replace(near, background=(word,))
         ).probabilities
         for word in near.background
     ]
-    assert sum(np.allclose(found, each) for each in alone) == 1
+    assert sum(np.allclose(result, each) for each in alone) == 1
 
 
 def test_background_words_of_other_images_do_not_count(model: Model) -> None:
@@ -206,21 +206,25 @@ def test_background_words_of_other_images_do_not_count(model: Model) -> None:
 def test_many_words_are_read_in_steps(model: Model) -> None:
     features = encode(picture(40, 40), model)
     segment(features, ["cat"], model)  # reads the background's words
-    told: list = []
-    segment(features, [f"thing {i}" for i in range(50)], model, progress=told.append)
-    read = [step.done for step in told if step.stage == "Reading words"]
+    progress: list = []
+    segment(
+        features, [f"thing {i}" for i in range(50)], model, progress=progress.append
+    )
+    read = [step.done for step in progress if step.stage == "Reading words"]
     assert read == [0, 0, 32, 50]
-    told.clear()
-    segment(features, [f"thing {i}" for i in range(50)], model, progress=told.append)
-    assert [s.done for s in told if s.stage == "Reading words"] == [0]
+    progress.clear()
+    segment(
+        features, [f"thing {i}" for i in range(50)], model, progress=progress.append
+    )
+    assert [s.done for s in progress if s.stage == "Reading words"] == [0]
 
 
 def test_without_background_the_classes_share_everything(model: Model) -> None:
     features = encode(picture(64, 64), model)
     none = replace(SCORE, background=())
-    found = segment(features, ["cat", "dog"], model, parameters=none)
-    assert np.allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
-    assert found.labels.min() == 1
+    result = segment(features, ["cat", "dog"], model, parameters=none)
+    assert np.allclose(result.probabilities.sum(axis=0), 1, atol=1e-5)
+    assert result.labels.min() == 1
 
 
 def test_heat_maps_reach_from_zero_to_one(model: Model) -> None:
@@ -295,12 +299,12 @@ def test_a_region_is_a_part_of_the_whole(model: Model, region: Region) -> None:
 def test_the_whole_image_goes_on_from_a_region(model: Model) -> None:
     pixels, partial = picture(150, 100), {}
     region = Region((0, 40), (0, 40))
-    told: list = []
+    progress: list = []
     run(encode_steps(model, pixels, stretch(pixels), region=region, partial=partial))
     assert 0 < len(partial) < 6
     steps = encode_steps(model, pixels, stretch(pixels), partial=partial)
-    features = run(steps, told.append)
-    assert 0 < told[0].done < told[0].total
+    features = run(steps, progress.append)
+    assert 0 < progress[0].done < progress[0].total
     assert (features.array == encode(pixels, model).array).all()
 
 
@@ -317,26 +321,26 @@ def test_a_preview_is_the_result_on_a_coarser_grid(model: Model, step: int) -> N
     features = encode(picture(150, 101), model)
     prompts = (Prompt(("cat",)), Prompt(("dog",)))
     whole = segment(features, prompts, model)
-    told = run(segment_steps(model, features, prompts, step=step))
-    assert told.labels.shape == (-(-150 // step), -(-101 // step))
+    rough_result = run(segment_steps(model, features, prompts, step=step))
+    assert rough_result.labels.shape == (-(-150 // step), -(-101 // step))
     middle = (step - 1) // 2
     if step % 2:  # then a preview's pixel has one in its middle
         fine = whole.probabilities[:, middle::step, middle::step]
-        rough = told.probabilities[:, : fine.shape[1], : fine.shape[2]]
+        rough = rough_result.probabilities[:, : fine.shape[1], : fine.shape[2]]
         assert np.allclose(fine, rough, atol=1e-5)
-    assert np.allclose(told.shares, whole.shares, atol=0.1)
+    assert np.allclose(rough_result.shares, whole.shares, atol=0.1)
 
 
 def test_scores_that_are_kept_change_nothing(model: Model) -> None:
     features, cache = encode(picture(64, 64), model), ScoreCache()
     prompts = (Prompt(("cat",)), Prompt(("dog",)))
-    found = [
+    results = [
         run(segment_steps(model, features, order, cache=cache))
         for order in (prompts, prompts[::-1])
     ]
     plain = segment(features, prompts, model)
-    assert (found[0].probabilities == plain.probabilities).all()
-    assert (found[1].probabilities == plain.probabilities[::-1]).all()
+    assert (results[0].probabilities == plain.probabilities).all()
+    assert (results[1].probabilities == plain.probabilities[::-1]).all()
     assert cache.nbytes == 3 * 8 * 8 * 4
 
 
@@ -347,11 +351,11 @@ def test_classes_keep_their_ids_and_off_ones_do_not_count(model: Model) -> None:
         Prompt(("house",), on=False),
         Prompt(("dog",), label=4),
     ]
-    found = segment(features, prompts, model)
-    assert set(np.unique(found.labels)) <= {0, 9, 4}
-    assert [prompt.name for prompt in found.recipe.prompts] == ["Cats", "dog"]
+    result = segment(features, prompts, model)
+    assert set(np.unique(result.labels)) <= {0, 9, 4}
+    assert [prompt.name for prompt in result.recipe.prompts] == ["Cats", "dog"]
     alone = segment(features, ["cat", "dog"], model)
-    assert (found.probabilities == alone.probabilities).all()
+    assert (result.probabilities == alone.probabilities).all()
     with pytest.raises(GemError, match="off"):
         segment(features, [Prompt(("cat",), on=False)], model)
     with pytest.raises(GemError, match="different"):
@@ -387,7 +391,7 @@ def test_the_whole_image_may_weigh_the_classes(model: Model) -> None:
     )
     vectors = embed_words(model.backbone, words, SCORE.templates, model.texts)
     cat, dog = vectors @ features.image_embedding
-    change = [np.log(found.probabilities) for found in (plain, weighted)]
+    change = [np.log(result.probabilities) for result in (plain, weighted)]
     moved = change[1] - change[0]
     expected = -0.3 * SCORE.scale * (cat - dog)
     np.testing.assert_allclose(moved[0] - moved[1], expected, atol=1e-3)
@@ -397,18 +401,18 @@ def test_what_is_probably_absent_is_found_less(model: Model) -> None:
     features = encode(picture(40, 40), model)
     vectors = embed_words(model.backbone, ["cat", "dog"], SCORE.templates, model.texts)
     cosines = dict(zip(("cat", "dog"), vectors @ features.image_embedding, strict=True))
-    there, absent = sorted(cosines, key=lambda word: -cosines[word])
+    present, absent = sorted(cosines, key=lambda word: -cosines[word])
     limit = float(np.mean([*cosines.values()]))
     score = replace(SCORE, present=limit, background=())
     less = replace(score, absent_weight=3.0)
     before, after = (
-        segment(features, [there, absent], model, parameters=p) for p in (score, less)
+        segment(features, [present, absent], model, parameters=p) for p in (score, less)
     )
     assert after.absent == (absent,)
     moved = np.log(after.probabilities) - np.log(before.probabilities)
     lost = 3 * SCORE.scale * (limit - cosines[absent])
     np.testing.assert_allclose(moved[0] - moved[1], lost, rtol=1e-3)
-    shown = [there, Prompt((absent,), examples=(Example((5, 5)),))]
+    shown = [present, Prompt((absent,), examples=(Example((5, 5)),))]
     kept, same = (segment(features, shown, model, parameters=p) for p in (score, less))
     np.testing.assert_array_equal(kept.probabilities, same.probabilities)
 
@@ -506,5 +510,5 @@ def test_a_class_may_have_examples_only(model: Model) -> None:
     pixels = picture(96, 96)
     pixels[30:60, 30:60] = 240
     shown = Prompt((), title="this", examples=(Example((44.0, 44.0)),))
-    found = segment(encode(pixels, model), [shown], model)
-    assert found.probabilities[0, 44, 44] > found.probabilities[0].mean()
+    result = segment(encode(pixels, model), [shown], model)
+    assert result.probabilities[0, 44, 44] > result.probabilities[0].mean()

@@ -67,22 +67,22 @@ def test_parts_make_the_whole(
         )
 
     whole, some = empty(), empty()
-    told = list(fill_here(scored, *whole))
+    counts = list(fill_here(scored, *whole))
     # rows that the region does not touch are not written: a new array is 0 there
     untouched = set() if region is None else {77}
     assert set(np.unique(whole[0][:])) == {0, 1, 4} | untouched
     if not refinement:  # else it holds the image
         scored = pickle.loads(pickle.dumps(scored))
-    found = []
+    counted = []
     for part in reversed(parts(*some)):
-        found += fill(scored, part, *some)
-    assert len(found) > 4
+        counted += fill(scored, part, *some)
+    assert len(counted) > 4
     # rows that the region does not touch cost nothing
     rows = PIXELS.shape[0] if region is None else region.rows[1] - region.rows[0]
-    assert sum(each.rows for each in found) == rows
+    assert sum(each.rows for each in counted) == rows
     for one, other in zip(whole, some, strict=True):
         assert (one[:] == other[:]).all()
-    assert np.sum(found, axis=0).tolist() == np.sum(told, axis=0).tolist()
+    assert np.sum(counted, axis=0).tolist() == np.sum(counts, axis=0).tolist()
 
 
 @pytest.fixture
@@ -108,19 +108,19 @@ def test_strips_are_made_while_others_are_written(
     scored: Scored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain = filled(scored)
-    made: list[int] = []
+    created: list[int] = []
     real, write = patch_scores.softmax, stored_features.RowWriter.write
 
     def softmax(*arguments: object) -> np.ndarray:
-        made.append(1)
+        created.append(1)
         return real(*arguments)
 
     def writing(
         writer: stored_features.RowWriter, rows: slice, part: np.ndarray
     ) -> bool:
         if writer._axis == 0 and rows.stop < 200:
-            end, before = time.monotonic() + 10, len(made)
-            while len(made) == before and rows.start == 0:
+            end, before = time.monotonic() + 10, len(created)
+            while len(created) == before and rows.start == 0:
                 assert time.monotonic() < end, "nothing is made meanwhile"
                 time.sleep(0.01)
         return write(writer, rows, part)
@@ -134,16 +134,16 @@ def test_strips_are_made_while_others_are_written(
 def test_edges_are_found_while_the_band_above_is_scored(
     scored: Scored, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain, found = filled(scored), threading.Event()
+    plain, second = filled(scored), threading.Event()
     real, sample = refinement._strip, patch_scores.sample
 
     def strip(picture: object, rows: slice, *others: object) -> np.ndarray:
         if rows.start:
-            found.set()
+            second.set()
         return real(picture, rows, *others)
 
     def sampled(*arguments: object) -> np.ndarray:
-        assert found.wait(10)
+        assert second.wait(10)
         return sample(*arguments)
 
     monkeypatch.setattr(refinement, "_strip", strip)

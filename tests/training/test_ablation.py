@@ -123,8 +123,8 @@ def test_adding_up_ends_at_the_full_preset(base: Setting) -> None:
 
 def test_what_was_chosen_is_shipped(base: Setting) -> None:
     shipped = Setting(MODEL.card.encode, MODEL.card.score)
-    told = f"- {FULL}: {spelled(shipped, base)}\n"
-    assert told in PAGE.read_text(encoding="utf-8")
+    line = f"- {FULL}: {spelled(shipped, base)}\n"
+    assert line in PAGE.read_text(encoding="utf-8")
 
 
 def test_only_the_printed_part_of_the_page_is_replaced(tmp_path: Path) -> None:
@@ -142,8 +142,8 @@ def test_counts_are_kept_for_the_next_run(tmp_path: Path, base: Setting) -> None
     bench._write("test", base)
     again = Bench("embedded", 1, tmp_path)
     two: Any = Scenes((None, None), ("a", "b"))  # type: ignore[arg-type]
-    found = again.measure("test", two, [base])[0]
-    assert len(found) == 2
-    np.testing.assert_array_equal(found[1]["labels"], counts["labels"])
+    measured = again.measure("test", two, [base])[0]
+    assert len(measured) == 2
+    np.testing.assert_array_equal(measured[1]["labels"], counts["labels"])
     off = replace(base.encode.gem, repair=0.0)
     assert not ablation._differences(replace(off, method="gem", depth=7))[3:]

@@ -28,13 +28,13 @@ def scene() -> Scene:
 
 @pytest.mark.parametrize("name", CONTEXT)
 def test_a_tile_is_told_of_the_others(name: str, model: Model, scene: Scene) -> None:
-    how = model.card.encode
-    found = CONTEXT[name].features(model, scene, how).array.astype(np.float32)
-    length = np.linalg.norm(found, axis=-1)
+    parameters = model.card.encode
+    features = CONTEXT[name].features(model, scene, parameters).array.astype(np.float32)
+    length = np.linalg.norm(features, axis=-1)
     np.testing.assert_allclose(length, 1, atol=2e-3)
-    plain = encode_scene(model, scene, how).array.astype(np.float32)
-    assert found.shape == plain.shape
-    assert 0.9 < (found * plain).sum(axis=-1).mean() < 0.9999
+    plain = encode_scene(model, scene, parameters).array.astype(np.float32)
+    assert features.shape == plain.shape
+    assert 0.9 < (features * plain).sum(axis=-1).mean() < 0.9999
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_a_tile_is_told_of_the_others(name: str, model: Model, scene: Scene) -> 
 def test_one_tile_has_nobody_to_share_with(
     name: str, model: Model, scene: Scene
 ) -> None:
-    how = model.card.encode
+    parameters = model.card.encode
     one = replace(scene, image=scene.image[:64, :64])
-    found = CONTEXT[name].features(model, one, how).array
-    plain = encode_scene(model, one, how).array
-    np.testing.assert_allclose(found, plain, atol=2e-3)
+    features = CONTEXT[name].features(model, one, parameters).array
+    plain = encode_scene(model, one, parameters).array
+    np.testing.assert_allclose(features, plain, atol=2e-3)

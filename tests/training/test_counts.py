@@ -37,13 +37,13 @@ def test_figures_are_those_of_the_tally_without_the_background() -> None:
     whole, first = Tally(len(CLASSES)), Tally(len(CLASSES))
     counts = [_scene(rng, (whole, first)), _scene(rng, (whole,))]
     for tally, weights in ((whole, [[1, 1]]), (first, [[1, 0]])):
-        found = dict(zip(FIGURES, figures(counts, np.array(weights))[0], strict=True))
+        by_name = dict(zip(FIGURES, figures(counts, np.array(weights))[0], strict=True))
         by_class = tally.by_class()
         expected = [100 * np.nanmean(by_class[key][1:]) for key in KEYS]
-        several = [found[n] for n in FIGURES if n != "calibration error"]
+        several = [by_name[n] for n in FIGURES if n != "calibration error"]
         # the map's values share coarser bins here
         assert several == pytest.approx(expected, abs=0.5)
-        assert found["calibration error"] == pytest.approx(
+        assert by_name["calibration error"] == pytest.approx(
             100 * tally.overall()["calibration_error"], abs=1e-3
         )
 

@@ -32,14 +32,14 @@ def scene() -> Scene:
 
 @pytest.mark.parametrize("name", EXTRAS)
 def test_other_features_are_features(name: str, model: Model, scene: Scene) -> None:
-    how = model.card.encode
-    plain = encode_scene(model, scene, how)
-    found = EXTRAS[name].features(model, scene, how)
-    assert found.array.shape[-1] == plain.array.shape[-1]
-    length = np.linalg.norm(found.array.astype(np.float32), axis=-1)
+    parameters = model.card.encode
+    plain = encode_scene(model, scene, parameters)
+    features = EXTRAS[name].features(model, scene, parameters)
+    assert features.array.shape[-1] == plain.array.shape[-1]
+    length = np.linalg.norm(features.array.astype(np.float32), axis=-1)
     np.testing.assert_allclose(length, 1, atol=2e-3)
-    same = found.array.shape == plain.array.shape and np.array_equal(
-        found.array, plain.array
+    same = features.array.shape == plain.array.shape and np.array_equal(
+        features.array, plain.array
     )
     assert same == (name == "")
 
@@ -54,11 +54,11 @@ def test_other_ways_to_pixels_follow_the_edge(name: str) -> None:
     maps = np.stack([share, 1 - share])
     finish = INSTEAD[name].finish
     assert finish is not None
-    found = finish(image, maps)
-    assert found.shape == maps.shape and found.dtype == np.float32
-    np.testing.assert_allclose(found.sum(axis=0), 1, atol=1e-4)
+    finished = finish(image, maps)
+    assert finished.shape == maps.shape and finished.dtype == np.float32
+    np.testing.assert_allclose(finished.sum(axis=0), 1, atol=1e-4)
     right = image[..., 0] > 0.5
-    assert ((found[0] > 0.5) != right).sum() < ((maps[0] > 0.5) != right).sum()
+    assert ((finished[0] > 0.5) != right).sum() < ((maps[0] > 0.5) != right).sum()
 
 
 def test_every_part_begins_with_its_base(model: Model) -> None:
@@ -73,8 +73,8 @@ def test_every_part_begins_with_its_base(model: Model) -> None:
 
 def test_only_what_is_there_is_asked_for(scene: Scene) -> None:
     asked = ask_all(replace(scene, labels=np.full((4, 4), INDEX["cell"])), scene.domain)
-    (found,) = only_there(Scenes((asked,), ("a",))).asked
-    assert list(found.words) == [INDEX["cell"]]
+    (question,) = only_there(Scenes((asked,), ("a",))).asked
+    assert list(question.words) == [INDEX["cell"]]
 
 
 def test_examples_are_measured_as_users_get_them(model: Model, scene: Scene) -> None:

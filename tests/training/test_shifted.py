@@ -30,8 +30,8 @@ def test_a_set_is_a_function_of_its_name_and_split(name: str) -> None:
     for asked in first:
         assert asked.scene.image.shape == (side, side, 3)
         assert asked.scene.image.dtype == asked.scene.labels.dtype == np.uint8
-        there = {INDEX[each] for each in asked.scene.classes}
-        assert len(there) >= 2 and there <= set(asked.words)
+        numbers = {INDEX[each] for each in asked.scene.classes}
+        assert len(numbers) >= 2 and numbers <= set(asked.words)
         assert len(set(asked.words.values())) == len(asked.words)
 
 

@@ -96,10 +96,10 @@ def test_layers_take_the_main_thread_little_longer_than_naparis_own_calls():
     viewer = ViewerModel()
     image = read_layer(viewer.add_image(np.zeros((512, 512))), viewer.dims)
     shown = result_layers.ResultLayers(viewer)
-    made = [results_of(image, *"abcde", shift=shift) for shift in range(6)]
-    shown.show(image, made[0])
+    results = [results_of(image, *"abcde", shift=shift) for shift in range(6)]
+    shown.show(image, results[0])
     ours, bare = [], []
-    for result in made[1:]:
+    for result in results[1:]:
         ours.append(spent(lambda result=result: shown.show(image, result, live=True)))
         arrays = [(layer, np.array(layer.data)) for layer in viewer.layers[1:]]
         bare.append(spent(lambda arrays=arrays: replace_data(arrays)))

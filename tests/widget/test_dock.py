@@ -98,15 +98,15 @@ def test_words_to_layers_with_the_real_worker(dock, qtbot):
     layer = viewer.add_image(pixels, **kwargs, translate=(5, 7), rotate=20)
     assert widget.prompt_table.prompts()[0].name == "nuclei"
     type_classes(widget, "nuclei, nucleus\nfilaments, filament")
-    told = []
-    widget.controller.message_sent.connect(lambda *what: told.append(what))
+    messages = []
+    widget.controller.message_sent.connect(lambda *message: messages.append(message))
     seen, timer = watch_turns(widget.controller)
     qtbot.mouseClick(widget.run_bar.run_button, Qt.MouseButton.LeftButton)
     assert widget.controller.busy
     assert not widget.run_bar.run_button.isEnabled()
     qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)
-    assert told[-1][0] != "error", told
-    assert told[-1][1].startswith("Done: labels and 2 maps.")
+    assert messages[-1][0] != "error", messages
+    assert messages[-1][1].startswith("Done: labels and 2 maps.")
     nuclei, labels = viewer.layers[1:]
     assert [type(x) for x in viewer.layers] == [Image, Image, Labels]
     maps = read_labels(labels, viewer.layers, widget.map_layers.maps).maps.values()
@@ -299,8 +299,8 @@ def test_every_control_tells_what_it_does(dock):
     for menu in widget.findChildren(QMenu):
         for action in menu.actions():
             plain = action.text().split("\t")[0].rstrip("….")
-            told = action.isSeparator() or action.toolTip().rstrip(".…") != plain
-            assert told, f"{action.text()} has no tooltip"
+            explained = action.isSeparator() or action.toolTip().rstrip(".…") != plain
+            assert explained, f"{action.text()} has no tooltip"
 
 
 def test_all_of_it_is_seen_in_a_window_of_960_pixels(dock, qtbot):

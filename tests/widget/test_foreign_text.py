@@ -91,7 +91,7 @@ class Walk:
     """Checks everything below a widget; `found` tells where the picture's name is."""
 
     def __init__(self, top):
-        self.found = set()
+        self.texts = set()
         for widget in [top, *top.findChildren(QWidget)]:
             name = type(widget).__name__
             self.rich(f"{name} tooltip", widget.toolTip())
@@ -112,7 +112,7 @@ class Walk:
 
     def note(self, where, text):
         if "mark.png" in text:
-            self.found.add(where)
+            self.texts.add(where)
 
     def own_text(self, name, widget):
         if isinstance(widget, QLabel):
@@ -140,7 +140,7 @@ class Walk:
 
 
 def walk(top):
-    return Walk(top).found
+    return Walk(top).texts
 
 
 @pytest.fixture
@@ -213,7 +213,7 @@ def test_no_name_is_read_as_html_anywhere_in_the_dock(dock, tmp_path):
     widget.model_choice._on_progress(Progress(HOSTILE, 1, 2))
     for menu in widget.findChildren(QMenu):
         menu.aboutToShow.emit()
-    found = walk(widget)
+    texts = walk(widget)
     # the walk came by where names are shown
     assert {
         "ImageChoice",
@@ -226,8 +226,8 @@ def test_no_name_is_read_as_html_anywhere_in_the_dock(dock, tmp_path):
         "Combo",
         "QPushButton tooltip",
         "TwoLines",
-    } <= found, found
-    assert any("Table" in name or "View" in name for name in found), found
+    } <= texts, texts
+    assert any("Table" in name or "View" in name for name in texts), texts
 
 
 def test_no_name_is_read_as_html_in_a_dialog(dock, qtbot):
@@ -256,18 +256,18 @@ def test_napari_gets_nothing_of_ours_that_it_takes_for_html(dock):
     layer = viewer.add_image(np.zeros((16, 16)), name=HTML)
     image = layers.read_layer(layer, viewer.dims)
     show_results(viewer, image, results_of(image, Prompt((HTML,), label=1)))
-    made = viewer.layers[1:]
+    added = viewer.layers[1:]
     qt_layers = viewer.window._qt_viewer.layers.model()
-    told = [qt_layers.index(row, 0) for row in range(qt_layers.rowCount())]
-    tips = [str(one.data(Qt.ItemDataRole.ToolTipRole)) for one in told]
+    indices = [qt_layers.index(row, 0) for row in range(qt_layers.rowCount())]
+    tips = [str(one.data(Qt.ItemDataRole.ToolTipRole)) for one in indices]
     assert sum("mark.png" in each for each in tips) == 2
     ours = [each for each in tips if "GEM" in each]
-    assert len(ours) == len(made)
-    under = text_at(list(viewer.layers), made[0], (3, 3))
+    assert len(ours) == len(added)
+    under = text_at(list(viewer.layers), added[0], (3, 3))
     assert "mark.png" in under
     for text in [*ours, under]:
         assert not might_be_rich(text), text
-    status = made[-1].get_status((0, 1), world=True)
+    status = added[-1].get_status((0, 1), world=True)
     assert not any(might_be_rich(str(value)) for value in status.values())
     said = []
 

@@ -162,8 +162,8 @@ FIGURES = {
 @pytest.mark.parametrize("name", FIGURES)
 def test_shares_are_those_of_the_image_in_front(name):
     changes, shares, absent = FIGURES[name]
-    what = shown(replace(READY, **changes))
-    assert (what.shares, what.absent) == (shares, absent)
+    status = shown(replace(READY, **changes))
+    assert (status.shares, status.absent) == (shares, absent)
 
 
 @pytest.mark.parametrize("region", [False, True])

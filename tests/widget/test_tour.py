@@ -17,10 +17,10 @@ CHEAP = ("open_sample", "type_classes", "edit_table", "prompt_sets", "detail", "
 @pytest.fixture
 def module(monkeypatch):
     spec = importlib.util.spec_from_file_location("tour", DOCS / "tour.py")
-    made = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "tour", made)  # dataclasses look it up
-    spec.loader.exec_module(made)
-    return made
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "tour", module)  # dataclasses look it up
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.mark.slow
@@ -44,9 +44,9 @@ def test_the_guide_shows_pictures_that_the_tour_takes(module):
     pages = (DOCS / "guide.md", DOCS.parent / "README.md")
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     shown = set(re.findall(r"images/(\w+)\.png", text))
-    there = {path.stem for path in module.IMAGES.glob("*.png")}
-    assert shown == there
-    assert all(f'"{name}"' in source for name in there)
+    names = {path.stem for path in module.IMAGES.glob("*.png")}
+    assert shown == names
+    assert all(f'"{name}"' in source for name in names)
 
 
 @pytest.mark.slow

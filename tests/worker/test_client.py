@@ -503,11 +503,11 @@ def test_the_worker_ends_with_a_killed_viewer(model: Path, temporary: Path) -> N
     ) as viewer:
         assert viewer.stdout
         pid = 0
-        told = 0
+        count = 0
         for line in viewer.stdout:
-            told += line.startswith("Progressed 1")
+            count += line.startswith("Progressed 1")
             pid = int(line.split()[1]) if line.startswith("pid") else pid
-            if told > 8 and pid:
+            if count > 8 and pid:
                 break
         assert pid
         assert run_folders(temporary) > before

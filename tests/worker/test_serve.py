@@ -115,9 +115,9 @@ def test_memory_errors_are_known() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA"))
     assert is_out_of_memory(RuntimeError("MPS backend out of memory (...)"))
-    with pytest.raises(RuntimeError) as told:
+    with pytest.raises(RuntimeError) as caught:
         torch.empty(1 << 60, dtype=torch.uint8)
-    assert is_out_of_memory(told.value)
+    assert is_out_of_memory(caught.value)
     assert not is_out_of_memory(RuntimeError("shapes differ"))
     assert not is_out_of_memory(ValueError("out of memory"))
 
@@ -218,8 +218,8 @@ def test_slices_of_a_stack_are_encoded_once_if_they_fit(
         for request in asked:
             rounds.append(run(session.steps(request)))
             session.images.trim()
-    assert [found.is_new for found in rounds] == [*[True] * 3, *[again] * 3]
-    assert len({found.encoded for found in rounds}) == 3
+    assert [finished.is_new for finished in rounds] == [*[True] * 3, *[again] * 3]
+    assert len({finished.encoded for finished in rounds}) == 3
 
 
 def test_a_preview_is_small(tmp_path: Path, request_of_tiny: Request) -> None:
@@ -227,10 +227,10 @@ def test_a_preview_is_small(tmp_path: Path, request_of_tiny: Request) -> None:
     save_array(Path(request_of_tiny.pixels), pixels)
     grey = change(request_of_tiny, appearance=Appearance(limits=(0.0, 255.0)))
     session = Session(tmp_path)
-    found = run(session.steps(replace(grey, preview=True)))
-    assert found.step == 3
-    assert load_array(Path(found.result.labels)).shape == (14, 367)
-    assert load_array(Path(found.result.probabilities)).shape == (1, 14, 367)
+    finished = run(session.steps(replace(grey, preview=True)))
+    assert finished.step == 3
+    assert load_array(Path(finished.result.labels)).shape == (14, 367)
+    assert load_array(Path(finished.result.probabilities)).shape == (1, 14, 367)
 
 
 def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
@@ -242,20 +242,20 @@ def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
     save_array(Path(request_of_tiny.pixels), pixels)
     small = run(Session(tmp_path).steps(request_of_tiny))
     labels = load_array(Path(small.result.labels))
-    told: list[Progress | Interim] = []
+    progress: list[Progress | Interim] = []
     session = Session(tmp_path)
     folder = tmp_path / "result"
     asked = change(request_of_tiny, folder=str(folder), pixel_size=(2.0, 3.0))
-    found = run(session.steps(change(asked, unit="nm")), told.append)
-    assert (found.folder, found.step) == (str(folder), 1)
-    assert found.result.labels == str(folder / "labels.zarr")
-    assert found.result.shares == pytest.approx(small.result.shares)
+    finished = run(session.steps(change(asked, unit="nm")), progress.append)
+    assert (finished.folder, finished.step) == (str(folder), 1)
+    assert finished.result.labels == str(folder / "labels.zarr")
+    assert finished.result.shares == pytest.approx(small.result.shares)
     stored = zarr.open_group(store=str(folder / "labels.zarr"), mode="r")
     np.testing.assert_array_equal(np.asarray(stored["0"]), labels)
     assert dict(stored.attrs)["ome"]["multiscales"][0]["axes"][0]["unit"] == (
         "nanometer"
     )
-    looks = [event.preview.result for event in told if isinstance(event, Interim)]
+    looks = [event.preview.result for event in progress if isinstance(event, Interim)]
     assert len(looks) > 1
     rows = [look.recipe.region.rows[1] for look in looks if look.recipe.region]
     assert rows == sorted(set(rows))
@@ -267,7 +267,7 @@ def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
         assert maps[:, :end].any(axis=(0, 2)).all()
         assert not maps[:, end:].any()
     # what is encoded is scored again, as a preview as well
-    again = run(session.steps(change(asked, encoded=found.encoded, preview=True)))
+    again = run(session.steps(change(asked, encoded=finished.encoded, preview=True)))
     assert (again.folder, load_array(Path(again.result.labels)).shape) == (
         "",
         (150, 60),
@@ -282,8 +282,8 @@ def test_an_image_is_read_where_it_lies_and_told_if_it_is_another(
     asked = change(request_of_tiny, pixels="", reference=reference_to_array(stored))
     assert from_line(to_line(asked)) == asked
     session = Session(tmp_path)
-    found = [run(session.steps(each)) for each in (request_of_tiny, asked)]
-    assert [each.is_new for each in found] == [True, False]  # the same pixels
+    finished = [run(session.steps(each)) for each in (request_of_tiny, asked)]
+    assert [each.is_new for each in finished] == [True, False]  # the same pixels
     stored[:] = 0
     with pytest.raises(GemError, match=r"scene\.zarr' is not what was shown"):
         run(session.steps(asked))
@@ -292,9 +292,9 @@ def test_an_image_is_read_where_it_lies_and_told_if_it_is_another(
 def test_detail_is_image_pixels_per_patch(
     tmp_path: Path, request_of_tiny: Request
 ) -> None:
-    found = run(Session(tmp_path).steps(change(request_of_tiny, detail=5.0)))
-    assert found.result.patch == pytest.approx(5)
-    assert found.result.recipe.encode.zoom == pytest.approx(8 / 5)
+    finished = run(Session(tmp_path).steps(change(request_of_tiny, detail=5.0)))
+    assert finished.result.patch == pytest.approx(5)
+    assert finished.result.recipe.encode.zoom == pytest.approx(8 / 5)
 
 
 def test_the_whole_image_goes_on_from_a_region(
@@ -302,12 +302,12 @@ def test_the_whole_image_goes_on_from_a_region(
 ) -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (150, 150, 3)).astype(np.uint8)
     save_array(Path(request_of_tiny.pixels), pixels)
-    session, told = Session(tmp_path), []
+    session, progress = Session(tmp_path), []
 
     def tiles(request: Request) -> int:
-        told.clear()
-        run(session.steps(request), told.append)
-        done = [step.done for step in told if step.stage == "Encoding"]
+        progress.clear()
+        run(session.steps(request), progress.append)
+        done = [step.done for step in progress if step.stage == "Encoding"]
         return done[-1] - done[0] if done else 0
 
     first = change(request_of_tiny, region=Region((0, 40), (0, 40)))

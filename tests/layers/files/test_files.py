@@ -52,15 +52,15 @@ def same(one, other):
         assert np.array_equal(one.data, other.data)
 
 
-def save(tmp_path, *found, name="saved.gem"):
-    made = [layer.as_layer_data_tuple() for layer in found]
-    return write_layers(tmp_path / name, made)
+def save(tmp_path, *saved, name="saved.gem"):
+    data = [layer.as_layer_data_tuple() for layer in saved]
+    return write_layers(tmp_path / name, data)
 
 
-def save_old(tmp_path, *found, name="saved"):
+def save_old(tmp_path, *saved, name="saved"):
     """Write layers as older versions did: files beside one another."""
     records, arrays = [], {}
-    for layer in found:
+    for layer in saved:
         number = f".{len(arrays) + 1}" if arrays else ""
         file = f"{name}{number}.gem.tif"
         record, pixels = describe_layer(*layer.as_layer_data_tuple(), file)
@@ -104,8 +104,8 @@ def test_a_result_and_all_that_is_made_of_it_come_back(viewer, tmp_path):
     labels = show(viewer, viewer.add_image(RNG.random((20, 30)), **PLACED, shear=[0.1]))
     for kind in DERIVED_KINDS:
         source = read_labels(labels, viewer.layers)
-        made = derive_layer(source, kind, DerivedOptions())
-        viewer.add_layer(Layer.create(*made.as_tuple()))
+        derived = derive_layer(source, kind, DerivedOptions())
+        viewer.add_layer(Layer.create(*derived.as_tuple()))
     written = save(tmp_path, *viewer.layers)
     assert written == [str(tmp_path / "saved.gem")]
     assert [path.name for path in tmp_path.iterdir()] == ["saved.gem"]
@@ -352,9 +352,9 @@ def test_napari_opens_files_of_older_versions(viewer, plugins, tmp_path):
 def test_other_files_are_no_matter_of_this_reader(plugins, tmp_path, name, ours):
     path = tmp_path / name
     path.mkdir() if name.startswith("folder") else path.write_bytes(b"")
-    found = {reader.plugin_name for reader in plugins.iter_compatible_readers([path])}
-    assert ("napari-gem" in found) == ours
-    assert not ours or found == {"napari-gem"}
+    names = {reader.plugin_name for reader in plugins.iter_compatible_readers([path])}
+    assert ("napari-gem" in names) == ours
+    assert not ours or names == {"napari-gem"}
 
 
 BREAKS = {

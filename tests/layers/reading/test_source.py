@@ -94,12 +94,12 @@ def test_one_layer_is_read_as_before(pair):
 
 def test_the_source_names_the_combination(pair):
     viewer, green, red = pair
-    both = layers.read_layers([green, red], viewer.dims).source
-    assert layers.read_layers([red, green], viewer.dims).source == both
+    composite = layers.read_layers([green, red], viewer.dims).source
+    assert layers.read_layers([red, green], viewer.dims).source == composite
     red.name, green.contrast_limits = "other", (0, 0.5)
-    assert layers.read_layers([green, red], viewer.dims).source == both
+    assert layers.read_layers([green, red], viewer.dims).source == composite
     alone = {layers.read_layer(layer, viewer.dims).source for layer in (green, red)}
-    assert both not in alone
+    assert composite not in alone
 
 
 def test_the_appearance_is_known_without_reading(pair):
@@ -212,8 +212,8 @@ def test_results_of_channels_show_with_every_channel(step):
         assert np.allclose(ours, theirs)
     added = viewer.add_layer(results[-1])
     viewer.dims.set_point(1, layer.data_to_world((1, step, 0, 0))[1])
-    found = added.get_value(layer.data_to_world((1, step, 5, 7)), world=True)
-    assert found == added.data[0, 0, 5, 7]
+    value = added.get_value(layer.data_to_world((1, step, 5, 7)), world=True)
+    assert value == added.data[0, 0, 5, 7]
     moved = layers.move_results(layer, image, results_of(image, "a"))
     assert np.allclose(moved[0].kwargs["translate"], added.translate)
 
@@ -287,11 +287,11 @@ def test_nothing_is_read_before_it_is_asked_for():
         )
 
     viewer = ViewerModel()
-    both = [viewer.add_image(stack(), contrast_limits=(0, 5)) for _ in range(2)]
+    added = [viewer.add_image(stack(), contrast_limits=(0, 5)) for _ in range(2)]
     read.clear()
     images = [
-        layers.read_layers(both, viewer.dims),
-        layers.read_layers(both[:1], viewer.dims, channel_axis=0, channels=(1, 3)),
+        layers.read_layers(added, viewer.dims),
+        layers.read_layers(added[:1], viewer.dims, channel_axis=0, channels=(1, 3)),
     ]
     assert not read
     assert images[1].read().shape == (6, 7, 2)

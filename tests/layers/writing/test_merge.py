@@ -56,9 +56,9 @@ def test_ids_that_clash_get_new_ones():
     assert np.array_equal(copy.scale, (2, 3))
     assert copy.name == "theirs · merged"
     assert copy.metadata[KEY] == {"role": "merged", "recipe": {"model": "m"}}
-    for (data, told), layer in zip(before, (ours, target), strict=True):
+    for (data, entry), layer in zip(before, (ours, target), strict=True):
         assert np.array_equal(layer.data, data)
-        assert str(layer.as_layer_data_tuple()[1]) == told
+        assert str(layer.as_layer_data_tuple()[1]) == entry
     copy.paint((0, 0), 3)
     assert np.array_equal(target.data, before[1][0])
 
@@ -111,7 +111,7 @@ def test_signed_targets_and_several_planes():
 
 def test_what_cannot_be_merged_is_told():
     viewer, ours, _ = pair()
-    for target, told in [
+    for target, message in [
         (Labels(np.zeros((3, 3), int), name="t"), r"'t' has \(3, 3\); they must agree"),
         (Image(np.zeros((2, 3)), name="t"), "'t' is a Image layer"),
         (
@@ -119,6 +119,6 @@ def test_what_cannot_be_merged_is_told():
             "'t' has several resolutions",
         ),
     ]:
-        with pytest.raises(GemError, match=told):
+        with pytest.raises(GemError, match=message):
             merge_into(viewer, ours, target)
     assert len(viewer.layers) == 0

@@ -345,16 +345,16 @@ def test_what_napari_shows_of_a_class_is_no_html_and_no_formula(scene):
     image = read_2d(viewer, layer)
     prompts = [Prompt((word,)) for word in words]
     show(viewer, image, results_of(image, *prompts))
-    made = viewer.layers[1:]
-    assert [x.name for x in made[:-1]] == [
+    added = viewer.layers[1:]
+    assert [x.name for x in added[:-1]] == [
         "\u2039img src=x> · GEM",
         "=1+1 · GEM",
         "核 · GEM",
         "5 < 6 · GEM",
     ]
-    told = ["background", "\u2039img src=x>", "'=1+1", "核", "5 < 6"]
-    assert list(made[-1].features["class"]) == told
-    assert made[-1].features["words"].isna().all(), "they are the names"
+    names = ["background", "\u2039img src=x>", "'=1+1", "核", "5 < 6"]
+    assert list(added[-1].features["class"]) == names
+    assert added[-1].features["words"].isna().all(), "they are the names"
     # what the layers tell of themselves is as it was typed
-    assert [entry(x)["class"] for x in made[:-1]] == words
-    assert list(entry(made[-1])["classes"].values()) == words
+    assert [entry(x)["class"] for x in added[:-1]] == words
+    assert list(entry(added[-1])["classes"].values()) == words

@@ -183,11 +183,11 @@ def test_undo_of_a_stack_is_one_step():
     labels.data[3, 1, 1] = 7  # no slice of that run
     labels.data[0, 1, 1] = 7
     painted = np.array(labels.data)
-    told = scene.results.undo()
+    sentence = scene.results.undo()
     before[-1][3, 1, 1] = 7
     assert np.array_equal(labels.data, before[-1])
     copy = scene.viewer.layers["labels · GEM stack · painted"]
-    assert copy.name in told
+    assert copy.name in sentence
     assert np.array_equal(copy.data, painted)
 
 

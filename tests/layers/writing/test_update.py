@@ -155,8 +155,8 @@ def test_every_change_is_seen(scene, change, remembers):
     ledger = scene.results.ledger if remembers else layers.Ledger()
     assert layers.painted_labels(scene.viewer.layers, scene.image, ledger) is None
     change(scene.labels)
-    found = layers.painted_labels(scene.viewer.layers, scene.image, ledger)
-    assert found is scene.labels
+    painted = layers.painted_labels(scene.viewer.layers, scene.image, ledger)
+    assert painted is scene.labels
 
 
 def test_painting_that_was_undone_is_none(scene):
@@ -391,9 +391,9 @@ def test_undo_keeps_what_was_painted_since(scene):
     added = scene.labels
     added.paint((2, 2), 9)
     painted = added.data.copy()
-    told = scene.results.undo()
+    sentence = scene.results.undo()
     assert scene.ours == [added]
-    assert "was changed since, so it was kept" in told
+    assert "was changed since, so it was kept" in sentence
     assert np.array_equal(added.data, painted)
     expected = scene.show()
     assert np.array_equal(added.data, painted)
@@ -402,10 +402,10 @@ def test_undo_keeps_what_was_painted_since(scene):
     scene.show(shift=1)
     labels.paint((2, 2), 9)
     painted = labels.data.copy()
-    told = scene.results.undo()
+    sentence = scene.results.undo()
     assert np.array_equal(labels.data, expected)
     copy = scene.viewer.layers["labels · GEM [1] · painted"]
-    assert copy.name in told
+    assert copy.name in sentence
     assert np.array_equal(copy.data, painted)
     assert not layers.is_result(copy)
     assert scene.results.painted(scene.image) is None
@@ -441,8 +441,8 @@ def test_undo_says_so_if_maps_were_too_large_to_keep(scene, monkeypatch):
     before = first.data.copy(), labels.data.copy()
     scene.show(shift=1)
     after = second.data.copy()
-    told = scene.results.undo()
-    assert "'b · GEM' was too large to be kept and stays." in told
+    sentence = scene.results.undo()
+    assert "'b · GEM' was too large to be kept and stays." in sentence
     assert np.array_equal(first.data, before[0])
     assert np.array_equal(labels.data, before[1])
     assert np.array_equal(second.data, after)

@@ -74,10 +74,10 @@ GOOD = [
 
 @pytest.mark.parametrize(("path", "value"), GOOD)
 def test_what_models_say_passes(path: str, value: Any) -> None:
-    found = configurations.check_model(changed(path, value), "x")
+    checked = configurations.check_model(changed(path, value), "x")
     for step in path.split("."):
-        found = found[step]
-    assert found == value
+        checked = checked[step]
+    assert checked == value
 
 
 TEXT, IMAGE = "model_cfg.text_cfg", "model_cfg.vision_cfg"
@@ -158,10 +158,10 @@ def test_what_is_not_known_is_refused(path: str, value: Any) -> None:
 )
 def test_weights_from_elsewhere_are_not_asked_for(path: str) -> None:
     """Who trained a model began with such weights; its own file has others."""
-    found = configurations.check_model(changed(path, True), "x")
+    checked = configurations.check_model(changed(path, True), "x")
     for step in path.split("."):
-        found = found[step]
-    assert found is False
+        checked = checked[step]
+    assert checked is False
 
 
 def test_towers_are_bounded_as_a_whole() -> None:
@@ -235,15 +235,15 @@ SETTINGS = {
 def test_settings_of_a_tokenizer_pass_without_what_is_not_used() -> None:
     more = {"name_or_path": "/home/someone/x", "chat_template": "{{ x }}"}
     content = json.dumps(SETTINGS | more).encode()
-    found = configurations.check_file("tokenizer_config.json", content, "x")
-    assert json.loads(found) == SETTINGS
+    checked = configurations.check_file("tokenizer_config.json", content, "x")
+    assert json.loads(checked) == SETTINGS
 
 
 def test_tokens_that_a_model_alone_has_are_left_out() -> None:
     own = {"image_token": "<image>", "boi_token": {"content": "<boi>"}}
     content = json.dumps(SETTINGS | own).encode()
-    found = configurations.check_file("tokenizer_config.json", content, "x")
-    assert json.loads(found) == SETTINGS
+    checked = configurations.check_file("tokenizer_config.json", content, "x")
+    assert json.loads(checked) == SETTINGS
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 @pytest.mark.parametrize("case", BAD)
 def test_what_takes_hours_or_grows_is_refused(case: str) -> None:
-    changed, told = BAD[case]
-    with pytest.raises(GemError, match=told):
+    changed, message = BAD[case]
+    with pytest.raises(GemError, match=message):
         check(**changed)
 
 

@@ -76,11 +76,11 @@ def hub(authority: Path) -> Iterator[Hub]:
 def fetch(hub: Hub, kind: str, folder: Path, **variables: object) -> tuple[int, str]:
     address = hub.address.replace("http:", "https:")
     usual = {k: v for k, v in os.environ.items() if k not in (*OWN, *OTHERS)}
-    told = {name: str(value) for name, value in variables.items()}
+    environment = {name: str(value) for name, value in variables.items()}
     done = subprocess.run(
         [sys.executable, "-c", CHILD, kind, address],
         env=usual
-        | told
+        | environment
         | {
             "HF_ENDPOINT": address,
             "HF_HOME": str(folder),
@@ -112,8 +112,8 @@ def test_an_authority_of_the_environment_is_trusted(
     variables = {name: authority / "company.pem"}
     status, said = fetch(hub, "hub", tmp_path, **variables)
     assert (status, said.strip()) == (0, str(len(CONTENT)))
-    (found,) = tmp_path.rglob("snapshots/*/weights.safetensors")
-    assert found.read_bytes() == CONTENT
+    (path,) = tmp_path.rglob("snapshots/*/weights.safetensors")
+    assert path.read_bytes() == CONTENT
 
 
 def test_what_is_told_first_counts(hub: Hub, authority: Path, tmp_path: Path) -> None:

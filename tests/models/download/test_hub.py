@@ -71,18 +71,18 @@ def test_size_source_and_licence_are_told_before_a_download(
     assert card.size is None
     with pytest.raises(DownloadNeeded, match="not on this computer") as caught:
         load_model(card)
-    told = caught.value.card
-    assert told == weight_source(card).describe()
-    assert told.size == sum(map(len, files.values())) - len(files["README.md"])
-    assert told.source == f"{hub.address}/tiny/model"
-    assert told.licence == "cc-by-4.0"
-    assert size_text(told.size) == "about 7 MB"
-    for part in ("about 7 MB", told.source, "cc-by-4.0", "Allow the download"):
+    described = caught.value.card
+    assert described == weight_source(card).describe()
+    assert described.size == sum(map(len, files.values())) - len(files["README.md"])
+    assert described.source == f"{hub.address}/tiny/model"
+    assert described.licence == "cc-by-4.0"
+    assert size_text(described.size) == "about 7 MB"
+    for part in ("about 7 MB", described.source, "cc-by-4.0", "Allow the download"):
         assert part in str(caught.value)
     assert not any("safetensors" in line for line in hub.asked)
-    assert not is_available(told)
+    assert not is_available(described)
     load_model(card, download=True)
-    assert is_available(told)
+    assert is_available(described)
     assert weight_source(card).describe().size == 0
 
 
@@ -108,15 +108,15 @@ def test_a_tag_is_described_and_fetched(
     monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", table)
     with pytest.raises(DownloadNeeded) as caught:
         load_model("ViT-S-32-alt/mine")
-    told = caught.value.card
-    assert told.size == len(files["open_clip_model.safetensors"])
-    assert told.source == f"{hub.address}/tiny/model"
+    described = caught.value.card
+    assert described.size == len(files["open_clip_model.safetensors"])
+    assert described.source == f"{hub.address}/tiny/model"
     # huggingface_hub's first request of a process may be one of its own
     asked = [line for line in hub.asked if "tiny/model" in line]
     assert asked == ["GET /api/models/tiny/model"]
     with pytest.raises(GemError, match="does not fit ViT-S-32-alt"):
         load_model("ViT-S-32-alt/mine", download=True)
-    assert is_available(told)
+    assert is_available(described)
 
 
 def test_the_catalogue_tells_without_the_hub(hub: Hub) -> None:

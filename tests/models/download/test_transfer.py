@@ -207,8 +207,8 @@ def test_a_full_disk_is_told_and_what_came_is_kept(hub: Hub, tmp_path: Path) -> 
         "import resource as r\n"
         f"r.setrlimit(r.RLIMIT_FSIZE, ({HALF}, r.RLIM_INFINITY))\n"
     )
-    told = said(child(hub, tmp_path, limit))
-    assert f"The disk of {tmp_path / 'hub'} is full" in told
+    message = said(child(hub, tmp_path, limit))
+    assert f"The disk of {tmp_path / 'hub'} is full" in message
     (left,) = left_over(tmp_path)
     assert left.endswith(".incomplete")
     hub.sent.clear()
@@ -271,8 +271,8 @@ def test_a_disk_that_fills_up_is_told_and_what_came_is_kept(
     assert process.stdout is not None
     assert process.stdout.readline() == "full\n"
     hub.go_on.set()
-    out, told = process.communicate(timeout=60)
-    assert "is full (No space left on device)" in told
+    out, errors = process.communicate(timeout=60)
+    assert "is full (No space left on device)" in errors
     kept, first = out.split()
     assert kept == "True"
     assert int(first) >= HALF
@@ -284,14 +284,14 @@ def test_two_programs_fetch_a_file_once_with_their_token(
     hub.token = "secret"
     assert "terms accepted" in said(child(hub, tmp_path, HF_TOKEN="other"))
     hub.go_on.clear()
-    both = [child(hub, tmp_path, HF_TOKEN="secret") for _ in range(2)]
+    children = [child(hub, tmp_path, HF_TOKEN="secret") for _ in range(2)]
     # each asks the hub for the file, and one of them has half of it
     deadline = time.monotonic() + 30
     while sum(WEIGHTS in line and "HEAD" in line for line in hub.asked) < 2:
         assert time.monotonic() < deadline
         time.sleep(0.02)
     hub.go_on.set()
-    assert [said(process) for process in both] == ["", ""]
+    assert [said(process) for process in children] == ["", ""]
     assert sum(size for _, size in parts(hub)) == len(CONTENT)
     assert len(left_over(tmp_path)) == 1
 
@@ -316,22 +316,22 @@ def test_a_proxy_is_used(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_offline_mode_of_the_environment_is_told(hub: Hub, tmp_path: Path) -> None:
-    told = said(child(hub, tmp_path, HF_HUB_OFFLINE="1"))
+    message = said(child(hub, tmp_path, HF_HUB_OFFLINE="1"))
     for part in ("offline mode is on", "models import", str(tmp_path / "hub")):
-        assert part in told
+        assert part in message
     assert not hub.asked
 
 
 def test_the_table_of_downloads_names_every_test() -> None:
-    here = Path(__file__)
-    told = (here.parents[3] / "docs/downloads.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`(test_\w+)`", told))
+    file = Path(__file__)
+    page = (file.parents[3] / "docs/downloads.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
     own, *others = (
         set(re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.M))
         for path in (
-            here,
+            file,
             *(
-                here.with_name(f"test_{name}.py")
+                file.with_name(f"test_{name}.py")
                 for name in ("certificates", "hub", "web")
             ),
         )

@@ -73,8 +73,8 @@ def fetch(card: ModelCard) -> list[Progress]:
 
 
 def left_over(tmp_path: Path) -> list[str]:
-    found = (tmp_path / "weights").glob("*/*")
-    return sorted(path.name for path in found if path.suffix != ".lock")
+    paths = (tmp_path / "weights").glob("*/*")
+    return sorted(path.name for path in paths if path.suffix != ".lock")
 
 
 def cancel_half_way(server: Hub, card: ModelCard) -> None:
@@ -102,9 +102,9 @@ def test_an_address_is_listed_described_and_fetched(
     assert card.size is None
     assert not is_available(card)
     assert not server.asked, "nothing is asked before somebody wants it"
-    told = weight_source(card).describe()
-    assert (told.size, told.source) == (len(CONTENT), card.weights)
-    assert size_text(told.size) == "about 2 MB"
+    described = weight_source(card).describe()
+    assert (described.size, described.source) == (len(CONTENT), card.weights)
+    assert size_text(described.size) == "about 2 MB"
     seen = fetch(card)
     assert file_of(card).read_bytes() == CONTENT
     assert file_of(card) == tmp_path / "weights" / SHA256 / NAME
@@ -223,8 +223,8 @@ def test_an_answer_without_end_does_not_fill_the_disk(
     size = HALF if tells else None
     monkeypatch.setattr(transfer, "url_size", lambda _: size)
     monkeypatch.setattr(transfer, "MOST_BYTES", HALF)
-    told = f"more of {NAME} than the {HALF} bytes" if tells else "disk has room for"
-    with pytest.raises(GemError, match=told):
+    message = f"more of {NAME} than the {HALF} bytes" if tells else "disk has room for"
+    with pytest.raises(GemError, match=message):
         fetch(card)
     assert not is_available(card)
     partial = file_of(card).with_name(f"{NAME}.napari-gem.incomplete")

@@ -28,9 +28,9 @@ def test_a_preset_can_be_used(name: str) -> None:
     check_score(changed.score)
     check_gem(changed.encode.gem)
     # what it does not tell is as the model has it
-    told = {**preset.encode.get("gem", {})}
+    stated = {**preset.encode.get("gem", {})}
     for key, value in vars(changed.encode.gem).items():
-        assert value == told.get(key, getattr(CARD.encode.gem, key))
+        assert value == stated.get(key, getattr(CARD.encode.gem, key))
 
 
 def test_lists_are_read_by_their_names() -> None:

@@ -24,16 +24,20 @@ def test_regions_of_each_class_are_measured() -> None:
     maps[0, 0:2, 0:3] = 0.75
     maps[0, 5, 7] = 0.25
     maps[1] = 0.5
-    found = instances(labels, maps, (5, 2))
-    assert found.labels.dtype == np.int32
-    assert found.labels.max() == 3
-    assert ((found.labels > 0) == (labels > 0)).all()
-    order = [found.labels[0, 0] - 1, found.labels[2, 0] - 1, found.labels[5, 7] - 1]
-    assert found.ids[order].tolist() == [5, 2, 5]
-    assert found.areas[order].tolist() == [6, 6, 1]
-    assert found.probabilities[order].tolist() == [0.75, 0.5, 0.25]
-    assert found.centroids[order].tolist() == [[0.5, 1], [2.5, 1], [5, 7]]
-    assert found.boxes[order].tolist() == [[0, 0, 2, 3], [2, 0, 4, 3], [5, 7, 6, 8]]
+    numbers = instances(labels, maps, (5, 2))
+    assert numbers.labels.dtype == np.int32
+    assert numbers.labels.max() == 3
+    assert ((numbers.labels > 0) == (labels > 0)).all()
+    order = [
+        numbers.labels[0, 0] - 1,
+        numbers.labels[2, 0] - 1,
+        numbers.labels[5, 7] - 1,
+    ]
+    assert numbers.ids[order].tolist() == [5, 2, 5]
+    assert numbers.areas[order].tolist() == [6, 6, 1]
+    assert numbers.probabilities[order].tolist() == [0.75, 0.5, 0.25]
+    assert numbers.centroids[order].tolist() == [[0.5, 1], [2.5, 1], [5, 7]]
+    assert numbers.boxes[order].tolist() == [[0, 0, 2, 3], [2, 0, 4, 3], [5, 7, 6, 8]]
 
 
 def test_diagonal_neighbours_are_two() -> None:
@@ -67,17 +71,19 @@ def test_watershed_keeps_every_pixel_of_any_labels() -> None:
 def test_small_ones_are_left_out_and_the_others_numbered_on(method: str) -> None:
     labels = np.zeros((5, 9), np.uint8)
     labels[0, 0] = labels[2, :4] = labels[4, 5:] = 1
-    found = instances(labels, [], (), method, minimum_size=2)
-    assert np.unique(found.labels).tolist() == [0, 1, 2]
-    assert found.labels[0, 0] == 0
-    assert found.areas.tolist() == [4, 4]
+    numbers = instances(labels, [], (), method, minimum_size=2)
+    assert np.unique(numbers.labels).tolist() == [0, 1, 2]
+    assert numbers.labels[0, 0] == 0
+    assert numbers.areas.tolist() == [4, 4]
 
 
 def test_nothing_there() -> None:
-    found = instances(np.zeros((4, 4), np.uint8), np.zeros((1, 4, 4), np.float32), (1,))
-    assert found.labels.max() == 0
-    assert found.boxes.shape == (0, 4)
-    assert found.centroids.shape == (0, 2)
+    numbers = instances(
+        np.zeros((4, 4), np.uint8), np.zeros((1, 4, 4), np.float32), (1,)
+    )
+    assert numbers.labels.max() == 0
+    assert numbers.boxes.shape == (0, 4)
+    assert numbers.centroids.shape == (0, 2)
 
 
 def test_a_class_without_map_has_no_probability() -> None:

@@ -20,9 +20,9 @@ def bumps() -> np.ndarray:
 
 
 def test_peaks_come_most_probable_first_also_at_the_rim() -> None:
-    found = peaks(bumps(), distance=3, threshold=0.5)
-    assert found.places.tolist() == [[10, 10], [0, 39], [10, 16]]
-    assert np.allclose(found.probabilities, [0.9, 0.8, 0.6])
+    points = peaks(bumps(), distance=3, threshold=0.5)
+    assert points.places.tolist() == [[10, 10], [0, 39], [10, 16]]
+    assert np.allclose(points.probabilities, [0.9, 0.8, 0.6])
 
 
 def test_distance_threshold_and_number() -> None:
@@ -35,6 +35,6 @@ def test_distance_threshold_and_number() -> None:
 
 
 def test_no_peaks() -> None:
-    found = peaks(np.zeros((9, 9), np.float32), threshold=0.0)
-    assert found.places.shape == (0, 2)
-    assert found.probabilities.shape == (0,)
+    points = peaks(np.zeros((9, 9), np.float32), threshold=0.0)
+    assert points.places.shape == (0, 2)
+    assert points.probabilities.shape == (0,)

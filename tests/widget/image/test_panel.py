@@ -51,7 +51,7 @@ def make_panel(qtbot):
         qtbot.addWidget(panel, before_close_func=lambda panel: panel.detach())
         panel.changes, panel.sentences = [], []
         panel.changed.connect(lambda: panel.changes.append(1))
-        panel.message_sent.connect(lambda *told: panel.sentences.append(told))
+        panel.message_sent.connect(lambda *message: panel.sentences.append(message))
         panels.append(panel)
         rest(panel, qtbot)
         panel.changes.clear()
@@ -395,10 +395,10 @@ def test_pixels_are_read_on_another_thread_and_few_of_them(viewer, make_panel, q
 
     class Noted(np.ndarray):
         def __getitem__(self, index):
-            found = super().__getitem__(index)
+            rows = super().__getitem__(index)
             if threading.current_thread() is not threading.main_thread():
-                read.append(found.shape)
-            return found
+                read.append(rows.shape)
+            return rows
 
     panel = make_panel(viewer)
     viewer.add_image(np.zeros((2000, 3000), np.uint8).view(Noted))

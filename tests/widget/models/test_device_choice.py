@@ -18,10 +18,10 @@ CARD = find_model("embedded")
 
 @pytest.fixture
 def choice(qtbot):
-    made = DeviceChoice(lambda: CARD)
-    qtbot.addWidget(made)
-    made.show()
-    return made
+    choice = DeviceChoice(lambda: CARD)
+    qtbot.addWidget(choice)
+    choice.show()
+    return choice
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +34,8 @@ def scheduler(tmp_path_factory):
 def test_the_address_of_a_cluster_is_a_device(choice):
     assert choice.device() == "auto"
     assert not choice.cluster.isVisible()
-    told = []
-    choice.changed.connect(lambda: told.append(choice.combo.currentText()))
+    messages = []
+    choice.changed.connect(lambda: messages.append(choice.combo.currentText()))
     choice.combo.setCurrentText("Dask cluster")
     assert choice.cluster.isVisible()
     with pytest.raises(GemError, match=r"give tcp://host:port"):
@@ -43,7 +43,7 @@ def test_the_address_of_a_cluster_is_a_device(choice):
     choice.cluster.edit.setText(" tcp://somewhere:8786 ")
     choice.cluster.edit.editingFinished.emit()
     assert choice.device() == "tcp://somewhere:8786"
-    assert told == ["Dask cluster"] * 2
+    assert messages == ["Dask cluster"] * 2
     choice.set_device("cuda:1")
     assert choice.device() == "cuda:1"
     assert not choice.cluster.isVisible()
@@ -94,7 +94,7 @@ def test_workers_are_told_with_gpus_versions_and_the_model():
         f"{CARD.name} loads on each.",
         "a: H100; cuda:0, float16",
     ]
-    both = report_text([one, other], CARD, "tcp://s")
-    assert "loads on each" not in both
-    assert "b: no GPU; It is not there." in both
+    report = report_text([one, other], CARD, "tcp://s")
+    assert "loads on each" not in report
+    assert "b: no GPU; It is not there." in report
     assert report_text([one] * 9, CARD, "tcp://s").endswith("and 3 more")

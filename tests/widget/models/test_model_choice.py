@@ -133,13 +133,13 @@ def test_typing_finds_models_by_name_and_use(qtbot, choice, typed, first):
     choice.show()
     combo.lineEdit().selectAll()
     qtbot.keyClicks(combo.lineEdit(), typed)
-    found = combo.completer().completionModel()
-    names = [found.index(row, 0).data() for row in range(found.rowCount())]
+    entries = combo.completer().completionModel()
+    names = [entries.index(row, 0).data() for row in range(entries.rowCount())]
     assert names[0] == first
     assert all(
-        typed in found.index(r, 0).data(SEARCH).lower() for r in range(len(names))
+        typed in entries.index(r, 0).data(SEARCH).lower() for r in range(len(names))
     )
-    combo.completer().activated["QModelIndex"].emit(found.index(0, 0))
+    combo.completer().activated["QModelIndex"].emit(entries.index(0, 0))
     assert combo.currentText() == first
     assert find_model(choice.named().model).name == first
 
@@ -223,10 +223,10 @@ def test_an_own_file_that_is_gone_is_no_download(choice, tmp_path):
 def test_a_damaged_list_of_own_models_is_told_and_the_rest_works(qtbot, choice):
     own_path().parent.mkdir(exist_ok=True)
     own_path().write_text("[[model]]\nid = 1")
-    with qtbot.waitSignal(choice.message_sent) as told:
+    with qtbot.waitSignal(choice.message_sent) as signal:
         choice.say_errors()
-    assert told.args[0] == "error"
-    assert str(own_path()) in told.args[1]
+    assert signal.args[0] == "error"
+    assert str(own_path()) in signal.args[1]
     choice.menu.aboutToShow.emit()
     assert not choice.remove.isEnabled()
 
@@ -257,9 +257,9 @@ def test_remove_asks_and_removes(qtbot, choice, cache):
     choice.remove.trigger()
     assert is_available(choice.card())
     press(BUTTONS.Ok)
-    with qtbot.waitSignal(choice.message_sent) as told:
+    with qtbot.waitSignal(choice.message_sent) as signal:
         choice.remove.trigger()
-    assert told.args == ["info", "RemoteCLIP B/32 is removed."]
+    assert signal.args == ["info", "RemoteCLIP B/32 is removed."]
     assert not is_available(choice.card())
     assert "To be downloaded" in about(choice)
 
@@ -267,16 +267,16 @@ def test_remove_asks_and_removes(qtbot, choice, cache):
 @pytest.mark.parametrize("agreed", [True, False])
 def test_download_asks_and_tells_what_fails(qtbot, choice, agreed):
     choose(choice, REMOTE)
-    seen, told = [], []
-    choice.message_sent.connect(lambda *args: told.append(args))
+    seen, messages = [], []
+    choice.message_sent.connect(lambda *args: messages.append(args))
     press(BUTTONS.Ok if agreed else BUTTONS.Cancel, seen)
     choice.download.trigger()
     assert "Licence: Apache-2.0" in seen[0]
     assert choice.job.busy == agreed
     if agreed:
-        qtbot.waitUntil(lambda: bool(told))
-        assert told[0][0] == "error"
-        assert "offline" in told[0][1]
+        qtbot.waitUntil(lambda: bool(messages))
+        assert messages[0][0] == "error"
+        assert "offline" in messages[0][1]
         qtbot.waitUntil(lambda: choice.bar.isHidden())
 
 
@@ -293,10 +293,10 @@ def test_a_model_is_exported_imported_and_chosen(
     choice.export_file.trigger()
     assert not choice.job.busy
     path[0] = str(tmp_path / "a.zip")
-    with qtbot.waitSignal(choice.message_sent) as told:
+    with qtbot.waitSignal(choice.message_sent) as signal:
         choice.export_file.trigger()
-    assert told.args[0] == "info"
-    assert told.args[1].startswith(f"RemoteCLIP B/32 is in {path[0]}. Its licence")
+    assert signal.args[0] == "info"
+    assert signal.args[1].startswith(f"RemoteCLIP B/32 is in {path[0]}. Its licence")
     qtbot.waitUntil(lambda: not choice.job.busy)
     choose(choice, "embedded")
     shutil.rmtree(cache)
@@ -305,17 +305,17 @@ def test_a_model_is_exported_imported_and_chosen(
     choice.import_file.trigger()
     assert not choice.job.busy
     path[0] = str(tmp_path / "a.zip")
-    with qtbot.waitSignal(choice.message_sent) as told:
+    with qtbot.waitSignal(choice.message_sent) as signal:
         choice.import_file.trigger()
-    assert told.args == ["info", "The model is imported."]
+    assert signal.args == ["info", "The model is imported."]
     assert choice.named() == NamedModel(REMOTE)
     assert is_available(choice.card())
     qtbot.waitUntil(lambda: not choice.job.busy)
     path[0] = str(tmp_path / "nowhere" / "a.zip")
     for action in (choice.import_file, choice.export_file):
-        with qtbot.waitSignal(choice.message_sent) as told:
+        with qtbot.waitSignal(choice.message_sent) as signal:
             action.trigger()
-        assert told.args[0] == "error"
+        assert signal.args[0] == "error"
         qtbot.waitUntil(lambda: not choice.job.busy)
 
 
@@ -361,8 +361,8 @@ def test_an_address_is_asked_about_added_downloaded_and_taken_off(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setenv("NAPARI_GEM_WEIGHTS", str(tmp_path / "weights"))
     digest = hashlib.sha256(WEIGHTS).hexdigest()
-    told, seen, errors = [], [], []
-    choice.message_sent.connect(lambda *what: told.append(what))
+    messages, seen, errors = [], [], []
+    choice.message_sent.connect(lambda *message: messages.append(message))
     with serve({"my weights.pt": WEIGHTS}) as server:
 
         def fill_in():
@@ -390,8 +390,8 @@ def test_an_address_is_asked_about_added_downloaded_and_taken_off(
         qtbot.waitUntil(lambda: not choice._marks.busy)
         press(BUTTONS.Ok, seen)
         choice.download.trigger()
-        qtbot.waitUntil(lambda: bool(told), timeout=10_000)
-    assert told == [("info", "my weights is on this computer now.")]
+        qtbot.waitUntil(lambda: bool(messages), timeout=10_000)
+    assert messages == [("info", "my weights is on this computer now.")]
     assert seen == [
         "my weights is not on this computer. Download it?"
         "Size: less than 1 MB\nFrom: https://example.org/page\nLicence: CC-BY-4.0"
@@ -412,8 +412,8 @@ def test_the_box_tells_what_the_hub_said(qtbot):
     asked = replace(card, size=1_234_000_000, source="https://hub/x/y", licence="mit")
     box = download_box(asked)
     qtbot.addWidget(box)
-    told = box.informativeText().splitlines()
-    assert told == ["Size: about 1,234 MB", "From: https://hub/x/y", "Licence: mit"]
+    lines = box.informativeText().splitlines()
+    assert lines == ["Size: about 1,234 MB", "From: https://hub/x/y", "Licence: mit"]
 
 
 @pytest.mark.parametrize(
@@ -465,11 +465,11 @@ def test_a_failed_job_tells_its_sentence(qtbot):
         yield Progress("Downloading")
         raise GemError("No network.")
 
-    told = []
-    job.failed.connect(told.append)
+    messages = []
+    job.failed.connect(messages.append)
     with qtbot.waitSignal(job.ended):
         job.run(steps, done.append)
-    assert told == ["No network."]
+    assert messages == ["No network."]
     assert done == []
 
 
@@ -498,11 +498,11 @@ def test_a_job_that_fails_is_told_and_the_next_one_runs(qtbot):
     def odd(_):
         raise ZeroDivisionError
 
-    job, told, done = BackgroundJob(), [], []
-    job.failed.connect(told.append)
+    job, progress, done = BackgroundJob(), [], []
+    job.failed.connect(progress.append)
     for steps, then in ((broken, done.append), (whole, odd), (whole, done.append)):
         job.run(steps, then)
         qtbot.waitUntil(lambda: not job.busy)
     qtbot.waitUntil(lambda: done == [3])
-    assert "KeyError" in told[0]
-    assert "ZeroDivisionError" in told[1]
+    assert "KeyError" in progress[0]
+    assert "ZeroDivisionError" in progress[1]

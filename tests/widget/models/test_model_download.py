@@ -57,8 +57,8 @@ def test_a_model_is_chosen_downloaded_stopped_gone_on_with_and_run(hub, dock, qt
     pixels, kwargs = crop()
     viewer.add_image(pixels, **kwargs)
     type_classes(widget, "nuclei, nucleus\nfilaments, filament")
-    told = []
-    choice.message_sent.connect(lambda *what: told.append(what))
+    messages = []
+    choice.message_sent.connect(lambda *message: messages.append(message))
     choice.add(NamedModel(NAME), "tiny")
     whole = sum(map(len, hub.files.values()))
 
@@ -89,21 +89,21 @@ def test_a_model_is_chosen_downloaded_stopped_gone_on_with_and_run(hub, dock, qt
     qtbot.waitUntil(lambda: not choice.job.busy)
     assert choice.bar.isHidden()
     assert not is_available(choice.card())
-    assert not told
+    assert not messages
 
     hub.go_on.set()
     hub.starts.clear()
     choice.download.trigger()
     press(qtbot, BUTTONS.Ok)
-    qtbot.waitUntil(lambda: bool(told), timeout=20_000)
-    assert told == [("info", "tiny/model is on this computer now.")]
+    qtbot.waitUntil(lambda: bool(messages), timeout=20_000)
+    assert messages == [("info", "tiny/model is on this computer now.")]
     assert max(hub.starts) > whole // 3, "what came was fetched again"
     assert is_available(choice.card())
     assert "download" not in choice._about.text()
 
     hub.asked.clear()
     ended = []
-    widget.controller.message_sent.connect(lambda *what: ended.append(what))
+    widget.controller.message_sent.connect(lambda *message: ended.append(message))
     widget.run_bar.run_button.click()
     qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)
     assert ended[-1][1].startswith("Done: labels and 2 maps."), ended

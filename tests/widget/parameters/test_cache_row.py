@@ -14,9 +14,9 @@ def test_it_tells_the_size_and_clears(qtbot, tmp_path):
     qtbot.addWidget(row)
     row.show()
     qtbot.waitUntil(lambda: row.label.text().endswith(": 3 MB"))
-    with qtbot.waitSignal(row.message_sent) as told:
+    with qtbot.waitSignal(row.message_sent) as signal:
         row.button.click()
-    assert told.args == ["info", "3 MB of encoded images removed."]
+    assert signal.args == ["info", "3 MB of encoded images removed."]
     qtbot.waitUntil(lambda: row.label.text().endswith(": 0 MB"))
     assert not row.button.isEnabled()
     assert not entry.exists()

@@ -39,10 +39,10 @@ STATE = {
 
 @pytest.fixture
 def panel(qtbot):
-    made = AdvancedPanel()
-    qtbot.addWidget(made)
-    made.set_card(EMBEDDED)
-    return made
+    panel = AdvancedPanel()
+    qtbot.addWidget(panel)
+    panel.set_card(EMBEDDED)
+    return panel
 
 
 @pytest.fixture
@@ -243,9 +243,9 @@ RECIPE = Recipe(
 
 @pytest.fixture
 def menu(qtbot):
-    made = RecipeMenu()
-    qtbot.addWidget(made)
-    return made
+    menu = RecipeMenu()
+    qtbot.addWidget(menu)
+    return menu
 
 
 def test_without_a_result_recipes_can_only_be_opened(menu):
@@ -258,8 +258,8 @@ def test_without_a_result_recipes_can_only_be_opened(menu):
 
 
 def test_recipes_are_copied(menu):
-    told = []
-    menu.message_sent.connect(lambda *what: told.append(what))
+    messages = []
+    menu.message_sent.connect(lambda *message: messages.append(message))
     menu.set_result(LastResult(RECIPE, file="/a/cells.tif", index=()))
     menu.copy_python.trigger()
     assert "read_image('/a/cells.tif')" in QGuiApplication.clipboard().text()
@@ -275,13 +275,13 @@ def test_recipes_are_copied(menu):
     assert " --index 3,1 " in QGuiApplication.clipboard().text()
     menu.copy_python.trigger()
     assert "read_image('a.tif', (3, 1))" in QGuiApplication.clipboard().text()
-    assert [kind for kind, _ in told] == ["info"] * 5
-    assert "save the recipe too" in told[2][1]
+    assert [kind for kind, _ in messages] == ["info"] * 5
+    assert "save the recipe too" in messages[2][1]
 
 
 def test_recipes_are_saved_and_opened(menu, tmp_path, monkeypatch):
-    told, opened = [], []
-    menu.message_sent.connect(lambda *what: told.append(what))
+    messages, opened = [], []
+    menu.message_sent.connect(lambda *message: messages.append(message))
     menu.opened.connect(opened.append)
     menu.set_result(LastResult(RECIPE, index=()))
 
@@ -299,17 +299,17 @@ def test_recipes_are_saved_and_opened(menu, tmp_path, monkeypatch):
     choose("")
     menu.save.trigger()
     menu.open.trigger()
-    assert told == opened == []
+    assert messages == opened == []
     choose("mine")
     menu.save.trigger()
-    assert told.pop() == ("info", "Saved mine.json.")
+    assert messages.pop() == ("info", "Saved mine.json.")
     assert read_recipe(tmp_path / "mine.json") == RECIPE
     choose("mine.json")
     menu.open.trigger()
     assert opened == [RECIPE]
     choose("none/none.json")
     menu.save.trigger()
-    assert told.pop()[0] == "error"
+    assert messages.pop()[0] == "error"
     menu.open.trigger()
-    assert told.pop()[0] == "error"
+    assert messages.pop()[0] == "error"
     assert len(opened) == 1

@@ -164,11 +164,11 @@ def test_what_is_whole_is_all_taken(make_dock):
 
 @pytest.mark.parametrize("name", DAMAGED)
 def test_the_dock_opens_whatever_was_kept(name, make_dock):
-    content, told = DAMAGED[name]
+    content, message = DAMAGED[name]
     keep(content)
     widget, client = make_dock()
-    assert told in widget.run_bar._sentence
-    if told not in ("", NOTHING, "another version", "too large"):
+    assert message in widget.run_bar._sentence
+    if message not in ("", NOTHING, "another version", "too large"):
         # one thing is left out, the rest is not
         kept, whole = to_dict(last_used(widget)), to_dict(SHOWN)
         if name == "advanced values that are a list":
@@ -257,7 +257,7 @@ def test_any_value_of_a_field_is_used_or_said(fields):
     outside = {k: v for k, v in fields.items() if k in to_dict(WHOLE)}
     outside.setdefault("advanced", {**WHOLE.advanced, **inside})
     keep(changed(**outside))
-    found = load_last()
-    assert found.notice or found.last != LastUsed()
-    save_last(found.last)
-    assert load_last() == Recalled(found.last)
+    recalled = load_last()
+    assert recalled.notice or recalled.last != LastUsed()
+    save_last(recalled.last)
+    assert load_last() == Recalled(recalled.last)

@@ -31,9 +31,9 @@ def points(viewer):
 
 
 def shown(viewer, image):
-    made = ExamplePoints(viewer)
-    made.set_image(image, layers.read_layer(image, viewer.dims))
-    return made
+    example_points = ExamplePoints(viewer)
+    example_points.set_image(image, layers.read_layer(image, viewer.dims))
+    return example_points
 
 
 def click(points, image, *pixel):

@@ -54,23 +54,23 @@ def record(signal):
 
 @pytest.fixture
 def model(qtmodeltester):
-    made = PromptModel()
+    model = PromptModel()
     # asserts at every signal that the view can rely on it
     tester = QAbstractItemModelTester(
-        made, QAbstractItemModelTester.FailureReportingMode.Fatal
+        model, QAbstractItemModelTester.FailureReportingMode.Fatal
     )
-    yield made
+    yield model
     del tester
 
 
 @pytest.fixture
 def table(qtbot):
-    made = PromptTable()
-    qtbot.addWidget(made)
-    made.resize(NARROW, 400)
-    made.show()
-    qtbot.waitExposed(made)
-    return made
+    table = PromptTable()
+    qtbot.addWidget(table)
+    table.resize(NARROW, 400)
+    table.show()
+    qtbot.waitExposed(table)
+    return table
 
 
 # --- the model
@@ -448,8 +448,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.moving = None
 
     def _label(self, where):
-        there = labels(self.model)
-        return there[where % len(there)] if there else 1
+        ids = labels(self.model)
+        return ids[where % len(ids)] if ids else 1
 
     def _do(self, action):
         before = self.moving or self.model.state

@@ -51,16 +51,16 @@ RECIPE = Recipe(
 @pytest.fixture
 def widget(make_napari_viewer):
     viewer = make_napari_viewer()
-    made = GemWidget(viewer, Controller(viewer, HandClient))
-    viewer.window.add_dock_widget(made)
-    made.asks = []
-    made.controller.run = made.asks.append
-    made.prompt_table.set_prompts((), undoable=False)
-    yield made
-    made.controller.close()
+    widget = GemWidget(viewer, Controller(viewer, HandClient))
+    viewer.window.add_dock_widget(widget)
+    widget.asks = []
+    widget.controller.run = widget.asks.append
+    widget.prompt_table.set_prompts((), undoable=False)
+    yield widget
+    widget.controller.close()
 
 
-def told(widget):
+def last_message(widget):
     return widget.run_bar.status.text()
 
 
@@ -95,7 +95,7 @@ def test_everything_that_a_recipe_holds_is_shown(widget):
         index=(3,),
     )
     widget.recipe_menu.opened.emit(recipe)
-    assert widget.asks, told(widget)
+    assert widget.asks, last_message(widget)
     (ask,) = widget.asks
     assert ask.more == ()
     assert ask.image.position == {0: 3}
@@ -184,17 +184,17 @@ def test_the_detail_of_a_pyramid_comes_back(widget, detail, units):
 
 def test_each_resolution_is_another_encoding(widget):
     layer = add_pyramid(widget)
-    panel, found = widget.image_panel, []
+    panel, asked = widget.image_panel, []
     for detail in (8.0, 16.0, 32.0, 64.0):
         panel.set_detail(detail)
-        found.append(widget.inputs())
-    assert [ask.detail for ask in found] == [8.0] * 4  # in pixels of each
+        asked.append(widget.inputs())
+    assert [ask.detail for ask in asked] == [8.0] * 4  # in pixels of each
     panel.set_detail(None)
     for level in (0, 1):
         layer.locked_data_level = level
-        found.append(widget.inputs())
-    told = [repr(ask.encoding) for ask in found]
-    assert len(set(told)) == len(told)
+        asked.append(widget.inputs())
+    encodings = [repr(ask.encoding) for ask in asked]
+    assert len(set(encodings)) == len(encodings)
 
 
 def test_a_slice_is_one_of_the_resolution_of_the_recipe(widget):
@@ -204,7 +204,7 @@ def test_a_slice_is_one_of_the_resolution_of_the_recipe(widget):
     recipe = replace(RECIPE, encode=encode, patch=8.0, index=(30,))
     widget.recipe_menu.opened.emit(recipe)
     assert widget.asks[-1].image.position == {0: 30}
-    assert "slice" not in told(widget)
+    assert "slice" not in last_message(widget)
 
 
 def test_a_preset_is_found_again(widget):
@@ -227,7 +227,7 @@ def test_a_preset_is_found_again(widget):
     count = len(widget.asks)
     widget.recipe_menu.opened.emit(replace(RECIPE, squash=448))
     assert len(widget.asks) == count
-    assert "cannot set the recipe's squash" in told(widget)
+    assert "cannot set the recipe's squash" in last_message(widget)
 
 
 def test_the_architecture_of_a_weights_file_is_kept(widget, tmp_path):
@@ -257,8 +257,10 @@ def test_a_model_that_was_not_used_before_waits_for_run(widget, unused):
     assert widget.asks == []
     assert widget.controller._client.requests == []
     # its name and its place stand beside Run, and its words are in the table
-    assert "'of somebody else'" in told(widget)
-    assert f"the folder '{unused}', which you have not used before" in told(widget)
+    assert "'of somebody else'" in last_message(widget)
+    assert f"the folder '{unused}', which you have not used before" in last_message(
+        widget
+    )
     assert widget.run_bar.run_button.isEnabled()
     prompts = widget.inputs().job.prompts
     assert [p.words for p in prompts] == [("nuclei",), ("filaments",)]
@@ -279,7 +281,7 @@ def test_a_model_that_was_used_before_runs_at_once(widget, unused):
     note_used(card)
     fits = {"model": card.id, "encode": card.encode, "score": card.score}
     widget.recipe_menu.opened.emit(replace(RECIPE, **fits))
-    assert [ask.job.model for ask in widget.asks] == [str(unused)], told(widget)
+    assert [ask.job.model for ask in widget.asks] == [str(unused)], last_message(widget)
 
 
 @pytest.mark.contact("configurations")
@@ -297,15 +299,15 @@ def test_another_computer_is_not_asked_because_a_recipe_says_so(widget, name):
     add_image(widget)
     widget.recipe_menu.opened.emit(replace(RECIPE, model=name))
     assert widget.asks == []
-    assert "on another computer" in told(widget)
+    assert "on another computer" in last_message(widget)
     assert widget.model_choice.named().model == "embedded"
 
 
 @pytest.mark.contact("configurations")
 def test_opening_a_prompt_set_starts_nothing(widget, tmp_path):
     add_image(widget)
-    made = PromptSet("cells", prompts=RECIPE.prompts, background=("dust",))
-    path = write_set(tmp_path / "set.json", made)
+    prompt_set = PromptSet("cells", prompts=RECIPE.prompts, background=("dust",))
+    path = write_set(tmp_path / "set.json", prompt_set)
     widget.prompt_table.load_set(path)
     assert len(widget.inputs().job.prompts) == 2
     assert widget.asks == []
@@ -324,7 +326,7 @@ def test_channels_of_several_layers_are_set(widget):
     for blending in ("minimum", "additive"):
         look = Appearance(channels=CHANNELS, blending=blending)
         widget.recipe_menu.opened.emit(replace(RECIPE, appearance=look))
-        assert widget.asks, told(widget)
+        assert widget.asks, last_message(widget)
         ask = widget.asks[-1]
         assert len(ask.layers) == 2
         seen = ask.image.appearance
@@ -337,7 +339,7 @@ def test_channels_of_an_axis_are_set(widget):
     add_image(widget, (2, 40, 50))
     look = Appearance(channels=CHANNELS)
     widget.recipe_menu.opened.emit(replace(RECIPE, appearance=look))
-    assert widget.asks, told(widget)
+    assert widget.asks, last_message(widget)
     (ask,) = widget.asks
     seen = ask.image.appearance
     assert [c.limits for c in seen.channels] == [(0, 9), (1, 5)]
@@ -372,8 +374,8 @@ def test_what_does_not_fit_is_said_and_nothing_runs(widget):
     for name, (change, said) in MISFITS.items():
         widget.recipe_menu.opened.emit(replace(RECIPE, **change))
         assert widget.asks == [], name
-        assert said in told(widget), name
-        assert "Run does the rest" in told(widget), name
+        assert said in last_message(widget), name
+        assert "Run does the rest" in last_message(widget), name
         assert [p.label for p in widget.prompt_table.prompts()] == [4, 2], name
     widget.run()
     assert len(widget.asks) == 1
@@ -382,7 +384,7 @@ def test_what_does_not_fit_is_said_and_nothing_runs(widget):
 def test_without_an_image_nothing_is_set(widget):
     widget.recipe_menu.opened.emit(RECIPE)
     assert widget.asks == []
-    assert "no image layer" in told(widget)
+    assert "no image layer" in last_message(widget)
     assert widget.prompt_table.prompts() == ()
 
 
@@ -395,17 +397,17 @@ def test_where_there_is_no_command_a_sentence_says_so(widget):
     several = replace(RECIPE, appearance=Appearance(channels=CHANNELS))
     menu.set_result(LastResult(several, file="a.tif", index=()))
     menu.copy_command.trigger()
-    assert "no command for channels" in told(widget)
+    assert "no command for channels" in last_message(widget)
     menu.set_result(LastResult(RECIPE, file="a.tif"))
     menu.copy_command.trigger()
-    assert "no single plane" in told(widget)
+    assert "no single plane" in last_message(widget)
     assert QGuiApplication.clipboard().text() == "before"
     menu.copy_python.trigger()
-    assert "Fill in how" in told(widget)
+    assert "Fill in how" in last_message(widget)
     menu.set_result(LastResult(RECIPE, file="a.zarr", index=()))
     menu.copy_command.trigger()
     assert "image.tif" in QGuiApplication.clipboard().text()
-    assert "Save the image as image.tif" in told(widget)
+    assert "Save the image as image.tif" in last_message(widget)
 
 
 @pytest.mark.slow
@@ -482,12 +484,12 @@ def test_command_and_opened_recipe_give_the_same_labels(
 
 def run(viewer, widget, qtbot, start=None):
     """Segment and return the labels layer and its data in the axes of the stack."""
-    told = []
-    widget.controller.message_sent.connect(lambda *what: told.append(what))
+    messages = []
+    widget.controller.message_sent.connect(lambda *message: messages.append(message))
     (start or widget.run)()
     assert widget.controller.busy, widget.run_bar.status.text()
     qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)
-    assert told[-1][1].startswith("Done"), told
+    assert messages[-1][1].startswith("Done"), messages
     labels = viewer.layers[-1]
     whole = np.zeros((3, 64, 80), np.uint8)
     whole[2] = labels.data[0]

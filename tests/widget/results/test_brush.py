@@ -51,9 +51,9 @@ class Scene:
 
 @pytest.fixture
 def scene(make_napari_viewer, qtbot):
-    made = Scene(make_napari_viewer(show=True), qtbot)
-    yield made
-    made.brush.detach()
+    scene = Scene(make_napari_viewer(show=True), qtbot)
+    yield scene
+    scene.brush.detach()
 
 
 def test_the_first_stroke_is_of_the_current_class(scene):

@@ -38,9 +38,9 @@ def small_limit(monkeypatch):
 
 @pytest.fixture
 def stage(qtbot):
-    made = Stage(qtbot)
-    yield made
-    made.controller.close()
+    stage = Stage(qtbot)
+    yield stage
+    stage.controller.close()
 
 
 def write_result(folder, label, value, classes=2):
@@ -75,7 +75,7 @@ def test_a_large_result_is_shown_from_disk_and_lies_on_the_image(stage, tmp_path
     assert stage.client.large == [True]
     folder = tmp_path / "1"
     finish(stage, 1, folder)
-    assert stage.told[-1][1].startswith("Done: labels and 2 maps.")
+    assert stage.messages[-1][1].startswith("Done: labels and 2 maps.")
     *maps, labels = stage.results()
     assert [len(maps), type(labels)] == [2, Labels]
     assert labels.multiscale
@@ -89,8 +89,8 @@ def test_a_large_result_is_shown_from_disk_and_lies_on_the_image(stage, tmp_path
     assert np.allclose(maps[0].data_to_world((0, 0)), image.data_to_world(middle))
     assert np.allclose(labels.data_to_world((7, 5)), image.data_to_world((7, 5)))
     place = image.data_to_world((9, 9))
-    told = text_at(stage.viewer.layers, image, place)
-    assert told == "nuclei: nuclei 0.50, filament 0.50"
+    text = text_at(stage.viewer.layers, image, place)
+    assert text == "nuclei: nuclei 0.50, filament 0.50"
     # the files go with the last layer that shows them
     stage.controller.undo()
     del maps, labels, map_
@@ -112,7 +112,7 @@ def test_rows_are_shown_while_they_come_and_taken_back(stage, tmp_path):
     stage.controller.cancel()
     stage.send(Cancelled(1))
     assert stage.results() == []
-    assert stage.told[-1] == ("info", "Cancelled.")
+    assert stage.messages[-1] == ("info", "Cancelled.")
     assert list(stage.viewer.layers) == [image]
 
     stage.run(image)
@@ -156,14 +156,14 @@ def test_a_change_shows_a_preview_and_then_the_full_size(stage, tmp_path):
     assert len(stage.results()[-1].data[0].shape) == 2
     stage.until(lambda: len(stage.client.requests) == 3)
     assert stage.client.large[-1]
-    assert stage.told[-1] == ("info", module.COARSE)
+    assert stage.messages[-1] == ("info", module.COARSE)
     stage.send(
         stage.client.finished(3, folder=write_result(tmp_path / "3", label=1, value=1))
     )
-    assert stage.told[-1] == ("info", module.FULL)
-    found = shown(stage)
-    assert found["labels · GEM"] == [1]
-    assert found["membrane · GEM"] == [1]
+    assert stage.messages[-1] == ("info", module.FULL)
+    labels = shown(stage)
+    assert labels["labels · GEM"] == [1]
+    assert labels["membrane · GEM"] == [1]
 
 
 def test_a_region_is_put_into_what_was_there(stage, tmp_path):
@@ -259,14 +259,16 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     strip = np.concatenate([pixels[:, :40]] * 3)[:1040]
     layer = viewer.add_image(strip, **kwargs)
     type_classes(widget, "building, buildings\nroad, roads")
-    told = []
-    widget.controller.message_sent.connect(lambda *what: told.append(what))
-    widget.derived_layers.message_sent.connect(lambda *what: told.append(what))
+    messages = []
+    widget.controller.message_sent.connect(lambda *message: messages.append(message))
+    widget.derived_layers.message_sent.connect(
+        lambda *message: messages.append(message)
+    )
 
     def run():
         widget.run()
         qtbot.waitUntil(lambda: not widget.controller.busy, timeout=PATIENCE)
-        assert told[-1][0] == "info", told[-1]
+        assert messages[-1][0] == "info", messages[-1]
         return viewer.layers[-1]
 
     monkeypatch.setattr("napari_gem.core.bounds.LARGEST_HELD", 1 << 24)
@@ -284,7 +286,7 @@ def test_the_real_worker_writes_what_a_small_image_gets(
     assert "Press Paint copy first" in widget.run_bar.status.text()
     widget.results_panel.paint_button.click()
     qtbot.waitUntil(lambda: not widget.derived_layers.busy, timeout=PATIENCE)
-    assert len(viewer.layers) == 4, told
+    assert len(viewer.layers) == 4, messages
     copy = viewer.layers[-1]
     assert copy.editable
     assert np.array_equal(np.asarray(copy.data), small)

@@ -81,11 +81,11 @@ def test_the_status_reads_maps_without_a_layer():
     scene, everything = Scene(), Scene(choice="all")
     for each in (scene, everything):
         each.show()
-    told = [
+    texts = [
         text_at(list(x.viewer.layers), x.layer, (3, 5), x.maps.maps)
         for x in (scene, everything)
     ]
-    assert told[0] == told[1] != ""
+    assert texts[0] == texts[1] != ""
 
 
 def test_undo_brings_maps_and_the_layer_back():

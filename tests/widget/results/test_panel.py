@@ -37,9 +37,9 @@ PATIENCE = 60_000
 
 @pytest.fixture
 def panel(qtbot):
-    made = ResultsPanel()
-    qtbot.addWidget(made)
-    return made
+    panel = ResultsPanel()
+    qtbot.addWidget(panel)
+    return panel
 
 
 @pytest.fixture
@@ -54,13 +54,15 @@ def labels(viewer):
 
 @pytest.fixture
 def derived(viewer):
-    made = DerivedLayers(PublicOnlyProxy(viewer))  # as napari gives it to a plugin
-    made.heard = []
-    made.message_sent.connect(
-        lambda kind, sentence: made.heard.append((kind, sentence))
+    derived_layers = DerivedLayers(
+        PublicOnlyProxy(viewer)
+    )  # as napari gives it to a plugin
+    derived_layers.heard = []
+    derived_layers.message_sent.connect(
+        lambda kind, sentence: derived_layers.heard.append((kind, sentence))
     )
-    yield made
-    made.close()
+    yield derived_layers
+    derived_layers.close()
 
 
 @pytest.fixture
@@ -71,17 +73,17 @@ def wait(qtbot, derived):
 @pytest.fixture
 def gate(monkeypatch):
     """Holds what is being made until it is opened; says when it begins and ends."""
-    begun, opened, made = Event(), Event(), Event()
+    begun, opened, finished = Event(), Event(), Event()
 
     def hold(*arguments):
         begun.set()
         opened.wait(PATIENCE / 1000)
         result = derive_layer(*arguments)
-        made.set()
+        finished.set()
         return result
 
     monkeypatch.setattr(derived_module, "derive_layer", hold)
-    yield begun, opened, made
+    yield begun, opened, finished
     opened.set()
 
 
@@ -219,8 +221,8 @@ def test_from_something_to_nothing_and_back(viewer, labels, derived, wait):
             wait()
             assert derived.heard[-1][0] == "info", derived.heard
             (layer,) = [x for x in viewer.layers if role(x) == kind]
-            found = layer.data.max() > 0 if kind == "instances" else len(layer.data)
-            assert bool(found) == some
+            filled = layer.data.max() > 0 if kind == "instances" else len(layer.data)
+            assert bool(filled) == some
             assert ("none found" in derived.heard[-1][1]) != some
 
 
@@ -240,9 +242,9 @@ def test_labels_moved_meanwhile(viewer, labels, derived, wait, kind, gate):
     labels.translate, labels.rotate = (5, 6), 10
     opened.set()
     wait()
-    made = viewer.layers[-1]
-    assert role(made) == kind
-    assert np.allclose(made.data_to_world((3, 4)), labels.data_to_world((3, 4)))
+    new_layer = viewer.layers[-1]
+    assert role(new_layer) == kind
+    assert np.allclose(new_layer.data_to_world((3, 4)), labels.data_to_world((3, 4)))
 
 
 def test_labels_removed_meanwhile(viewer, labels, derived, wait):
@@ -254,12 +256,12 @@ def test_labels_removed_meanwhile(viewer, labels, derived, wait):
 
 
 def test_closed_meanwhile(viewer, labels, derived, qtbot, gate):
-    begun, opened, made = gate
+    begun, opened, finished = gate
     derived.make(labels, "instances")
     assert begun.wait(PATIENCE / 1000)
     derived.close()
     opened.set()
-    assert made.wait(PATIENCE / 1000)
+    assert finished.wait(PATIENCE / 1000)
     qtbot.wait(100)
     assert len(viewer.layers) == 4
     derived.make(labels, "instances")
@@ -268,7 +270,7 @@ def test_closed_meanwhile(viewer, labels, derived, qtbot, gate):
 
 @pytest.mark.slow
 def test_viewer_closed_meanwhile(make_napari_viewer, qtbot, gate):
-    begun, opened, made = gate
+    begun, opened, finished = gate
     viewer = make_napari_viewer()
     labels = show(viewer, viewer.add_image(np.zeros((20, 30))))
     panel = ResultsPanel()
@@ -280,7 +282,7 @@ def test_viewer_closed_meanwhile(make_napari_viewer, qtbot, gate):
     QTimer.singleShot(100, opened.set)
     viewer.close()
     opened.set()
-    assert made.wait(PATIENCE / 1000)
+    assert finished.wait(PATIENCE / 1000)
     qtbot.wait(100)
 
 
@@ -320,8 +322,8 @@ def test_table_to_a_file(viewer, labels, derived, wait, tmp_path):
 def test_what_is_made_of_earlier_labels_is_marked(
     viewer, labels, derived, wait, qtbot, panel
 ):
-    told = []
-    derived.stale_changed.connect(told.append)
+    messages = []
+    derived.stale_changed.connect(messages.append)
     derived.stale_changed.connect(panel.show_stale)
     for kind in ("instances", "uncertainty"):
         viewer.layers.selection.active = labels
@@ -331,22 +333,22 @@ def test_what_is_made_of_earlier_labels_is_marked(
     before = labels.data.copy()
     labels.paint((0, 0), 2)
     names = [instances.name, uncertainty.name]
-    qtbot.waitUntil(lambda: bool(told))
-    assert sorted(told[-1]) == sorted(names)
+    qtbot.waitUntil(lambda: bool(messages))
+    assert sorted(messages[-1]) == sorted(names)
     assert instances.metadata[layers.KEY]["stale"]
     assert instances.name in panel.stale.text()
     labels.data = before
-    qtbot.waitUntil(lambda: told[-1] == [])
+    qtbot.waitUntil(lambda: messages[-1] == [])
     assert not panel.stale.text()
     # maps count as well
-    found = maps_of(labels, viewer.layers)[0]
-    entry = {**found.metadata[layers.KEY], "recipe": {"another": 1}}
-    found.metadata = {layers.KEY: entry}
+    map_layer = maps_of(labels, viewer.layers)[0]
+    entry = {**map_layer.metadata[layers.KEY], "recipe": {"another": 1}}
+    map_layer.metadata = {layers.KEY: entry}
     derived.find_stale()
-    assert sorted(told[-1]) == sorted(names)
+    assert sorted(messages[-1]) == sorted(names)
     derived.make(labels, "instances")
     wait()
-    assert told[-1] == [uncertainty.name]
+    assert messages[-1] == [uncertainty.name]
     assert not instances.metadata[layers.KEY].get("stale")
 
 
@@ -400,7 +402,7 @@ def test_what_is_made_is_not_taken_for_an_image_to_segment(
     choice.picture_changed.connect(lambda: chosen.append(1))
     derived.make(labels, "uncertainty")
     wait()
-    made = viewer.layers.selection.active
-    assert role(made) == "uncertainty"
+    new_layer = viewer.layers.selection.active
+    assert role(new_layer) == "uncertainty"
     assert choice.layer() == image
     assert not chosen

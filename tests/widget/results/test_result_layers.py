@@ -31,9 +31,9 @@ def scene(make_napari_viewer):
 
 def uniform(image, label, step=1):
     """Every pixel has one label."""
-    made = results_of(image, A, B, step=step)
+    results = results_of(image, A, B, step=step)
     data = np.full(image.shape, label, np.uint8)
-    return [*made[:-1], replace(made[-1], data=data)]
+    return [*results[:-1], replace(results[-1], data=data)]
 
 
 def colors(viewer):

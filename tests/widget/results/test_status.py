@@ -17,9 +17,9 @@ from tests.layers.test_derived import PLACED, show
 
 @pytest.fixture
 def viewer():
-    made = ViewerModel()
-    made.mouse_over_canvas = True
-    return made
+    viewer = ViewerModel()
+    viewer.mouse_over_canvas = True
+    return viewer
 
 
 def hover(viewer, layer, place):
@@ -39,10 +39,10 @@ def test_class_and_probabilities_are_added_whatever_is_selected(viewer):
     assert hover(viewer, image, (8, 15)).endswith("; fibre: fibre 0.75, nuclei 0.00")
     assert "background: " in hover(viewer, image, (0, 0))
     viewer.layers.selection.active = labels
-    told = hover(viewer, image, (3, 5))
-    assert "class: nuclei" in told
-    assert told.endswith("; nuclei 0.90, fibre 0.00")
-    assert told.count("0.90") == 1
+    text = hover(viewer, image, (3, 5))
+    assert "class: nuclei" in text
+    assert text.endswith("; nuclei 0.90, fibre 0.00")
+    assert text.count("0.90") == 1
     viewer.layers.selection = {image, labels}
     assert hover(viewer, image, (3, 5)).endswith("nuclei 0.90, fibre 0.00")
     probe.detach()

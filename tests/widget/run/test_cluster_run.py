@@ -91,6 +91,6 @@ def test_a_large_image_on_a_cluster_whose_workers_go(
     widget.device_choice.set_device("cpu")
     widget.run()
     qtbot.waitUntil(lambda: not controller.busy, timeout=PATIENCE)
-    here = np.asarray(viewer.layers[-1].data[0])
-    assert len(np.unique(here)) > 1
-    assert (here == labels).mean() > 0.999
+    local = np.asarray(viewer.layers[-1].data[0])
+    assert len(np.unique(local)) > 1
+    assert (local == labels).mean() > 0.999

@@ -34,14 +34,16 @@ OWN = {each.name for each in fields(RunInputs)}
 
 
 class Stage:
-    """A viewer model, a controller, and all that was told."""
+    """A viewer model, a controller, and all that was messages."""
 
     def __init__(self, qtbot):
         self.qtbot = qtbot
         self.viewer = ViewerModel()
         self.controller = Controller(self.viewer, self.make_client)
-        self.told, self.progress, self.busy, self.downloads = [], [], [], []
-        self.controller.message_sent.connect(lambda *told: self.told.append(told[:2]))
+        self.messages, self.progress, self.busy, self.downloads = [], [], [], []
+        self.controller.message_sent.connect(
+            lambda *message: self.messages.append(message[:2])
+        )
         self.controller.progressed.connect(self.progress.append)
         self.controller.busy_changed.connect(self.busy.append)
         self.controller.download_requested.connect(
@@ -113,9 +115,9 @@ class Stage:
 
 @pytest.fixture
 def stage(qtbot):
-    made = Stage(qtbot)
-    yield made
-    made.controller.close()
+    stage = Stage(qtbot)
+    yield stage
+    stage.controller.close()
 
 
 @pytest.mark.slow
@@ -141,7 +143,7 @@ def test_a_run_from_request_to_layers(stage):
         "filament · GEM",
         "labels · GEM",
     ]
-    assert stage.told[-1] == (
+    assert stage.messages[-1] == (
         "warning",
         "Done: labels and 2 maps. Not in the labels: filament.",
     )
@@ -168,7 +170,7 @@ WRONG = {
 def test_wrong_input_is_told_and_nothing_starts(stage, case):
     text, kwargs, expected = WRONG[case]
     stage.controller.run(stage.ask(stage.image(), text, **kwargs))
-    kind, sentence = stage.told[-1]
+    kind, sentence = stage.messages[-1]
     assert kind == "error"
     assert expected in sentence
     assert not stage.busy
@@ -180,7 +182,7 @@ def test_a_layer_that_is_gone_is_told(stage):
     ask = stage.ask(layer)
     stage.viewer.layers.remove(layer)
     stage.controller.run(ask)
-    assert stage.told[-1] == ("error", module.NO_IMAGE)
+    assert stage.messages[-1] == ("error", module.NO_IMAGE)
 
 
 def test_a_download_is_asked_for_first(stage, monkeypatch):
@@ -204,14 +206,14 @@ def test_more_maps_than_fit_are_refused_before_anything_starts(stage, monkeypatc
     monkeypatch.setattr("napari_gem.core.validation.LARGEST_MAPS", 100)
     stage.controller.run(stage.ask(stage.image(), "nuclei"))
     assert not stage.controller.busy
-    assert "fewer classes" in stage.told[-1][1]
+    assert "fewer classes" in stage.messages[-1][1]
 
 
 def test_run_pressed_twice(stage):
     layer = stage.image()
     stage.run(layer)
     stage.controller.run(stage.ask(layer, "nuclei"))
-    assert stage.told[-1][0] == "warning"
+    assert stage.messages[-1][0] == "warning"
     assert len(stage.client.requests) == 1
 
 
@@ -226,7 +228,7 @@ def test_cancel(stage):
     assert stage.progress[-1] == Progress("Cancelling")
     stage.send(Cancelled(1))
     assert not stage.controller.busy
-    assert stage.told[-1] == ("info", "Cancelled.")
+    assert stage.messages[-1] == ("info", "Cancelled.")
     assert len(stage.viewer.layers) == 1
     stage.run(layer)
     assert stage.controller.busy
@@ -246,7 +248,7 @@ def test_cancel_while_layers_are_made(stage):
     stage.controller.cancel()
     stage.client.loaded.set()
     stage.until(lambda: not stage.controller.busy)
-    assert stage.told[-1] == ("info", "Cancelled.")
+    assert stage.messages[-1] == ("info", "Cancelled.")
     assert not stage.results()
 
 
@@ -256,12 +258,12 @@ def test_events_of_other_runs_are_dropped(stage):
     stage.controller.cancel()
     stage.send(Cancelled(1))
     stage.run(layer)
-    count = len(stage.told)
+    count = len(stage.messages)
     stage.send(stage.client.finished(1))
     stage.send(Failed(1, "late"))
     stage.send(Progressed(1, Progress("Encoding", 3, 4)))
     assert stage.controller.busy
-    assert len(stage.told) == count
+    assert len(stage.messages) == count
     assert not stage.results()
     assert stage.progress[-1].stage == "Reading image"
     stage.send(stage.client.finished(2))
@@ -273,7 +275,7 @@ def test_a_failed_run_says_why_and_the_next_one_starts(stage, caplog):
     layer = stage.image()
     stage.run(layer)
     stage.send(Failed(1, "The GPU has not enough memory.", "Traceback ..."))
-    assert stage.told[-1] == ("error", "The GPU has not enough memory.")
+    assert stage.messages[-1] == ("error", "The GPU has not enough memory.")
     assert "Traceback" in caplog.text
     stage.run(layer)
     assert stage.controller.busy
@@ -293,8 +295,8 @@ def test_errors_while_layers_are_made(stage, error, expected):
     stage.client.error = error
     stage.send(stage.client.finished(1))
     stage.until(lambda: not stage.controller.busy)
-    assert stage.told[-1][0] == "error"
-    assert expected in stage.told[-1][1]
+    assert stage.messages[-1][0] == "error"
+    assert expected in stage.messages[-1][1]
     assert not stage.results()
 
 
@@ -307,7 +309,7 @@ def test_the_layer_is_removed_during_the_run(stage):
     stage.viewer.layers.remove(layer)
     assert stage.client.cancels == 1
     stage.send(Cancelled(1))
-    assert stage.told[-1] == ("warning", module.REMOVED)
+    assert stage.messages[-1] == ("warning", module.REMOVED)
     assert len(stage.viewer.layers) == 0
 
 
@@ -318,7 +320,7 @@ def test_the_layer_is_removed_while_layers_are_made(stage):
     stage.viewer.layers.remove(layer)
     stage.client.loaded.set()
     stage.until(lambda: not stage.controller.busy)
-    assert stage.told[-1] == ("warning", module.REMOVED)
+    assert stage.messages[-1] == ("warning", module.REMOVED)
     assert len(stage.viewer.layers) == 0
 
 
@@ -359,11 +361,11 @@ def test_the_layer_changes_during_the_run(stage, change):
     labels = stage.results()[-1]
     assert labels.data.shape == (1, 12, 10)
     for point in ((0, 2, 3), (0, 11, 9)):
-        there = layer.data_to_world(np.add(point, (1, 0, 0)))
-        assert np.allclose(labels.data_to_world(point), there)
+        world = layer.data_to_world(np.add(point, (1, 0, 0)))
+        assert np.allclose(labels.data_to_world(point), world)
     assert labels.units == layer.units
     assert [layer.visible, layer.units, list(stage.viewer.dims.order)] == before
-    assert stage.told[-1][1].startswith("Done")
+    assert stage.messages[-1][1].startswith("Done")
     assert stage.is_live(asked)
     if change in ("sliced", "transposed", "shown otherwise"):
         assert not stage.is_live(stage.ask(layer))
@@ -376,8 +378,8 @@ def test_the_data_are_replaced_during_the_run(stage):
     layer.data = np.zeros((5, 5))
     stage.send(stage.client.finished(1))
     stage.until(lambda: not stage.controller.busy)
-    assert stage.told[-1][0] == "error"
-    assert "were replaced during the run" in stage.told[-1][1]
+    assert stage.messages[-1][0] == "error"
+    assert "were replaced during the run" in stage.messages[-1][1]
     assert not stage.results()
 
 
@@ -388,11 +390,11 @@ def test_close_during_a_run(stage):
     stage.controller.close()
     stage.controller.close()
     assert stage.client.closed == 1
-    told = list(stage.told)
+    messages = list(stage.messages)
     stage.send(finished)
     stage.controller.run(stage.ask(layer, "nuclei"))
     stage.viewer.layers.remove(layer)
-    assert stage.told == told
+    assert stage.messages == messages
     assert not stage.results()
 
 
@@ -409,7 +411,7 @@ def test_notices_are_told(stage):
     stage.run(stage.image(), "unicorn")
     stage.send(stage.client.finished(1, ("It was not trained on 'unicorn'.",)))
     stage.until(lambda: not stage.controller.busy)
-    assert stage.told[-1] == (
+    assert stage.messages[-1] == (
         "warning",
         "Done: labels and 1 map. It was not trained on 'unicorn'.",
     )
@@ -572,7 +574,7 @@ def test_an_image_that_the_worker_forgot_needs_a_run(stage):
     stage.finish(1)
     stage.controller.refresh(stage.ask(layer, "cell"))
     stage.send(Failed(2, "The image is no longer encoded.", lost=True))
-    assert stage.told[-1][0] == "error"
+    assert stage.messages[-1][0] == "error"
     assert stage.controller.encoded(stage.ask(layer)) is Encoded.NO
     assert stage.busy == [True, False]
 
@@ -584,14 +586,14 @@ def test_words_that_the_worker_refuses_leave_the_image_encoded(stage):
     stage.controller.refresh(stage.ask(layer, "refused"))
     stage.controller.refresh(stage.ask(layer, "refused too"))
     stage.send(Failed(2, "Give other background words."))
-    assert stage.told[-1] == ("error", "Give other background words.")
+    assert stage.messages[-1] == ("error", "Give other background words.")
     assert len(stage.client.requests) == 3, "what was changed meanwhile is asked"
     stage.send(Failed(3, "Give other background words."))
     assert not stage.failed
     assert stage.is_live(stage.ask(layer, "nuclei"))
     stage.controller.refresh(stage.ask(layer, "nuclei"))
     stage.send(stage.client.finished(4))
-    assert stage.told[-1] == ("info", "")
+    assert stage.messages[-1] == ("info", "")
 
 
 def test_pixels_replaced_during_a_run_are_told(stage):
@@ -599,7 +601,7 @@ def test_pixels_replaced_during_a_run_are_told(stage):
     stage.run(layer)
     layer.data = np.zeros((12, 10))
     stage.finish(1)
-    assert module.STALE in stage.told[-1][1]
+    assert module.STALE in stage.messages[-1][1]
     assert not stage.is_live(stage.ask(layer))
 
 
@@ -625,7 +627,7 @@ def test_painted_labels_are_asked_about(stage):
 def test_undo_brings_back_what_was_before_the_run(stage):
     layer = stage.image()
     stage.controller.undo()
-    assert stage.told[-1] == ("warning", "There is no run to undo.")
+    assert stage.messages[-1] == ("warning", "There is no run to undo.")
     stage.run(layer)
     stage.finish(1)
     stage.controller.undo()
@@ -768,7 +770,7 @@ def test_undo_waits_for_the_run(stage):
     stage.finish(1)
     stage.run(layer)
     stage.controller.undo()
-    assert stage.told[-1][0] == "warning"
+    assert stage.messages[-1][0] == "warning"
     assert len(stage.results()) == 3
     stage.controller.cancel()
     stage.send(Cancelled(2))
@@ -812,25 +814,28 @@ def test_a_switched_off_table_is_told_and_taken_back(stage):
     ask = stage.ask(layer, "nuclei")
     off = tuple(replace(prompt, on=False) for prompt in ask.job.prompts)
     stage.controller.refresh(replace(ask, job=replace(ask.job, prompts=off)))
-    assert stage.told[-1] == ("error", "Every class is switched off. Switch one on.")
+    assert stage.messages[-1] == (
+        "error",
+        "Every class is switched off. Switch one on.",
+    )
     stage.controller.refresh(ask)
     stage.send(stage.client.finished(2))
-    assert stage.told[-1] == ("info", "")
+    assert stage.messages[-1] == ("info", "")
 
 
 def test_why_there_is_no_run_is_said_until_there_can_be_one(stage):
     layer = stage.image()
     stage.controller.run(stage.ask(layer, ""))
-    assert "There is no prompt" in stage.told[-1][1]
+    assert "There is no prompt" in stage.messages[-1][1]
     stage.controller.refresh(stage.ask(layer, ""))
-    assert "There is no prompt" in stage.told[-1][1]
+    assert "There is no prompt" in stage.messages[-1][1]
     stage.controller.refresh(stage.ask(layer))
-    assert stage.told[-1] == ("info", "")
+    assert stage.messages[-1] == ("info", "")
     stage.controller.run(stage.ask(layer, ""))
     stage.run(layer)
     stage.finish(1)
     stage.controller.refresh(stage.ask(layer, "nuclei"))
-    assert stage.told[-1][1].startswith("Done"), "what was said since stays"
+    assert stage.messages[-1][1].startswith("Done"), "what was said since stays"
 
 
 def test_a_recipe_tells_the_size_of_a_pixel(stage):
@@ -888,14 +893,14 @@ def test_a_change_shows_in_the_slice_on_screen(stage):
     stage.send(finished)
     assert np.array_equal(labels.data[[0, 2]], before[[0, 2]])
     assert (labels.data[1] == 2).all()
-    assert stage.told[-1] == ("info", module.ONE_SLICE)
+    assert stage.messages[-1] == ("info", module.ONE_SLICE)
     assert stage.results()[-1] is labels
     # what was painted meanwhile stays
     labels.data[1, 3, 3] = 7
-    count = len(stage.told)
+    count = len(stage.messages)
     stage.controller.refresh(stage.ask(layer, "nuclei\nboat"))
     stage.send(stage.client.finished(5))
-    assert len(stage.told) == count, "not that the slice is up to date"
+    assert len(stage.messages) == count, "not that the slice is up to date"
     assert labels.data[1, 3, 3] == 7
     assert stage.kept == [labels]
     stage.controller.undo()
@@ -917,18 +922,18 @@ def test_examples_of_a_stack_hold_when_a_slice_is_looked_at(stage):
     stage.viewer.dims.set_point(0, 0)
     ask = stage.ask(layer, "nuclei")
     placed = Example(point=(2.0, 3.0))
-    told = replace(placed, vector=(1.0, 0.0), model="embedded")
+    embedded = replace(placed, vector=(1.0, 0.0), model="embedded")
     (prompt,) = ask.job.prompts
     more = (layers.read_layer(layer, stage.viewer.dims, position={0: 1}),)
     placed_prompt = replace(prompt, examples=(placed,))
     asked = replace(ask, job=replace(ask.job, prompts=(placed_prompt,)), more=more)
     stage.controller.run(asked)
     first = stage.client.finished(1)
-    prompts = (replace(prompt, examples=(told,)),)
+    prompts = (replace(prompt, examples=(embedded,)),)
     recipe = replace(first.result.recipe, prompts=prompts)
     stage.send(replace(first, result=replace(first.result, recipe=recipe)))
     assert stage.client.requests[1].job.prompts[0].examples == (
-        replace(told, point=None),
+        replace(embedded, point=None),
     )
     stage.finish(2)
     stage.viewer.dims.set_point(0, 1)
@@ -936,7 +941,7 @@ def test_examples_of_a_stack_hold_when_a_slice_is_looked_at(stage):
     assert len(stage.client.requests) == 2, "its points lie on another slice"
     stage.controller.refresh(stage.ask(layer, "nuclei, cell"))
     assert stage.client.requests[2].job.prompts[0].examples == (
-        replace(told, point=None),
+        replace(embedded, point=None),
     )
 
 
@@ -974,8 +979,8 @@ def test_a_run_ends_whatever_fails_here(stage, monkeypatch, caplog, place):
             patch.setattr(f"napari_gem.widget.run.{place}", fail)
             stage.send(stage.client.finished(1))
         stage.until(lambda: not stage.controller.busy)
-    assert stage.told[-1][0] == "error"
-    assert "ValueError" in stage.told[-1][1]
+    assert stage.messages[-1][0] == "error"
+    assert "ValueError" in stage.messages[-1][1]
     assert "ValueError" in caplog.text.encode().decode()
     stage.run(layer)
     stage.finish(len(stage.client.requests))

@@ -63,9 +63,9 @@ class Scene:
 
 @pytest.fixture
 def scene(wired, qtbot):
-    made = Scene(wired, qtbot)
-    made.run(0.33, 0.12)
-    return made
+    scene = Scene(wired, qtbot)
+    scene.run(0.33, 0.12)
+    return scene
 
 
 def test_each_image_has_its_own_shares_and_sentence(scene):

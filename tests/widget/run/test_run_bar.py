@@ -15,10 +15,10 @@ from napari_gem.worker.messages import Failed
 
 @pytest.fixture
 def bar(qtbot):
-    made = RunBar()
-    qtbot.addWidget(made)
-    made.show()
-    return made
+    run_bar = RunBar()
+    qtbot.addWidget(run_bar)
+    run_bar.show()
+    return run_bar
 
 
 def test_undo_can_be_pressed_only_when_there_is_something(bar):
