@@ -29,7 +29,8 @@ for words in json.load(sys.stdin):
     said = io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
         command.main()
-    outcomes.append((said.getvalue(), sorted({"torch", "open_clip"} & set(sys.modules))))
+    loaded = sorted({"torch", "open_clip"} & set(sys.modules))
+    outcomes.append((said.getvalue(), loaded))
 print(json.dumps(outcomes))
 """
 

@@ -122,8 +122,8 @@ def evaluate(
         loaded = replace(loaded, card=with_preset(loaded.card, preset))
         gem = with_values(loaded.card.encode.gem, given)
         side = short_side or dataset.short_side
-        how = Method(protocol, chosen, changed, gem, side, preset)
-        work = prepare(loaded, dataset, how, out, resume=resume, skip_bad=skip_bad)
+        method = Method(protocol, chosen, changed, gem, side, preset)
+        work = prepare(loaded, dataset, method, out, resume=resume, skip_bad=skip_bad)
         stopped = _run(work, bars)
     _report(work, stopped)
 

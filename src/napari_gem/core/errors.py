@@ -16,9 +16,9 @@ class GemError(Exception):
         return shown(super().__str__())
 
 
-def no_numbers(what: str, precision: str) -> str:
+def no_numbers(part: str, precision: str) -> str:
     """Say that a model or a part of it computes nothing, and what to do."""
-    wrong = f"{what} gave no finite numbers in {precision}."
+    wrong = f"{part} gave no finite numbers in {precision}."
     if precision == "float32":
         return f"{wrong} Its weights do not suit it. Choose another model."
     return f"{wrong} Choose precision float32."

@@ -182,8 +182,8 @@ def rungs(device: str, precision: str, parameters: EncodeParameters) -> Iterator
     smallest = parameters
     while smallest.tile > SMALLEST_TILE:
         smallest = _halved(smallest)
-        what = f"the image was encoded in tiles of {smallest.tile} patches"
-        yield Rung(device, precision, smallest, short_of_memory(what))
+        change = f"the image was encoded in tiles of {smallest.tile} patches"
+        yield Rung(device, precision, smallest, short_of_memory(change))
     kind = device.partition(":")[0]
     half = HALF.get(kind, precision)
     if precision == "float32" and half != precision:
@@ -277,6 +277,6 @@ def _halved(parameters: EncodeParameters) -> EncodeParameters:
     return replace(parameters, tile=tile, overlap=overlap)
 
 
-def short_of_memory(what: str) -> str:
+def short_of_memory(change: str) -> str:
     """Say what was given up."""
-    return f"The memory did not suffice, so {what}; results may differ a little."
+    return f"The memory did not suffice, so {change}; results may differ a little."

@@ -201,7 +201,7 @@ class Clock:
     def __init__(self, total: int, skipped: int = 0) -> None:
         self._total = total
         self._skipped = skipped
-        self._started = self._told = time.monotonic()
+        self._started = self._last = time.monotonic()
 
     def progress(self, stage: str, done: int, *, waits: bool = False) -> Progress:
         """Tell how far the work is when so many steps are done.
@@ -210,8 +210,8 @@ class Clock:
         """
         now = time.monotonic()
         if waits:
-            self._started += now - self._told
-        self._told = now
+            self._started += now - self._last
+        self._last = now
         if waits:
             return Progress(stage, done, self._total)
         fresh = done - self._skipped

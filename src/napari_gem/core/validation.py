@@ -371,12 +371,12 @@ def check_job(job: Job) -> None:
     check_squash(job.squash)
 
 
-def check_texts(what: str, texts: object) -> None:
+def check_texts(kind: str, texts: object) -> None:
     """Refuse what is no tuple, or list, of texts.
 
     Parameters
     ----------
-    what
+    kind
         What the texts are, in the plural.
     texts
         A lone text is refused, since it would be read letter by letter.
@@ -390,7 +390,7 @@ def check_texts(what: str, texts: object) -> None:
         return
     given = f"'{brief(texts)}'" if isinstance(texts, str) else brief(texts)
     raise GemError(
-        f"{given} was given as {what}; give texts in a tuple, such as ('cell',)."
+        f"{given} was given as {kind}; give texts in a tuple, such as ('cell',)."
     )
 
 
@@ -419,17 +419,17 @@ def check_maps(classes: int, shape: tuple[int, int]) -> None:
         )
 
 
-def _check_filled(what: str, texts: Sequence[str], most: int) -> None:
-    check_texts(what, texts)
-    _check_count(what, len(texts), most)
+def _check_filled(kind: str, texts: Sequence[str], most: int) -> None:
+    check_texts(kind, texts)
+    _check_count(kind, len(texts), most)
     for text in texts:
-        check_length(what, text, LONGEST_TEXT)
+        check_length(kind, text, LONGEST_TEXT)
         if not text.strip():
-            raise GemError(f"One of the {what} is empty. Leave it out.")
-        _check_commands(what, text)
+            raise GemError(f"One of the {kind} is empty. Leave it out.")
+        _check_commands(kind, text)
 
 
-def check_length(what: str, text: str, most: int) -> None:
+def check_length(kind: str, text: str, most: int) -> None:
     """Refuse a text of more characters.
 
     Raises
@@ -439,16 +439,16 @@ def check_length(what: str, text: str, most: int) -> None:
     """
     if len(text) > most:
         raise GemError(
-            f"A text for {what} has {len(text)} characters and begins "
+            f"A text for {kind} has {len(text)} characters and begins "
             f"'{brief(text)}'. Shorten it to at most {most}."
         )
 
 
-def _check_commands(what: str, text: str) -> None:
+def _check_commands(kind: str, text: str) -> None:
     commands = commands_in(text)
     if commands:
         raise GemError(
-            f"'{brief(text)}' among the {what} holds the characters {brief(commands)}, "
+            f"'{brief(text)}' among the {kind} holds the characters {brief(commands)}, "
             "which cannot be seen. Type it anew."
         )
 
@@ -496,13 +496,13 @@ def _check_color(color: Any) -> None:
         )
 
 
-def _check_count(what: str, count: int, most: int) -> None:
+def _check_count(kind: str, count: int, most: int) -> None:
     if count > most:
         raise GemError(
-            f"There are {count} {what}, and at most {most} are taken. Leave some out."
+            f"There are {count} {kind}, and at most {most} are taken. Leave some out."
         )
 
 
-def _check_numbers(what: str, values: Sequence[Any]) -> None:
+def _check_numbers(kind: str, values: Sequence[Any]) -> None:
     if not all(is_within(value, -inf, inf) for value in values):
-        raise GemError(f"An {what} holds what is no finite number. Leave it out.")
+        raise GemError(f"An {kind} holds what is no finite number. Leave it out.")

@@ -77,9 +77,9 @@ class BoundaryTally:
     """Boundary IoU: the IoU of the strips along the edges (arXiv 2103.16562)."""
 
     def __init__(self, classes: int) -> None:
-        self.both: Counts = np.zeros(classes, np.int64)
+        self.overlap: Counts = np.zeros(classes, np.int64)
         self.either: Counts = np.zeros(classes, np.int64)
-        self.state = {"boundary_both": self.both, "boundary_either": self.either}
+        self.state = {"boundary_both": self.overlap, "boundary_either": self.either}
 
     def add(self, predicted: NDArray[Any], truth: NDArray[Any]) -> None:
         """Count the class numbers of one image, (height, width)."""
@@ -89,12 +89,12 @@ class BoundaryTally:
         for number in present[present >= 0].astype(int):
             true = _edge(truth == number, width) & known
             edge = _edge((predicted == number) & known, width)
-            self.both[number] += np.count_nonzero(true & edge)
+            self.overlap[number] += np.count_nonzero(true & edge)
             self.either[number] += np.count_nonzero(true | edge)
 
     def iou(self) -> Figures:
         """Boundary IoU of each class; NaN as in `LabelTally.iou`."""
-        return _ratio(self.both, self.either)
+        return _ratio(self.overlap, self.either)
 
 
 class RankingTally:

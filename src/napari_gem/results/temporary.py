@@ -49,7 +49,7 @@ class ResultFolders:
     def __init__(self, features: str = "") -> None:
         self._base = results_folder(features)
         self._own: Path | None = None
-        self._made = 0
+        self._count = 0
 
     def new(self) -> Path:
         """Name a folder that does not exist yet.
@@ -60,8 +60,8 @@ class ResultFolders:
             If the folder of this process cannot be made.
         """
         own = self._own or self._make()
-        self._made += 1
-        return own / str(self._made)
+        self._count += 1
+        return own / str(self._count)
 
     def _make(self) -> Path:
         if is_too_long(self._base / INSIDE):

@@ -245,18 +245,20 @@ def score_job_steps(
     filling
         Who writes the folder; None for this process.
     """
-    what = model, encoded.features, job.prompts
-    how: Any = {"parameters": job.score, "label": job.label}
+    words: Any = {"prompts": job.prompts, "parameters": job.score, "label": job.label}
     result: Segmentation | StoredSegmentation
     if job.squash:
         result = yield from heat_map_steps(job, model, encoded)
     elif folder is None:
-        result = yield from segment_steps(*what, **how, step=step, cache=encoded.scores)
+        result = yield from segment_steps(
+            model, encoded.features, **words, step=step, cache=encoded.scores
+        )
     else:
         result = yield from segment_large_steps(
-            *what,
-            folder,
-            **how,
+            model,
+            encoded.features,
+            folder=folder,
+            **words,
             location=location or location_of(job.pixel_size, job.unit),
             image=_image_fields(job),
             filling=filling or fill_here,
@@ -354,8 +356,8 @@ def _disk_steps(
 ) -> Generator[Progress, None, Encoded]:
     """Look on the disk, and keep there what is encoded."""
     job = wanted.job
-    what = wanted.model, wanted.pixels, job.appearance, job.encode
-    how: Any = {
+    image = wanted.model, wanted.pixels, job.appearance, job.encode
+    options: Any = {
         "region": job.region,
         "partial": partial,
         "schedule": wanted.schedule,
@@ -370,12 +372,12 @@ def _disk_steps(
             features = yield from cache.find_steps(key, job.region, picture)
             if features is not None:
                 return Encoded(features, is_new=False)
-            return Encoded((yield from cache.encode_steps(*what, **how, key=key)))
+            return Encoded((yield from cache.encode_steps(*image, **options, key=key)))
         except CacheError as error:
             if resources.must_keep:
                 raise
             notices = (NOT_KEPT.format(error=error),)
-    features = yield from encode_steps(*what, **how)
+    features = yield from encode_steps(*image, **options)
     return Encoded(replace(features, notices=(*features.notices, *notices)))
 
 
@@ -399,6 +401,8 @@ def _key_steps(
     wanted: _Wanted, box: tuple[slice, slice] | None = None
 ) -> Generator[Progress, None, str]:
     parameters = wanted.job.encode or wanted.model.card.encode
-    appearance = wanted.job.appearance
-    what = wanted.model, wanted.pixels, appearance, parameters, box
-    return (yield from key_steps(*what))
+    return (
+        yield from key_steps(
+            wanted.model, wanted.pixels, wanted.job.appearance, parameters, box
+        )
+    )

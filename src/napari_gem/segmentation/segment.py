@@ -227,8 +227,8 @@ def _read_steps(
                 raise
         else:
             model.texts.update(reader.texts)
-            what = f"the words were read {place.given_up}"
-            return words, short_of_memory(what) if place.given_up else ""
+            change = f"the words were read {place.given_up}"
+            return words, short_of_memory(change) if place.given_up else ""
         reader = model  # what does not suffice is let go of
         free_memory()
     raise NoMemoryError(NO_MEMORY)

@@ -237,16 +237,16 @@ class GemWidget(QWidget):
                 download=card.size is not None and not is_available(card),
                 last=controller.last_result(place),
             )
-        what = shown(state)
-        bar.show_state(what.sentence, what.run)
-        self.prompt_table.model.show_shares(what.shares, what.absent, what.whole)
-        self.recipe_menu.set_result(what.last)
+        status = shown(state)
+        bar.show_state(status.sentence, status.run)
+        self.prompt_table.model.show_shares(status.shares, status.absent, status.whole)
+        self.recipe_menu.set_result(status.last)
         if place != self._place:
             self._place = place
             bar.remove_message(self._run_message)
             self._run_message = ""
-            if what.last is not None and not bar.has_message:
-                self._say(*what.last.message)
+            if status.last is not None and not bar.has_message:
+                self._say(*status.last.message)
 
     def _say(self, kind: str, sentence: str, details: str = "") -> None:
         self._run_message = sentence

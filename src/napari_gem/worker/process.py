@@ -173,13 +173,13 @@ def unexpected(error: Exception) -> str:
 
 def gone(code: int | None) -> str:
     """Say that the process ended with an exit code while it was needed."""
-    how = f"exit code {code}"
+    end = f"exit code {code}"
     if code is not None and code < 0:
         with suppress(ValueError):
-            how = f"signal {signal.Signals(-code).name}"
-    why = " The system may have been short of memory." if how.endswith("KILL") else ""
+            end = f"signal {signal.Signals(-code).name}"
+    why = " The system may have been short of memory." if end.endswith("KILL") else ""
     return (
-        f"The worker process ended unexpectedly ({how}).{why} "
+        f"The worker process ended unexpectedly ({end}).{why} "
         "Press Run again: it starts a new one."
     )
 

@@ -59,13 +59,13 @@ def _described(page: TiffPage) -> dict[int, str]:
     try:
         content: Any = xml2dict(str(page.tags[GDAL_METADATA].value))
         items = content["GDALMetadata"]["Item"]
-        found = {}
+        names = {}
         for item in items if isinstance(items, list) else [items]:
             if item.get("role") == "description" and 0 <= item["sample"] < MOST_BANDS:
-                found[int(item["sample"])] = str(item["value"])
+                names[int(item["sample"])] = str(item["value"])
     except Exception:  # noqa: BLE001 (names are a help, and this is foreign XML)
         return {}
-    return found
+    return names
 
 
 MOST_BANDS = 10_000

@@ -48,8 +48,8 @@ def location_by_size(tiff: TiffFile, page: TiffPage) -> Location | None:
     """Say how large pixels are; None if the file does not."""
     if tiff.is_ome and tiff.ome_metadata:
         size, unit = _size_of_ome(tiff.ome_metadata)
-    elif tiff.is_svs and (found := MPP.search(page.description)):
-        side = float(found[1])
+    elif tiff.is_svs and (match := MPP.search(page.description)):
+        side = float(match[1])
         size, unit = usable_size(side, side), "µm"
     else:
         size, unit = _size_of_tags(tiff, page)

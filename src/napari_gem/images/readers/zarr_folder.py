@@ -249,15 +249,15 @@ def _locations(
         for a in (axes[down], axes[right])
     ]
     shared = scales.get("coordinateTransformations") or []
-    found = []
+    placed = []
     for dataset in scales["datasets"]:
         own = dataset.get("coordinateTransformations") or []
-        found.append(_joined([*own, *shared], len(names)))
-    if found[0] is None:
+        placed.append(_joined([*own, *shared], len(names)))
+    if placed[0] is None:
         stated = any(one.get("coordinateTransformations") for one in scales["datasets"])
         return (), (UNUSABLE,) if stated else ()
     locations: list[Location] = []
-    for array, lines in zip(arrays, found, strict=True):
+    for array, lines in zip(arrays, placed, strict=True):
         location = None if lines is None else _location(lines, (down, right), units)
         if location is None and not locations:
             return (), (UNUSABLE,)

@@ -99,7 +99,7 @@ def _common(state: Mapping[str, Any]) -> dict[str, Any]:
         "visible": bool(state["visible"]),
         "metadata": _metadata(state),
         "features": [
-            Column.of(str(column), list(features[column]))  # type: ignore[index]
+            Column.from_values(str(column), list(features[column]))  # type: ignore[index]
             for column in columns
         ],
     }

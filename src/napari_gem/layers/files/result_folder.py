@@ -54,8 +54,8 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
     """
     path = Path(path)
     recipe = read_recipe(path)
-    there = [path.with_name(name) for name in LABELS if path.with_name(name).exists()]
-    if not there:
+    files = [path.with_name(name) for name in LABELS if path.with_name(name).exists()]
+    if not files:
         # napari would bury the sentence of an error in others
         warnings.warn(
             f"'{path.name}' is a recipe, and there are no labels beside it. To use it, "
@@ -63,7 +63,7 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
             stacklevel=2,
         )
         return [NO_LAYER]
-    file = there[0]
+    file = files[0]
     scene = open_scene(file)
     levels = scene.levels
     if any(level.ndim != 2 or level.dtype.kind not in "bui" for level in levels):

@@ -58,7 +58,7 @@ class Column(_Record):
         return self
 
     @classmethod
-    def of(cls, name: str, values: Iterable[Any]) -> Column:
+    def from_values(cls, name: str, values: Iterable[Any]) -> Column:
         """Describe a column; what is neither number nor text becomes text."""
         plain: list[Any] = [
             each.item() if hasattr(each, "item") else each for each in values

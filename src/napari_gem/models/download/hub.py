@@ -294,9 +294,9 @@ def _blob(path: Path) -> Path:
     return path
 
 
-def _pick(repository: str, names: Sequence[str], there: Container[str]) -> str:
+def _pick(repository: str, names: Sequence[str], available: Container[str]) -> str:
     for name in names:
-        if name in there:
+        if name in available:
             return name
     raise GemError(
         f"{repository} holds no {' or '.join(names)}, so it is no open_clip model. "

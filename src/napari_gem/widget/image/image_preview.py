@@ -78,11 +78,11 @@ class ImagePreview(QWidget):
     limits_measured = Signal(object)
     """Contrast limits of each channel, as a tuple of pairs."""
 
-    _made = Signal(object)
+    _picture_drawn = Signal(object)
 
     def __init__(self) -> None:
         super().__init__()
-        self._made.connect(self._on_picture)
+        self._picture_drawn.connect(self._on_picture)
         self.setFixedSize(WIDTH, HEIGHT)
         # so that nothing jumps while there is a sentence instead
         policy = self.sizePolicy()
@@ -204,7 +204,7 @@ class ImagePreview(QWidget):
         """Make a picture, on a thread that outlives a viewer that is closed."""
         picture = make_picture(image, measure)
         with suppress(RuntimeError):  # Qt has deleted this meanwhile
-            self._made.emit(picture)
+            self._picture_drawn.emit(picture)
 
     def _on_picture(self, picture: Picture) -> None:
         self._busy = False

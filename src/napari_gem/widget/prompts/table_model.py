@@ -326,13 +326,13 @@ class PromptModel(QAbstractTableModel):
         A class that was removed gets another id, with its points, if a layer has its
         own for another class.
         """
-        here = {prompt.label for prompt in self._state.prompts}
+        in_table = {prompt.label for prompt in self._state.prompts}
         known = self._known()
         clashes = {
             prompt.label
             for prompt in state.prompts
             if prompt.label in known
-            and prompt.label not in here
+            and prompt.label not in in_table
             and class_key(known[prompt.label]) != class_key(prompt.name)
             and (prompt.label, prompt.name, known[prompt.label]) not in self._same_class
         }

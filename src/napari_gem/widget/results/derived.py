@@ -138,8 +138,8 @@ class DerivedLayers(QObject):
             # thousands of boxes take napari a second, so not on the main thread
             return derived, Layer.create(*derived.as_tuple())
 
-        def show(made: tuple[LayerData, Any]) -> None:
-            layer = self._show(*made, labels)
+        def show(result_layer: tuple[LayerData, Any]) -> None:
+            layer = self._show(*result_layer, labels)
             if layer is None:
                 return
             self._bases[layer] = basis

@@ -55,5 +55,7 @@ class MergeButton(QPushButton):
                 action = into.addAction(text)
                 action.setToolTip(tip)
                 action.triggered.connect(
-                    lambda _=False, to=layer, how=policy: self.requested.emit(to, how)
+                    lambda _=False, to=layer, chosen=policy: self.requested.emit(
+                        to, chosen
+                    )
                 )

@@ -245,8 +245,8 @@ class Controller(QObject):
         """Tell which image a run is going on for."""
         if self._task is None or not self._task.is_run:
             return Running.NO
-        here = self._task.inputs.place == place
-        return Running.HERE if here else Running.ELSEWHERE
+        is_shown = self._task.inputs.place == place
+        return Running.HERE if is_shown else Running.ELSEWHERE
 
     def cancel(self) -> None:
         """Cancel the run; it ends when the worker says so."""
