@@ -8,6 +8,7 @@ import pytest
 
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import check_fields
 from napari_gem.core.parameters import (
     EncodeParameters,
     LabelParameters,
@@ -17,7 +18,6 @@ from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.validation import (
     check_appearance,
     check_encode,
-    check_label,
     check_prompts,
     check_score,
 )
@@ -36,7 +36,7 @@ def test_defaults_and_numpy_numbers_pass() -> None:
     check_encode(used)
     check_score(ScoreParameters(np.float32(40)))
     check_score(ScoreParameters(near=1.1, smoothing=np.float64(0), present=1))
-    check_label(LabelParameters())
+    check_fields(LabelParameters())
     check_appearance(Appearance())
     check_encode(EncodeParameters())
 
@@ -97,7 +97,7 @@ def test_score_parameters_out_of_range(change: dict, message: str) -> None:
 @pytest.mark.parametrize("size", [-1, nan, inf])
 def test_a_minimum_size_out_of_range(size: float) -> None:
     with pytest.raises(GemError, match=f"Minimum size is {size}; .* from 0 to"):
-        check_label(LabelParameters(size))
+        check_fields(LabelParameters(size))
 
 
 @pytest.mark.parametrize(

@@ -383,9 +383,10 @@ def demo(
     ] = None,
 ) -> None:
     """Segment a sample image by words, in napari where there is a screen."""
-    from napari_gem.images.samples import check_sample
+    from napari_gem.core.sentences import check_known
+    from napari_gem.images.samples import SAMPLES
 
-    check_sample(sample)
+    check_known("sample", sample, SAMPLES)
     command = [sys.executable, "-m", "napari_gem.widget.demo", sample]
     shows = has_screen() and find_spec("napari") is not None
     if shows:

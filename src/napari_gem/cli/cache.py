@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from napari_gem.core.sentences import bytes_text
 from napari_gem.core.terminal import say
 
 app = typer.Typer(help="List or clear the encoded images on disk.")
@@ -19,9 +20,9 @@ def _list(context: typer.Context) -> None:
     cache = FeatureCache()
     entries = cache.entries()
     for name, size in entries.items():
-        say(f"{_size(size):>12}  {name}")
-    total = _size(sum(entries.values()))
-    say(f"{total} of at most {_size(LIMIT)} in '{cache.folder}'.")
+        say(f"{bytes_text(size):>12}  {name}")
+    total = bytes_text(sum(entries.values()))
+    say(f"{total} of at most {bytes_text(LIMIT)} in '{cache.folder}'.")
 
 
 @app.command()
@@ -33,8 +34,4 @@ def clear() -> None:
     removed = cache.clear()
     left = len(cache.entries())
     more = f"; {left} in use were left" if left else ""
-    say(f"{_size(removed)} removed{more}.")
-
-
-def _size(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
+    say(f"{bytes_text(removed)} removed{more}.")

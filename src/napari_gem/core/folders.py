@@ -1,4 +1,4 @@
-"""Where encoded images are kept on disk, if nothing else is said."""
+"""Folders that the user may name, and where encoded images are kept otherwise."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ FOLDER_VARIABLE = "NAPARI_GEM_CACHE"
 
 def default_folder() -> Path:
     """Where features are kept if nothing else is said."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given:
-        return Path(os.path.expanduser(given))  # noqa: PTH111 (which raises nothing)
-    return user_cache_path("napari-gem") / "features"
+    return named_folder(FOLDER_VARIABLE) or user_cache_path("napari-gem") / "features"
+
+
+def named_folder(variable: str) -> Path | None:
+    """Folder that a variable of the environment names; None if it is not set."""
+    name = os.environ.get(variable)
+    # Path's own expanduser raises for a user whom nobody knows
+    return Path(os.path.expanduser(name)) if name else None  # noqa: PTH111

@@ -93,24 +93,7 @@ def inside(
 def inside_rows(
     region: Region | None, step: int, rows: slice, width: int
 ) -> NDArray[np.bool_] | None:
-    """Tell which pixels of some rows of a result lie in its region.
-
-    Parameters
-    ----------
-    region
-        Part of the image; None for all.
-    step
-        Image pixels per pixel of the result along each axis.
-    rows
-        Rows of the result.
-    width
-        Its width.
-
-    Returns
-    -------
-    NDArray[np.bool_] | None
-        (rows, width); None for all of them.
-    """
+    """As `segmentation.inside.inside_pixels`, for the region alone."""
     if region is None:
         return None
     down, right = covered(region, step)

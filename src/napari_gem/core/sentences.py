@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
 MOST = 3
 """Names that a sentence has at most; a dock shows two lines of it."""
@@ -41,3 +42,17 @@ def some_of(
     more = len(names) - len(listed)
     text = ", ".join(f"'{name}'" if quoted else name for name in listed)
     return f"{text} and {more} more" if more else text
+
+
+def check_known(kind: str, name: str, names: Iterable[str]) -> None:
+    """Refuse a name that is none of ``names``, with what it would name ("preset")."""
+    if name not in (known := list(names)):
+        raise GemError(
+            f"There is no {kind} '{shown(name, LONGEST)}'; choose one of "
+            f"{', '.join(known)}."
+        )
+
+
+def bytes_text(count: int) -> str:
+    """Write a number of bytes for the user."""
+    return f"{count / 2**20:,.1f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"

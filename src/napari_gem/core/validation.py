@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from napari_gem.core.parameters import (
         EncodeParameters,
         GemParameters,
-        LabelParameters,
         ScoreParameters,
     )
     from napari_gem.core.prompts import Example, Prompt
@@ -111,17 +110,6 @@ def check_score(parameters: ScoreParameters) -> None:
                 "the word goes."
             )
     _check_filled("background words", parameters.background, MOST_WORDS)
-
-
-def check_label(parameters: LabelParameters) -> None:
-    """Refuse parameters with which no labels can be made.
-
-    Raises
-    ------
-    GemError
-        For the first that is out of its range.
-    """
-    check_fields(parameters)
 
 
 def check_appearance(appearance: Appearance) -> None:
@@ -359,7 +347,7 @@ def check_job(job: Job) -> None:
         For the first number or text that is out of its range.
     """
     check_prompts(job.prompts)
-    check_label(job.label)
+    check_fields(job.label)
     check_appearance(job.appearance)
     if job.encode is not None:
         check_encode(job.encode)

@@ -41,6 +41,7 @@ from napari_gem.core.path_names import is_too_long
 from napari_gem.core.progress import Progress
 from napari_gem.core.region import Region
 from napari_gem.core.results import Encoding, Features, Job
+from napari_gem.core.sentences import bytes_text
 from napari_gem.encoding.encode import encode_steps, restrict
 from napari_gem.encoding.key import encoding_name, key_steps, region_key
 from napari_gem.encoding.stored_features import (
@@ -650,14 +651,10 @@ def _check_room(folder: Path, shape: tuple[int, int, int], kept: int = 0) -> Non
     size, free = 2 * prod(shape), shutil.disk_usage(folder).free
     if free + kept < size:
         raise CacheError(
-            f"The features take {_in_words(size)} in '{folder}', where "
-            f"{_in_words(free)} are free. Make room, choose a coarser detail, or "
+            f"The features take {bytes_text(size)} in '{folder}', where "
+            f"{bytes_text(free)} are free. Make room, choose a coarser detail, or "
             f"set {FOLDER_VARIABLE} to a folder on another disk."
         )
-
-
-def _in_words(size: int) -> str:
-    return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.1f} MiB"
 
 
 def _full(folder: Path, error: OSError) -> CacheError:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.sentences import check_known
 from napari_gem.evaluation.class_lists import read_classes
 
 if TYPE_CHECKING:
@@ -59,10 +60,7 @@ def parse_control(text: str) -> Control:
         If there is none of this name, or it takes no such number.
     """
     name, equals, number = text.partition("=")
-    if name not in CONTROLS:
-        raise GemError(
-            f"There is no control '{name}'; choose one of {', '.join(CONTROLS)}."
-        )
+    check_known("control", name, CONTROLS)
     usual = CONTROLS[name]
     try:
         amount = float(number) if equals else usual

@@ -14,6 +14,7 @@ from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.sentences import check_known
 from napari_gem.evaluation import readers
 
 if TYPE_CHECKING:
@@ -149,11 +150,7 @@ def read_dataset(kind: str, root: Path, split: str = "") -> Dataset:
     GemError
         If the kind is not known, or the folder does not have its layout or no images.
     """
-    if kind not in _readers():
-        raise GemError(
-            f"There is no kind of data set '{kind}'; choose one of "
-            f"{', '.join(list_kinds())}."
-        )
+    check_known("kind of data set", kind, list_kinds())
     if not root.is_dir():
         raise GemError(f"There is no folder '{root}'. Give the data set's folder.")
     dataset = _readers()[kind][1](kind, root, split)

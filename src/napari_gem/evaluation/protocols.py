@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from napari_gem.core.errors import GemError
 from napari_gem.core.fields import check_number
 from napari_gem.core.json_records import from_dict
 from napari_gem.core.parameters import LARGEST, SMALLEST, EncodeParameters
+from napari_gem.core.sentences import check_known
 from napari_gem.images.rendering import squash
 from napari_gem.prompts.word_lists import read_templates
 
@@ -91,11 +91,7 @@ def find_protocol(
     GemError
         If there is none of this name, or a number is out of range.
     """
-    if name not in list_protocols():
-        raise GemError(
-            f"There is no protocol '{name}'; choose one of "
-            f"{', '.join(list_protocols())}."
-        )
+    check_known("protocol", name, list_protocols())
     protocol = list_protocols()[name]
     if scale is not None:
         check_number("The scale", scale, SMALLEST, LARGEST)

@@ -16,7 +16,13 @@ from napari_gem.core.colors import class_color
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import Control, parameter
 from napari_gem.core.foreign_text import without_tags
-from napari_gem.layers.entry import PROBABILITY, LayerEntry, is_result, read_entry
+from napari_gem.layers.entry import (
+    PROBABILITY,
+    LayerEntry,
+    class_names,
+    is_result,
+    read_entry,
+)
 from napari_gem.layers.maps import ImagePlane
 from napari_gem.layers.transform import transform_of
 from napari_gem.layers.writing.layer_data import LayerData
@@ -239,15 +245,6 @@ def read_labels(
         name=str(labels.name),
         layer=str(labels.unique_id),
     )
-
-
-def class_names(labels: Any) -> dict[int, str]:
-    """Read the class of each label id from the features of a labels layer."""
-    features = labels.features
-    if "class" not in features or "index" not in features:
-        return {}
-    pairs = zip(features["index"], features["class"], strict=True)
-    return {int(index): str(name) for index, name in pairs if index == index // 1}
 
 
 def label_of(layer: Any, classes: Mapping[int, str]) -> int:

@@ -227,3 +227,12 @@ _FIELDS = [
     for each in fields(LayerEntry)
 ]
 _EMPTY = LayerEntry()
+
+
+def class_names(labels: Any) -> dict[int, str]:
+    """Read the class of each label id from the features of a labels layer."""
+    features = labels.features
+    if "class" not in features or "index" not in features:
+        return {}
+    pairs = zip(features["index"], features["class"], strict=True)
+    return {int(index): str(name) for index, name in pairs if index == index // 1}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tomllib
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from platformdirs import user_config_path
 
 from napari_gem.core.atomic import write_whole
 from napari_gem.core.errors import GemError
+from napari_gem.core.folders import named_folder
 from napari_gem.core.json_records import read_text
 
 FOLDER_VARIABLE = "NAPARI_GEM_CONFIG"
@@ -30,10 +30,8 @@ LARGEST_FILE = 8 << 20
 
 def config_folder() -> Path:
     """Folder of what was used last and of the user's own catalogue."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given:
-        return Path(os.path.expanduser(given))  # noqa: PTH111 (which raises nothing)
-    return user_config_path("napari-gem", appauthor=False)
+    usual = user_config_path("napari-gem", appauthor=False)
+    return named_folder(FOLDER_VARIABLE) or usual
 
 
 def own_path() -> Path:

@@ -11,7 +11,7 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
-from napari_gem.core.errors import GemError
+from napari_gem.core.sentences import check_known
 
 _FOLDER = Path(__file__).parent
 
@@ -38,10 +38,6 @@ def _names(kind: str) -> tuple[str, ...]:
 
 @cache
 def _read(kind: str, name: str) -> tuple[str, ...]:
-    if name not in _names(kind):
-        raise GemError(
-            f"There is no list '{name}' of {kind}; choose one of "
-            f"{', '.join(_names(kind))}."
-        )
+    check_known(f"list of {kind}", name, _names(kind))
     text = (_FOLDER / kind / f"{name}.toml").read_text(encoding="utf-8")
     return tuple(tomllib.loads(text)["lines"])

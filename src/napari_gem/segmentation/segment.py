@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_gem._version import __version__
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import check_fields
 from napari_gem.core.memory import (
     ERRORS,
     NO_MEMORY,
@@ -24,7 +25,6 @@ from napari_gem.core.progress import Clock, Progress
 from napari_gem.core.prompts import Prompt, label_ids
 from napari_gem.core.results import Features, Recipe, Segmentation
 from napari_gem.core.validation import (
-    check_label,
     check_maps,
     check_prompts,
     check_score,
@@ -154,7 +154,7 @@ def score_steps(
     prompts = tuple(prompt for prompt in prompts if prompt.on)
     check_features(model, features, prompts, step)
     check_score(parameters)
-    check_label(label)
+    check_fields(label)
     check_prompts(prompts)
     check_sentences(prompts, parameters)
     words, short = yield from _read_steps(model, features, prompts, parameters)

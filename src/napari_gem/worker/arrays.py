@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.sentences import bytes_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,8 +51,8 @@ def save_array(
         free = shutil.disk_usage(path.parent).free
         if free < size:
             raise GemError(
-                f"{size / 2**20:.0f} MiB are needed in '{path.parent.parent}' "
-                f"and {free / 2**20:.0f} MiB are free. Make room, or set the "
+                f"{bytes_text(size)} are needed in '{path.parent.parent}' "
+                f"and {bytes_text(free)} are free. Make room, or set the "
                 "environment variable TMPDIR to a folder on another disk."
             )
         np.lib.format.write_array_header_2_0(file, head)

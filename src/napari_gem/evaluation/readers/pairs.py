@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from napari_gem.evaluation.class_lists import read_classes
 from napari_gem.evaluation.datasets import Dataset
@@ -56,32 +56,16 @@ class Layout:
     short_side: int = 336
 
 
-def _voc(about: str, *, background: bool) -> Layout:
-    """PASCAL VOC 2012 (host.robots.ox.ac.uk/pascal/VOC/voc2012)."""
+def _pascal(about: str, classes: str, year: str, part: str = "") -> Layout:
+    """PASCAL VOC and PASCAL Context, without a class for the background."""
     return Layout(
         about,
         images="JPEGImages",
-        masks="SegmentationClass",
-        inside=("VOC2012", "VOCdevkit/VOC2012"),
-        classes="voc",
-        background=background,
-        listing="ImageSets/Segmentation/{}.txt",
-    )
-
-
-def _context(about: str, *, background: bool) -> Layout:
-    """PASCAL Context (cs.stanford.edu/~roozbeh/pascal-context).
-
-    As mmsegmentation's converter leaves it beside the images of VOC 2010.
-    """
-    return Layout(
-        about,
-        images="JPEGImages",
-        masks="SegmentationClassContext",
-        inside=("VOC2010", "VOCdevkit/VOC2010"),
-        classes="context",
-        background=background,
-        listing="ImageSets/SegmentationContext/{}.txt",
+        masks=f"SegmentationClass{part}",
+        inside=(f"VOC{year}", f"VOCdevkit/VOC{year}"),
+        classes=classes,
+        background=False,
+        listing=f"ImageSets/Segmentation{part}/{{}}.txt",
     )
 
 
@@ -99,18 +83,27 @@ def _isprs(name: str) -> Layout:
     )
 
 
+# host.robots.ox.ac.uk/pascal/VOC/voc2012
+_VOC = _pascal(
+    "VOC2012/ with JPEGImages/, SegmentationClass/, ImageSets/; no background",
+    "voc",
+    "2012",
+)
+# cs.stanford.edu/~roozbeh/pascal-context, as mmsegmentation's converter leaves it
+# beside the images of VOC 2010
+_CONTEXT = _pascal(
+    "VOC2010/ with JPEGImages/, SegmentationClassContext/, ImageSets/; no background",
+    "context",
+    "2010",
+    "Context",
+)
+_WITH_BACKGROUND: Any = {"about": "the same, with background", "background": True}
+
 LAYOUTS = {
-    "voc20": _voc(
-        "VOC2012/ with JPEGImages/, SegmentationClass/, ImageSets/; no background",
-        background=False,
-    ),
-    "voc21": _voc("the same, with background", background=True),
-    "context59": _context(
-        "VOC2010/ with JPEGImages/, SegmentationClassContext/, ImageSets/; "
-        "no background",
-        background=False,
-    ),
-    "context60": _context("the same, with background", background=True),
+    "voc20": _VOC,
+    "voc21": replace(_VOC, **_WITH_BACKGROUND),
+    "context59": _CONTEXT,
+    "context60": replace(_CONTEXT, **_WITH_BACKGROUND),
     # the scene parsing benchmark (sceneparsing.csail.mit.edu)
     "ade20k": Layout(
         "ADEChallengeData2016/ with images/ and annotations/",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from napari_gem.core.errors import GemError
 from napari_gem.core.napari_version import check_napari
+from napari_gem.core.sentences import check_known
 from napari_gem.images.files import read_image
 from napari_gem.images.scene import Scene, scene_of
 
@@ -17,20 +17,6 @@ SAMPLES = ("fluorescence", "histology", "aerial")
 _HERE = Path(__file__).parent
 
 LayerDataTuple = tuple[Any, dict[str, Any], str]
-
-
-def check_sample(name: str) -> None:
-    """Refuse a name that is no sample.
-
-    Raises
-    ------
-    GemError
-        With the names that there are.
-    """
-    if name not in SAMPLES:
-        raise GemError(
-            f"There is no sample '{name}'; choose one of {', '.join(SAMPLES)}."
-        )
 
 
 def read_sample(name: str) -> tuple[Scene, tuple[str, ...]]:
@@ -51,7 +37,7 @@ def read_sample(name: str) -> tuple[Scene, tuple[str, ...]]:
     GemError
         If there is no such sample.
     """
-    check_sample(name)
+    check_known("sample", name, SAMPLES)
     entry = _catalogue()[name]
     pixels = read_image(_HERE / f"{name}.png").pixels
     scale = entry["scale"]
@@ -61,22 +47,7 @@ def read_sample(name: str) -> tuple[Scene, tuple[str, ...]]:
     return scene_of(pixels, size, entry["unit"]), tuple(lines)
 
 
-def load_fluorescence() -> list[LayerDataTuple]:
-    """Cells in fluorescence, as layer data."""
-    return [_layer("fluorescence")]
-
-
-def load_histology() -> list[LayerDataTuple]:
-    """Stained tissue, as layer data."""
-    return [_layer("histology")]
-
-
-def load_aerial() -> list[LayerDataTuple]:
-    """Land and water from above, as layer data."""
-    return [_layer("aerial")]
-
-
-def _layer(name: str) -> LayerDataTuple:
+def _layer(name: str) -> list[LayerDataTuple]:
     check_napari()
     image, prompts = read_sample(name)
     title = _catalogue()[name]["title"]
@@ -89,7 +60,13 @@ def _layer(name: str) -> LayerDataTuple:
         "units": None if image.unit == "m" else (image.unit, image.unit),
         "metadata": {"napari_gem": {"title": title, "prompts": list(prompts)}},
     }
-    return image.pixels, kwargs, "image"
+    return [(image.pixels, kwargs, "image")]
+
+
+# what napari calls for its samples
+load_fluorescence, load_histology, load_aerial = (
+    partial(_layer, name) for name in SAMPLES
+)
 
 
 @cache

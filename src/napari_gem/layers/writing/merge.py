@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
-from napari_gem.layers.entry import MERGED, LayerEntry, read_entry
+from napari_gem.layers.entry import MERGED, LayerEntry, class_names, read_entry
 from napari_gem.layers.writing.colors import labels_colors
 from napari_gem.layers.writing.combine import combine_features
 from napari_gem.layers.writing.layer_data import LayerData
@@ -64,7 +64,7 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
             "image."
         )
     mine, theirs = np.asarray(ours.data), np.asarray(target.data)
-    ids = _new_ids(mine, ours.features, theirs, target.features)
+    ids = _new_ids(mine, class_names(ours), theirs, class_names(target))
     data = _merge(mine, theirs, ids, policy)
     _, kwargs, _ = target.as_layer_data_tuple()
     del kwargs["metadata"]
@@ -88,10 +88,12 @@ def merged_layer(ours: Any, target: Any, policy: MergePolicy = "fill") -> LayerD
 
 
 def _new_ids(
-    mine: NDArray[Any], features: Any, theirs: NDArray[Any], others: Any
+    mine: NDArray[Any],
+    names: dict[int, str],
+    theirs: NDArray[Any],
+    known: dict[int, str],
 ) -> dict[int, int]:
     """Id in the merged labels for each of ours."""
-    names, known = _names(features), _names(others)
     by_name = {name: label for label, name in reversed(known.items()) if name}
     present = {int(v) for v in np.unique(mine)} - {0}
     taken = {0, *known, *(int(v) for v in np.unique(theirs))}
@@ -105,13 +107,6 @@ def _new_ids(
             ids[label] = free
             free += 1
     return ids
-
-
-def _names(features: Any) -> dict[int, str]:
-    if "index" not in features or "class" not in features:
-        return {}
-    pairs = zip(features["index"], features["class"], strict=True)
-    return {int(label): str(name) for label, name in pairs}
 
 
 def _merge(

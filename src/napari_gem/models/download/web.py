@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from platformdirs import user_cache_path
 
 from napari_gem.core.atomic import delete, move
 from napari_gem.core.errors import GemError
+from napari_gem.core.folders import named_folder
 from napari_gem.core.progress import Progress, aside_steps
 from napari_gem.models.download import transfer
 from napari_gem.models.download.errors import explain_connection, failures
@@ -35,10 +35,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 def weights_folder() -> Path:
     """Folder that has a folder for each file, named by its hash."""
-    given = os.environ.get(FOLDER_VARIABLE)
-    if given:
-        return Path(os.path.expanduser(given))  # noqa: PTH111 (which raises nothing)
-    return user_cache_path("napari-gem") / "weights"
+    return named_folder(FOLDER_VARIABLE) or user_cache_path("napari-gem") / "weights"
 
 
 def is_address(text: str) -> bool:

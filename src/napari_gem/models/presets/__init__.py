@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_dict, to_dict
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
+from napari_gem.core.sentences import check_known
 from napari_gem.prompts.word_lists import read_background, read_templates
 
 if TYPE_CHECKING:
@@ -64,10 +64,7 @@ def read_preset(name: str) -> Preset:
     GemError
         If there is none of this name.
     """
-    if name not in list_presets():
-        raise GemError(
-            f"There is no preset '{name}'; choose one of {', '.join(list_presets())}."
-        )
+    check_known("preset", name, list_presets())
     text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
     return from_dict(Preset, tomllib.loads(text))
 

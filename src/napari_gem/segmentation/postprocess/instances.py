@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import numpy as np
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.sentences import check_known
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,11 +82,7 @@ def instances(
     GemError
         If the method is unknown or a map has another size than the labels.
     """
-    if method not in INSTANCE_METHODS:
-        raise GemError(
-            f"There is no method '{method}'; choose one of "
-            f"{', '.join(INSTANCE_METHODS)}."
-        )
+    check_known("method", method, INSTANCE_METHODS)
     check_maps(labels, probabilities, ids)
     parts = _components(labels)
     if method == "watershed":

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.core.foreign_text import without_tags
-from napari_gem.layers.derived import class_names
-from napari_gem.layers.entry import LABELS, PROBABILITY, read_entry
+from napari_gem.layers.entry import LABELS, PROBABILITY, class_names, read_entry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
