@@ -27,7 +27,7 @@ from napari_gem.cli.options import (
     Preset,
     with_options,
 )
-from napari_gem.cli.report import report_stored, save_and_report
+from napari_gem.cli.report import report_stored, report_view, save_and_report
 from napari_gem.core.appearance import PERCENTILES
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import check_fields, with_values
@@ -45,12 +45,12 @@ from napari_gem.models.presets import read_preset, with_preset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_gem.cli.image import View
     from napari_gem.core.appearance import Appearance
     from napari_gem.core.progress import Progress
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
     from napari_gem.core.results import Segmentation, StoredSegmentation
+    from napari_gem.images.opened import View
 
 app = typer.Typer(
     help="Find things in images by words, with GEM and CLIP models.",
@@ -178,7 +178,6 @@ def segment(
     images labels and probabilities are written as OME-Zarr, and only parts are read.
     """
     from napari_gem.cli.cluster import ShowWaiting, connected
-    from napari_gem.cli.image import Opened, check_small
     from napari_gem.cluster.placing import ClusterPlace
     from napari_gem.core.appearance import Appearance
     from napari_gem.core.path_names import check_length
@@ -191,6 +190,7 @@ def segment(
         check_score,
     )
     from napari_gem.encoding.feature_cache import FeatureCache
+    from napari_gem.images.opened import Opened, check_small
     from napari_gem.results import pyramid
     from napari_gem.results import save as export
     from napari_gem.segmentation.job import Resources, job_steps, load_steps
@@ -240,6 +240,7 @@ def segment(
         )
         loaded = replace(loaded, card=with_preset(loaded.card, preset))
         view = opened.view(level, detail, loaded.backbone.patch_size)
+        report_view(view)
         if view.large:
             check_length(output, pyramid.INSIDE)
         encode = with_values(loaded.card.encode, given)
@@ -317,8 +318,8 @@ def replay(
 ) -> None:
     """Do with an image what a recipe says."""
     from napari_gem import results
-    from napari_gem.cli.image import Opened
     from napari_gem.core.validation import check_device, check_percentiles
+    from napari_gem.images.opened import Opened
     from napari_gem.images.rendering import with_percentiles
     from napari_gem.results import save as export
     from napari_gem.segmentation.replay import replay as make_again
@@ -337,6 +338,7 @@ def replay(
     )
     export.check_folder(output, image)
     view = opened.view_like(read)
+    report_view(view)
     with Bars() as bars:
         result = with_consent(
             lambda allowed: make_again(

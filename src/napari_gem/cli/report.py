@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_gem.core.results import Outcome, Segmentation, StoredSegmentation
+    from napari_gem.images.opened import View
     from napari_gem.images.scene import Scene
 
 
@@ -27,6 +28,14 @@ def report_stored(result: StoredSegmentation, folder: Path) -> None:
     from napari_gem.results import pyramid, recipe
 
     _report(result, folder, (*pyramid.NAMES, *recipe.NAMES))
+
+
+def report_view(view: View) -> None:
+    """Say which level of an image is used, and what there is to say of its file."""
+    if view.sentence:
+        say(view.sentence)
+    for notice in view.source.notices:
+        say(notice, aside=True)
 
 
 def _report(result: Outcome, folder: Path, names: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""The command line's image, and the resolution of it that is used."""
+"""An image file that is to be segmented, and the resolution of it that is used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 
 from napari_gem.core.bounds import needs_zarr
 from napari_gem.core.errors import GemError
-from napari_gem.core.terminal import say
 from napari_gem.core.validation import check_within
 from napari_gem.images.files import open_scene
 from napari_gem.images.references import ImageReference, make_reference
@@ -62,6 +61,16 @@ class View:
     def factor(self) -> float:
         """Pixels of the finest resolution for one of this."""
         return self.source.factor(self.level)
+
+    @property
+    def sentence(self) -> str:
+        """Say which level of several this is; empty for an image of one."""
+        count = len(self.source.levels)
+        if count == 1:
+            return ""
+        height, width = self.pixels.shape[:2]
+        size = f"{height} x {width} pixels"
+        return f"Level {self.level} of 0 to {count - 1} is used: {size}."
 
     @property
     def reference(self) -> ImageReference | None:
@@ -135,16 +144,9 @@ class Opened:
         return self._view(self._scene.nearest(recipe.factor))
 
     def _view(self, level: int) -> View:
-        source, count = self._scene, len(self._scene.levels)
-        scene = source.at(level)
+        source, scene = self._scene, self._scene.at(level)
         height, width = scene.levels[0].shape[:2]
         large = needs_zarr((height, width), self._classes)
-        if count > 1:
-            say(
-                f"Level {level} of 0 to {count - 1} is used: {height} x {width} pixels."
-            )
-        for notice in source.notices:
-            say(notice, aside=True)
         if not large:
             scene = scene.in_memory()
             if scene.valid and not np.asarray(scene.valid[0]).any():
