@@ -9,6 +9,7 @@ from napari_gem.core.parameters import (
     EncodeParameters,
     GemParameters,
     LabelParameters,
+    OutlineParameters,
     ScoreParameters,
 )
 
@@ -32,6 +33,7 @@ RECORDS = {
     ScoreParameters: "How features and words give probabilities.",
     EncodeParameters: "How an image is cut and encoded; `gem` holds `GemParameters`.",
     GemParameters: "How features are taken from the model.",
+    OutlineParameters: "How labels become polygons, for `--write polygons` and others.",
 }
 
 

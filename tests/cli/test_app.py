@@ -63,6 +63,7 @@ def test_shares_are_of_the_region(
     # without a background each pixel has one of the classes
     words = ["-p", "cat", "-p", "dog", "--background", "", "--threshold", "0"]
     common = ["segment", image, *words, "-o", tmp_path / "out", "-m", tiny]
+    common.append("--overwrite")
     for whole, more in (
         ("image", []),
         ("region", ["--region", "0", "20", "8", "36"]),
@@ -216,7 +217,17 @@ def test_a_prompt_set_brings_classes_words_and_sentences(
     }
     file = tmp_path / "pets.json"
     file.write_text(json.dumps(content))
-    common = ["segment", image, "-m", tiny, "--set", file, "-o", tmp_path]
+    common = [
+        "segment",
+        image,
+        "-m",
+        tiny,
+        "--set",
+        file,
+        "-o",
+        tmp_path,
+        "--overwrite",
+    ]
     status, said, error = call(*common, "-p", "dog, puppy")
     assert status == 0, error
     assert "   4 cat: " in said
@@ -251,7 +262,7 @@ def test_a_recipe_is_replayed(
     np.testing.assert_array_equal(tifffile.imread(again / "labels.tif"), labels)
     # the model's folder has another place, the weights are the same
     shutil.copytree(tiny, tmp_path / "models/tiny")
-    options = ["-m", tmp_path / "models/tiny", "-o", moved]
+    options = ["-m", tmp_path / "models/tiny", "-o", moved, "--overwrite"]
     assert call("replay", out, image, *options)[0] == 0
     np.testing.assert_array_equal(tifffile.imread(moved / "labels.tif"), labels)
     # or the model is another one

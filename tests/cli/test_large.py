@@ -110,7 +110,7 @@ def test_only_chunks_near_a_region_are_read(
 
     monkeypatch.setattr(BoundedStore, "get", count)
     region = ("--region", 30_000, 30_200, 40_000, 40_120)
-    more = ("--detail", 16, "--threshold", 0.01, "-o", out)
+    more = ("--detail", 16, "--threshold", 0.01, "-o", out, "--overwrite")
     status, _, said = call("segment", path, *WORDS, *more, *region)
     assert status == 0, said
     rows = {int(key.split("/")[1]) for key in read}
@@ -144,10 +144,11 @@ def test_a_second_run_encodes_nothing(
         return begin(*arguments)
 
     monkeypatch.setattr(feature_cache._Writing, "begin", count)
+    out = "-o", tmp_path / "out", "--overwrite"
     for words in (WORDS, ("-p", "tree")):
-        assert call("segment", image, *words, "-o", tmp_path / "out")[0] == 0
+        assert call("segment", image, *words, *out)[0] == 0
     assert len(calls) == 1
-    assert call("segment", image, *WORDS, "-o", tmp_path / "out", "--no-cache")[0] == 0
+    assert call("segment", image, *WORDS, *out, "--no-cache")[0] == 0
     assert len(calls) == 1
     status, said, _ = call("cache")
     assert status == 0

@@ -73,7 +73,8 @@ def test_holes_have_no_label_and_count_nowhere(
         if large:
             monkeypatch.setattr(bounds, "LARGEST_TIFF", 1)
         path, out = write(tmp_path / "a.tif", kind, number), tmp_path / "out"
-        status, said, _ = call("segment", path, *WORDS, "-m", tiny, "-o", out)
+        asked = "segment", path, *WORDS, "-m", tiny, "-o", out, "--overwrite"
+        status, said, _ = call(*asked)
         assert status == 0
         if large:
             labels = np.asarray(zarr.open_group(out / "labels.zarr", mode="r")["0"])
@@ -94,7 +95,7 @@ def test_holes_have_no_label_and_count_nowhere(
 def test_an_image_without_any_data(call: Call, tiny: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, np.full((20, 30), 7, np.uint8))
-    out = ("-o", tmp_path / "out", "-m", tiny)
+    out = ("-o", tmp_path / "out", "-m", tiny, "--overwrite")
     status, _, said = call("segment", path, *WORDS, *out, "--nodata", 7)
     assert status == 2
     assert "holds no data" in said

@@ -23,7 +23,7 @@ from napari_gem.images.files import open_scene, read_image
 from napari_gem.images.read_errors import ReadError
 from napari_gem.images.readers import tiff as tiff_reader
 from napari_gem.images.scene import Scene
-from napari_gem.results import tiff
+from napari_gem.results.save import save
 
 pytestmark = pytest.mark.contact("damaged files")
 
@@ -197,7 +197,7 @@ def written(tmp_path: Path) -> Callable[[Scene], Path]:
     def write(image: Scene) -> Path:
         maps = np.zeros((1, *OWN.shape), np.float32)
         result = Segmentation(maps, np.zeros(OWN.shape, np.uint8), recipe=made_by)
-        tiff.write(result, image, tmp_path)
+        save(result, image, tmp_path, overwrite=True)
         return tmp_path / "labels.tif"
 
     return write

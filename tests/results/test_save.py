@@ -18,8 +18,8 @@ from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Recipe, Segmentation
 from napari_gem.images.files import read_image
 from napari_gem.images.scene import scene_of
-from napari_gem.results.overlay import OPACITY
 from napari_gem.results.save import check_folder, save
+from napari_gem.results.writers.overlay import OPACITY
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,8 +55,8 @@ def test_everything_is_written_and_reads_back(tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == names
     labels = read_image(tmp_path / "out/labels.tif")
     assert (labels.pixels == result.labels).all()
-    assert labels.unit == "mm"
-    assert np.allclose(labels.pixel_size, (0.0005, 0.00025), rtol=1e-4)
+    assert labels.unit == "µm"
+    assert labels.pixel_size == (0.5, 0.25)
     maps = tifffile.imread(tmp_path / "out/probabilities.tif")
     assert (maps == result.probabilities).all()
     recipe = json.loads((tmp_path / "out/recipe.json").read_text())
@@ -71,7 +71,9 @@ def test_large_arrays_are_written_as_bigtiff(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = segmentation()
-    monkeypatch.setattr("napari_gem.results.tiff.CLASSIC_BYTES", result.labels.nbytes)
+    monkeypatch.setattr(
+        "napari_gem.results.writers.tiff.CLASSIC_BYTES", result.labels.nbytes
+    )
     save(result, scene_of(PIXELS), tmp_path)
     for name, big in (("labels.tif", False), ("probabilities.tif", True)):
         with tifffile.TiffFile(tmp_path / name) as tiff:
@@ -161,7 +163,7 @@ def test_a_failing_disk_leaves_no_folder(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(tifffile, "imwrite", full)
+    monkeypatch.setattr(tifffile.TiffWriter, "write", full)
     with pytest.raises(GemError, match="No space left"):
         save(segmentation(), PIXELS, tmp_path / "new/out")
     assert not list(tmp_path.iterdir())
@@ -172,7 +174,7 @@ def test_files_that_were_replaced_come_back(tmp_path: Path) -> None:
     (tmp_path / "recipe.json/mine").touch()
     (tmp_path / "labels.tif").write_text("old")
     with pytest.raises(GemError, match="cannot be written"):
-        save(segmentation(), PIXELS, tmp_path)
+        save(segmentation(), PIXELS, tmp_path, overwrite=True)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["labels.tif", "recipe.json"]
     assert (tmp_path / "labels.tif").read_text() == "old"
@@ -196,7 +198,7 @@ def test_nothing_half_written_stays(tmp_path: Path) -> None:
     before = {path.name: path.read_bytes() for path in out.iterdir()}
     broken = scene_of(np.zeros((40, 30, 3), np.uint8))  # does not fit the recipe
     with pytest.raises(GemError):
-        save(segmentation(3), broken, out)
+        save(segmentation(3), broken, out, overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
@@ -231,3 +233,41 @@ def test_another_run_may_remove_a_folder_that_it_made_on_trial(
     check_folder(folder)
     assert removed == [folder]
     assert not folder.exists()
+
+
+def test_results_that_are_there_are_kept_unless_they_may_be_replaced(
+    tmp_path: Path,
+) -> None:
+    save(segmentation(), PIXELS, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    (tmp_path / "mine.txt").write_text("mine")
+    for act in (
+        lambda: save(segmentation(3), PIXELS, tmp_path),
+        lambda: save(segmentation(3), PIXELS, tmp_path, write="labels"),
+        lambda: check_folder(tmp_path, write=""),
+    ):
+        with pytest.raises(GemError, match=r"holds results already: .*They are kept"):
+            act()
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+    check_folder(tmp_path, write="", overwrite=True)
+    check_folder(tmp_path)
+    save(segmentation(3), PIXELS, tmp_path, overwrite=True)
+    recipe = json.loads((tmp_path / "recipe.json").read_text())
+    assert len(recipe["labels"]) == 4
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+
+
+def test_what_is_written_can_be_chosen(tmp_path: Path) -> None:
+    written = save(segmentation(), PIXELS, tmp_path / "one", write=" labels,labels ")
+    assert [path.name for path in written] == ["labels.tif", "recipe.json"]
+    written = save(segmentation(), PIXELS, tmp_path / "two", write=["zarr", "overlay"])
+    assert [path.name for path in written] == [
+        "labels.zarr",
+        "overlay.png",
+        "probabilities.zarr",
+        "recipe.json",
+    ]
+    for write in ("labels,shapefile", ["shapefile"]):
+        with pytest.raises(GemError, match=r"as 'shapefile'\. Choose from labels, "):
+            save(segmentation(), PIXELS, tmp_path / "three", write=write)
+    assert not (tmp_path / "three").exists()

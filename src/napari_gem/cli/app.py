@@ -23,11 +23,13 @@ from napari_gem.cli.options import (
     Device,
     Download,
     ModelName,
+    Overwrite,
     Precision,
     Preset,
+    Write,
     with_options,
 )
-from napari_gem.cli.report import report_stored, report_view, save_and_report
+from napari_gem.cli.report import report_view, save_and_report
 from napari_gem.core.appearance import PERCENTILES
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import check_fields, with_values
@@ -36,6 +38,7 @@ from napari_gem.core.napari_version import check_napari
 from napari_gem.core.parameters import (
     EncodeParameters,
     LabelParameters,
+    OutlineParameters,
     ScoreParameters,
 )
 from napari_gem.core.terminal import others_safe, say, show_anything
@@ -49,7 +52,6 @@ if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
-    from napari_gem.core.results import Segmentation, StoredSegmentation
     from napari_gem.images.opened import View
 
 app = typer.Typer(
@@ -84,7 +86,7 @@ def _version(
 
 
 @app.command()
-@with_options(LabelParameters, ScoreParameters, EncodeParameters)
+@with_options(LabelParameters, ScoreParameters, EncodeParameters, OutlineParameters)
 def segment(
     image: AnyImage,
     output: Output,
@@ -169,6 +171,8 @@ def segment(
         ),
     ] = "",
     download: Download = False,
+    write: Write = "",
+    overwrite: Overwrite = False,
     *,
     given: dict[str, Any],
 ) -> None:
@@ -215,13 +219,15 @@ def segment(
     check_fields(label)
     check_score(with_values(ScoreParameters(), given))
     check_fields(with_values(EncodeParameters(), given))
+    outlines = with_values(OutlineParameters(), given)
+    check_fields(outlines)
     check_device(device)
     check_precision(precision)
     _check_shown(percentiles, limits)
     positions = _parse_index(index)
     opened = Opened(image, positions, len(prompts), bands=bands, nodata=nodata)
     opened.check(level, _region(region))
-    export.check_folder(output, image)
+    export.check_folder(output, image, write=write, overwrite=overwrite)
     job = Job(
         prompts=prompts,
         appearance=Appearance(),  # comes from the pixels
@@ -280,12 +286,15 @@ def segment(
             folder=folder,
             location=view.scene.location,
             valid=view.valid,
+            overwrite=overwrite,
         )
         result = run(steps, show)
-    _finish(result, view, output)
+        how: Any = {"write": write, "overwrite": overwrite, "outlines": outlines}
+        save_and_report(result, view.scene, output, **how, progress=bars.show)
 
 
 @app.command()
+@with_options(OutlineParameters)
 def replay(
     recipe: Annotated[
         Path, typer.Argument(help="recipe.json of a result, or its folder.")
@@ -315,6 +324,10 @@ def replay(
         bool,
         typer.Option("--other-weights", help="Take other weights than the recipe's."),
     ] = False,
+    write: Write = "",
+    overwrite: Overwrite = False,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Do with an image what a recipe says."""
     from napari_gem import results
@@ -325,6 +338,8 @@ def replay(
     from napari_gem.segmentation.replay import replay as make_again
 
     check_device(device)
+    outlines = with_values(OutlineParameters(), given)
+    check_fields(outlines)
     read = results.read_recipe(recipe)
     model = model or agreed_model(read, architecture)
     positions = tuple(_parse_index(index)) or read.index
@@ -336,7 +351,7 @@ def replay(
     opened = Opened(
         image, positions, len(read.prompts), bands=read.bands, nodata=read.nodata
     )
-    export.check_folder(output, image)
+    export.check_folder(output, image, write=write, overwrite=overwrite)
     view = opened.view_like(read)
     report_view(view)
     with Bars() as bars:
@@ -353,23 +368,13 @@ def replay(
                 folder=output if view.large else None,
                 location=view.scene.location,
                 valid=view.valid,
+                overwrite=overwrite,
             ),
             bars,
             allowed=download,
         )
-    _finish(result, view, output)
-
-
-def _finish(
-    result: Segmentation | StoredSegmentation, view: View, output: Path
-) -> None:
-    """Write what is not written yet, and say the shares."""
-    from napari_gem.core.results import Segmentation
-
-    if isinstance(result, Segmentation):
-        save_and_report(result, view.scene, output)
-    else:
-        report_stored(result, output)
+        how: Any = {"write": write, "overwrite": overwrite, "outlines": outlines}
+        save_and_report(result, view.scene, output, **how, progress=bars.show)
 
 
 @app.command()
@@ -396,7 +401,7 @@ def demo(
     if output is None and shows and not is_virtual():
         raise typer.Exit(subprocess.run(command, check=False).returncode)
     folder = Path("demo-output") if output is None else output
-    _demo_files(sample, folder)
+    _demo_files(sample, folder, overwrite=output is None)
     if shows:
         screenshot = folder / "screenshot.png"
         done = subprocess.run(
@@ -410,16 +415,16 @@ def demo(
         say(f"Screenshot of napari: {screenshot.resolve()}")
 
 
-def _demo_files(sample: str, folder: Path) -> None:
+def _demo_files(sample: str, folder: Path, *, overwrite: bool) -> None:
     from napari_gem.images.samples import read_sample
     from napari_gem.results import save as export
     from napari_gem.segmentation import pipeline
 
-    export.check_folder(folder)
+    export.check_folder(folder, write="", overwrite=overwrite)
     image, prompts = read_sample(sample)
     with Bars() as bars:
         result = pipeline.segment(image.pixels, prompts, progress=bars.show)
-    save_and_report(result, image, folder)
+    save_and_report(result, image, folder, overwrite=overwrite)
 
 
 @dataclass(frozen=True)

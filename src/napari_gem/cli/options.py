@@ -11,6 +11,7 @@ import typer
 from napari_gem.core.fields import parameters_of
 from napari_gem.core.parameters import PRECISIONS
 from napari_gem.models.presets import list_presets
+from napari_gem.results.writers import USUAL, USUAL_OF_LARGE, WRITERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,17 @@ Architecture = Annotated[
 ]
 Download = Annotated[
     bool, typer.Option("--download", help="Allow the model to be downloaded.")
+]
+Write = Annotated[
+    str,
+    typer.Option(
+        help=f"What is written, with commas between: {', '.join(WRITERS)}. As usual "
+        f"{', '.join(USUAL)}, of large images {', '.join(USUAL_OF_LARGE)}."
+    ),
+]
+Overwrite = Annotated[
+    bool,
+    typer.Option("--overwrite", help="Replace results that are there already."),
 ]
 Preset = Annotated[
     str,

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.prompts import label_ids
 from napari_gem.core.terminal import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from napari_gem.core.parameters import OutlineParameters
+    from napari_gem.core.progress import Progress
     from napari_gem.core.results import Outcome, Segmentation, StoredSegmentation
     from napari_gem.images.opened import View
     from napari_gem.images.scene import Scene
 
 
-def save_and_report(result: Segmentation, image: Scene, folder: Path) -> None:
-    """Write a result in memory to files, and say the share of each class."""
+def save_and_report(
+    result: Segmentation | StoredSegmentation,
+    image: Scene,
+    folder: Path,
+    *,
+    write: str = "",
+    overwrite: bool = False,
+    outlines: OutlineParameters | None = None,
+    progress: Callable[[Progress], object] | None = None,
+) -> None:
+    """Write what is not written yet, and say the share of each class."""
+    from napari_gem.core.results import StoredSegmentation
+    from napari_gem.results import pyramid, recipe
     from napari_gem.results.save import save
 
-    _report(result, folder, [path.name for path in save(result, image, folder)])
-
-
-def report_stored(result: StoredSegmentation, folder: Path) -> None:
-    """Say the share of each class in a result that was written in parts."""
-    from napari_gem.results import pyramid, recipe
-
-    _report(result, folder, (*pyramid.NAMES, *recipe.NAMES))
+    how: Any = {"write": write, "overwrite": overwrite, "outlines": outlines}
+    paths = save(result, image, folder, **how, progress=progress)
+    stored = isinstance(result, StoredSegmentation)
+    before = (*pyramid.NAMES, *recipe.NAMES) if stored else ()
+    _report(result, folder, [*before, *(path.name for path in paths)])
 
 
 def report_view(view: View) -> None:

@@ -239,3 +239,29 @@ class LabelParameters:
         unit="pixels",
         control=Control(0, 5000, 10, slider=True),
     )
+
+
+@dataclass(frozen=True)
+class OutlineParameters:
+    """How labels become polygons."""
+
+    per_class: bool = parameter(
+        False,
+        "One shape for each class, with all of its regions; else one for each "
+        "connected region.",
+    )
+    simplify: float = parameter(
+        0.0,
+        "How far outlines may lie from the borders of the labels, so that they have "
+        "fewer corners; neighbours keep their common border. 0 keeps every corner.",
+        0,
+        1000,
+        unit="pixels",
+    )
+    minimum_area: float = parameter(
+        0.0,
+        "Smaller regions are not written as polygons: in square metres on the ground, "
+        "else in the square of the unit of the pixel size, or in pixels without one.",
+        0,
+        1e18,
+    )

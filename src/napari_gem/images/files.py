@@ -31,6 +31,7 @@ def open_scene(
     *,
     bands: str = "",
     nodata: str = "",
+    values: bool = False,
 ) -> Scene:
     """Open an image of which parts are read when they are sliced.
 
@@ -50,6 +51,9 @@ def open_scene(
     nodata
         The value that stands for no data: a number, or ``none``; empty for the one that
         the file names.
+    values
+        Take the values that are stored, such as labels, not the colours that a palette
+        gives them.
 
     Raises
     ------
@@ -65,6 +69,8 @@ def open_scene(
         raise GemError(f"'{name}' is a pipe or a device. Choose a file.")
     with reading(name):
         content = _with_nodata(_read(path, name, index), nodata)
+        if values:
+            content = replace(content, conversion=None)
         return _checked(choose_plane(content, index, name, bands), path, name)
 
 

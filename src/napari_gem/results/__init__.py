@@ -1,8 +1,7 @@
 """Results as files: what is written, and the recipe that makes a result again.
 
-`save` writes a folder; a format is a module with a ``write`` that it lists (`tiff`,
-`overlay`, `recipe`). `pyramid` writes results of any size to zarr. `as_python` and
-`as_command` say a recipe as a script and as a command.
+`save` writes a folder, with the formats of `writers`. `pyramid` writes results of any
+size to zarr. `as_python` and `as_command` say a recipe as a script and as a command.
 """
 
 from __future__ import annotations

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_gem.core.atomic import PREFIX
-from napari_gem.core.colors import class_color
 from napari_gem.core.json_records import to_dict
 from napari_gem.core.location import Location
-from napari_gem.core.prompts import label_ids
 from napari_gem.core.units import UNITS
+from napari_gem.results.classes import result_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -188,29 +187,29 @@ class Pyramid:
     def _halved(self, part: NDArray[Any]) -> NDArray[Any]:
         if self._dtype.kind != "f":
             return part[..., ::2, ::2]
-        rows, columns = part.shape[-2:]
-        pad = [(0, 0)] * len(self._lead) + [(0, rows % 2), (0, columns % 2)]
-        even = np.pad(part.astype(np.float32), pad, "edge")
-        total = even[..., ::2, ::2] + even[..., 1::2, ::2]
-        total += even[..., ::2, 1::2] + even[..., 1::2, 1::2]
-        halved: NDArray[Any] = (total / 4).astype(self._dtype)
-        return halved
+        return mean_of_four(part).astype(self._dtype)
+
+
+def mean_of_four(part: NDArray[Any]) -> NDArray[np.float32]:
+    """Halve the last two axes, rounding up: each pixel is the mean of four."""
+    rows, columns = part.shape[-2:]
+    pad = [(0, 0)] * (part.ndim - 2) + [(0, rows % 2), (0, columns % 2)]
+    even = np.pad(part.astype(np.float32), pad, "edge")
+    total = even[..., ::2, ::2] + even[..., 1::2, ::2]
+    total += even[..., ::2, 1::2] + even[..., 1::2, 1::2]
+    halved: NDArray[np.float32] = (total / 4).astype(np.float32, copy=False)
+    return halved
 
 
 def describe_labels(
     pyramid: Pyramid, recipe: Recipe, location: Location | None
 ) -> None:
     """Write what labels mean and where they lie."""
-    colors = [
-        {
-            "label-value": number,
-            "rgba": [round(255 * c) for c in (*(prompt.color or class_color(i)), 1)],
-        }
-        for i, (number, prompt) in enumerate(
-            zip(label_ids(recipe.prompts), recipe.prompts, strict=True)
-        )
-    ]
-    ome = {"image-label": {"version": "0.5", "colors": colors}}
+    classes = result_classes(recipe.prompts)
+    colors = [{"label-value": one.label, "rgba": [*one.rgb, 255]} for one in classes]
+    names = [{"label-value": one.label, "class": one.name} for one in classes]
+    meaning = {"colors": colors, "properties": names}
+    ome = {"image-label": {"version": "0.5", **meaning}}
     own = {"recipe": to_dict(recipe), **_own(location)}
     more = {"ome": ome, "napari_gem": own}
     space = location or Location()

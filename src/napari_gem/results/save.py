@@ -4,43 +4,35 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_gem.core.atomic import PREFIX, move, unfinished_path
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import check_fields
+from napari_gem.core.parameters import OutlineParameters
 from napari_gem.core.path_names import check_length
+from napari_gem.core.progress import run
+from napari_gem.core.sentences import some_of
 from napari_gem.images.rendering import check_image
 from napari_gem.images.scene import Scene, scene_of
-from napari_gem.results import overlay, pyramid, recipe, tiff
+from napari_gem.results import pyramid, recipe
+from napari_gem.results.writers import USUAL, USUAL_OF_LARGE, WRITERS, parse_kinds
+from napari_gem.results.writers.maps import result_maps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterable, Iterator
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from napari_gem.core.results import Segmentation
+    from napari_gem.core.progress import Progress
+    from napari_gem.core.results import Segmentation, StoredSegmentation
 
-
-class Writer(Protocol):
-    """A module that writes a format.
-
-    Attributes
-    ----------
-    NAMES
-        Of the files that it writes.
-    """
-
-    NAMES: tuple[str, ...]
-
-    def write(self, result: Segmentation, image: Scene, folder: Path, /) -> None:
-        """Write a result and its image to the folder."""
-
-
-WRITERS: tuple[Writer, ...] = (overlay, recipe, tiff)
-
-NAMES = sum((writer.NAMES for writer in WRITERS), pyramid.NAMES)
+NAMES: tuple[str, ...] = (
+    *recipe.NAMES,
+    *(name for writer in WRITERS.values() for name in writer.names),
+)
 """Names of files and folders in a folder of results."""
 
 INSIDE = f"{PREFIX}12345678/replaced/{max(NAMES, key=len)}"
@@ -50,23 +42,39 @@ _TRIES = 5
 
 
 def save(
-    result: Segmentation, image: Scene | ArrayLike, folder: Path | str
+    result: Segmentation | StoredSegmentation,
+    image: Scene | ArrayLike,
+    folder: Path | str,
+    *,
+    write: str | Iterable[str] = (),
+    overwrite: bool = False,
+    outlines: OutlineParameters | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> list[Path]:
-    """Write labels, probabilities, overlay and recipe.
+    """Write a result, such as its labels, probabilities and polygons, and its recipe.
 
     All files are written into a hidden folder inside the folder and moved up when all
-    are complete. Files of the same names are replaced, others stay. If that fails, all
-    is as before.
+    are complete. If that fails, all is as before.
 
     Parameters
     ----------
     result
-        From `napari_gem.segment`.
+        From `napari_gem.segment`, or `napari_gem.segment_large`.
     image
         What was segmented: the array, or the file that was read; gives the overlay's
         picture, and a file its pixel size and georeference.
     folder
         Made if missing.
+    write
+        What is written: names of `napari_gem.results.writers.WRITERS`, or a text of
+        them with commas between. Nothing stands for labels, probabilities and overlay;
+        of a large result for what `napari_gem.segment_large` writes.
+    overwrite
+        Whether files of the same names are replaced; others stay in any case.
+    outlines
+        How labels become polygons; None takes the defaults.
+    progress
+        Called with a `Progress` now and then.
 
     Returns
     -------
@@ -76,24 +84,60 @@ def save(
     Raises
     ------
     GemError
-        If the image is not the one of the result, or the folder cannot be made or
-        written.
+        If the image is not the one of the result, if the folder cannot be made or
+        written or holds results, or if something is not known or not installed.
     """
+    how: Any = {"write": write, "overwrite": overwrite, "outlines": outlines}
+    return run(save_steps(result, image, folder, **how), progress)
+
+
+def save_steps(
+    result: Segmentation | StoredSegmentation,
+    image: Scene | ArrayLike,
+    folder: Path | str,
+    *,
+    write: str | Iterable[str] = (),
+    overwrite: bool = False,
+    outlines: OutlineParameters | None = None,
+) -> Generator[Progress, None, list[Path]]:
+    """Do what `save` does, in steps; nothing is written if the caller stops."""
     folder = Path(folder)
-    file = image if isinstance(image, Scene) else scene_of(np.asarray(image))
-    check_image(file.pixels, result.recipe.appearance)
-    if file.pixels.shape[:2] != result.labels.shape:
+    outlines = outlines or OutlineParameters()
+    check_fields(outlines)
+    scene = image if isinstance(image, Scene) else scene_of(np.asarray(image))
+    maps = result_maps(result, scene)
+    check_image(scene.levels[0], result.recipe.appearance)
+    if scene.levels[0].shape[:2] != maps.shape:
         raise GemError(
-            f"The image has {_by(file.pixels)} pixels, the result {_by(result.labels)}."
-            " Give the image that was segmented."
+            f"The image has {_by(scene.levels[0].shape)} pixels, the result "
+            f"{_by(maps.shape)}. Give the image that was segmented."
         )
+    kinds = parse_kinds(write) or (USUAL if maps.folder is None else USUAL_OF_LARGE)
+    # these are where they are wanted already
+    stored = maps.folder is not None and maps.folder.resolve() == folder.resolve()
+    if stored:
+        kinds = tuple(kind for kind in kinds if kind != "zarr")
+        if not kinds:
+            return []
+    if not overwrite:
+        names = () if stored else recipe.NAMES
+        _check_is_free(folder, [*names, *_names(kinds)])
     with unfinished(folder) as hidden:
-        for writer in WRITERS:
-            writer.write(result, file, hidden)
-        return move_up(hidden, folder)
+        for kind in kinds:
+            yield from WRITERS[kind].steps(maps, hidden, outlines)
+        if not stored:
+            size, unit = scene.pixel_size, scene.unit
+            recipe.write_result_recipe(result, hidden, size, unit)
+        return move_up(hidden, folder, overwrite=overwrite)
 
 
-def check_folder(folder: Path | str, image: Path | None = None) -> None:
+def check_folder(
+    folder: Path | str,
+    image: Path | None = None,
+    *,
+    write: str | Iterable[str] | None = None,
+    overwrite: bool = False,
+) -> None:
     """Refuse a folder that cannot be written, before long work is done.
 
     Nothing is left behind: a missing folder is made on trial only.
@@ -104,19 +148,29 @@ def check_folder(folder: Path | str, image: Path | None = None) -> None:
         For results.
     image
         What is to be segmented, where it lies; None for what is no file.
+    write, overwrite
+        As for `save`, to refuse a folder that holds results; None if no results are
+        to be saved there.
 
     Raises
     ------
     GemError
-        If the folder cannot be made or written, if paths in it would be too long, or if
-        a result would take the place of the image.
+        If the folder cannot be made or written, if paths in it would be too long, if
+        a result would take the place of the image, or if results are there already.
     """
     folder = Path(folder)
     check_length(folder, INSIDE)
+    kinds = parse_kinds(write or ()) or (*USUAL, *USUAL_OF_LARGE)
     with unfinished(folder):
         pass
-    if image is None:
-        return
+    if image is not None:
+        _check_is_other(folder, image)
+    if write is not None and not overwrite:
+        _check_is_free(folder, [*recipe.NAMES, *pyramid.NAMES, *_names(kinds)])
+
+
+def _check_is_other(folder: Path, image: Path) -> None:
+    """Refuse results that would take the place of their image."""
     kept = [path for path in (image, *image.resolve().parents) if path.exists()]
     for target in (folder / name for name in NAMES):
         # a link is replaced, and what it leads to stays
@@ -169,9 +223,39 @@ def _claim(folder: Path, claimed: ExitStack) -> Path:
     return hidden
 
 
-def move_up(hidden: Path, folder: Path) -> list[Path]:
-    """Move what is in one folder to another; if one fails, put the old ones back."""
+def _names(kinds: Iterable[str]) -> list[str]:
+    """List all files that may be written for some names of `WRITERS`."""
+    return [name for kind in kinds for name in WRITERS[kind].names]
+
+
+def _check_is_free(folder: Path, names: Iterable[str]) -> None:
+    """Refuse to replace what is there.
+
+    Raises
+    ------
+    GemError
+        With the names of the first.
+    """
+    there = [name for name in dict.fromkeys(names) if (folder / name).exists()]
+    if there:
+        raise GemError(
+            f"'{folder}' holds results already: {some_of(there)}. They are kept. "
+            "Choose another folder, or allow them to be replaced (--overwrite, or "
+            "overwrite=True)."
+        )
+
+
+def move_up(hidden: Path, folder: Path, *, overwrite: bool = True) -> list[Path]:
+    """Move what is in one folder to another; if one fails, put the old ones back.
+
+    Raises
+    ------
+    GemError
+        If something is there and is not to be replaced.
+    """
     paths = sorted(hidden.iterdir())
+    if not overwrite:
+        _check_is_free(folder, [path.name for path in paths])
     replaced = hidden / "replaced"
     replaced.mkdir()
     with ExitStack() as undo:
@@ -186,5 +270,5 @@ def move_up(hidden: Path, folder: Path) -> list[Path]:
     return [folder / path.name for path in paths]
 
 
-def _by(pixels: NDArray[Any]) -> str:
-    return " x ".join(map(str, pixels.shape[:2]))
+def _by(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape[:2]))

@@ -133,6 +133,7 @@ def job_steps(
     folder: Path | None = None,
     location: Location | None = None,
     valid: LazyArray | None = None,
+    overwrite: bool = True,
 ) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
     """Do a job: encode an image, or find it encoded, and segment it.
 
@@ -156,6 +157,8 @@ def job_steps(
     valid
         (height, width) bool: where the image holds data; None where it is neither NaN
         nor transparent.
+    overwrite
+        Whether results in the folder are replaced.
 
     Yields
     ------
@@ -181,10 +184,15 @@ def job_steps(
     encoded = yield from encode_job_steps(
         job, pixels, model, resources, large=folder is not None, valid=valid
     )
-    filling = resources.place.filling
     return (
         yield from score_job_steps(
-            job, model, encoded, folder=folder, filling=filling, location=location
+            job,
+            model,
+            encoded,
+            folder=folder,
+            filling=resources.place.filling,
+            location=location,
+            overwrite=overwrite,
         )
     )
 
@@ -231,12 +239,13 @@ def score_job_steps(
     step: int = 1,
     filling: Filling | None = None,
     location: Location | None = None,
+    overwrite: bool = True,
 ) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
     """Score the words of a job on its encoded image, and write or return the result.
 
     Parameters
     ----------
-    job, model, folder, location
+    job, model, folder, location, overwrite
         As for `job_steps`.
     encoded
         From `encode_job_steps`.
@@ -262,6 +271,7 @@ def score_job_steps(
             location=location or location_of(job.pixel_size, job.unit),
             image=_image_fields(job),
             filling=filling or fill_here,
+            overwrite=overwrite,
         )
         return result
     recipe = replace(result.recipe, **_image_fields(job))

@@ -55,6 +55,7 @@ def segment_large_steps(
     location: Location | None = None,
     image: Mapping[str, Any] | None = None,
     filling: Filling = fill_here,
+    overwrite: bool = True,
 ) -> Generator[Progress, None, StoredSegmentation]:
     """Score an encoded image and write the results; nothing is left if that is stopped.
 
@@ -71,6 +72,8 @@ def segment_large_steps(
         Fields of the recipe that say which pixels of a file the image is.
     filling
         Writes the finest levels.
+    overwrite
+        Whether results in the folder are replaced.
     """
     check_length(folder, INSIDE)
     scored = yield from score_steps(model, features, prompts, parameters, label)
@@ -88,7 +91,7 @@ def segment_large_steps(
         unit = location.unit if location else ""
         size = location.pixel_size if location and unit else None
         write_result_recipe(scored, hidden, size, unit)
-        move_up(hidden, folder)
+        move_up(hidden, folder, overwrite=overwrite)
     return StoredSegmentation(
         labels=str(folder / LABELS),
         probabilities=str(folder / PROBABILITIES),

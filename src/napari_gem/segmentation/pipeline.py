@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from napari_gem.images.rendering import check_image, stretch
 from napari_gem.images.tile_reading import as_pixels
 from napari_gem.models.find import load_model
 from napari_gem.prompts.parsing import parse_prompts
+from napari_gem.results.save import check_folder
 from napari_gem.scoring.cosines import group_scores, min_max
 from napari_gem.scoring.upsampling import upsample
 from napari_gem.scoring.words import word_steps
@@ -166,6 +167,7 @@ def segment_large(
     label: LabelParameters | None = None,
     region: Region | None = None,
     cache: FeatureCache | None = None,
+    overwrite: bool = False,
     progress: Callable[[Progress], object] | None = None,
 ) -> StoredSegmentation:
     """Find classes in an image of any size by words, with results on disk.
@@ -189,15 +191,18 @@ def segment_large(
         As for `napari_gem.encode` and `napari_gem.segment`.
     cache
         Where features are kept; None takes the usual place.
+    overwrite
+        Whether results in the folder are replaced.
     progress
         Called with a `Progress` now and then.
 
     Raises
     ------
     GemError
-        As `napari_gem.segment`, or if the folder cannot be written.
+        As `napari_gem.segment`, or if the folder cannot be written or holds results.
     """
     classes = parse_prompts(prompts)
+    check_folder(folder, write="zarr", overwrite=overwrite)
     pixels = as_pixels(image)
     check_image(pixels, appearance)
     loaded = load_model(model) if isinstance(model, str) else model
@@ -210,7 +215,8 @@ def segment_large(
         region=region,
     )
     resources = Resources(disk=lambda: cache or FeatureCache(), must_keep=True)
-    steps = job_steps(job, pixels, loaded, resources, folder=Path(folder))
+    where: Any = {"folder": Path(folder), "overwrite": overwrite}
+    steps = job_steps(job, pixels, loaded, resources, **where)
     result = run(steps, progress)
     assert isinstance(result, StoredSegmentation)  # noqa: S101 (for the type checker)
     return result

@@ -49,6 +49,7 @@ def replay(
     folder: Path | None = None,
     location: Location | None = None,
     valid: LazyArray | None = None,
+    overwrite: bool = False,
 ) -> Segmentation | StoredSegmentation:
     """Make a result again, or the same for another image.
 
@@ -78,9 +79,10 @@ def replay(
         Whether the weights may be downloaded if they are not on this computer.
     other_weights
         Take other weights than the recipe's too; the labels will differ.
-    folder, location, valid
+    folder, location, valid, overwrite
         As for `napari_gem.segmentation.job.job_steps`: where results of any size are
-        written, where the pixels lie, and which of them hold data.
+        written, where the pixels lie, which of them hold data, and whether results in
+        the folder are replaced.
 
     Returns
     -------
@@ -134,7 +136,12 @@ def replay(
         )
     keeps = folder is not None
     resources = Resources(disk=FeatureCache if keeps else None, must_keep=keeps)
-    where: Any = {"folder": folder, "location": location, "valid": valid}
+    where: Any = {
+        "folder": folder,
+        "location": location,
+        "valid": valid,
+        "overwrite": overwrite,
+    }
     job = replace(recipe, appearance=adapt(recipe.appearance, pixels, valid))
     result = run(job_steps(job, pixels, model, resources, **where), progress)
     if has_foreign_limits(recipe.appearance, pixels):

@@ -64,7 +64,7 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
         )
         return [NO_LAYER]
     file = files[0]
-    scene = open_scene(file)
+    scene = open_scene(file, values=True)
     levels = scene.levels
     if any(level.ndim != 2 or level.dtype.kind not in "bui" for level in levels):
         raise GemError(

@@ -2,44 +2,54 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.core.colors import class_color
-from napari_gem.core.prompts import label_ids
+from napari_gem.core.progress import Progress
 from napari_gem.images.rendering import render
+from napari_gem.results.classes import result_classes
+from napari_gem.results.writers.writer import Writer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_gem.core.prompts import Prompt
-    from napari_gem.core.results import Segmentation
-    from napari_gem.images.scene import Scene
+    from napari_gem.core.parameters import OutlineParameters
+    from napari_gem.results.classes import ResultClass
+    from napari_gem.results.writers.maps import ResultMaps
 
-    Color = tuple[float, float, float]
 
 NAME = "overlay.png"
-NAMES: tuple[str, ...] = (NAME,)
 
 OPACITY = 0.55
 LONGEST = 2048
 """Sides of larger images are thinned to at most this many pixels."""
 
+BAND_PIXELS = 1 << 24
+"""Pixels that are read at once."""
 
-def write(result: Segmentation, image: Scene, folder: Path) -> None:
+
+def _steps(maps: ResultMaps, folder: Path, _: OutlineParameters) -> Iterator[Progress]:
     """Draw the overlay with a legend of the classes below it."""
     from PIL import Image
 
-    step = -(-max(result.labels.shape) // LONGEST)
-    labels = result.labels[::step, ::step]
-    shown = render(image.pixels[::step, ::step], result.recipe.appearance)
-    classes = _classes(result.recipe.prompts)
-    palette = np.zeros((max(classes) + 1, 3), np.float32)
-    for label, (_, color) in classes.items():
-        palette[label] = color
+    step = -(-max(maps.shape) // LONGEST)
+    pixels, labels = maps.scene.levels[0], maps.labels[0]
+    thinned: list[list[NDArray[Any]]] = [[], []]
+    band = max(step, BAND_PIXELS // maps.shape[1] // step * step)
+    for row in range(0, maps.shape[0], band):
+        yield Progress("Drawing the overlay", row, maps.shape[0])
+        for kept, array in zip(thinned, (pixels, labels), strict=True):
+            kept.append(np.asarray(array[row : row + band])[::step, ::step])
+    thin, labels = map(np.concatenate, thinned)
+    shown = render(thin, maps.recipe.appearance)
+    classes = result_classes(maps.recipe.prompts)
+    palette = np.zeros((max(each.label for each in classes) + 1, 3), np.float32)
+    for each in classes:
+        palette[each.label] = each.color
     opacity = np.where(labels > 0, np.float32(OPACITY), np.float32(0))[..., None]
     blended = shown * (1 - opacity) + palette[labels] * opacity
     picture = np.round(blended * 255).astype(np.uint8)
@@ -50,21 +60,12 @@ def write(result: Segmentation, image: Scene, folder: Path) -> None:
     Image.fromarray(canvas).save(folder / NAME)
 
 
-def _classes(prompts: tuple[Prompt, ...]) -> dict[int, tuple[str, Color]]:
-    """Name and colour of each label id."""
-    ids = label_ids(prompts)
-    return {
-        label: (prompt.name, prompt.color or class_color(label - 1))
-        for label, prompt in zip(ids, prompts, strict=True)
-    }
-
-
-def _legend(classes: dict[int, tuple[str, Color]], width: int) -> NDArray[np.uint8]:
+def _legend(classes: Sequence[ResultClass], width: int) -> NDArray[np.uint8]:
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(14)
     places, x, y = [], 6, 6
-    for label, (title, color) in classes.items():
+    for label, title, color in classes:
         name = f"{label} {title}"
         length = int(font.getlength(name)) + 34
         if x > 6 and x + length > width:
@@ -78,3 +79,6 @@ def _legend(classes: dict[int, tuple[str, Color]], width: int) -> NDArray[np.uin
         draw.rectangle((x, y, x + 13, y + 13), fill=fill)
         draw.text((x + 19, y - 2), name, fill=(255, 255, 255), font=font)
     return np.asarray(legend)
+
+
+OVERLAY = Writer("the image with coloured labels and a legend", (NAME,), _steps)
