@@ -7,10 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_gem.core.errors import GemError
 from napari_gem.images.read_errors import Readable, reading
 from napari_gem.images.readers import npy, picture, tiff, zarr_folder
 from napari_gem.images.readers.content import choose_plane
+from napari_gem.images.valid import nodata_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,15 +65,29 @@ def open_scene(
         ``index`` chooses from.
     """
     path = Path(path)
+    content = read_content(path, index, nodata=nodata)
+    if values:
+        content = replace(content, conversion=None)
+    return open_plane(content, path, index, bands)
+
+
+def read_content(path: Path, index: Sequence[int] = (), *, nodata: str = "") -> Content:
+    """Say what planes a file holds; parameters and errors as `open_scene`."""
     name = path.name or str(path)
     if not path.exists():
         raise GemError(f"There is no file '{path}'.")
     if not path.is_dir() and not path.is_file():
         raise GemError(f"'{name}' is a pipe or a device. Choose a file.")
     with reading(name):
-        content = _with_nodata(_read(path, name, index), nodata)
-        if values:
-            content = replace(content, conversion=None)
+        return _with_nodata(_read(path, name, index), nodata)
+
+
+def open_plane(
+    content: Content, path: Path, index: Sequence[int] = (), bands: str = ""
+) -> Scene:
+    """Open one of the planes of a file; parameters and errors as `open_scene`."""
+    name = path.name or str(path)
+    with reading(name):
         return _checked(choose_plane(content, index, name, bands), path, name)
 
 
@@ -119,12 +136,7 @@ def _with_nodata(content: Content, nodata: str) -> Content:
         return content
     if nodata == "none":
         return replace(content, nodata=None, masks=())
-    try:
-        return replace(content, nodata=float(nodata))
-    except ValueError:
-        raise GemError(
-            f"The value for no data is '{nodata}'; give a number, or none."
-        ) from None
+    return replace(content, nodata=nodata_value(nodata, np.dtype(np.float64)))
 
 
 def _checked(scene: Scene, path: Path, name: str) -> Scene:

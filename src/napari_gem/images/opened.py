@@ -37,15 +37,16 @@ class View:
         With all resolutions.
     level
         Its number.
-    is_plain
-        Whether the file is taken as it says.
+    bands, nodata
+        With which the file was opened.
     """
 
     scene: Scene
     large: bool
     source: Scene
     level: int = 0
-    is_plain: bool = True
+    bands: str = ""
+    nodata: str = ""
 
     @property
     def pixels(self) -> LazyArray:
@@ -76,9 +77,10 @@ class View:
     def reference(self) -> ImageReference | None:
         """Where other processes may find the same pixels."""
         path, index = self.source.path, self.source.index
-        if path is None or not self.is_plain:
+        if path is None:
             return None
-        return make_reference(self.pixels, path, index, self.level)
+        how = {"bands": self.bands, "nodata": self.nodata}
+        return make_reference(self.pixels, path, index, self.level, **how)
 
     def place(self, region: Region | None) -> Region | None:
         """Turn a region of the finest resolution to one of this."""
@@ -107,7 +109,7 @@ class Opened:
         nodata: str = "",
     ) -> None:
         self._scene = open_scene(path, index, bands=bands, nodata=nodata)
-        self._is_plain = not (bands or nodata)
+        self._bands, self._nodata = bands, nodata
         self._classes = classes
 
     def check(self, level: int | None, region: Region | None) -> None:
@@ -155,4 +157,4 @@ class Opened:
                     f"'{name}' holds no data: all of its pixels are marked as such. "
                     "Look at its value for no data, and give another with --nodata."
                 )
-        return View(scene, large, source, level, self._is_plain)
+        return View(scene, large, source, level, self._bands, self._nodata)

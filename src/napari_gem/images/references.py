@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.errors import GemError
 from napari_gem.images.files import open_scene
 from napari_gem.images.number_arrays import NUMBERS
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_gem.core.arrays import LazyArray
+    from napari_gem.images.scene import Scene
+    from napari_gem.images.stack import FilePlane
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class ImageReference:
 
     Attributes
     ----------
-    path, index
+    path, index, bands, nodata
         Parameters of `napari_gem.images.files.open_scene`; the path is absolute.
     level
         Number of the resolution.
@@ -42,6 +45,8 @@ class ImageReference:
     shape: tuple[int, ...]
     dtype: str
     piece: str
+    bands: str = ""
+    nodata: str = ""
 
 
 PIECE = 64
@@ -53,11 +58,35 @@ LARGEST_CHUNK = 16 << 20
 
 
 def make_reference(
-    pixels: LazyArray, path: Path | str, index: Sequence[int] = (), level: int = 0
+    pixels: LazyArray,
+    path: Path | str,
+    index: Sequence[int] = (),
+    level: int = 0,
+    *,
+    bands: str = "",
+    nodata: str = "",
 ) -> ImageReference:
-    """Make a reference to an image that `open_scene` opened from a path."""
-    return ImageReference(
-        str(Path(path).absolute()), tuple(index), level, *_look(pixels)
+    """Make a reference to an image that `open_scene` opened with these parameters."""
+    place = str(Path(path).absolute())
+    return ImageReference(place, tuple(index), level, *_look(pixels), bands, nodata)
+
+
+def reference_to_plane(plane: FilePlane) -> ImageReference | None:
+    """Make a reference to a plane of a file; None if it cannot be opened now."""
+    try:
+        scene = open_scene(
+            plane.path, plane.index, bands=plane.bands, nodata=plane.nodata
+        )
+        pixels = scene.levels[plane.level]
+    except (GemError, IndexError):
+        return None
+    return make_reference(
+        pixels,
+        plane.path,
+        plane.index,
+        plane.level,
+        bands=plane.bands,
+        nodata=plane.nodata,
     )
 
 
@@ -91,11 +120,21 @@ def reference_to_array(pixels: Any) -> ImageReference | None:
 
 def open_reference(reference: ImageReference) -> LazyArray | None:
     """Open the image; None if this process does not see it, or if it is another one."""
+    scene = open_referenced_scene(reference)
+    return None if scene is None else scene.levels[0]
+
+
+def open_referenced_scene(reference: ImageReference) -> Scene | None:
+    """Open the image at its resolution alone; None as `open_reference`."""
     try:
-        scene = open_scene(reference.path, reference.index)
-        pixels = scene.levels[reference.level]
+        scene = open_scene(
+            reference.path,
+            reference.index,
+            bands=reference.bands,
+            nodata=reference.nodata,
+        ).at(reference.level)
         looks = reference.shape, reference.dtype, reference.piece
-        return pixels if _look(pixels) == looks else None
+        return scene if _look(scene.levels[0]) == looks else None
     except Exception:  # noqa: BLE001 (whatever it is, the pixels are asked for instead)
         return None
 

@@ -85,6 +85,11 @@ class Scene:
         return finest if isinstance(finest, np.ndarray) else np.asarray(finest[:, :])
 
     @property
+    def mask(self) -> LazyArray | None:
+        """Where the finest level holds data, (height, width); None for everywhere."""
+        return self.valid[0] if self.valid else None
+
+    @property
     def location(self) -> Location | None:
         """Where the finest level lies; None if the file does not say."""
         return self.locations[0] if self.locations else None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.errors import GemError
 from napari_gem.images.read_errors import read_part
 
 if TYPE_CHECKING:
@@ -120,6 +121,38 @@ def castable(nodata: float | None, dtype: np.dtype[Any]) -> float | None:
             return float(np.asarray(nodata, dtype))
     low, high = (0, 1) if dtype.kind == "b" else _range(dtype)
     return nodata if nodata == nodata // 1 and low <= nodata <= high else None
+
+
+def nodata_value(text: str, dtype: np.dtype[Any]) -> float | None:
+    """Read the value for no data that a user gives; None if none is of this type.
+
+    Raises
+    ------
+    GemError
+        If it is neither a number nor ``none``.
+    """
+    if text in ("", "none"):
+        return None
+    try:
+        return castable(float(text), dtype)
+    except ValueError:
+        raise GemError(
+            f"The value for no data is '{text}'; give a number, or none."
+        ) from None
+
+
+def without_nodata(pixels: NDArray[Any], nodata: float | None) -> NDArray[Any]:
+    """Make pixels black of which no band has data; a copy if there are any."""
+    if nodata is None:
+        return pixels
+    none = is_nodata(pixels, nodata)
+    if pixels.dtype.kind != "f" and pixels.ndim == 3:
+        none = np.all(none, axis=-1)
+    if not none.any():
+        return pixels
+    filled = pixels.copy()
+    filled[none] = black_of(pixels.dtype)
+    return filled
 
 
 def is_nodata(values: NDArray[Any], nodata: float | None) -> NDArray[np.bool_]:

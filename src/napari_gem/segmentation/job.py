@@ -212,9 +212,7 @@ def encode_job_steps(
     """
     check_image(pixels, job.appearance)
     asked = replace(job, encode=job.encode or model.card.encode)
-    if job.squash:
-        valid = None
-    elif valid is None:
+    if valid is None:
         valid = valid_of_values(pixels, rgb=job.appearance.rgb)
     shape = int(pixels.shape[0]), int(pixels.shape[1])
     if job.squash:
@@ -280,7 +278,10 @@ def score_job_steps(
 
 def _image_fields(job: Job) -> dict[str, Any]:
     """Say which pixels of a file the image is, as a recipe does."""
-    names = ("region", "index", "bands", "nodata", "factor")
+    names = (
+        *("region", "index", "bands", "nodata", "factor"),
+        *("pixel_size", "unit"),
+    )
     return {name: getattr(job, name) for name in names}
 
 
@@ -327,7 +328,7 @@ def _remember_steps(
         whole = image.regions.get(None)
         if whole is not None:
             part = restrict(whole.features, region)
-            encoded = replace(whole, features=part)
+            encoded = _as_wanted(replace(whole, features=part), wanted)
         else:
             steps = _find_or_encode_steps(wanted, resources, key, image.partial)
             encoded = yield from steps
@@ -335,6 +336,11 @@ def _remember_steps(
             if not large:  # the pixels may go away
                 encoded = replace(encoded, features=_held(encoded.features))
         image.add(region, encoded)
+    else:
+        # the same pixels may hold data elsewhere now
+        encoded = _as_wanted(image.regions[region], wanted)
+        held = encoded.features if large else _held(encoded.features)
+        image.regions[region] = replace(encoded, features=held)
     encoded = image.regions[region]
     return replace(encoded, name=memory.name(key, region), is_new=is_new)
 
@@ -355,7 +361,11 @@ def _find_or_encode_steps(
 ) -> Generator[Progress, None, Encoded]:
     """Find or encode, and say where the image holds data and how it is shown."""
     encoded = yield from _disk_steps(wanted, resources, key, partial)
-    # what was kept may follow another rule to the same contrast
+    return _as_wanted(encoded, wanted)
+
+
+def _as_wanted(encoded: Encoded, wanted: _Wanted) -> Encoded:
+    """Take mask and appearance of the job: the same pixels may be kept with others."""
     look = wanted.job.appearance
     features = replace(encoded.features, valid=wanted.valid, appearance=look)
     return replace(encoded, features=features)

@@ -90,6 +90,11 @@ def heat_map_steps(
     best = np.where(reaches, maps, -1).argmax(axis=0)
     labels = np.array(ids, label_type(max(ids)))[best]
     labels[~reaches.any(axis=0)] = 0
+    counted = height * width
+    if features.valid is not None:
+        holds = np.asarray(features.valid[:, :])
+        labels[~holds], maps[:, ~holds] = 0, 0
+        counted = max(1, int(holds.sum()))
     remove_small(labels, job.label)
     recipe = Recipe(
         version=__version__,
@@ -113,5 +118,5 @@ def heat_map_steps(
             *filter(None, [model.notice]),
             *notices(model.backbone, prompts, score.templates, model.card.known_words),
         ),
-        shares=tuple(float((labels == number).mean()) for number in ids),
+        shares=tuple(float((labels == number).sum() / counted) for number in ids),
     )

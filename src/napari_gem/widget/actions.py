@@ -25,6 +25,14 @@ def run() -> None:
         open_widget(viewer).run()
 
 
+def open_files() -> None:
+    """Open image files in the current viewer, with their place and bands."""
+    check_napari()
+    viewer = napari.current_viewer()
+    if viewer is not None:
+        open_widget(viewer).image_panel.open_button.ask_files()
+
+
 def cancel() -> None:
     """Cancel the run of the current viewer, if there is one."""
     check_napari()

@@ -327,7 +327,8 @@ class GemWidget(QWidget):
         derived.instances_made.connect(self._show_table)
         self.cache_row.cleared.connect(controller.forget_kept)
         self.recipe_menu.opened.connect(partial(apply_recipe, self))
-        for view in (self.example_bar, self.cache_row, self.recipe_menu, derived):
+        senders = (self.example_bar, self.cache_row, self.recipe_menu, derived)
+        for view in (*senders, self.image_panel.opener):
             view.message_sent.connect(bar.show_message)
 
     def _connect_controller(self) -> None:

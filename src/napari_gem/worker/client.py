@@ -415,8 +415,8 @@ class WorkerClient:
         if self._kill_by is not None:
             event = Cancelled(event.run)
         if self._busy and isinstance(event, Finished):
-            if self._busy.pixels:
-                _unlink(self._busy.pixels)
+            for path in filter(None, (self._busy.pixels, self._busy.valid)):
+                _unlink(path)
         elif self._busy:
             _remove_files(self._folder, self._busy)
         self._busy = None
@@ -488,8 +488,7 @@ class WorkerClient:
             from_line(to_line(request))
             reference = _find_place(given, request)
             if reference is None:
-                path = Path(request.pixels)
-                save_array(path, array, lambda: request.run == self._current)
+                request = self._copy(array, request)
             else:
                 request = replace(request, pixels="", reference=reference)
         except GemError as error:
@@ -509,16 +508,33 @@ class WorkerClient:
             if self._closed:
                 _remove_files(self._folder, request)
 
+    def _copy(self, pixels: LazyArray, request: Request) -> Request:
+        """Copy pixels, and where they hold data, to files of the run."""
+
+        def is_wanted() -> bool:
+            return request.run == self._current
+
+        path = Path(request.pixels)
+        save_array(path, pixels, is_wanted)
+        valid = getattr(pixels, "valid", None)
+        if valid is None:
+            return request
+        mask = path.with_name(f"valid-{request.run}.npy")
+        save_array(mask, valid, is_wanted)
+        return replace(request, valid=str(mask))
+
 
 def _find_place(pixels: object, request: Request) -> ImageReference | None:
     """Say where the pixels lie, if it is worth while to read them there."""
+    plane = getattr(pixels, "file_plane", None)
     whole = getattr(pixels, "whole", None)
-    if whole is None or not (request.folder or is_cluster(request.job.device)):
+    elsewhere = request.folder or is_cluster(request.job.device)
+    if plane is None and (whole is None or not elsewhere):
         return None
-    from napari_gem.images.references import reference_to_array
+    from napari_gem.images.references import reference_to_array, reference_to_plane
 
     try:
-        return reference_to_array(whole)
+        return reference_to_plane(plane) if plane else reference_to_array(whole)
     except Exception:  # noqa: BLE001 (whatever it is, they are copied)
         _log.debug("Where the pixels lie was not found.", exc_info=True)
         return None

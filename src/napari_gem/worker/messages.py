@@ -33,6 +33,9 @@ class Request:
         Path of a ``.npy`` file: (height, width), (height, width, 3 or 4), or with the
         channels of the appearance as last axis; empty if `encoded` or `reference` is
         given.
+    valid
+        Path of a ``.npy`` file, (height, width) bool: where the image holds data; empty
+        where the pixels tell.
     reference
         Where the pixels lie, if they need not be copied.
     encoded
@@ -53,6 +56,7 @@ class Request:
     run: int
     job: Job
     pixels: str = ""
+    valid: str = ""
     reference: ImageReference | None = None
     encoded: str = ""
     detail: float | None = None

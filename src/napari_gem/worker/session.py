@@ -16,6 +16,7 @@ from napari_gem.core.results import Segmentation, StoredSegmentation
 from napari_gem.core.validation import is_cluster
 from napari_gem.encoding.interim import Watch
 from napari_gem.images.rendering import check_image
+from napari_gem.images.scene import Scene
 from napari_gem.models.weight_sources import weight_source
 from napari_gem.segmentation.image_cache import Encoded, ImageCache
 from napari_gem.worker.arrays import load_array, save_array
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_gem.cluster.connection import Cluster
-    from napari_gem.core.arrays import LazyArray
     from napari_gem.core.results import Features, Job
     from napari_gem.images.references import ImageReference
     from napari_gem.models.card import ModelCard
@@ -84,10 +84,10 @@ class Session:
                     raise LostImageError(AGAIN)
                 encoded = replace(encoded, name=request.encoded, is_new=False)
             else:
-                pixels = _open(request)
-                check_image(pixels, request.job.appearance)
+                scene = _open(request)
+                check_image(scene.levels[0], request.job.appearance)
                 yield from self._load_steps(request)
-                encoded = yield from self._encode_steps(request, pixels, resources)
+                encoded = yield from self._encode_steps(request, scene, resources)
             fill = resources.place.filling
             return (yield from self._score_steps(request, encoded, fill))
 
@@ -130,7 +130,7 @@ class Session:
         self._model_key = key
 
     def _encode_steps(
-        self, request: Request, pixels: LazyArray, resources: Resources
+        self, request: Request, scene: Scene, resources: Resources
     ) -> Generator[Progress | Interim, None, Encoded]:
         """Encode the image; of a large one, tell between tiles what is known of it."""
         from napari_gem.segmentation.job import encode_job_steps
@@ -143,7 +143,10 @@ class Session:
         watch = Watch() if request.folder and _has_words(job) else None
         resources = replace(resources, watch=watch)
         large = bool(request.folder)
-        steps = encode_job_steps(job, pixels, model, resources, large=large)
+        pixels, valid = scene.levels[0], scene.mask
+        steps = encode_job_steps(
+            job, pixels, model, resources, large=large, valid=valid
+        )
         if watch is None:
             return (yield from steps)
         looks = 0
@@ -242,18 +245,20 @@ class Session:
         free_memory()
 
 
-def _open(request: Request) -> LazyArray:
+def _open(request: Request) -> Scene:
     if request.reference is None:
-        return load_array(Path(request.pixels), mapped=True)
-    from napari_gem.images.references import open_reference
+        pixels = load_array(Path(request.pixels), mapped=True)
+        valid = request.valid and load_array(Path(request.valid), mapped=True)
+        return Scene((pixels,), valid=() if isinstance(valid, str) else (valid,))
+    from napari_gem.images.references import open_referenced_scene
 
-    pixels = open_reference(request.reference)
-    if pixels is None:
+    scene = open_referenced_scene(request.reference)
+    if scene is None:
         raise GemError(
             f"The image in '{request.reference.path}' is not what was shown. Look "
             "whether it is still there, or open it again."
         )
-    return pixels
+    return scene
 
 
 def _reference(request: Request) -> ImageReference | None:

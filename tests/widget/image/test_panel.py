@@ -436,7 +436,8 @@ def test_the_size_of_a_patch_has_the_layers_unit(viewer, make_panel, qtbot):
     assert "4 µm x 8 mm" in panel.detail_choice.value.text()
     layer.units = ("pixel", "pixel")
     rest(panel, qtbot)
-    assert panel.detail_choice.value.text() == "16 px per patch · default"
+    text = "16 px per patch · pixel size not known · default"
+    assert panel.detail_choice.value.text() == text
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from napari_gem.layers.opening import file_of
 from napari_gem.layers.reading.view import difference
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def picture_name(layers: Sequence[Any]) -> str:
     names = [str(layer.name) for layer in layers]
     if len(names) == 1:
         return names[0]
-    path = getattr(layers[0].source, "path", None)
+    path = file_of(layers[0])
     # napari calls channels 'Image', 'Image [1]', 'Image [2]'
     stem = names[0].partition(" [")[0]
     if path and same_origin(layers):
@@ -99,5 +100,5 @@ def _can_blend(picture: Sequence[Any], blending: str) -> bool:
 
 def _origin(layer: Any) -> object:
     """File or sample that a layer comes from; empty for an array."""
-    source = getattr(layer, "source", None)
-    return getattr(source, "path", None) or getattr(source, "sample", None) or ""
+    sample = getattr(getattr(layer, "source", None), "sample", None)
+    return file_of(layer) or sample or ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from napari_gem.core.appearance import Appearance
 from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.images.levels import coarsest_that_shows, factor_of
+from napari_gem.images.stack import as_view
+from napari_gem.images.valid import is_nodata, nodata_value, without_nodata
 from napari_gem.layers.transform import transform_of
 
 if TYPE_CHECKING:
@@ -18,11 +20,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_gem.core.arrays import LazyArray
+    from napari_gem.images.stack import FilePlane
+
 LARGEST_LEVEL = 8192 * 8192
 """Most pixels of the level that is taken of a multiscale image, unless the user locked
 one in the layer controls or chose a detail."""
 
 LUT_SIZE = 256
+
+NO_UNIT = ("", "px", "pixel")
+"""Units of layers whose pixel size is not known."""
+
+SYMBOLS = {"deg": "degree", "sft": "us-ft"}
+"""Units that napari abbreviates otherwise."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +132,8 @@ class LayerImage:
         A sentence for the user; empty if there is nothing to say.
     coarsest
         Pixels of the finest level, along a side, for one pixel of the coarsest.
+    nodata
+        The value that stands for no data; empty for none, or what the file says.
     """
 
     planes: tuple[Plane, ...]
@@ -133,6 +146,7 @@ class LayerImage:
     position: Mapping[int, int]
     notice: str = ""
     coarsest: float = 1.0
+    nodata: str = ""
 
     @property
     def plane(self) -> tuple[int, ...]:
@@ -153,6 +167,12 @@ class LayerImage:
         None if it is no plane of that kind: other axes are on the screen, a thick
         slice is shown, planes of several channels, or a coarser level.
         """
+        coarser = any(factor != 1 for factor in self.factors[-2:])
+        return None if coarser else self._index
+
+    @property
+    def _index(self) -> tuple[int, ...] | None:
+        """As `index`, of any level."""
         axes = len(self.factors)
         (first, *others) = self.planes
         hidden = first.index[:-2]
@@ -160,10 +180,35 @@ class LayerImage:
             self.geometry.displayed != (axes - 2, axes - 1)
             or any(not isinstance(part, int) for part in hidden)
             or any(plane.index != first.index for plane in others)
-            or any(factor != 1 for factor in self.factors[-2:])
         ):
             return None
         return tuple(part for part in hidden if isinstance(part, int))
+
+    @property
+    def file_plane(self) -> FilePlane | None:
+        """Which plane of a file this is, if it is one; see `StackView`."""
+        views = [as_view(plane.data) for plane in self.planes]
+        planes = [view.file_plane for view in views if view is not None]
+        index = self._index
+        if index is None or len(planes) < len(views):
+            return None
+        bands = ",".join(plane.bands for plane in planes if plane.bands)
+        if len({replace(plane, bands="") for plane in planes}) > 1:
+            return None
+        if len(planes) > 1 and not all(plane.bands for plane in planes):
+            return None
+        return replace(planes[0], index=index, bands=bands)
+
+    def valid(self) -> LazyArray | None:
+        """Tell which rows of pixels hold data; None where their values tell all."""
+        masks = tuple(
+            replace(plane, data=mask, projection="max")
+            for plane in self.planes
+            if (view := as_view(plane.data)) and (mask := view.valid())
+        )
+        if not masks and self.nodata in ("", "none"):
+            return None
+        return ValidRows(self, masks)
 
     @property
     def factor(self) -> float:
@@ -196,17 +241,28 @@ class LayerImage:
             (height, width); (height, width, 3 or 4) for RGB(A); (height, width,
             channels) if the appearance has channels.
         """
+        pixels = self.read_stored(step, rows)
+        return without_nodata(pixels, nodata_value(self.nodata, pixels.dtype))
+
+    def read_stored(self, step: int = 1, rows: slice = slice(None)) -> NDArray[Any]:
+        """Read pixels also where they hold no data; parameters as `read`."""
         read = [plane.read(step, rows) for plane in self.planes]
         return np.stack(read, axis=-1) if self.appearance.channels else read[0]
 
     @property
     def pixel_size(self) -> tuple[tuple[float, float] | None, str]:
         """(height, width) of a pixel and its unit; None and empty without a unit."""
-        of_axes = self.geometry.transform["units"]
-        units = [f"{of_axes[axis]:~P}" for axis in self.geometry.displayed]
-        if units[0] != units[1] or units[0] in ("", "px", "pixel"):
+        units = self.units
+        if units[0] != units[1] or units[0] in NO_UNIT:
             return None, ""
         return self.patch_extent(1), units[0]
+
+    @property
+    def units(self) -> tuple[str, str]:
+        """Symbols of the units along rows and columns, as `Location` has them."""
+        of_axes = self.geometry.transform["units"]
+        down, right = (f"{of_axes[axis]:~P}" for axis in self.geometry.displayed)
+        return SYMBOLS.get(down, down), SYMBOLS.get(right, right)
 
     def patch_extent(self, patch: float) -> tuple[float, float]:
         """Height and width of so many pixels in the units of the layer."""
@@ -231,6 +287,8 @@ class Rows:
         Rows that are best read together: a lazy array computes all of them at once.
     whole
         What these pixels are all of, if nothing is chosen of it, joined or turned.
+    file_plane, valid
+        See `LayerImage`.
     """
 
     def __init__(self, image: LayerImage) -> None:
@@ -241,10 +299,33 @@ class Rows:
         self.chunk = max(_chunk(plane) for plane in image.planes)
         (plane, *others) = image.planes
         whole = not (others or image.appearance.channels) and plane.is_whole
-        self.whole = plane.data if whole else None
+        self.whole = plane.data if whole and not image.nodata else None
+        self.file_plane, self.valid = image.file_plane, image.valid()
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         return self._image.read(rows=rows)
+
+
+class ValidRows:
+    """Tells of rows of a `LayerImage` which of their pixels hold data.
+
+    A pixel has data if one of the masks says so; without masks, if its value is not
+    that for no data.
+    """
+
+    def __init__(self, image: LayerImage, masks: tuple[Plane, ...]) -> None:
+        self._image, self._masks = image, masks
+        self.shape, self.dtype, self.ndim = image.shape, np.dtype(bool), 2
+
+    def __getitem__(self, rows: slice) -> NDArray[np.bool_]:
+        valid: NDArray[np.bool_]
+        if self._masks:
+            valid = np.any([mask.read(rows=rows) for mask in self._masks], axis=0)
+            return valid
+        pixels = self._image.read_stored(rows=rows)
+        none = is_nodata(pixels, nodata_value(self._image.nodata, pixels.dtype))
+        valid = ~np.all(none.reshape(*none.shape[:2], -1), axis=-1)
+        return valid
 
 
 def read_layer(

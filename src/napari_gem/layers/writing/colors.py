@@ -33,6 +33,26 @@ def map_colormap(color: Sequence[float]) -> dict[str, Any]:
     return {"colors": [(0.0, 0.0, 0.0), tuple(color)], "name": f"GEM #{code}"}
 
 
+NAMED = {
+    "gray": (1, 1, 1),
+    "red": (1, 0, 0),
+    "green": (0, 1, 0),
+    "blue": (0, 0, 1),
+    "cyan": (0, 1, 1),
+    "magenta": (1, 0, 1),
+    "yellow": (1, 1, 0),
+}
+"""Colormaps from black to a colour that napari has."""
+
+
+def named_colormap(color: Sequence[float]) -> str | dict[str, Any]:
+    """Shade a channel from black to its colour, by napari's colormap if it has it."""
+    for name, known in NAMED.items():
+        if tuple(color) == known:
+            return name
+    return {**map_colormap(color), "name": map_colormap(color)["name"][4:]}
+
+
 def color_results(
     existing: Iterable[Any],
     image: LayerImage,

@@ -122,6 +122,14 @@ class ImageChoice(Combo):
         self._fill()
         self._taken = self._picture.layers
 
+    def choose_together(self, layers: Iterable[Any]) -> None:
+        """Choose layers that the user opened together."""
+        self._update_choices()
+        self._picture = Picture(tuple(layers))
+        self._remember(self._picture.members)
+        self._fill()
+        self._announce()
+
     def detach(self) -> None:
         """Stop listening to the viewer."""
         for links in (self._links, self._active_links, self._layer_links):

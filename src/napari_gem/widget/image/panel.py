@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +21,15 @@ from napari_gem.layers import (
     read_view_appearance,
     slice_axes,
 )
-from napari_gem.layers.reading.source import unit_factors
+from napari_gem.layers.opening import shown_bands, view_of
+from napari_gem.layers.reading.source import NO_UNIT, unit_factors
 from napari_gem.widget.image.channel_choice import ChannelChoice
 from napari_gem.widget.image.detail_choice import DetailChoice
+from napari_gem.widget.image.file_choice import FileChoice
+from napari_gem.widget.image.file_opener import FileOpener
 from napari_gem.widget.image.image_choice import ImageChoice
 from napari_gem.widget.image.image_preview import SIDE, ImagePreview
+from napari_gem.widget.image.open_button import OpenButton
 from napari_gem.widget.image.patch_hint import PatchHint
 from napari_gem.widget.image.region_choice import RegionChoice
 from napari_gem.widget.image.slice_choice import SHOWN, SliceChoice
@@ -35,7 +39,7 @@ from napari_gem.widget.parts.plain import Label
 from napari_gem.widget.parts.two_lines import TwoLines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from napari.components import ViewerModel
 
@@ -54,6 +58,8 @@ LAYER_EVENTS = (
     "locked_data_level",  # newer napari only
 )
 """Events of an image layer that change what the model sees of it."""
+
+NO_SIZE = "pixel size not known"
 
 SHAPES_EVENTS = ("data", "highlight", "scale", "translate", "rotate", "affine")
 
@@ -93,6 +99,9 @@ class ImagePanel(QWidget):
         self._state: object = None
         self._detached = False
         self.image_choice = ImageChoice(viewer)
+        self.open_button = OpenButton()
+        self.opener = FileOpener(viewer, self)
+        self.file_choice = FileChoice()
         self.preview = ImagePreview()
         self.channel_choice = ChannelChoice(viewer)
         self.detail_choice = DetailChoice()
@@ -121,7 +130,12 @@ class ImagePanel(QWidget):
     def layers(self) -> list[Any]:
         """All layers that are shown together, the chosen one first."""
         layer = self.layer()
-        return [] if layer is None else [layer, *self.channel_choice.layers()]
+        if layer is None:
+            return []
+        others = self.channel_choice.layers()
+        if view_of(layer) is not None:
+            others.reverse()  # the lowest first: as the bands were named
+        return [layer, *others]
 
     def read(
         self, position: Mapping[int, int] | None = None, largest: int | None = None
@@ -132,7 +146,7 @@ class ImagePanel(QWidget):
         ``largest`` limits the pixels of a pyramid's plane; None for what the detail
         needs.
         """
-        return read_layers(
+        image = read_layers(
             self.layers(),
             self._viewer.dims,
             **self.channel_choice.choice(),
@@ -140,6 +154,25 @@ class ImagePanel(QWidget):
             wanted=self._wanted(),
             largest=largest,
         )
+        nodata = self.file_choice.value(self.layer())
+        return replace(image, nodata=nodata) if nodata else image
+
+    def show_bands(self, bands: str, nodata: str, then: Callable[[], None]) -> bool:
+        """Show what a recipe says of a file, and call ``then`` when it is shown.
+
+        False if that is shown already, or if the layer is not one that we opened.
+        """
+        layers = self.layers()
+        view = view_of(layers[0]) if layers else None
+        if view is None:
+            self.file_choice.set_nodata(nodata)
+            return False
+        now = shown_bands(layers), view.stack.nodata
+        wanted = bands or view.stack.usual_bands, nodata
+        if now == wanted:
+            return False
+        self.opener.reopen(layers, bands, nodata, then)
+        return True
 
     def region(self) -> Region | None:
         """Return the part of the image that is chosen; None for all.
@@ -241,6 +274,7 @@ class ImagePanel(QWidget):
         self._timer.stop()
         self.preview.stop()
         self.image_choice.detach()
+        self.opener.stop()
         self._hint.hide()
         for links in (
             *(self._viewer_links, self._list_links),
@@ -262,6 +296,7 @@ class ImagePanel(QWidget):
         self._left_out.setWordWrap(True)
         self._no_picture = TwoLines()
         form.addRow(self.channel_choice)
+        form.addRow(self.file_choice)
         form.addRow("Detail", self.detail_choice)
         form.addRow("Where", self.region_choice)
         form.addRow(self._slices_label, self.slice_choice)
@@ -270,6 +305,7 @@ class ImagePanel(QWidget):
         self.fold.addWidget(content)
         beside = QVBoxLayout()
         beside.addWidget(self.image_choice)
+        beside.addWidget(self.open_button)
         beside.addWidget(self._no_picture)
         beside.addStretch(1)
         top = QHBoxLayout()
@@ -295,6 +331,11 @@ class ImagePanel(QWidget):
             [layers.inserted, layers.removed, layers.renamed, dims.order]
         )
         self.image_choice.picture_changed.connect(self._on_picture)
+        self.open_button.paths_chosen.connect(self.opener.open)
+        self.opener.opened.connect(self._on_opened)
+        self.file_choice.reopen_requested.connect(self._on_reopen)
+        self.file_choice.nodata_changed.connect(self._on_data)
+        self.file_choice.message_sent.connect(self._send_message)
         self.channel_choice.changed.connect(self._on_channels)
         self.detail_choice.changed.connect(self._update_later)
         self.detail_choice.patch_hovered.connect(self._draw_patch)
@@ -311,6 +352,7 @@ class ImagePanel(QWidget):
         self._layer_links.clear()
         self._data_links.clear()
         self._show_left_out()
+        self._show_file()
         for layer in self.layers():
             self._data_links.connect([layer.events.data])
             self._layer_links.connect(_emitters(layer, LAYER_EVENTS))
@@ -343,6 +385,19 @@ class ImagePanel(QWidget):
             self._layer = layer
             self.layer_changed.emit(layer)
 
+    def _on_opened(self, layers: list[Any]) -> None:
+        """Choose the layers of a file that was opened."""
+        with self._errors_as_messages():
+            self._viewer.layers.selection.active = layers[0]
+            self.image_choice.choose_together(layers)
+            self._show_file()
+
+    def _on_reopen(self, bands: str, nodata: str) -> None:
+        self.opener.reopen(self.layers(), bands, nodata)
+
+    def _show_file(self) -> None:
+        self.file_choice.set_layers(self.layers())
+
     def _forget_recalled(self, layer: Any) -> None:
         recalled = self._recalled is not None and self.detail() == self._recalled
         if recalled and getattr(layer, "multiscale", False):
@@ -365,8 +420,9 @@ class ImagePanel(QWidget):
     def _show_title(self) -> None:
         """Say in the title of the fold what is chosen in it."""
         detail, where = self.detail(), self.region_choice.where.currentText()
+        file = self.file_choice.title()
         parts = (
-            self.channel_choice.title(),
+            *(file or [self.channel_choice.title()]),
             f"Detail: {f'{detail:.3g} px' if detail else 'automatic'}",
             f"Where: {where.lower()}",
             *self.slice_choice.title(),
@@ -448,6 +504,7 @@ class ImagePanel(QWidget):
             image.plane,
             image.shape,
             image.appearance,
+            image.nodata,
             self.channel_choice.channels(),
             region,
             positions,
@@ -531,10 +588,9 @@ def patch_text(image: LayerImage, patch: float) -> str:
 
 
 def _size_text(image: LayerImage, patch: float) -> str:
-    axes = image.geometry.displayed
-    units = [f"{image.geometry.transform['units'][axis]:~P}" for axis in axes]
-    if any(unit in ("", "px", "pixel") for unit in units):
-        return ""
+    units = image.units
+    if any(unit in NO_UNIT for unit in units):
+        return NO_SIZE
     down, right = image.patch_extent(patch)
     if units[0] != units[1]:
         return f"{down:.3g} {units[0]} x {right:.3g} {units[1]}"

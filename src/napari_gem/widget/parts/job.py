@@ -81,6 +81,8 @@ class BackgroundJob(QObject):
         if not sentence:
             try:
                 use_result(result)
+            except GemError as error:
+                sentence = str(error)
             except Exception as error:  # noqa: BLE001 (the next work can begin)
                 sentence = _unforeseen(error)
         if sentence:

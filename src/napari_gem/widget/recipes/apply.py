@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_gem.core.errors import GemError
@@ -34,8 +35,15 @@ NOT_USED = (
 def apply_recipe(dock: Dock, recipe: Recipe) -> None:
     """Show in the dock what a recipe says, and run it if all of it fits.
 
-    A model that the user has not used before waits for Run.
+    A model that the user has not used before waits for Run, and other bands of the
+    file until they are read.
     """
+    then = partial(_apply, dock, recipe)
+    if not dock.image_panel.show_bands(recipe.bands, recipe.nodata, then):
+        then()
+
+
+def _apply(dock: Dock, recipe: Recipe) -> None:
     message = dock.run_bar.show_message
     try:
         card = recipe_card(recipe)

@@ -108,9 +108,20 @@ def next_slice(inputs: RunInputs, prompts: tuple[Prompt, ...]) -> RunInputs:
 
 
 def job_of(job: Job, image: LayerImage) -> Job:
-    """Put what a job needs of an image into it: its appearance and pixel size."""
+    """Put what a job needs of an image into it: its appearance, size and place."""
     size, unit = image.pixel_size
-    return replace(job, appearance=image.appearance, pixel_size=size, unit=unit)
+    plane = image.file_plane
+    if plane is None:
+        job = replace(job, index=(), bands="", nodata=image.nodata)
+    else:
+        job = replace(job, index=plane.index, bands=plane.bands, nodata=plane.nodata)
+    return replace(
+        job,
+        appearance=image.appearance,
+        pixel_size=size,
+        unit=unit,
+        factor=image.factor,
+    )
 
 
 def vectors_of(prompts: tuple[Prompt, ...]) -> Vectors:

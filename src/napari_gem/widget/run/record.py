@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.layers.entry import LABELS, read_entry
+from napari_gem.layers.opening import file_of
 from napari_gem.widget.state import LastResult
 
 if TYPE_CHECKING:
@@ -37,13 +38,12 @@ class Record:
     def note(self, inputs: RunInputs, result: StoredSegmentation) -> None:
         """Note a result that is shown."""
         before = self._results.get(inputs.place)
-        file = getattr(getattr(inputs.layers[0], "source", None), "path", None)
         self._layers[inputs.place] = inputs.layers
         self._results[inputs.place] = LastResult(
             result.recipe,
             result.shares,
             result.absent,
-            str(file or ""),
+            file_of(inputs.layers[0]),
             inputs.image.index,
             before.message if before else ("info", ""),
         )
