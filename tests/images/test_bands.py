@@ -155,3 +155,16 @@ def test_lakes_of_a_real_aerial_scene_are_not_black() -> None:
     assert scene.pixels.shape == (723, 934, 3)
     assert scene.pixels[water].mean() > 30
     assert np.asarray(scene.valid[0][:, :])[water].all()
+
+
+def test_bands_have_the_colours_that_are_named(tmp_path: Path) -> None:
+    path = geotiff(tmp_path / "a.tif", CUBE, NAMES)
+    scene = open_scene(path, bands="red=magenta, 3 = #ff8000,NIR")
+    assert [band.color for band in scene.bands] == [
+        (1, 0, 1),
+        (1, 128 / 255, 0),
+        None,
+    ]
+    assert [band.name for band in scene.bands] == ["Red", "Green", "NIR"]
+    with pytest.raises(GemError, match="no colour 'pink'; give one of red, green"):
+        open_scene(path, bands="1=pink,2=")

@@ -197,7 +197,9 @@ def test_bad_files_get_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(GemError, match="There is no file"):
         read_image(tmp_path / "none.tif")
     (tmp_path / "a.bmp").touch()
-    with pytest.raises(GemError, match="no TIFF, PNG, JPEG or npy file"):
+    with pytest.raises(
+        GemError, match="no TIFF, PNG, JPEG, JPEG 2000, VRT, ENVI or npy file"
+    ):
         read_image(tmp_path / "a.bmp")
 
 

@@ -118,9 +118,11 @@ def segment(
     bands: Annotated[
         str,
         typer.Option(
+            "--bands",
+            "--channels",
             help="Bands or channels shown as red, green and blue, or together in their "
-            "own colours: numbers from 1 or names with commas between, or "
-            "true-color or color-infrared."
+            "own colours: numbers from 1 or names with commas between, such as 4,3,2 "
+            "or DAPI=blue,GFP=green, or true-color or color-infrared.",
         ),
     ] = "",
     nodata: Annotated[

@@ -11,8 +11,16 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.images.read_errors import Readable, reading
-from napari_gem.images.readers import npy, picture, tiff, zarr_folder
+from napari_gem.images.readers import (
+    bioio_file,
+    npy,
+    picture,
+    raster,
+    tiff,
+    zarr_folder,
+)
 from napari_gem.images.readers.content import choose_plane
+from napari_gem.images.readers.world_file import with_world_file
 from napari_gem.images.valid import nodata_value
 
 if TYPE_CHECKING:
@@ -43,8 +51,10 @@ def open_scene(
     Parameters
     ----------
     path
-        File of the TIFF family, PNG, JPEG or npy file, or folder (or zip file) of
-        a zarr array or group (version 2 or 3, OME-Zarr 0.4 or 0.5).
+        File of the TIFF family, PNG, JPEG, JPEG 2000, VRT, ENVI, CZI, ND2, LIF or npy
+        file, or
+        folder (or zip file) of a zarr array or group (version 2 or 3, OME-Zarr 0.4 or
+        0.5).
     index
         Positions along axes that are neither rows nor columns nor colours: slices,
         channels, times.
@@ -114,16 +124,22 @@ def _read(path: Path, name: str, index: Sequence[int]) -> Content:
     with path.open("rb") as opened:
         start = opened.read(16)
     if start.startswith(tiff.MAGIC):
-        return tiff.read_tiff(path, index)
+        return with_world_file(tiff.read_tiff(path, index), path)
     if start.startswith(npy.MAGIC):
         return npy.read_npy(path)
     if start.startswith(zarr_folder.ZIP):
         return zarr_folder.read_zarr(path, index)
     if start.startswith(picture.MAGIC):
-        return picture.read_picture(path)
+        return with_world_file(picture.read_picture(path), path)
+    kind, plugin = bioio_file.plugin_of(start)
+    if plugin:
+        return bioio_file.read_bioio(path, kind, plugin, index)
+    driver = raster.driver_of(path, start)
+    if driver:
+        return raster.read_raster(path, driver)
     raise GemError(
-        f"'{name}' cannot be read: it is no TIFF, PNG, JPEG or npy file and no zarr "
-        "folder, or it is damaged. Save it as one of them."
+        f"'{name}' cannot be read: it is no TIFF, PNG, JPEG, JPEG 2000, VRT, ENVI or "
+        "npy file and no zarr folder, or it is damaged. Save it as one of them."
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_gem.core.errors import GemError
@@ -38,19 +40,36 @@ SYNONYMS = {
 }
 """Other names of bands."""
 
+COLORS = {
+    "red": (1.0, 0.0, 0.0),
+    "green": (0.0, 1.0, 0.0),
+    "blue": (0.0, 0.0, 1.0),
+    "cyan": (0.0, 1.0, 1.0),
+    "magenta": (1.0, 0.0, 1.0),
+    "yellow": (1.0, 1.0, 0.0),
+    "orange": (1.0, 0.5, 0.0),
+    "gray": (1.0, 1.0, 1.0),
+    "grey": (1.0, 1.0, 1.0),
+    "white": (1.0, 1.0, 1.0),
+}
+"""In which a band can be shown, by name, beside any ``#ff8000``."""
+
+HEX = re.compile("#?[0-9A-Fa-f]{6}")
+
 LISTED = 16
 """So many names are said."""
 
 
 def choose_bands(
     text: str, bands: Sequence[Band], count: int, name: str
-) -> tuple[tuple[int, ...], tuple[str, ...]]:
+) -> tuple[tuple[int, ...], tuple[Band, ...], tuple[str, ...]]:
     """Find the bands that a text names.
 
     Parameters
     ----------
     text
-        Numbers from 1 and names with commas between, or one of `PRESETS`.
+        Numbers from 1 and names with commas between, each with ``=`` and a colour or
+        without, or one of `PRESETS`.
     bands
         What the file says of its bands; fewer than there are, if it says nothing.
     count
@@ -60,13 +79,14 @@ def choose_bands(
 
     Returns
     -------
-    positions, notices
-        Positions from 0, in the order of the text; and what was assumed.
+    positions, chosen, notices
+        Positions from 0, in the order of the text; what is known of these bands, with
+        the colours of the text; and what was assumed.
 
     Raises
     ------
     GemError
-        If there is no such band, or if one is named twice.
+        If there is no such band or colour, or if a band is named twice.
     """
     wanted = [part.strip() for part in text.split(",") if part.strip()]
     notices: tuple[str, ...] = ()
@@ -78,10 +98,15 @@ def choose_bands(
             # aerial images of four bands have it there
             names = [*names[: len(RGB)], "near infrared"]
             notices = (f"The fourth band of '{name}' is taken for near infrared.",)
-    chosen = [_find(one, names, count, name) for one in wanted]
-    if not chosen or len(set(chosen)) < len(chosen):
+    parts = [one.partition("=") for one in wanted]
+    positions = [_find(one.strip(), names, count, name) for one, _, _ in parts]
+    if not positions or len(set(positions)) < len(positions):
         raise GemError(f"The bands '{text}' are chosen; give each once, such as 3,2,1.")
-    return tuple(chosen), notices
+    chosen = []
+    for at, (_, equals, color) in zip(positions, parts, strict=True):
+        band = bands[at] if at < len(bands) else Band()
+        chosen.append(replace(band, color=_color(color)) if equals else band)
+    return tuple(positions), tuple(chosen), notices
 
 
 def band_names(bands: Sequence[Band], count: int) -> str:
@@ -94,6 +119,26 @@ def band_names(bands: Sequence[Band], count: int) -> str:
     ]
     more = ", ..." if count > LISTED else ""
     return ", ".join(names[:LISTED]) + more
+
+
+def _color(text: str) -> tuple[float, float, float]:
+    text = text.strip().lower()
+    color = COLORS.get(text) or read_hex(text)
+    if color is None:
+        raise GemError(
+            f"There is no colour '{shown(text)}'; give one of {', '.join(COLORS)}, or "
+            "one like #ff8000."
+        )
+    return color
+
+
+def read_hex(text: str) -> tuple[float, float, float] | None:
+    """Read a colour in hexadecimal digits; None for other texts."""
+    if not HEX.fullmatch(text):
+        return None
+    digits = text.removeprefix("#")
+    red, green, blue = (int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))
+    return red, green, blue
 
 
 def _find(wanted: str, names: Sequence[str], count: int, name: str) -> int:

@@ -114,7 +114,7 @@ def choose_plane(
     for array in content.arrays:
         check_numbers(array, name)
         _check_axes(array, content.axes, name)
-    content, picked = _with_bands(content, bands, name)
+    content, picked, chosen = _with_bands(content, bands, name)
     choice = _Choice(_positions(content, index, name), picked)
     content = _without_false_alpha(content, choice, name)
     levels = [_plane(array, content, choice) for array in content.arrays]
@@ -124,14 +124,12 @@ def choose_plane(
         nodata = content.nodata if content.conversion is None else None
         pairs = zip(levels, known, strict=True)
         levels = [Filled(plane, one, nodata) for plane, one in pairs]
-    shown = content.bands
-    several = tuple(shown[at] if at < len(shown) else Band() for at in picked)
     return Scene(
         levels=tuple(levels),
         locations=content.locations,
         geo_tags=content.geo_tags,
         valid=known,
-        bands=several if len(picked) > 1 else (),
+        bands=chosen if len(picked) > 1 else (),
         notices=content.notices,
         index=tuple(index),
     )
@@ -155,21 +153,23 @@ def _check_axes(array: LazyArray, axes: str, name: str) -> None:
 
 def _with_bands(
     content: Content, bands: str, name: str
-) -> tuple[Content, tuple[int, ...]]:
+) -> tuple[Content, tuple[int, ...], tuple[Band, ...]]:
     """Call the axis of the bands that of colours, and find the chosen ones."""
     if not bands:
-        return content, ()
+        return content, (), ()
     axis = content.band_axis
     if not axis or content.conversion is not None:
         raise GemError(f"'{name}' has no bands to choose from; leave --bands out.")
-    picked, notices = choose_bands(bands, content.bands, content.length(axis), name)
+    picked, chosen, notices = choose_bands(
+        bands, content.bands, content.length(axis), name
+    )
     renamed = replace(
         content,
         axes=content.axes.replace(axis, COLORS),
         colors=content.colors if axis == COLORS else 3,
         notices=(*content.notices, *notices),
     )
-    return renamed, picked
+    return renamed, picked, chosen
 
 
 def _positions(content: Content, index: Sequence[int], name: str) -> dict[str, int]:

@@ -17,7 +17,7 @@ from napari_gem.core.location import LARGEST, Location, read_location
 from napari_gem.core.sentences import some_of
 from napari_gem.core.units import in_unit, symbol_of
 from napari_gem.images.number_arrays import check_numbers
-from napari_gem.images.readers.bands import RGB
+from napari_gem.images.readers.bands import RGB, read_hex
 from napari_gem.images.readers.content import Content, guess_axes
 from napari_gem.images.readers.planes import COLORS
 from napari_gem.images.readers.tiff_size import usable_size
@@ -36,8 +36,6 @@ ZIP = b"PK\x03\x04"
 
 MARKS = ("zarr.json", ".zarray", ".zgroup")
 """One of these is in each zarr folder."""
-
-HEX = re.compile("#?[0-9A-Fa-f]{6}")
 
 PLAIN = ("", "red", "green", "blue", "alpha", "r", "g", "b", "a", "rgb")
 NUMBERED = re.compile(r"(channel|ch|c)?[ :_]*\d+")
@@ -215,19 +213,10 @@ def _channels(attributes: Mapping[str, Any]) -> tuple[Band, ...]:
     if not isinstance(channels, list) or len(channels) > MOST_CHANNELS:
         return ()
     return tuple(
-        Band(str(one.get("label", "")), _color(one.get("color")))
+        Band(str(one.get("label", "")), read_hex(str(one.get("color", ""))))
         for one in channels
         if isinstance(one, dict)
     )
-
-
-def _color(text: object) -> tuple[float, float, float] | None:
-    """Read a colour in hexadecimal digits."""
-    if not isinstance(text, str) or not HEX.fullmatch(text):
-        return None
-    digits = text.removeprefix("#")
-    red, green, blue = (int(digits[at : at + 2], 16) / 255 for at in (0, 2, 4))
-    return red, green, blue
 
 
 def _are_colors(bands: Sequence[Band]) -> bool:

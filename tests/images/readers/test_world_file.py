@@ -1,0 +1,105 @@
+"""Pictures that lie on the ground by the files beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+import rasterio.shutil
+import tifffile
+from PIL import Image
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+
+from napari_gem.images.files import open_scene
+from napari_gem.images.readers import world_file
+
+PIXELS = np.random.default_rng(0).integers(0, 255, (30, 20, 3)).astype(np.uint8)
+WORLD = "2.0\n0.0\n0.0\n-2.0\n500001.0\n4999999.0\n"
+CORNERS = [(5e6, 500_000), (5e6, 500_040), (5e6 - 60, 500_000), (5e6 - 60, 500_040)]
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    Image.fromarray(PIXELS).save(tmp_path / "map.png")
+    return tmp_path / "map.png"
+
+
+@pytest.mark.parametrize("ending", [".pgw", ".pngw", ".wld"])
+def test_six_numbers_and_a_system(picture: Path, ending: str) -> None:
+    picture.with_suffix(ending).write_text(WORLD)
+    wkt = CRS.from_epsg(32633).to_wkt(version="WKT1_ESRI")
+    picture.with_suffix(".prj").write_text(wkt)
+    scene = open_scene(picture)
+    assert scene.location is not None
+    assert list(scene.location.corners((30, 20))) == CORNERS
+    assert (scene.unit, scene.location.crs) == ("m", "EPSG:32633")
+    assert scene.geo_tags
+    assert not scene.notices
+
+
+def test_what_gdal_writes_beside_a_picture_is_read(tmp_path: Path) -> None:
+    kind = {"width": 20, "height": 30, "count": 3, "dtype": "uint8"}
+    place = {"crs": "EPSG:32633", "transform": Affine(2, 0, 500_000, 0, -2, 5e6)}
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", **kind, **place) as a:
+        a.write(np.moveaxis(PIXELS, -1, 0))
+    target = tmp_path / "map.png"
+    rasterio.shutil.copy(tmp_path / "a.tif", target, driver="PNG", worldfile="yes")
+    expected, scene = open_scene(tmp_path / "a.tif"), open_scene(target)
+    assert scene.location == expected.location
+    assert np.array_equal(scene.pixels, PIXELS)
+
+
+def test_a_tiff_that_says_where_it_lies_needs_no_world_file(tmp_path: Path) -> None:
+    path = tmp_path / "map.tif"
+    tifffile.imwrite(path, PIXELS, photometric="rgb")
+    path.with_suffix(".tfw").write_text(WORLD)
+    location = open_scene(path).location
+    assert location is not None
+    assert list(location.corners((30, 20))) == CORNERS
+    tifffile.imwrite(
+        path, PIXELS, photometric="rgb", resolution=(1e4, 1e4), resolutionunit=3
+    )
+    assert open_scene(path).unit == "mm"
+
+
+def test_a_system_that_is_missing_or_nonsense_is_said(picture: Path) -> None:
+    picture.with_suffix(".pgw").write_text(WORLD)
+    for text in ("", "nonsense"):
+        picture.with_suffix(".prj").write_text(text)
+        scene = open_scene(picture)
+        assert scene.location is not None
+        assert list(scene.location.corners((30, 20))) == CORNERS
+        assert scene.pixel_size is None
+        assert any("areas are in pixels" in notice for notice in scene.notices)
+
+
+def test_without_the_library_the_place_stays(
+    picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture.with_suffix(".pgw").write_text(WORLD)
+    picture.with_suffix(".prj").write_text(CRS.from_epsg(32633).to_wkt())
+    monkeypatch.setattr(world_file, "find_spec", lambda _name: None)
+    scene = open_scene(picture)
+    assert scene.location is not None
+    assert list(scene.location.corners((30, 20))) == CORNERS
+    assert any("napari-gem[geo]" in notice for notice in scene.notices)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1 2 3", "a b c d e f", "0 0 0 0 1 1", "nan 0 0 1 0 0", "1e99 0 0 1 0 0"],
+)
+def test_damaged_numbers_are_left_out(picture: Path, text: str) -> None:
+    picture.with_suffix(".pgw").write_text(text)
+    assert open_scene(picture).location is None
+
+
+@pytest.mark.contact("XML beside a picture")
+def test_hostile_xml_beside_a_picture_is_left_out(picture: Path) -> None:
+    picture.with_suffix(".pgw").write_text(WORLD)
+    for text in ("<!DOCTYPE a [<!ENTITY b 'c'>]><a><SRS>&b;</SRS></a>", "<a", "x" * 9):
+        picture.with_name("map.png.aux.xml").write_text(text)
+        assert open_scene(picture).unit == ""
