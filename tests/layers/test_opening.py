@@ -277,3 +277,12 @@ def test_a_value_for_no_data_of_any_layer(worker: Worker, tiny: Path) -> None:
     _, labels = worker.client.load_maps(event)
     assert not labels[20:50, 10:40].any()
     assert labels.any()
+
+
+def test_channels_have_the_colours_that_are_named(tmp_path: Path) -> None:
+    pixels = np.arange(2 * 40 * 30, dtype=np.uint16).reshape(2, 40, 30)
+    path = tmp_path / "a.ome.tif"
+    names = {"axes": "CYX", "Channel": {"Name": ["DAPI", "GFP"]}}
+    tifffile.imwrite(path, pixels, photometric="minisblack", metadata=names)
+    layers = file_layers(path, bands="GFP=magenta,DAPI")
+    assert layers[0][1]["colormap"] == "magenta"

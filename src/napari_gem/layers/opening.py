@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_gem.core.location import Location
+    from napari_gem.images.scene import Band
 
     Color = tuple[float, float, float]
     LayerTuple = tuple[list[StackView], dict[str, Any], str]
@@ -62,13 +63,13 @@ def file_layers(
         As `open_scene`.
     """
     stack = Stack(path, nodata)
-    numbers, notices = _choose(stack, bands)
+    numbers, chosen, notices = _choose(stack, bands)
     if not numbers:
         return [_layer(stack, "", _single(stack), notices)]
     colors: Sequence[Color] = channel_colors(len(numbers))
     if not (stack.is_picture and not bands):
-        own = [stack.bands[number].color for number in numbers]
-        colors = [mine or usual for mine, usual in zip(own, colors, strict=True)]
+        pairs = zip(chosen, colors, strict=True)
+        colors = [band.color or usual for band, usual in pairs]
     same = _limits(stack, "") if stack.is_picture and not bands else None
     layers = []
     for at, (number, color) in enumerate(zip(numbers, colors, strict=True)):
@@ -105,11 +106,20 @@ def file_of(layer: Any) -> str:
     return str(getattr(getattr(layer, "source", None), "path", None) or "")
 
 
-def _choose(stack: Stack, bands: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
+def _choose(
+    stack: Stack, bands: str
+) -> tuple[tuple[int, ...], tuple[Band, ...], tuple[str, ...]]:
     """Find which bands become layers; none for the plane as the file has it."""
-    count = len(stack.bands)
     if bands:
-        return choose_bands(bands, stack.bands, max(1, count), stack.path.name)
+        count = max(1, len(stack.bands))
+        return choose_bands(bands, stack.bands, count, stack.path.name)
+    numbers, notices = _choose_usual(stack)
+    return numbers, tuple(stack.bands[number] for number in numbers), notices
+
+
+def _choose_usual(stack: Stack) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Find which bands become layers if the user names none."""
+    count = len(stack.bands)
     first = stack.scene(stack.middle, stack.usual_bands)
     notices = first.notices
     if not count:
