@@ -69,6 +69,8 @@ def test_what_is_imported_is_named() -> None:
             allowed |= named(EXTRAS["napari"])
         if part == "images":
             allowed |= named(EXTRAS["geo"]) | named(EXTRAS["microscopes"])
+        if part == "results":
+            allowed |= named(EXTRAS["vectors"])
         if part.startswith("cluster"):
             allowed |= named(EXTRAS["distributed"])
         # what is not installed here has the name of its package

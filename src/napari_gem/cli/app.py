@@ -249,6 +249,7 @@ def segment(
         loaded = replace(loaded, card=with_preset(loaded.card, preset))
         view = opened.view(level, detail, loaded.backbone.patch_size)
         report_view(view)
+        export.check_kinds(write, view.scene)
         if view.large:
             check_length(output, pyramid.INSIDE)
         encode = with_values(loaded.card.encode, given)
@@ -355,6 +356,7 @@ def replay(
     )
     export.check_folder(output, image, write=write, overwrite=overwrite)
     view = opened.view_like(read)
+    export.check_kinds(write, view.scene)
     report_view(view)
     with Bars() as bars:
         result = with_consent(

@@ -112,7 +112,8 @@ def save_steps(
             f"The image has {_by(scene.levels[0].shape)} pixels, the result "
             f"{_by(maps.shape)}. Give the image that was segmented."
         )
-    kinds = parse_kinds(write) or (USUAL if maps.folder is None else USUAL_OF_LARGE)
+    kinds = check_kinds(write, scene)
+    kinds = kinds or (USUAL if maps.folder is None else USUAL_OF_LARGE)
     # these are where they are wanted already
     stored = maps.folder is not None and maps.folder.resolve() == folder.resolve()
     if stored:
@@ -129,6 +130,24 @@ def save_steps(
             size, unit = scene.pixel_size, scene.unit
             recipe.write_result_recipe(result, hidden, size, unit)
         return move_up(hidden, folder, overwrite=overwrite)
+
+
+def check_kinds(write: str | Iterable[str], image: Scene) -> tuple[str, ...]:
+    """Read what is to be written of an image's results, and refuse what cannot be.
+
+    Parameters
+    ----------
+    write
+        As for `save`.
+    image
+        What is to be segmented.
+
+    Raises
+    ------
+    GemError
+        If something is not known, does not suit the image, or is not installed.
+    """
+    return parse_kinds(write, bool(image.location and image.location.crs))
 
 
 def check_folder(

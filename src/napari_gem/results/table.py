@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from contextlib import contextmanager
 from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import table_cell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 
 def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
@@ -40,20 +41,32 @@ def write_table(table: Mapping[str, Iterable[Any]], path: Path | str) -> Path:
     """
     path = Path(path)
     try:
-        with (
-            whole_file(path) as unfinished,
-            unfinished.open("x", encoding="utf-8", newline="") as file,
-        ):
-            lines = csv.writer(file, lineterminator="\n")
-            lines.writerow([table_cell(name) for name in table])
+        with whole_file(path) as unfinished, open_table(unfinished, table) as write:
             for row in zip(*table.values(), strict=True):
-                lines.writerow([_text(value) for value in row])
+                write(row)
     except OSError as error:
         raise GemError(
             f"The table '{path}' cannot be written ({error.strerror or error}). Choose "
             "another folder or name."
         ) from error
     return path
+
+
+@contextmanager
+def open_table(
+    path: Path, names: Iterable[str]
+) -> Iterator[Callable[[Iterable[Any]], object]]:
+    """Begin a table with the names of its columns, and give what adds a row.
+
+    Raises
+    ------
+    OSError
+        If it is there already or cannot be written.
+    """
+    with path.open("x", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, lineterminator="\n")
+        lines.writerow([table_cell(name) for name in names])
+        yield lambda row: lines.writerow([_text(value) for value in row])
 
 
 def _text(value: Any) -> str:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.sentences import some_of
-from napari_gem.results.writers import overlay, tiff, zarr_groups
+from napari_gem.results.writers import (
+    overlay,
+    polygons,
+    tables,
+    tiff,
+    training_sets,
+    zarr_groups,
+)
 from napari_gem.results.writers.writer import Writer
 
 if TYPE_CHECKING:
@@ -20,6 +27,13 @@ WRITERS: dict[str, Writer] = {
     "labels": tiff.LABELS,
     "probabilities": tiff.PROBABILITIES,
     "zarr": zarr_groups.ZARR,
+    "polygons": polygons.POLYGONS,
+    "geojson": polygons.GEOJSON,
+    "lonlat": polygons.LONLAT_GEOJSON,
+    "qupath": polygons.QUPATH,
+    "coco": training_sets.COCO,
+    "yolo": training_sets.YOLO,
+    "table": tables.TABLE,
     "overlay": overlay.OVERLAY,
 }
 """By the names that users give."""
@@ -31,18 +45,23 @@ USUAL_OF_LARGE: tuple[str, ...] = ("zarr",)
 """What is written of a large result; all other files are made of it."""
 
 
-def parse_kinds(kinds: str | Iterable[str]) -> tuple[str, ...]:
+def parse_kinds(
+    kinds: str | Iterable[str], on_ground: bool | None = None
+) -> tuple[str, ...]:
     """Read names of `WRITERS`; nothing stands for the usual ones.
 
     Parameters
     ----------
     kinds
         Names, or one text of names with commas between.
+    on_ground
+        Whether the image lies on the ground; None if that is not known yet.
 
     Raises
     ------
     GemError
-        If one is not known, or what it needs is not installed.
+        If one is not known or does not suit the image, or what it needs is not
+        installed.
     """
     names = kinds.split(",") if isinstance(kinds, str) else kinds
     chosen = tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
@@ -53,5 +72,5 @@ def parse_kinds(kinds: str | Iterable[str]) -> tuple[str, ...]:
             f"from {', '.join(WRITERS)}, with commas between."
         )
     for name in chosen:
-        WRITERS[name].check_installed(name)
+        WRITERS[name].check(name, on_ground)
     return chosen

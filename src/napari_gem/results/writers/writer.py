@@ -40,24 +40,43 @@ class Writer:
         Does it.
     needs
         Modules of the extra ``vectors`` that it imports.
+    needs_on_ground
+        Those that it imports besides for an image that lies on the ground.
+    only_on_ground
+        Whether it cannot write results of other images.
     """
 
     help: str
     names: tuple[str, ...]
     steps: WriteSteps
     needs: tuple[str, ...] = ()
+    needs_on_ground: tuple[str, ...] = ()
+    only_on_ground: bool = False
 
-    def check_installed(self, name: str) -> None:
-        """Refuse to begin without what it needs.
+    def check(self, name: str, on_ground: bool | None) -> None:
+        """Refuse to begin what cannot be done.
+
+        Parameters
+        ----------
+        name
+            What users call this.
+        on_ground
+            Whether the image lies on the ground; None if that is not known yet.
 
         Raises
         ------
         GemError
-            With the command that installs it.
+            With what to do.
         """
-        missing = [module for module in self.needs if find_spec(module) is None]
+        needs = (*self.needs, *(self.needs_on_ground if on_ground else ()))
+        missing = [module for module in needs if find_spec(module) is None]
         if missing:
             raise GemError(
-                f"To write {name}, {' and '.join(missing)} must be installed: run "
+                f"To write '{name}', {' and '.join(missing)} must be installed: run "
                 "'pip install \"napari-gem[vectors]\"'."
+            )
+        if self.only_on_ground and on_ground is False:
+            raise GemError(
+                "The image does not say where it lies on the ground, so there is no "
+                f"'{name}' of it. Write polygons, which are in pixels then."
             )
