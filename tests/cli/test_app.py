@@ -64,14 +64,23 @@ def test_shares_are_of_the_region(
     words = ["-p", "cat", "-p", "dog", "--background", "", "--threshold", "0"]
     common = ["segment", image, *words, "-o", tmp_path / "out", "-m", tiny]
     common.append("--overwrite")
+    triangle = [[[0, 0], [40, 0], [0, 30], [0, 0]]]
+    drawn = {"type": "Polygon", "coordinates": triangle}
+    (tmp_path / "drawn.geojson").write_text(json.dumps(drawn))
     for whole, more in (
         ("image", []),
         ("region", ["--region", "0", "20", "8", "36"]),
+        ("region", ["--region-file", tmp_path / "drawn.geojson"]),
     ):
         _, said, _ = call(*common, *more)
         shares = re.findall(rf"([\d.]+)% of the {whole}", said)
         assert len(shares) == 2
         assert sum(map(float, shares)) == pytest.approx(100, abs=0.2)
+    labels = tifffile.imread(tmp_path / "out/labels.tif")
+    rows, columns = np.indices(labels.shape)
+    drawn_part = (columns + 0.5) / 40 + (rows + 0.5) / 30 < 0.98
+    assert labels[drawn_part].all()
+    assert not labels[(columns + 0.5) / 40 + (rows + 0.5) / 30 > 1.02].any()
 
 
 def test_plane_and_percentiles_are_chosen(

@@ -48,6 +48,7 @@ CASES = {
     "file for a parent": ([*SEGMENT[:-1], "image.png/out"], "cannot be written"),
     "preset": ([*SEGMENT, "--preset", "nice"], "nice"),
     "region": ([*SEGMENT, "--region", "0", "99", "0", "9"], "do not fit an image of"),
+    "region file": ([*SEGMENT, "--region-file", "a.json"], "'a.json' cannot be read"),
     "percentiles": ([*SEGMENT, "--percentiles", "9", "5"], "smaller one first"),
     "limits": ([*SEGMENT, "--limits", "9", "5"], "smaller one first"),
     "zoom": ([*SEGMENT, "--zoom", "1e9"], "Zoom is"),

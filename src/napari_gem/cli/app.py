@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from napari_gem.core.progress import Progress
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
-    from napari_gem.images.opened import View
+    from napari_gem.images.opened import Opened, View
 
 app = typer.Typer(
     help="Find things in images by words, with GEM and CLIP models.",
@@ -138,6 +138,13 @@ def segment(
             "for columns."
         ),
     ] = None,
+    region_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="GeoJSON file with one polygon, as the part of the image: in pixels, "
+            "as QuPath writes it, or on the ground."
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -205,7 +212,7 @@ def segment(
     if detail is not None and zoom is not None:
         raise GemError("--detail and --zoom exclude each other. Give one of them.")
     squash = read_preset(preset).squash if preset else 0
-    if squash and (scheduler or (detail, zoom, region) != (None, None, None)):
+    if squash and (scheduler or (detail, zoom, region, region_file) != (None,) * 4):
         raise GemError(
             f"The preset {preset} squashes the whole image: leave out --detail, "
             "--zoom, --region and --scheduler, or take another preset."
@@ -228,7 +235,8 @@ def segment(
     _check_shown(percentiles, limits)
     positions = _parse_index(index)
     opened = Opened(image, positions, len(prompts), bands=bands, nodata=nodata)
-    opened.check(level, _region(region))
+    wanted = _region(region, region_file, opened)
+    opened.check(level, wanted)
     export.check_folder(output, image, write=write, overwrite=overwrite)
     job = Job(
         prompts=prompts,
@@ -263,7 +271,7 @@ def segment(
             appearance=_appearance(view, percentiles, limits, gamma),
             encode=encode,
             score=with_values(loaded.card.score, given),
-            region=view.place(_region(region)),
+            region=view.place(wanted),
             pixel_size=view.scene.pixel_size,
             unit=view.scene.unit,
             index=tuple(positions),
@@ -522,9 +530,17 @@ def _check_shown(
         )
 
 
-def _region(corners: tuple[int, int, int, int] | None) -> Region | None:
+def _region(
+    corners: tuple[int, int, int, int] | None, path: Path | None, opened: Opened
+) -> Region | None:
     from napari_gem.core.region import Region
 
+    if path is not None:
+        if corners is not None:
+            raise GemError("--region and --region-file exclude each other. Give one.")
+        read = opened.read_region(path)
+        say(read.notice, aside=True)
+        return read.region
     return None if corners is None else Region(rows=corners[:2], columns=corners[2:])
 
 

@@ -71,6 +71,13 @@ class Location:
         )
         return y, x
 
+    def pixel_of(self, y: float, x: float) -> tuple[float, float]:
+        """Tell which (row, column) lies at a place; the opposite of `at`."""
+        (down_y, down_x), (right_y, right_x) = self.down, self.right
+        y, x = y - self.origin[0], x - self.origin[1]
+        area = down_y * right_x - down_x * right_y
+        return (y * right_x - x * right_y) / area, (x * down_y - y * down_x) / area
+
     def coarser(self, rows: float, columns: float) -> Location:
         """Give the place of a level whose pixels cover so many rows and columns."""
         if rows == columns == 1:

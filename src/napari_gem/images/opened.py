@@ -12,6 +12,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.validation import check_within
 from napari_gem.images.files import open_scene
 from napari_gem.images.references import ImageReference, make_reference
+from napari_gem.images.region_file import read_region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.region import Region
     from napari_gem.core.results import Recipe
+    from napari_gem.images.region_file import FileRegion
     from napari_gem.images.scene import Scene
 
 
@@ -123,6 +125,10 @@ class Opened:
         self._scene.check_level(level or 0)
         if region is not None:
             check_within(region, self._scene.levels[0].shape)
+
+    def read_region(self, path: Path) -> FileRegion:
+        """Read a region in a GeoJSON file: see `napari_gem.images.region_file`."""
+        return read_region(path, self._scene)
 
     def view(self, level: int | None, detail: float | None, patch: int) -> View:
         """Choose a resolution, and read it if it is small.

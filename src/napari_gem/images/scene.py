@@ -174,7 +174,12 @@ class Scene:
                 strict=True,
             )
         )
-        return Region((top, bottom), (left, right))
+        rows, columns = self.factors(level)
+        corners = tuple(
+            ((row + 0.5) / rows - 0.5, (column + 0.5) / columns - 0.5)
+            for row, column in region.polygon
+        )
+        return Region((top, bottom), (left, right), corners)
 
 
 def scene_of(
