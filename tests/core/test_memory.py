@@ -693,7 +693,8 @@ def test_the_command_line_says_what_to_do(
 
     imsave(tmp_path / "a.png", np.zeros((40, 40, 3), np.uint8), check_contrast=False)
     monkeypatch.setattr(
-        "napari_gem.results.save.save", failing(len, MemoryError(), lambda *_: True)
+        "napari_gem.results.save.save",
+        failing(len, MemoryError(), lambda *_, **__: True),
     )
     arguments = ["napari-gem", "segment", str(tmp_path / "a.png"), "-p", "cell"]
     monkeypatch.setattr("sys.argv", [*arguments, "-o", str(tmp_path / "out")])
