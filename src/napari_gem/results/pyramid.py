@@ -234,8 +234,22 @@ def describe_probabilities(
     else:
         half = _origin(space)
     own = _own(location and space)
-    names = [prompt.name for prompt in recipe.prompts]
-    more = {"napari_gem": {"recipe": to_dict(recipe), "classes": names, **own}}
+    classes = result_classes(recipe.prompts)
+    names = [each.name for each in classes]
+    window = {"start": 0.0, "end": 1.0, "min": 0.0, "max": 1.0}
+    channels = [
+        {
+            "label": each.name,
+            "color": "".join(f"{part:02X}" for part in each.rgb),
+            "active": True,
+            "window": window,
+        }
+        for each in classes
+    ]
+    more = {
+        "ome": {"omero": {"channels": channels}},
+        "napari_gem": {"recipe": to_dict(recipe), "classes": names, **own},
+    }
     scale, offset = (1.0, *space.pixel_size), (0.0, *half)
     pyramid.describe("probabilities", axes, scale, offset, more)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 from xml.etree.ElementTree import Element, ElementTree, SubElement, indent, tostring
+from xml.sax.saxutils import escape
 
 import numpy as np
 
@@ -83,7 +84,7 @@ def described_bands(names: Sequence[str]) -> str:
         item = SubElement(
             root, "Item", name="DESCRIPTION", sample=str(band), role="description"
         )
-        item.text = name
+        item.text = escape(name)  # GDAL escapes it twice
     return tostring(root, encoding="unicode")
 
 

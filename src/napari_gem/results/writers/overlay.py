@@ -28,7 +28,7 @@ OPACITY = 0.55
 LONGEST = 2048
 """Sides of larger images are thinned to at most this many pixels."""
 
-BAND_PIXELS = 1 << 24
+BAND_PIXELS = 1 << 22
 """Pixels that are read at once."""
 
 
