@@ -40,7 +40,7 @@ from napari_gem.models.add import add_address
 from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.results import pyramid
 from napari_gem.segmentation.large import segment_large_steps
-from napari_gem.segmentation.writing import fill_here
+from napari_gem.segmentation.writing import fill_locally
 from napari_gem.worker.messages import Request, Storage
 from napari_gem.worker.session import Session
 from tests.change_request import change
@@ -253,7 +253,7 @@ def test_what_workers_have_no_memory_to_write_is_written_here(
     prompts, results = parse_prompts(["cat", "dog"]), []
     cluster._client.run(shorten)
     try:
-        for filling in (FillOnCluster(cluster), fill_here):
+        for filling in (FillOnCluster(cluster), fill_locally):
             out = tmp_path / str(len(results))
             run(segment_large_steps(model, features, prompts, out, filling=filling))
             results.append(zarr.open_group(out / "labels.zarr")["0"][:])
@@ -543,7 +543,7 @@ def test_a_worker_that_is_killed_changes_nothing(
     features = run(steps)
     assert same(features, expected)
     labels = []
-    for filling in (FillOnCluster(cluster), fill_here):
+    for filling in (FillOnCluster(cluster), fill_locally):
         out = tmp_path / str(len(labels))
         steps = segment_large_steps(
             model, features, parse_prompts(["cat", "dog"]), out, filling=filling

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from napari_gem.core.progress import Clock, Progress, aside_steps, made_ahead, run
+from napari_gem.core.progress import Clock, Progress, aside_steps, prefetched, run
 
 
 def test_a_call_beside_gives_its_result_and_its_error() -> None:
@@ -58,7 +58,7 @@ def test_one_item_is_made_ahead() -> None:
             created.append(number)
             yield number
 
-    ahead = (item for item in made_ahead(items(), list) if item is not None)
+    ahead = (item for item in prefetched(items(), list) if item is not None)
     assert next(ahead) == 0
     until(lambda: len(created) > 1)
     time.sleep(0.05)
@@ -71,7 +71,7 @@ def test_errors_come_after_what_was_made_before() -> None:
         yield 1
         raise MemoryError
 
-    ahead = (item for item in made_ahead(items(), list) if item is not None)
+    ahead = (item for item in prefetched(items(), list) if item is not None)
     assert next(ahead) == 1
     with pytest.raises(MemoryError):
         next(ahead)
@@ -85,7 +85,7 @@ def test_what_is_made_ahead_can_be_stopped() -> None:
         ended.append(stopped.wait(20))
         yield 2
 
-    ahead = made_ahead(items(), stopped.set)
+    ahead = prefetched(items(), stopped.set)
     while next(ahead) is None:
         pass
     assert next(ahead) is None  # there the caller may leave

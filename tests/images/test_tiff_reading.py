@@ -182,7 +182,7 @@ def test_a_georeference_of_one_number_and_of_any_script_stays(
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[[Scene], Path]:
     """Write a result with the tags of an image, and give the labels' file."""
-    made_by = Recipe(
+    recipe = Recipe(
         version="0.1",
         model="embedded",
         revision="abc",
@@ -196,7 +196,7 @@ def written(tmp_path: Path) -> Callable[[Scene], Path]:
 
     def write(image: Scene) -> Path:
         maps = np.zeros((1, *OWN.shape), np.float32)
-        result = Segmentation(maps, np.zeros(OWN.shape, np.uint8), recipe=made_by)
+        result = Segmentation(maps, np.zeros(OWN.shape, np.uint8), recipe=recipe)
         save(result, image, tmp_path, overwrite=True)
         return tmp_path / "labels.tif"
 

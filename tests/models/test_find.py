@@ -243,7 +243,7 @@ def test_lists_of_words_are_found_by_their_file() -> None:
     assert "one" in word_lists.list_templates()
     assert word_lists.read_templates("one") == ("a photo of a {}.",)
     assert word_lists.read_background("general")
-    with pytest.raises(GemError, match=r"no list 'nothing' of background.*general"):
+    with pytest.raises(GemError, match=r"no list of background 'nothing'.*general"):
         word_lists.read_background("nothing")
 
 

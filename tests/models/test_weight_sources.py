@@ -51,7 +51,7 @@ def test_a_card_names_its_kind(
     source = weight_source(card_of(weights))
     assert type(source) is kind
     assert (source.origin, source.own_path) == (origin, own_path)
-    assert source.is_here() == (kind is PackageWeights)
+    assert source.is_on_disk() == (kind is PackageWeights)
     assert bool(source.remote_files()) == (kind in (HubWeights, WebWeights))
 
 

@@ -22,7 +22,7 @@ from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.scoring import patch_scores, refinement
 from napari_gem.segmentation.pipeline import encode
 from napari_gem.segmentation.segment import score_steps
-from napari_gem.segmentation.writing import fill, fill_here, parts
+from napari_gem.segmentation.writing import fill, fill_locally, parts
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def test_parts_make_the_whole(
         )
 
     whole, some = empty(), empty()
-    counts = list(fill_here(scored, *whole))
+    counts = list(fill_locally(scored, *whole))
     # rows that the region does not touch are not written: a new array is 0 there
     untouched = set() if region is None else {77}
     assert set(np.unique(whole[0][:])) == {0, 1, 4} | untouched
@@ -100,7 +100,7 @@ def filled(scored: Scored) -> list[np.ndarray]:
     labels = zarr.zeros(PIXELS.shape[:2], chunks=(32, 64), dtype="uint8")
     grid = 2, *scored.features.array.shape[:2]
     maps = zarr.zeros(grid, chunks=(1, 16, 16), dtype="float16")
-    list(fill_here(scored, labels, maps))
+    list(fill_locally(scored, labels, maps))
     return [labels[:], maps[:]]
 
 
@@ -166,7 +166,7 @@ def test_it_can_be_left_while_edges_are_found(
     labels, maps = (zarr.zeros_like(array) for array in map(zarr.array, plain))
     with monkeypatch.context() as patch:
         patch.setattr(refinement, "_strip", slow)
-        steps = fill_here(scored, labels, maps)
+        steps = fill_locally(scored, labels, maps)
         assert next(steps).rows == 0
         threading.Timer(0.05, go_on.set).start()
         steps.close()

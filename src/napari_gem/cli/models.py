@@ -88,7 +88,7 @@ def info(model: Id) -> None:
 
     card = find_model(model)
     source = weight_source(card)
-    on_disk = source.is_here()
+    on_disk = source.is_on_disk()
     gem = card.encode.gem
     where = "yes" if on_disk else "no"
     files = source.cached_files() if on_disk else ()
@@ -128,7 +128,7 @@ def download(model: Id, yes: Yes = False) -> None:
 
     card = find_model(model)
     source = weight_source(card)
-    if source.is_here():
+    if source.is_on_disk():
         tell(f"{card.name} is on this computer already.")
         return
     if not yes and not agrees(source.describe()):

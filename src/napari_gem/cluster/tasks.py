@@ -19,7 +19,7 @@ from napari_gem.core.memory import NoMemoryError, free_memory
 from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.progress import run
 from napari_gem.encoding.batches import encode_tiles
-from napari_gem.encoding.scheduling import Here, TileWork
+from napari_gem.encoding.scheduling import LocalSchedule, TileWork
 from napari_gem.images.references import ImageReference, open_reference
 from napari_gem.images.tile_reading import Picture
 from napari_gem.models.card import DownloadNeeded, ModelCard
@@ -237,7 +237,7 @@ def encode(
         encoded = list(encode_tiles(model, images or (), order.parameters, None))
     else:
         work = TileWork(pixels, order.appearance, order.parameters, order.patch_size)
-        encoded = list(Here(model)(work, numbers))
+        encoded = list(LocalSchedule(model)(work, numbers))
     stored = encoder.tiles(order)
     if stored is None:
         return [*encoded]

@@ -15,7 +15,7 @@ from napari_gem.cluster.tasks import MARK, FillOrder, fill_part
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import IfItFits
 from napari_gem.encoding.stored_features import StoredFeatures
-from napari_gem.segmentation.writing import fill, fill_here, parts
+from napari_gem.segmentation.writing import fill, fill_locally, parts
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -58,7 +58,7 @@ class FillOnCluster:
         # where there is data only this process may see
         unseen = unseen or features.valid is not None
         if not isinstance(features.array, StoredFeatures) or unseen:
-            yield from fill_here(scored, labels, maps)
+            yield from fill_locally(scored, labels, maps)
             return
         order = FillOrder(
             version=__version__,

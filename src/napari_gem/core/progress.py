@@ -146,7 +146,7 @@ def _leave(leave: Callable[[Returned], object], ended: Future[Returned]) -> None
         leave(ended.result())
 
 
-def made_ahead(
+def prefetched(
     items: Iterator[Step], stop: Callable[[], object] | None = None
 ) -> Generator[Step | None, None, None]:
     """Compute the next item in a thread while the one before is worked on.

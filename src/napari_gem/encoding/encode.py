@@ -26,7 +26,7 @@ from napari_gem.core.region import Region
 from napari_gem.core.results import Features
 from napari_gem.core.validation import check_encode
 from napari_gem.encoding.blending import Blending
-from napari_gem.encoding.scheduling import Here, TileWork
+from napari_gem.encoding.scheduling import LocalSchedule, TileWork
 from napari_gem.encoding.tiles import tiles_of, tiles_seen
 from napari_gem.images.tile_reading import Picture
 from napari_gem.models.find import load_model_steps
@@ -172,7 +172,7 @@ def encode_steps(
                 )
             same = rung.parameters == asked and used is model
             encoding = _Encoding(used, pixels, appearance, rung.parameters, region)
-            who = schedule if schedule and used is model else Here(used, batch)
+            who = schedule if schedule and used is model else LocalSchedule(used, batch)
             known = partial if same else None
             features = yield from encoding.steps(known, keep, who, watch)
             return replace(features, notices=(rung.notice,) if rung.notice else ())

@@ -34,19 +34,24 @@ def key_steps(
     With a box of rows and columns only the pixels in it are read, which decide the
     features of the tiles in it. An image has another key then than as a whole.
     """
-    made_by: tuple[object, ...]
-    made_by = model.card.id, model.revision, model.device, model.precision
+    model_fields: tuple[object, ...]
+    model_fields = model.card.id, model.revision, model.device, model.precision
     if box is not None:
-        made_by = (*made_by, pixels.shape, box)
+        model_fields = (*model_fields, pixels.shape, box)
         pixels = Window(pixels, box)
     digest = yield from hash_steps(pixels)
-    return _digest(LAYOUT, digest, appearance, made_by, parameters)
+    return _digest(LAYOUT, digest, appearance, model_fields, parameters)
 
 
 def encoding_name(digest: str, encoding: Encoding) -> str:
     """Name features that were encoded like this, of pixels with this hash."""
-    made_by = encoding.model, encoding.revision, encoding.device, encoding.precision
-    parts = LAYOUT, digest, encoding.appearance, made_by, encoding.parameters
+    model_fields = (
+        encoding.model,
+        encoding.revision,
+        encoding.device,
+        encoding.precision,
+    )
+    parts = LAYOUT, digest, encoding.appearance, model_fields, encoding.parameters
     return region_key(_digest(*parts), encoding.region)
 
 

@@ -101,7 +101,7 @@ class Schedule(Protocol):
         """
 
 
-class Here:
+class LocalSchedule:
     """Encodes in this process.
 
     Parameters

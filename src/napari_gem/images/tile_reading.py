@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from napari_gem.core.bounds import is_large
-from napari_gem.core.progress import Progress, made_ahead
+from napari_gem.core.progress import Progress, prefetched
 from napari_gem.images.read_errors import read_part
 from napari_gem.images.rendering import render
 
@@ -164,7 +164,7 @@ def read_ahead(
 
     If the generator is closed, it does not wait for an item that is being read.
     """
-    return cast("Generator[Result, None, None]", made_ahead(map(read, items)))
+    return cast("Generator[Result, None, None]", prefetched(map(read, items)))
 
 
 def hash_steps(pixels: LazyArray) -> Generator[Progress, None, str]:

@@ -8,8 +8,8 @@ from napari_gem.core.region import expand
 from napari_gem.layers.entry import (
     KEY,
     LayerEntry,
-    is_made,
     is_result,
+    is_result_of_ours,
     read_entry,
 )
 from napari_gem.layers.ledger import Ledger
@@ -61,8 +61,8 @@ __all__ = [
     "composites",
     "difference",
     "expand",
-    "is_made",
     "is_result",
+    "is_result_of_ours",
     "move_results",
     "painted_labels",
     "patch_in_view",

@@ -150,7 +150,7 @@ def is_result(layer: Any) -> bool:
     return isinstance(stored, dict) and stored.get("layer") == str(layer.unique_id)
 
 
-def is_made(layer: Any) -> bool:
+def is_result_of_ours(layer: Any) -> bool:
     """Tell whether a layer was made by us, also if it is a copy or from a file."""
     stored = layer.metadata.get(KEY)
     return isinstance(stored, dict) and ("role" in stored or is_result(layer))

@@ -131,7 +131,7 @@ def export_steps(
             "file or folder of your own as it is, and add it there with "
             "'napari-gem models add'."
         )
-    if not source.is_here():
+    if not source.is_on_disk():
         raise GemError(
             f"{card.name} is not on this computer. Download it first: napari-gem "
             f"models download {card.id}"

@@ -103,7 +103,7 @@ def is_available(card: ModelCard) -> bool:
     Neither the network nor open_clip is asked. An open_clip tag that is not in the
     catalogue counts as not available, since only open_clip knows its repository.
     """
-    return weight_source(card).is_here()
+    return weight_source(card).is_on_disk()
 
 
 def load_model(

@@ -126,7 +126,7 @@ class WeightSource:
         main = self._own_files(text)
         return () if main is None else (main, *_tower_files(text))
 
-    def is_here(self) -> bool:
+    def is_on_disk(self) -> bool:
         """Tell whether the model can be loaded without a download."""
         files = self.remote_files()
         return bool(files) and all(part.find() for part in files)
@@ -143,7 +143,7 @@ class WeightSource:
         paths = main.find() if main else None
         return _local_weights(paths) if paths else None
 
-    def check_there(self) -> None:
+    def check_exists(self) -> None:
         """Refuse a model of the user's own whose file or folder is gone.
 
         Raises
@@ -151,7 +151,7 @@ class WeightSource:
         GemError
             With its place.
         """
-        if self.own_path and not self.is_here():
+        if self.own_path and not self.is_on_disk():
             raise GemError(
                 f"{self.card.name} is to be in '{self.own_path}', which is not there. "
                 "Put it back, or take the model off the list and add it again."
@@ -174,7 +174,7 @@ class WeightSource:
             If there is no such model, it could not be loaded once it is here, or the
             hub cannot be asked. If a file of the user's own is gone.
         """
-        self.check_there()
+        self.check_exists()
         main = self._main_files()
         if main is None:
             return self.card
@@ -192,9 +192,9 @@ class WeightSource:
         GemError
             If the download fails, or if what comes could not be loaded.
         """
-        if self.is_here():
+        if self.is_on_disk():
             return
-        self.check_there()
+        self.check_exists()
         main = self._needed_files()
         check = partial(self._check_readable, main)
         yield from aside_steps("Asking the hub", check)
@@ -363,7 +363,7 @@ class PackageWeights(_DescribedFolder):
             return frozenset()
         return frozenset(json.loads(path.read_text(encoding="utf-8")))
 
-    def is_here(self) -> bool:
+    def is_on_disk(self) -> bool:
         """Tell whether the folder was installed."""
         return (self.folder / CONFIG).is_file()
 
@@ -376,7 +376,7 @@ class FolderWeights(_DescribedFolder):
         """The folder."""
         return self.folder
 
-    def is_here(self) -> bool:
+    def is_on_disk(self) -> bool:
         """Tell whether there is such a folder."""
         return _exists(self.folder)
 
@@ -389,7 +389,7 @@ class FileWeights(WeightSource):
         """The file."""
         return Path(self.place)
 
-    def is_here(self) -> bool:
+    def is_on_disk(self) -> bool:
         """Tell whether there is such a file."""
         return _exists(self.own_path)
 

@@ -32,7 +32,7 @@ from napari_gem.segmentation.image_cache import Encoded, ImageCache
 from napari_gem.segmentation.large import segment_large_steps
 from napari_gem.segmentation.segment import segment_steps
 from napari_gem.segmentation.squashed import heat_map_steps, squash_job
-from napari_gem.segmentation.writing import fill_here
+from napari_gem.segmentation.writing import fill_locally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -68,7 +68,7 @@ class Place(Protocol):
 class ThisProcess:
     """A `Place`: all is done here."""
 
-    filling = staticmethod(fill_here)
+    filling = staticmethod(fill_locally)
 
     def prepare_steps(
         self, model: Model, /
@@ -268,7 +268,7 @@ def score_job_steps(
             **words,
             location=location or location_of(job.pixel_size, job.unit),
             image=_image_fields(job),
-            filling=filling or fill_here,
+            filling=filling or fill_locally,
             overwrite=overwrite,
         )
         return result

@@ -26,7 +26,7 @@ from napari_gem.results.save import move_up, unfinished
 from napari_gem.segmentation.postprocess.largest import label_type
 from napari_gem.segmentation.postprocess.small import remove_small_steps
 from napari_gem.segmentation.segment import score_steps
-from napari_gem.segmentation.writing import fill_here
+from napari_gem.segmentation.writing import fill_locally
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -54,7 +54,7 @@ def segment_large_steps(
     *,
     location: Location | None = None,
     image: Mapping[str, Any] | None = None,
-    filling: Filling = fill_here,
+    filling: Filling = fill_locally,
     overwrite: bool = True,
 ) -> Generator[Progress, None, StoredSegmentation]:
     """Score an encoded image and write the results; nothing is left if that is stopped.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from napari_gem.core.progress import made_ahead
+from napari_gem.core.progress import prefetched
 from napari_gem.encoding.stored_features import RowWriter
 from napari_gem.scoring.patch_scores import RowRanges, intersection
 from napari_gem.segmentation.inside import inside_pixels
@@ -58,7 +58,7 @@ class Filling(Protocol):
         """
 
 
-def fill_here(
+def fill_locally(
     scored: Scored,
     labels: zarr.Array[Any],
     maps: zarr.Array[Any],
@@ -92,7 +92,7 @@ def fill(
     on_patches = partial(_write_patches, rows_of_maps, features)
     strips = label_strips(scored, 1, on_patches, _seen(part, features))
     stop = scored.shifts.stop if scored.shifts else _nothing
-    with closing(strips), closing(made_ahead(strips, stop)) as ready:
+    with closing(strips), closing(prefetched(strips, stop)) as ready:
         for strip in ready:
             if strip is None:
                 yield Filled(0, 0)

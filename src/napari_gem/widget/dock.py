@@ -324,7 +324,7 @@ class GemWidget(QWidget):
         results.merge_button.requested.connect(derived.merge)
         derived.busy_changed.connect(results.set_busy)
         derived.stale_changed.connect(results.show_stale)
-        derived.instances_made.connect(self._show_table)
+        derived.instances_created.connect(self._show_table)
         self.cache_row.cleared.connect(controller.forget_kept)
         self.recipe_menu.opened.connect(partial(apply_recipe, self))
         senders = (self.example_bar, self.cache_row, self.recipe_menu, derived)

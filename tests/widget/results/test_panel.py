@@ -302,7 +302,7 @@ def test_errors_are_told(viewer, labels, derived, wait):
 
 def test_table_to_a_file(viewer, labels, derived, wait, tmp_path):
     tables = []
-    derived.table_made.connect(tables.append)
+    derived.table_created.connect(tables.append)
     derived.make_table(None, path=tmp_path / "t.csv")
     wait()
     with (tmp_path / "t.csv").open(newline="") as file:

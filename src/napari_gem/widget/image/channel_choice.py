@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_gem.core.foreign_text import shown
 from napari_gem.images.rendering import channel_colors
-from napari_gem.layers import difference, is_made, slice_axes
+from napari_gem.layers import difference, is_result_of_ours, slice_axes
 from napari_gem.widget.parts.combo import Combo
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.plain import Label, tip
@@ -260,7 +260,7 @@ class ChannelChoice(Fold):
             self._layer is not None
             and layer != self._layer
             and isinstance(layer, Image)
-            and not is_made(layer)
+            and not is_result_of_ours(layer)
         )
 
     def _axes(self) -> dict[int, tuple[str, int]]:

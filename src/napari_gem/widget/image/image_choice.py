@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, Qt, QTimer, Signal
 
 from napari_gem.layers import (
     composites,
-    is_made,
+    is_result_of_ours,
     picture_name,
     same_origin,
     visible_layers,
@@ -143,7 +143,7 @@ class ImageChoice(Combo):
         images = [
             layer
             for layer in reversed(self._viewer.layers)
-            if isinstance(layer, Image) and not is_made(layer)
+            if isinstance(layer, Image) and not is_result_of_ours(layer)
         ]
         return images[::-1]
 

@@ -200,7 +200,7 @@ class ModelChoice(QWidget):
                 action.setEnabled(False)
             return
         source, idle = weight_source(card), not self.job.busy
-        remote, on_disk = bool(source.remote_files()), source.is_here()
+        remote, on_disk = bool(source.remote_files()), source.is_on_disk()
         downloaded = remote and on_disk
         # what was downloaded of it goes first
         own = is_own(card) and not downloaded
@@ -229,7 +229,7 @@ class ModelChoice(QWidget):
     def _on_remove(self) -> None:
         card = self.card()
         source = weight_source(card)
-        if is_own(card) and not (source.remote_files() and source.is_here()):
+        if is_own(card) and not (source.remote_files() and source.is_on_disk()):
             self._take_off(card)
             return
         box = yes_box(
@@ -310,7 +310,7 @@ class ModelChoice(QWidget):
     def _describe(self) -> None:
         try:
             card = self.card()
-            weight_source(card).check_there()
+            weight_source(card).check_exists()
         except GemError as error:
             self._about.setText(str(error))
             return

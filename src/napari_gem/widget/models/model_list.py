@@ -52,7 +52,7 @@ class ModelList(QComboBox):
         self.setEditable(True)
         self.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         search = _Search(self._items, self)
-        search.activated[QModelIndex].connect(self._on_found)
+        search.activated[QModelIndex].connect(self._on_completed)
         self.setCompleter(search)
         self.lineEdit().textEdited.connect(self._dress)
         self.lineEdit().textChanged.connect(self._show_start)
@@ -166,7 +166,7 @@ class ModelList(QComboBox):
         popup.setFont(self.font())
         popup.setMinimumWidth(max(self.width(), self._width()))
 
-    def _on_found(self, index: QModelIndex) -> None:
+    def _on_completed(self, index: QModelIndex) -> None:
         row = self._named_rows().get(index.data(NAMED))
         if row is not None:
             self.setCurrentIndex(row)

@@ -69,9 +69,9 @@ class DerivedLayers(QObject):
     message_sent = Signal(str, str)
     """``info`` or ``error``, and a sentence for the user."""
     busy_changed = Signal(bool)
-    table_made = Signal(object)
+    table_created = Signal(object)
     """Columns by name, see `napari_gem.layers.derived.instance_table`."""
-    instances_made = Signal(object)
+    instances_created = Signal(object)
     """The layer, if its table is to be shown."""
     stale_changed = Signal(object)
     """Names of the layers that were made from earlier labels or maps."""
@@ -124,7 +124,7 @@ class DerivedLayers(QObject):
         options
             How.
         table
-            Whether ``instances_made`` is emitted.
+            Whether ``instances_created`` is emitted.
         """
         options = options or DerivedOptions()
         labels = self._check(labels)
@@ -146,7 +146,7 @@ class DerivedLayers(QObject):
             self._links.connect([labels.events.data, labels.events.paint])
             self.find_stale()
             if table:
-                self.instances_made.emit(layer)
+                self.instances_created.emit(layer)
 
         self._start(work, show)
 
@@ -165,7 +165,7 @@ class DerivedLayers(QObject):
         options
             How instances are found.
         path
-            Of the file; None only emits ``table_made``.
+            Of the file; None only emits ``table_created``.
         """
         options = options or DerivedOptions()
         result = self._read(self._check(labels))
@@ -179,7 +179,7 @@ class DerivedLayers(QObject):
             return table
 
         def show(table: Any) -> None:
-            self.table_made.emit(table)
+            self.table_created.emit(table)
             if path is not None:
                 count = len(table["instance"])
                 sentence = f"{count} instances were written to '{path}'."
