@@ -42,12 +42,11 @@ pytestmark = [pytest.mark.timeout(1800), pytest.mark.slow]
 def results() -> dict[str, Result]:
     model = load_model("embedded", device="cpu", precision="float32")
     scenes = load_scenes()
-    figures_of = {
-        name: evaluate(figures_of, scenes)
-        for name, figures_of in methods(model).items()
+    measured = {
+        name: evaluate(method, scenes) for name, method in methods(model).items()
     }
-    sys.stdout.write(tables(figures_of))
-    return figures_of
+    sys.stdout.write(tables(measured))
+    return measured
 
 
 def test_gem_keeps_its_measured_quality(results: dict[str, Result]) -> None:
