@@ -37,6 +37,12 @@ from napari_gem.models.catalogue import (
 from napari_gem.models.find import find_model, is_available
 from napari_gem.models.own_list import add_own, forget_own, own_path, read_own
 from napari_gem.models.weight_sources import weight_source
+from napari_gem.prompts import word_lists
+from napari_gem.prompts.word_lists import (
+    list_templates,
+    read_background,
+    read_templates,
+)
 from tests.backbones import full_size
 from tests.tiny import PATCH, write_tiny_model
 
@@ -47,6 +53,9 @@ CATALOGUE = tomllib.loads(
 )
 NEEDED = ("id", "name", "good_for", "size", "licence")
 NEEDED_OF_THE_HUB = ("source", "revision", "activation", "context_length", "citation")
+PLAIN = ("general", "demonstration")
+OWN = ("bare", "embedded", "microscopy")
+"""Lists that we wrote."""
 CARDS = [card for card in list_models() if card.id != "embedded"]
 
 
@@ -308,3 +317,22 @@ def test_an_own_catalogue_that_cannot_be_written_is_told(own_folder: Path) -> No
     own_folder.write_text("a file where the folder should be")
     with pytest.raises(GemError, match=r"cannot be (read|written)"):
         add_own(own(own_folder / "a.pt"))
+
+
+@pytest.mark.parametrize("card", [c for c in list_models() if c.domain not in PLAIN])
+def test_a_model_of_a_domain_has_sentences_and_background_words_of_it(
+    card: ModelCard,
+) -> None:
+    assert card.score.templates not in map(read_templates, ("openai-7", "openai-80"))
+    assert card.score.background != read_background("general")
+    photographs = {"sky", "carpet", "curtain", "origami", "video game", "itap"}
+    texts = " ".join((*card.score.templates, *card.score.background))
+    assert not any(word in texts for word in photographs)
+
+
+@pytest.mark.parametrize("name", list_templates())
+def test_a_list_of_templates_says_where_it_is_from(name: str) -> None:
+    path = Path(word_lists.__file__).parent / "templates" / f"{name}.toml"
+    content = tomllib.loads(path.read_text("utf-8"))
+    assert content["about"]
+    assert content["source"] or name in OWN
