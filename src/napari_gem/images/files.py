@@ -107,11 +107,17 @@ def read_image(
     *,
     bands: str = "",
     nodata: str = "",
+    factor: float = 1.0,
 ) -> Scene:
-    """Read one image plane into memory; parameters and errors as `open_scene`."""
+    """Read one image plane into memory; parameters and errors as `open_scene`.
+
+    Of several resolutions the one is read whose pixels are about ``factor`` of the
+    finest along a side.
+    """
     path = Path(path)
     try:
-        return open_scene(path, index, bands=bands, nodata=nodata).in_memory()
+        scene = open_scene(path, index, bands=bands, nodata=nodata)
+        return scene.at(scene.nearest(factor)).in_memory()
     except MemoryError as error:
         raise GemError(f"'{path.name}' is too large for the memory.") from error
 

@@ -82,6 +82,7 @@ def _options(recipe: Recipe) -> list[str] | None:
     parts = [
         _prompts(recipe.prompts),
         ["-m", recipe.model, "--precision", recipe.precision],
+        _pixels(recipe),
         _appearance(recipe.appearance),
         _region(recipe.region),
         _values(recipe.encode, card.encode),
@@ -121,6 +122,14 @@ def _reads_back(line: str, words: tuple[str, ...]) -> bool:
         return parse_prompts([line])[0].words == words
     except GemError:
         return False
+
+
+def _pixels(recipe: Recipe) -> list[str] | None:
+    """Say which bands are taken, and what stands for no data."""
+    if recipe.factor != 1:  # the number of the level is not known
+        return None
+    said = [("--bands", recipe.bands), ("--nodata", recipe.nodata)]
+    return [word for option, text in said if text for word in (option, text)]
 
 
 def _appearance(appearance: Appearance) -> list[str] | None:

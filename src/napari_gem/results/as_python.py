@@ -38,6 +38,10 @@ def as_python(
         The folder that it writes.
     """
     source = repr(str(image)) + (f", {tuple(index)!r}" if index else "")
+    for name in ("bands", "nodata", "factor"):
+        value = getattr(recipe, name)
+        if value not in ("", 1):
+            source += f", {name}={value!r}"
     if recipe.squash:
         return _SQUASHED.format(source=source, output=output)
     code = _Code()
@@ -47,7 +51,7 @@ def as_python(
     prompts = [code.write(prompt) for prompt in recipe.prompts]
     score = code.write(recipe.score)
     label = code.write(recipe.label)
-    count = len(recipe.appearance.channels)
+    count = 0 if recipe.bands else len(recipe.appearance.channels)
     note = (
         f"  # pixels must be (height, width, {count}): channels last" if count else ""
     )
@@ -70,6 +74,7 @@ features = napari_gem.encode(
     appearance={appearance},
     parameters={encode},
     region={region},
+    valid=image.mask,
 )
 prompts = [
 {listed}
@@ -89,7 +94,8 @@ _SQUASHED = """\
 import napari_gem
 
 image = napari_gem.read_image({source})
-result = napari_gem.replay(napari_gem.read_recipe("recipe.json"), image.pixels)
+recipe = napari_gem.read_recipe("recipe.json")
+result = napari_gem.replay(recipe, image.pixels, valid=image.mask)
 napari_gem.save(result, image, {output!r})
 """
 

@@ -46,6 +46,7 @@ def encode(
     appearance: Appearance | None = None,
     parameters: EncodeParameters | None = None,
     region: Region | None = None,
+    valid: LazyArray | None = None,
     cache: FeatureCache | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Features:
@@ -65,6 +66,9 @@ def encode(
         None takes those of the model's card.
     region
         The part to encode; None for all.
+    valid
+        (height, width) bool: where the image holds data (`Scene.mask`); None where it
+        is neither NaN nor transparent. Elsewhere there are no labels.
     cache
         Where features are kept on disk, to be found by the next call with the same
         pixels, model and parameters; None keeps them in memory only.
@@ -90,7 +94,8 @@ def encode(
         region=region,
     )
     resources = Resources(disk=(lambda: cache) if cache else None, must_keep=True)
-    return run(encode_job_steps(job, pixels, loaded, resources), progress).features
+    steps = encode_job_steps(job, pixels, loaded, resources, valid=valid)
+    return run(steps, progress).features
 
 
 def segment(

@@ -73,6 +73,8 @@ class LastResult:
         file it is; None if it is no single one.
     message
         Kind and sentence with which the run ended.
+    is_opened
+        Whether we opened the file, so that its recipe says which bands and level.
     """
 
     recipe: Recipe
@@ -81,6 +83,7 @@ class LastResult:
     file: str = ""
     index: tuple[int, ...] | None = None
     message: tuple[str, str] = ("info", "")
+    is_opened: bool = False
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,8 @@ class RecipeMenu(QPushButton):
         recipe = None if last is None else last.recipe
         if last is not None:
             recipe = replace(last.recipe, index=last.index or ())
-            readable = Path(last.file).suffix.lower() in SUFFIXES
+            usual = Path(last.file).suffix.lower() in SUFFIXES
+            readable = last.is_opened or usual
             self._image = last.file if readable else NO_FILE
             self._index = last.index
         self._recipe = recipe
@@ -81,15 +82,15 @@ class RecipeMenu(QPushButton):
             return
         _copy(as_python(self._recipe, self._image, index=self._index or ()))
         sentence = "Copied as Python."
-        if self._recipe.appearance.channels or self._index is None:
+        if self._has_layers() or self._index is None:
             sentence += " Fill in how the pixels are read: they are no plane of a file."
         self.message_sent.emit("info", sentence + self._about_file())
 
     def _on_command(self) -> None:
         if self._recipe is None:
             return
-        if self._recipe.appearance.channels or self._index is None:
-            why = CHANNELS if self._recipe.appearance.channels else NO_PLANE
+        if self._has_layers() or self._index is None:
+            why = CHANNELS if self._has_layers() else NO_PLANE
             self.message_sent.emit("warning", why)
             return
         _copy(as_command(self._recipe, self._image, index=self._index))
@@ -99,6 +100,13 @@ class RecipeMenu(QPushButton):
                 "Copied as a command that reads recipe.json: save the recipe too."
             )
         self.message_sent.emit("info", sentence + self._about_file())
+
+    def _has_layers(self) -> bool:
+        """Tell whether layers were shown together that are no bands of a file."""
+        recipe = self._recipe
+        return recipe is not None and bool(
+            recipe.appearance.channels and not recipe.bands
+        )
 
     def _about_file(self) -> str:
         if self._image != NO_FILE:

@@ -37,15 +37,17 @@ class Record:
 
     def note(self, inputs: RunInputs, result: StoredSegmentation) -> None:
         """Note a result that is shown."""
+        plane = inputs.image.file_plane
         before = self._results.get(inputs.place)
         self._layers[inputs.place] = inputs.layers
         self._results[inputs.place] = LastResult(
             result.recipe,
             result.shares,
             result.absent,
-            file_of(inputs.layers[0]),
-            inputs.image.index,
+            plane.path if plane else file_of(inputs.layers[0]),
+            plane.index if plane else inputs.image.index,
             before.message if before else ("info", ""),
+            plane is not None,
         )
 
     def note_message(self, places: Iterable[Place], message: tuple[str, str]) -> None:
