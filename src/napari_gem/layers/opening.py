@@ -169,7 +169,7 @@ def _layer(
     }
     arguments = {
         **how,
-        **_transform(location, stack.axes),
+        **place_in_napari(location, stack.axes),
         "rgb": len(scene.levels[0].shape) == 3,
         "multiscale": several,
         "metadata": {KEY: metadata},
@@ -177,7 +177,7 @@ def _layer(
     return (levels if several else view), arguments, "image"  # type: ignore[return-value]
 
 
-def _transform(location: Location | None, axes: str) -> dict[str, Any]:
+def place_in_napari(location: Location | None, axes: str) -> dict[str, Any]:
     """Say in napari's terms where a plane lies; further axes count planes.
 
     The y of maps runs up and napari's down: -y is taken, so that north is above.

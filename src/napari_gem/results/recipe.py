@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from napari_gem.core.atomic import write_whole
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_dict, parse_json, read_text, to_dict
+from napari_gem.core.location import read_location
 from napari_gem.core.prompts import label_ids
 from napari_gem.core.results import Recipe
 from napari_gem.core.validation import check_recipe
@@ -16,8 +18,7 @@ from napari_gem.core.validation import check_recipe
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_gem.core.results import Segmentation
-    from napari_gem.images.scene import Scene
+    from napari_gem.core.location import Location
 
 SCHEMA = 1
 """Version of the file's schema."""
@@ -98,9 +99,13 @@ def _check_schema(content: object) -> None:
         )
 
 
-def write(result: Segmentation, image: Scene, folder: Path) -> None:
-    """Write the recipe with the classes' label ids, notices and pixel size."""
-    write_result_recipe(result, folder, image.pixel_size, image.unit)
+def read_result_location(path: Path) -> Location | None:
+    """Read where a result lies from its recipe's file; None if that does not say."""
+    try:
+        content = parse_json(read_text(path))
+    except (OSError, ValueError):
+        return None
+    return read_location(content.get("location")) if isinstance(content, dict) else None
 
 
 class HasRecipe(Protocol):
@@ -115,17 +120,27 @@ class HasRecipe(Protocol):
 def write_result_recipe(
     result: HasRecipe,
     folder: Path,
-    pixel_size: tuple[float, float] | None,
-    unit: str,
+    location: Location | None,
 ) -> None:
-    """Write the recipe of a result; the size of a pixel is (height, width)."""
+    """Write the recipe with the classes' label ids, notices and where pixels lie.
+
+    Parameters
+    ----------
+    result
+        The result.
+    folder
+        Where the file is written.
+    location
+        None if it is not known.
+    """
     prompts = result.recipe.prompts
     names = (prompt.name for prompt in prompts)
     ids = dict(zip(map(str, label_ids(prompts)), names, strict=True))
     more = {
         "labels": {"0": "background", **ids},
-        "pixel_size": pixel_size,
-        "unit": unit,
+        "pixel_size": location.pixel_size if location and location.unit else None,
+        "unit": location.unit if location else "",
+        "location": asdict(location) if location else None,
         "notices": result.notices,
     }
     (folder / NAME).write_text(recipe_text(result.recipe, more), encoding="utf-8")

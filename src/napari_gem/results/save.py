@@ -127,8 +127,7 @@ def save_steps(
         for kind in kinds:
             yield from WRITERS[kind].steps(maps, hidden, outlines)
         if not stored:
-            size, unit = scene.pixel_size, scene.unit
-            recipe.write_result_recipe(result, hidden, size, unit)
+            recipe.write_result_recipe(result, hidden, scene.location)
         return move_up(hidden, folder, overwrite=overwrite)
 
 

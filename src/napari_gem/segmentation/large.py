@@ -88,9 +88,7 @@ def segment_large_steps(
         counts = yield from _coarser_steps(scored, labels, maps)
         describe_labels(labels, scored.recipe, location)
         describe_probabilities(maps, scored.recipe, features.patch, location)
-        unit = location.unit if location else ""
-        size = location.pixel_size if location and unit else None
-        write_result_recipe(scored, hidden, size, unit)
+        write_result_recipe(scored, hidden, location)
         move_up(hidden, folder, overwrite=overwrite)
     return StoredSegmentation(
         labels=str(folder / LABELS),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import npe2
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from napari.components import ViewerModel
 
 import napari_gem
@@ -19,6 +21,13 @@ from napari_gem.layers import KEY
 from napari_gem.layers.files.files import get_reader
 from napari_gem.results import pyramid
 from napari_gem.segmentation.large import segment_large_steps
+from tests.results.writers.conftest import (
+    MICROSCOPE,
+    PLACES,
+    blobs,
+    scene,
+    segmentation,
+)
 
 
 @pytest.fixture(scope="module")
@@ -99,3 +108,52 @@ def test_what_is_no_recipe_and_no_labels_is_told(folder):
     (folder / "recipe.json").write_text('{"of": "another program"}')
     with pytest.raises(GemError, match="cannot be used"):
         read(folder)
+
+
+@pytest.mark.parametrize("place", [PLACES["UTM"], PLACES["turned"], MICROSCOPE])
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        ("labels", "recipe.json"),
+        ("zarr", "recipe.json"),
+        ("labels,polygons,geojson", "polygons.geojson"),
+        ("labels,qupath", "polygons-pixels.geojson"),
+        ("zarr,coco", "coco.json"),
+    ],
+)
+def test_every_output_opens_as_labels_on_their_image(place, write, name, tmp_path):
+    result = segmentation(blobs(0))
+    napari_gem.save(result, scene(place), tmp_path / "field", write=write)
+    npe2.PluginManager.instance().discover()
+    viewer = ViewerModel()
+    viewer.open(str(tmp_path / "field" / name), plugin=None)
+    (labels,) = viewer.layers
+    assert labels.name == "labels · field"
+    assert np.array_equal(np.asarray(labels.data), result.labels)
+    assert list(labels.features["class"])[1:] == [
+        "water",
+        "wälder \u2039dense> & 'old'",
+    ]
+    assert labels.get_color(7) == pytest.approx((0, 0.5, 1, 1))
+    # a map's y runs up, and napari's down
+    y, x = place.at(40, 30)
+    world = labels.data_to_world((40, 30))
+    assert world == pytest.approx((-y if place.crs else y, x))
+
+
+def test_files_of_results_elsewhere_are_none_of_ours(folder, tmp_path):
+    for name in ("polygons.geojson", "coco.json"):
+        alone = tmp_path / "elsewhere" / name
+        alone.parent.mkdir(exist_ok=True)
+        alone.write_text("{}")
+        assert get_reader(str(alone)) is None
+    assert get_reader(str(folder / "labels.tif")) is not None
+
+
+def test_labels_that_were_written_last_are_read(folder, image, prompts):
+    result = napari_gem.segment(image.pixels, prompts)
+    napari_gem.save(result, image, folder, write="zarr", overwrite=True)
+    zarr.open_group(folder / "labels.zarr")["0"][:] = 7
+    os.utime(folder / "labels.tif", (0, 0))
+    ((data, _, _),) = read(folder)
+    assert (np.asarray(data) == 7).all()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
 import yaozarrs
 import zarr
 
@@ -73,16 +74,21 @@ def test_a_result_on_disk_is_copied_to_another_folder(
     assert [path.name for path in written] == names
     copied = zarr.open_group(tmp_path / "second/labels.zarr", mode="r")["0"]
     assert (copied[:] == result.labels).all()
-    more = save(stored, image, tmp_path / "first", write="zarr,labels,table,polygons")
+    kinds = "zarr,labels,probabilities,table,polygons,overlay"
+    more = save(stored, image, tmp_path / "first", write=kinds)
     assert [path.name for path in more] == [
         "classes.csv",
         "labels.tif",
+        "overlay.png",
         "polygons.geojson",
+        "probabilities.tif",
         "regions.csv",
     ]
-    for path in more:
-        direct = tmp_path / "direct"
-        save(result, image, direct, write="labels,table,polygons", overwrite=True)
-        if path.suffix != ".tif":  # probabilities are halves there
-            continue
-        assert path.read_bytes() == (direct / path.name).read_bytes()
+    direct = tmp_path / "direct"
+    save(result, image, direct, write=kinds)
+    for name in ("labels.tif", "overlay.png"):
+        one, other = ((tmp_path / folder / name) for folder in ("first", "direct"))
+        assert one.read_bytes() == other.read_bytes()
+    maps = tifffile.imread(tmp_path / "first/probabilities.tif")
+    assert maps.dtype == np.float32
+    assert np.abs(maps - result.probabilities).max() < 1e-3

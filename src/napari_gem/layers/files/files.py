@@ -23,7 +23,7 @@ from napari_gem.core.napari_version import check_napari
 from napari_gem.core.path_names import is_too_long
 from napari_gem.layers.files.describe import describe_layer
 from napari_gem.layers.files.rebuild import rebuild_layer
-from napari_gem.layers.files.result_folder import is_recipe, read_result_folder
+from napari_gem.layers.files.result_folder import is_result, read_result_folder
 from napari_gem.layers.files.sidecar import VERSION, Sidecar
 from napari_gem.layers.files.storage import (
     SIDECAR,
@@ -135,7 +135,7 @@ def get_reader(path: str | list[str] = "") -> Reader | None:
         raise GemError(f"Choose File, Open Files, and a file that ends with {SUFFIX}.")
     if not isinstance(path, str):
         return None
-    if is_recipe(Path(path)):
+    if is_result(Path(path)):
         read: Reader = read_result_folder
     elif _parts(Path(path)):
         read = read_layers

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import without_tags
-from napari_gem.core.units import UNITS
+from napari_gem.core.location import location_of
 from napari_gem.images.files import open_scene
 from napari_gem.layers.levels.lazy import LazyPlane, Stored
+from napari_gem.layers.opening import place_in_napari
 from napari_gem.layers.reading.source import Geometry, LayerImage
 from napari_gem.layers.writing.results import describe_layers
-from napari_gem.results.recipe import NAME, read_recipe
+from napari_gem.results.recipe import NAME, read_recipe, read_result_location
+from napari_gem.results.save import NAMES
 
 if TYPE_CHECKING:
+    from napari_gem.core.location import Location
     from napari_gem.core.results import Recipe
 
     LayerTuple = tuple[Any, ...]
@@ -27,9 +30,10 @@ LABELS = ("labels.tif", "labels.zarr")
 """Names of the labels in such a folder."""
 
 
-def is_recipe(path: Path) -> bool:
-    """Tell whether a path is the recipe of a folder of results, or of none."""
-    return path.name.casefold() == NAME
+def is_result(path: Path) -> bool:
+    """Tell whether a path is a recipe, or another file of results beside one."""
+    name = path.name.casefold()
+    return name == NAME or (name in NAMES and path.with_name(NAME).is_file())
 
 
 def read_result_folder(path: str | Path) -> list[LayerTuple]:
@@ -38,7 +42,7 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
     Parameters
     ----------
     path
-        The ``recipe.json``.
+        The ``recipe.json``, or any file that lies beside it.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
     GemError
         If it is no recipe, or the labels are damaged.
     """
-    path = Path(path)
+    path = Path(path).with_name(NAME)
     recipe = read_recipe(path)
     files = [path.with_name(name) for name in LABELS if path.with_name(name).exists()]
     if not files:
@@ -63,7 +67,8 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
             stacklevel=2,
         )
         return [NO_LAYER]
-    file = files[0]
+    # what was written last belongs to the recipe
+    file = max(files, key=lambda each: each.stat().st_mtime)
     scene = open_scene(file, values=True)
     levels = scene.levels
     if any(level.ndim != 2 or level.dtype.kind not in "bui" for level in levels):
@@ -72,7 +77,8 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
             "numbers in rows and columns. Run the recipe again."
         )
     height, width = levels[0].shape
-    image = _place(recipe, (int(height), int(width)))
+    location = read_result_location(path) or scene.location
+    image = _place(recipe, location, (int(height), int(width)))
     if len(levels) == 1:
         data: Any = scene.pixels
     else:
@@ -87,17 +93,20 @@ def read_result_folder(path: str | Path) -> list[LayerTuple]:
     return [(content, {**state, **kwargs}, kind)]
 
 
-def _place(recipe: Recipe, shape: tuple[int, int]) -> LayerImage:
-    """Say where the labels lie: at the origin, in the recipe's pixel size."""
-    size, unit = recipe.pixel_size, recipe.unit
+def _place(
+    recipe: Recipe, location: Location | None, shape: tuple[int, int]
+) -> LayerImage:
+    """Say where the labels lie: on their image, or at the origin in the pixel size."""
+    location = location or location_of(recipe.pixel_size, recipe.unit)
+    where: dict[str, Any] = {"scale": (1.0, 1.0), **place_in_napari(location, "")}
     # layers of metres beside such of µm make more steps than napari's sliders count
-    units = (unit, unit) if size and unit in UNITS and unit != "m" else None
-    geometry = Geometry({"scale": size or (1.0, 1.0), "units": units}, (0, 1))
+    if not location or location.unit in ("", "m"):
+        where.pop("units", None)
     return LayerImage(
         planes=(),
         shape=shape,
         appearance=recipe.appearance,
-        geometry=geometry,
+        geometry=Geometry(where, (0, 1)),
         source="",
         whole=shape,
         factors=(1.0, 1.0),

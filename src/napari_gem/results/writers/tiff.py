@@ -30,7 +30,7 @@ from napari_gem.results.writers.gdal import (
 from napari_gem.results.writers.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -93,17 +93,14 @@ def _probabilities_steps(
     if geo_tags:
         tags = [*_extra(geo_tags), _text_tag(METADATA, described_bands(names))]
     count, *sides = maps.probabilities.shape
-    planes = [maps.probabilities[number] for number in range(count)]
     shapes = level_shapes((int(sides[0]), int(sides[1])))
     size = 4 * int(np.prod(maps.probabilities.shape))
     with _open(folder / PROBABILITIES_NAME, size, ome=not geo_tags) as tiff:
         for level, shape in enumerate(shapes):
             yield Progress("Writing probabilities", level, len(shapes))
-            if level:
-                planes = [mean_of_four(plane) for plane in planes]
             layout = {"planarconfig": "separate"} if geo_tags and count > 1 else {}
             tiff.write(
-                _tiles(planes),
+                _tiles(_planes(maps.probabilities, level)),
                 shape=(count, *shape),
                 dtype=np.float32,
                 photometric="minisblack",
@@ -120,7 +117,16 @@ def _open(path: Path, size: int, *, ome: bool) -> TiffWriter:
     return TiffWriter(path, bigtiff=size > CLASSIC_BYTES, ome=ome)
 
 
-def _tiles(planes: Sequence[LazyArray]) -> Iterator[NDArray[Any]]:
+def _planes(probabilities: LazyArray, level: int) -> Iterator[NDArray[np.float32]]:
+    """Read the plane of each class, a level at a time coarser."""
+    for number in range(probabilities.shape[0]):
+        plane = np.asarray(probabilities[number], np.float32)
+        for _ in range(level):
+            plane = mean_of_four(plane)
+        yield plane
+
+
+def _tiles(planes: Iterable[LazyArray]) -> Iterator[NDArray[Any]]:
     """Cut each plane into tiles, reading a row of them at a time."""
     for plane in planes:
         height, width = plane.shape
