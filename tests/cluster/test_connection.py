@@ -352,6 +352,43 @@ def test_workers_write_large_results(
     assert (last == places[1]).all()
 
 
+@pytest.mark.parametrize("refinement", [0, 3])
+def test_workers_write_no_labels_where_there_is_no_data(
+    call: Call,
+    processes: Processes,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    refinement: int,
+) -> None:
+    monkeypatch.setattr(bounds, "LARGEST_TIFF", 1000)
+    monkeypatch.setattr(feature_cache, "IN_MEMORY", 0)
+    monkeypatch.setattr(pyramid, "CHUNK", 64)
+    sent = []
+    submit = Cluster.submit
+
+    def note(self: Cluster, function: object, *arguments: object) -> object:
+        sent.append(function)
+        return submit(self, function, *arguments)
+
+    monkeypatch.setattr(Cluster, "submit", note)
+    pixels = PIXELS.copy()
+    pixels[20:60, 30:90] = 7
+    zarr.create_array(tmp_path / "scene.zarr", data=pixels)
+    asked = "segment", tmp_path / "scene.zarr", "-p", "cat", "-p", "dog", "--zoom", 1
+    asked += "--refinement", refinement, "--nodata", 7
+    assert call(*asked, "-o", tmp_path / "here")[0] == 0
+    options = "--scheduler", processes.address
+    assert call(*asked, "-o", tmp_path / "there", *options)[0] == 0
+    assert sent.count(fill_part) > 5
+    local, cluster = (
+        zarr.open_group(tmp_path / name / "labels.zarr")["0"][:]
+        for name in ("here", "there")
+    )
+    assert (local == cluster).mean() > 0.999
+    assert local.any()
+    assert not cluster[20:60, 30:90].any()
+
+
 def test_results_that_are_not_wanted_any_more_are_not_written(
     cluster: Cluster,
     processes: Processes,

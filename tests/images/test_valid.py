@@ -12,6 +12,7 @@ from PIL import Image
 from rasterio.enums import Resampling
 from rasterio.transform import Affine
 
+from napari_gem.core import bounds
 from napari_gem.core.errors import GemError
 from napari_gem.images.files import open_scene
 from napari_gem.images.readers import tiff as tiff_reader
@@ -160,3 +161,23 @@ def test_what_lies_in_a_hole_is_never_seen(
         seen.append(render(filled[:, :], appearance))
     assert (seen[0] == seen[1]).all()
     assert (seen[0][~mask] == 0).all()
+
+
+def test_a_large_image_notes_where_it_holds_data_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LARGEST_HELD", 1)
+    hole = np.zeros((1100, 90), bool)
+    hole[300:700, 20:60] = True
+    for dtype, nodata in ("uint8", 0), ("float32", np.nan), ("float32", -9999):
+        pixels = RNG.integers(1, 250, (*hole.shape, 1)).astype(dtype)
+        pixels[hole] = nodata
+        scene = open_scene(write(tmp_path / "a.tif", pixels, nodata=nodata))
+        (valid,) = scene.valid
+        assert valid.coarse(3).all()  # nobody has asked yet
+        for rows in range(0, 1100, 256):
+            scene.levels[0][rows : rows + 256, 0:50]
+            scene.levels[0][rows : rows + 256, 50:90]
+        assert (valid.coarse(3) == ~hole[::3, ::3]).all()
+        rows, columns = np.arange(0, 1100, 7) // 3 * 3, np.arange(0, 90, 7) // 3 * 3
+        assert (valid.coarse(7) == ~hole[rows[:, None], columns]).all()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
+from napari_gem.core import bounds
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import NO_MEMORY, NoMemoryError, is_out_of_memory
@@ -20,7 +21,8 @@ from napari_gem.core.prompts import Prompt
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job
 from napari_gem.encoding import interim
-from napari_gem.images.references import reference_to_array
+from napari_gem.images.references import reference_to_array, reference_to_plane
+from napari_gem.images.stack import FilePlane
 from napari_gem.segmentation.image_cache import ImageCache
 from napari_gem.worker import arrays
 from napari_gem.worker.arrays import load_array, save_array
@@ -272,6 +274,48 @@ def test_a_large_image_is_told_row_by_row_and_written_to_its_folder(
         "",
         (150, 60),
     )
+
+
+@pytest.mark.parametrize("kind", ["reference", "NaN", "mask"])
+def test_previews_of_large_images_have_no_labels_where_there_is_no_data(
+    kind: str, tmp_path: Path, request_of_tiny: Request, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LARGEST_HELD", 1)
+    for name in ("FIRST", "MORE"):
+        monkeypatch.setattr(interim, name, 0.0)
+    hole = np.zeros((1100, 40), bool)
+    hole[200:500, 10:30] = True
+    pixels = np.random.default_rng(0).integers(1, 255, hole.shape).astype(np.float32)
+    pixels[hole] = np.nan if kind == "NaN" else 0
+    asked = change(request_of_tiny, folder=str(tmp_path / "result"))
+    asked = change(asked, appearance=Appearance(limits=(0.0, 255.0)))
+    if kind == "reference":
+        np.save(tmp_path / "image.npy", pixels)
+        plane = FilePlane(str(tmp_path / "image.npy"), nodata="0")
+        asked = change(asked, pixels="", reference=reference_to_plane(plane))
+    else:
+        save_array(Path(asked.pixels), pixels)
+    if kind == "mask":
+        save_array(tmp_path / "valid.npy", ~hole)
+        asked = replace(asked, valid=str(tmp_path / "valid.npy"))
+    events: list[Progress | Interim] = []
+    session = Session(tmp_path)
+    finished = run(session.steps(asked), events.append)
+    labels = zarr.open_group(store=finished.result.labels, mode="r")["0"][:]
+    assert not labels[hole].any()
+    assert labels.any()
+    again = change(asked, encoded=finished.encoded, preview=True)
+    previews = [event.preview for event in events if isinstance(event, Interim)]
+    previews.append(run(session.steps(replace(again, pixels="", reference=None))))
+    assert len(previews) > 1
+    for preview in previews:
+        assert preview.step == 3
+        small = load_array(Path(preview.result.labels))
+        maps = load_array(Path(preview.result.probabilities))
+        assert not small[hole[::3, ::3]].any()
+        assert not maps[:, hole[::3, ::3]].any()
+    counted = (small > 0).sum() / (~hole[::3, ::3]).sum()
+    assert sum(preview.result.shares) == pytest.approx(counted)
 
 
 def test_an_image_is_read_where_it_lies_and_told_if_it_is_another(

@@ -50,11 +50,14 @@ class ClusterPlace:
         See `Cluster.model_steps`.
     find_image
         Tells where workers may find the image; None if they cannot.
+    has_mask
+        Whether what they find says where the image holds data.
     """
 
     cluster: Cluster
     precision: str
     find_image: Callable[[], ImageReference | None]
+    has_mask: bool = True
 
     def prepare_steps(
         self, model: Model, /
@@ -70,7 +73,7 @@ class ClusterPlace:
         """The workers write large results."""
         from napari_gem.cluster.writing import FillOnCluster
 
-        return FillOnCluster(self.cluster, self._image)
+        return FillOnCluster(self.cluster, self._image, has_mask=self.has_mask)
 
     @cached_property
     def _image(self) -> ImageReference | None:

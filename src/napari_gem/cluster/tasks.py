@@ -20,7 +20,7 @@ from napari_gem.core.parameters import EncodeParameters
 from napari_gem.core.progress import run
 from napari_gem.encoding.batches import encode_tiles
 from napari_gem.encoding.scheduling import LocalSchedule, TileWork
-from napari_gem.images.references import ImageReference, open_reference
+from napari_gem.images.references import ImageReference, open_referenced_scene
 from napari_gem.images.tile_reading import Picture
 from napari_gem.models.card import DownloadNeeded, ModelCard
 from napari_gem.models.find import find_model, is_available, load_model_steps
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.encoding.batches import TileFeatures
+    from napari_gem.images.scene import Scene
     from napari_gem.models.model import Model
     from napari_gem.scoring.patch_scores import RowRanges
     from napari_gem.segmentation.segment import Scored
@@ -70,13 +71,16 @@ class Order:
 class FillOrder:
     """What is to be written, and where.
 
-    Features are on disk, and the image is only needed if scores are refined. As long as
-    the folder is to be filled, its file `MARK` has the token.
+    Features are on disk, and the image is only needed if scores are refined, or masked
+    where it holds no data. As long as the folder is to be filled, its file `MARK` has
+    the token.
     """
 
     version: str
     scored: Scored
     image: ImageReference | None
+    is_refined: bool
+    is_masked: bool
     features: str
     folder: str
     labels: str
@@ -125,7 +129,7 @@ class Encoder(WorkerPlugin):
         self._address = str(worker.address)
         self._lock = Lock()
         self._model: tuple[object, Model] | None = None
-        self._image: tuple[object, Any] | None = None
+        self._image: tuple[object, Scene | None] | None = None
         self._tiles: tuple[object, StoredTiles | None] | None = None
 
     def model(self, card: ModelCard, precision: str) -> Model:
@@ -144,11 +148,11 @@ class Encoder(WorkerPlugin):
                 self._model = key, self._load(card, precision)
             return self._model[1]
 
-    def pixels(self, reference: ImageReference) -> Any:
+    def scene(self, reference: ImageReference) -> Scene | None:
         """Open an image; None if this worker does not see it."""
         with self._lock:
             if self._image is None or self._image[0] != reference:
-                self._image = reference, open_reference(reference)
+                self._image = reference, open_referenced_scene(reference)
             return self._image[1]
 
     def tiles(self, order: Order) -> StoredTiles | None:
@@ -221,8 +225,8 @@ def encode(
     worker = get_worker()
     _check_version(worker, order.version)
     encoder: Encoder = worker.plugins[NAME]
-    pixels = encoder.pixels(order.image) if order.image else None
-    if pixels is None and images is None:
+    scene = encoder.scene(order.image) if order.image else None
+    if scene is None and images is None:
         return None
     try:
         model = encoder.model(order.card, order.precision)
@@ -233,10 +237,12 @@ def encode(
             f"The weights of {order.card.name} on the worker {worker.address} are not "
             "those of this computer. Copy the same file to both."
         )
-    if pixels is None:
+    if scene is None:
         encoded = list(encode_tiles(model, images or (), order.parameters, None))
     else:
-        work = TileWork(pixels, order.appearance, order.parameters, order.patch_size)
+        work = TileWork(
+            scene.levels[0], order.appearance, order.parameters, order.patch_size
+        )
         encoded = list(LocalSchedule(model)(work, numbers))
     stored = encoder.tiles(order)
     if stored is None:
@@ -257,13 +263,10 @@ def fill_part(order: FillOrder, part: RowRanges) -> list[Filled] | None:
         return None
     scored = order.scored
     if order.image:
-        pixels = worker.plugins[NAME].pixels(order.image)
-        if pixels is None:
+        scene = worker.plugins[NAME].scene(order.image)
+        if scene is None or (order.is_masked and scene.mask is None):
             return None
-        picture = Picture(pixels, scored.features.appearance)
-        rounds = scored.parameters.refinement
-        shifts = shifts_in_bands(scored.features, picture, rounds)
-        scored = replace(scored, shifts=shifts)
+        scored = _with_image(scored, scene, order)
     arrays = (zarr.open_array(at, mode="r+") for at in (order.labels, order.maps))
     done = []
     for filled in fill(scored, part, *arrays):
@@ -274,6 +277,19 @@ def fill_part(order: FillOrder, part: RowRanges) -> list[Filled] | None:
         # the run has ended: what was written since must not be left there
         shutil.rmtree(folder, ignore_errors=True)
     return done
+
+
+def _with_image(scored: Scored, scene: Scene, order: FillOrder) -> Scored:
+    """Mask and refine scores by the image that this worker sees."""
+    features = scored.features
+    if order.is_masked:
+        features = replace(features, valid=scene.mask)
+    scored = replace(scored, features=features)
+    if not order.is_refined:
+        return scored
+    picture = Picture(scene.levels[0], features.appearance)
+    shifts = shifts_in_bands(features, picture, scored.parameters.refinement)
+    return replace(scored, shifts=shifts)
 
 
 def _is_wanted(folder: Path, token: str) -> bool:

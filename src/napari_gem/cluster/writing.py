@@ -37,12 +37,28 @@ class FillOnCluster:
     """Has parts written by a cluster: a `napari_gem.segmentation.writing.Filling`.
 
     Workers need to see the features on disk, the folder of the results and, for refined
-    scores, the image. What they do not see is written here, as are features in memory.
+    scores and images with no data, the image. What they do not see is written here, as
+    are features in memory.
+
+    Parameters
+    ----------
+    cluster
+        A connection.
+    image
+        Where workers may find the image; None if they cannot.
+    has_mask
+        Whether what they find says where the image holds data.
     """
 
-    def __init__(self, cluster: Cluster, image: ImageReference | None = None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        image: ImageReference | None = None,
+        *,
+        has_mask: bool = True,
+    ) -> None:
         self._cluster = cluster
-        self._image = image
+        self._image, self._has_mask = image, has_mask
 
     def __call__(
         self,
@@ -54,9 +70,9 @@ class FillOnCluster:
     ) -> Generator[Filled | str, None, None]:
         """Keep the workers busy, and tell what they have written."""
         features, refined = scored.features, scored.shifts is not None
-        unseen = refined and self._image is None
-        # where there is data only this process may see
-        unseen = unseen or features.valid is not None
+        masked = features.valid is not None
+        unseen = (refined or masked) and self._image is None
+        unseen = unseen or (masked and not self._has_mask)
         if not isinstance(features.array, StoredFeatures) or unseen:
             yield from fill_locally(scored, labels, maps)
             return
@@ -64,10 +80,14 @@ class FillOnCluster:
             version=__version__,
             scored=replace(
                 scored,
-                features=replace(features, tile_embeddings=None, picture=None),
+                features=replace(
+                    features, tile_embeddings=None, picture=None, valid=None
+                ),
                 shifts=None,
             ),
-            image=self._image if refined else None,
+            image=self._image if refined or masked else None,
+            is_refined=refined,
+            is_masked=masked,
             features=str(features.array.path.absolute()),
             folder=str(folder.absolute()),
             labels=_place(labels),

@@ -120,6 +120,9 @@ class Readable:
         chunks = getattr(array, "chunks", None)
         if chunks:
             self.chunks = chunks
+        coarse = getattr(array, "coarse", None)
+        if coarse:  # of masks
+            self.coarse = coarse
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         with reading(self._name):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.images.read_errors import read_part
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.core.arrays import LazyArray
+
+    _Mask = NDArray[np.bool_]
+
+COARSE = 512
+"""Rows or columns that are kept of where a large image holds data: as in previews."""
 
 
 class Valid:
@@ -43,19 +49,55 @@ class Valid:
         alpha: bool = False,
         mask: LazyArray | None = None,
     ) -> None:
-        self._pixels, self._mask, self._alpha = pixels, mask, alpha
+        self.pixels, self._mask, self._alpha = pixels, mask, alpha
         self._nodata = castable(nodata, pixels.dtype)
         self.shape = int(pixels.shape[0]), int(pixels.shape[1])
         self.ndim, self.dtype = 2, np.dtype(bool)
+        self._step = -(-max(self.shape) // COARSE)
+        self._seen: NDArray[np.bool_] | None = None
 
     def __getitem__(self, key: Any, /) -> NDArray[np.bool_]:
         where, more = _rows_and_columns(key)
         assert not more  # noqa: S101 (there are no further axes)
+        return self.among(None, where)
+
+    def among(self, part: NDArray[Any] | None, where: tuple[Any, Any]) -> _Mask:
+        """Tell for rows and columns whose pixels were read; None if they were not."""
+        valid = self._tell(part, where)
+        if is_large(self.shape):
+            self._note(valid, where)
+        return valid
+
+    def coarse(self, step: int) -> _Mask:
+        """Tell it for every step-th row and column as far as it has been asked.
+
+        Where nobody has asked there is data: nothing is read.
+        """
+        if self._seen is None:
+            return np.ones(tuple(-(-n // step) for n in self.shape), bool)
+        rows, columns = (np.arange(0, n, step) // self._step for n in self.shape)
+        return self._seen[rows[:, None], columns]
+
+    def _note(self, valid: _Mask, where: tuple[Any, Any]) -> None:
+        """Keep every few row and column of an answer."""
+        if not all(isinstance(one, slice) and one.step in (None, 1) for one in where):
+            return
+        if self._seen is None:
+            self._seen = np.ones(tuple(-(-n // self._step) for n in self.shape), bool)
+        starts = [one.indices(n)[0] for one, n in zip(where, self.shape, strict=True)]
+        first_row, first_column = (-start % self._step for start in starts)
+        noted = valid[first_row :: self._step, first_column :: self._step]
+        down, right = (-(-start // self._step) for start in starts)
+        height, width = noted.shape
+        self._seen[down : down + height, right : right + width] = noted
+
+    def _tell(self, part: NDArray[Any] | None, where: tuple[Any, Any]) -> _Mask:
         mask = None if self._mask is None else np.asarray(self._mask[where], bool)
-        floats = self._pixels.dtype.kind == "f"
+        floats = self.pixels.dtype.kind == "f"
         if not floats and self._nodata is None and not self._alpha:
             return np.ones(self.shape, bool)[where] if mask is None else mask
-        part = read_part(self._pixels, where)
+        if part is None:
+            part = read_part(self.pixels, where)
         values = part[..., :-1] if self._alpha else part
         valid: NDArray[np.bool_] = ~is_nodata(values, self._nodata)
         if values.ndim == 3:
@@ -66,12 +108,21 @@ class Valid:
 
 
 class Filled:
-    """An image that is black where it has no data; read when it is sliced."""
+    """An image that is black where it has no data; read when it is sliced.
+
+    If its values tell all (NaN, alpha) it is left as it is, and ``valid`` only notes
+    what is read.
+    """
 
     def __init__(
-        self, pixels: LazyArray, valid: LazyArray, nodata: float | None
+        self,
+        pixels: LazyArray,
+        valid: LazyArray,
+        nodata: float | None = None,
+        *,
+        fill: bool = True,
     ) -> None:
-        self._pixels, self._valid = pixels, valid
+        self._pixels, self._valid, self._fill = pixels, valid, fill
         self._nodata = castable(nodata, pixels.dtype)
         self.shape = tuple(int(n) for n in pixels.shape)
         self.ndim, self.dtype = len(self.shape), np.dtype(pixels.dtype)
@@ -81,10 +132,17 @@ class Filled:
 
     def __getitem__(self, key: Any, /) -> NDArray[Any]:
         where, more = _rows_and_columns(key)
-        part = np.array(self._pixels[where])
-        if part.dtype.kind == "f" and self._nodata is not None:
-            part[part == self._nodata] = np.nan  # in single bands, too
-        part[~np.asarray(self._valid[where])] = black_of(part.dtype)
+        part = np.asarray(self._pixels[where])
+        valid, known = self._valid, getattr(self._valid, "pixels", None)
+        if isinstance(valid, Valid) and known is self._pixels:
+            holds = valid.among(part, where)
+        else:
+            holds = np.asarray(valid[where])
+        if self._fill:
+            part = np.array(part)
+            if part.dtype.kind == "f" and self._nodata is not None:
+                part[part == self._nodata] = np.nan  # in single bands, too
+            part[~holds] = black_of(part.dtype)
         filled: NDArray[Any] = part[(slice(None), slice(None), *more)]
         return filled
 

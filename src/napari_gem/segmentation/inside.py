@@ -25,8 +25,8 @@ def inside_pixels(
     features
         With the region and what holds data.
     step
-        Image pixels per pixel of the result along each axis. For previews of large
-        images data is taken to be everywhere, since all of it would have to be read.
+        Image pixels per pixel of the result along each axis. Previews of large images
+        know of no data what was read so far.
     rows
         Rows of the result.
     width
@@ -39,7 +39,7 @@ def inside_pixels(
     """
     inside = inside_rows(features.region, step, rows, width)
     valid = features.valid
-    if valid is None or (step > 1 and is_large(features.image_shape)):
+    if valid is None:
         return inside
     columns = slice(0, width)
     if inside is not None:
@@ -51,7 +51,12 @@ def inside_pixels(
         slice(part.start * step, min(part.stop * step, length), step)
         for part, length in zip((rows, columns), features.image_shape, strict=True)
     )
-    holds = np.asarray(valid[down, right])
+    holds: NDArray[np.bool_]
+    coarse = getattr(valid, "coarse", None)
+    if coarse and step > 1 and is_large(features.image_shape):
+        holds = coarse(step)[rows, columns]
+    else:
+        holds = np.asarray(valid[down, right])
     if holds.all():
         return inside
     if inside is None:

@@ -6,7 +6,7 @@ import logging
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
@@ -16,7 +16,8 @@ from napari_gem.core.results import Segmentation, StoredSegmentation
 from napari_gem.core.validation import is_cluster
 from napari_gem.encoding.interim import Watch
 from napari_gem.images.rendering import check_image
-from napari_gem.images.scene import Scene
+from napari_gem.images.scene import Scene, scene_of
+from napari_gem.images.valid import Filled, valid_of_values
 from napari_gem.models.weight_sources import weight_source
 from napari_gem.segmentation.image_cache import Encoded, ImageCache
 from napari_gem.worker.arrays import load_array, save_array
@@ -31,6 +32,8 @@ from napari_gem.worker.messages import (
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+    from numpy.typing import NDArray
 
     from napari_gem.cluster.connection import Cluster
     from napari_gem.core.results import Features, Job
@@ -103,7 +106,12 @@ class Session:
             resources = replace(resources, disk=lambda: FeatureCache(folder, limit))
         if cluster is not None:
             precision = request.job.precision
-            place = ClusterPlace(cluster, precision, lambda: _reference(request))
+            place = ClusterPlace(
+                cluster,
+                precision,
+                lambda: _reference(request),
+                has_mask=not request.valid,
+            )
             resources = replace(resources, place=place)
         return resources
 
@@ -159,6 +167,7 @@ class Session:
                     return encoded
                 if (seen := watch.look()) is not None:
                     looks += 1
+                    seen = replace(seen, valid=valid)
                     preview = self._look(request, seen, looks)
                     if preview is not None:
                         yield Interim(request.run, preview)
@@ -245,11 +254,21 @@ class Session:
         free_memory()
 
 
+def _scene_of_copy(pixels: NDArray[Any], request: Request) -> Scene:
+    """Say where pixels hold data; previews of large images note it while they read."""
+    if request.valid:
+        mask = load_array(Path(request.valid), mapped=True)
+        return Scene((pixels,), valid=(mask,))
+    valid = valid_of_values(pixels, rgb=request.job.appearance.rgb)
+    if valid is None or not is_large(pixels.shape):
+        return scene_of(pixels)
+    return Scene((Filled(pixels, valid, fill=False),), valid=(valid,))
+
+
 def _open(request: Request) -> Scene:
     if request.reference is None:
         pixels = load_array(Path(request.pixels), mapped=True)
-        valid = request.valid and load_array(Path(request.valid), mapped=True)
-        return Scene((pixels,), valid=() if isinstance(valid, str) else (valid,))
+        return _scene_of_copy(pixels, request)
     from napari_gem.images.references import open_referenced_scene
 
     scene = open_referenced_scene(request.reference)

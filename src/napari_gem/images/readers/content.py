@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.images.number_arrays import check_numbers
 from napari_gem.images.readers.bands import band_names, choose_bands
@@ -120,10 +121,15 @@ def choose_plane(
     levels = [_plane(array, content, choice) for array in content.arrays]
     valid = [_valid(at, plane, content, choice) for at, plane in enumerate(levels)]
     known = tuple(one for one in valid if one is not None)
-    if known and (content.nodata is not None or content.masks):
+    if known:
+        fill = content.nodata is not None or bool(content.masks)
         nodata = content.nodata if content.conversion is None else None
-        pairs = zip(levels, known, strict=True)
-        levels = [Filled(plane, one, nodata) for plane, one in pairs]
+        levels = [
+            Filled(plane, one, nodata, fill=fill)
+            if fill or is_large(plane.shape)
+            else plane
+            for plane, one in zip(levels, known, strict=True)
+        ]
     return Scene(
         levels=tuple(levels),
         locations=content.locations,
@@ -240,12 +246,12 @@ def _valid(
     alpha = content.colors == stored == RGBA and 3 not in choice.bands
     if nodata is None and not (alpha and choice.bands):
         # of NaN and alpha the shown values tell
-        shown = valid_of_values(plane, rgb=alpha)
-        if shown is None or mask is None:
-            return shown if mask is None else mask
+        if mask is None:
+            return valid_of_values(plane, rgb=alpha)
         return Valid(plane, alpha=alpha, mask=mask)
     # all that is stored: black water is data if another band sees it
-    every = PlaneView(array, axes, choice.index, stored)
+    same = not choice.bands and plane.shape[2:] == ((stored,) if stored else ())
+    every = plane if same else PlaneView(array, axes, choice.index, stored)
     return Valid(every, nodata, alpha=alpha, mask=mask)
 
 
