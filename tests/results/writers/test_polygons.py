@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pyogrio
+import pyproj
 import pytest
 import rasterio
 import shapely
@@ -13,6 +14,7 @@ from rasterio.features import rasterize
 from rasterio.warp import transform_bounds
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.location import Location
 from napari_gem.core.parameters import OutlineParameters
 from napari_gem.results.save import check_kinds, save
 from napari_gem.results.writers import polygons, writer
@@ -96,6 +98,34 @@ def test_rfc_7946_has_degrees_and_turns_left(
     expected = transform_bounds(location.crs, "EPSG:4326", *bounds)
     if location.is_straight:
         assert shapely.total_bounds(shapes) == pytest.approx(expected, abs=2e-3)
+
+
+ACROSS = {
+    "degrees": Location((61.0, 179.95), (-1e-3, 0), (0, 2e-3), "degree", "EPSG:4326"),
+    "0 to 360": Location((61.0, 190.0), (-1e-3, 0), (0, 2e-3), "degree", "EPSG:4326"),
+    "UTM": Location((6.9e6, 334000.0), (-200.0, 0), (0, 200.0), "m", "EPSG:32601"),
+}
+
+
+@pytest.mark.parametrize("place", ACROSS)
+def test_what_crosses_180_degrees_is_cut_there(
+    result: Segmentation, place: str, tmp_path: Path
+) -> None:
+    save(result, scene(ACROSS[place]), tmp_path, write="lonlat")
+    shapes, columns, _ = read(tmp_path / "polygons-lonlat.geojson")
+    assert shapely.is_valid(shapes).all()
+    left, _, right, _ = shapely.total_bounds(shapes)
+    assert -180 <= left < right <= 180
+    if place != "0 to 360":
+        assert left < -179
+        assert right > 179
+        parts = shapes[shapely.get_type_id(shapes) == shapely.GeometryType.MULTIPOLYGON]
+        assert len(parts)
+    geodesic = pyproj.Geod(ellps="WGS84")
+    for shape, area in zip(shapes, columns["area"], strict=True):
+        assert abs(geodesic.geometry_area_perimeter(shape)[0]) == pytest.approx(
+            area, rel=2e-3
+        )
 
 
 def test_polygons_for_qupath_are_in_pixels_of_the_finest_level(

@@ -58,11 +58,14 @@ class Space(NamedTuple):
         Turns (x, y) in pixels into coordinates.
     digits
         Decimals that count.
+    is_round
+        Whether x are longitudes, which go from -180 to 180.
     """
 
     crs: str
     move: Callable[[Points], Points]
     digits: int
+    is_round: bool = False
 
 
 def pixel_space(maps: ResultMaps) -> Space:
@@ -88,12 +91,17 @@ def lonlat_space(location: Location) -> Space:
 
     def move(points: Points) -> Points:
         moved = on_map.move(points)
-        return np.stack(transform(on_map.crs, "EPSG:4326", *moved.T), axis=1)
+        lon, lat = np.array(transform(on_map.crs, "EPSG:4326", *moved.T))
+        # what goes on beyond 180 degrees is cut there later
+        near = moved[:, 0] if in_degrees else lon[:1]
+        lon += 360 * np.round((near - lon) / 360)
+        return np.stack([lon, lat], axis=1)
 
     on_map = map_space(location)
+    in_degrees = location.unit == "degree"
     size = min(location.pixel_size)
-    degrees = size if location.unit == "degree" else size / METRES_OF_DEGREE
-    return Space("EPSG:4326", move, _digits(degrees))
+    digits = _digits(size if in_degrees else size / METRES_OF_DEGREE)
+    return Space("EPSG:4326", move, digits, is_round=True)
 
 
 def _digits(size: float) -> int:
@@ -285,7 +293,27 @@ def _moved(outline: BaseGeometry | None, space: Space) -> BaseGeometry:
     import shapely
 
     moved: BaseGeometry = shapely.transform(outline, space.move)
-    return shapely.orient_polygons(moved)
+    return shapely.orient_polygons(_cut(moved) if space.is_round else moved)
+
+
+def _cut(shape: BaseGeometry) -> BaseGeometry:
+    """Cut a shape at 180 degrees, and turn what lies beyond to the other side."""
+    import shapely
+
+    left, _, right, _ = shape.bounds
+    if left >= -180 and right <= 180:
+        return shape
+    parts: list[Any] = []
+    for turn in range(math.floor((left + 180) / 360), math.ceil((right + 180) / 360)):
+        window = shapely.box(360 * turn - 180, -90, 360 * turn + 180, 90)
+        shift = np.array([360 * turn, 0])
+        inside = shapely.get_parts(shapely.intersection(shape, window))
+        parts += [
+            shapely.transform(part, lambda points, shift=shift: points - shift)
+            for part in inside
+            if part.geom_type == "Polygon"
+        ]
+    return parts[0] if len(parts) == 1 else shapely.multipolygons(parts)
 
 
 def _geometry(shape: BaseGeometry, digits: int) -> dict[str, Any]:
