@@ -10,7 +10,10 @@ import shapely
 from pycocotools.coco import COCO
 from rasterio.features import rasterize
 
+from napari_gem.core.parameters import OutlineParameters
 from napari_gem.results.save import save
+from napari_gem.results.writers.maps import result_maps
+from napari_gem.results.writers.regions import Regions
 from napari_gem.results.writers.training_sets import one_ring, without_holes
 from tests.results.writers.conftest import MICROSCOPE, blobs, scene, segmentation
 
@@ -85,6 +88,20 @@ def test_cut_parts_and_one_ring_are_the_whole_region() -> None:
     x, y = ring.T
     enclosed = abs(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1))) / 2
     assert enclosed == HOLED.area
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_simpler_outlines_with_holes_are_cut_too(seed: int, tmp_path: Path) -> None:
+    result = segmentation(blobs(seed, 1))
+    outlines = OutlineParameters(simplify=1)
+    save(result, scene(None), tmp_path, write="coco,yolo", outlines=outlines)
+    maps = result_maps(result, scene(None))
+    bands = Regions(maps, simplify=1).bands()
+    for region in (region for band in bands for region in band.regions):
+        parts = without_holes(region.outline)
+        assert not any(part.interiors for part in parts)
+        area = sum(part.area for part in parts)
+        assert area == pytest.approx(region.outline.area)
 
 
 def test_a_file_gives_its_name(result: Segmentation, tmp_path: Path) -> None:

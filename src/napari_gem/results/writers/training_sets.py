@@ -121,8 +121,9 @@ def without_holes(polygon: Polygon) -> list[Polygon]:
     left, top, right, bottom = polygon.bounds
     if not polygon.interiors:
         return [polygon]
-    hole = polygon.interiors[len(polygon.interiors) // 2].bounds
-    x, y = round((hole[0] + hole[2]) / 2), round((hole[1] + hole[3]) / 2)
+    hole = polygon.interiors[len(polygon.interiors) // 2]
+    is_box = shapely.Polygon(hole).area == shapely.box(*hole.bounds).area
+    x, y = (_through(*hole.bounds[at::2], is_box=is_box) for at in (0, 1))
     if right - left > bottom - top:
         halves = (left, top, x, bottom), (x, top, right, bottom)
     else:
@@ -134,6 +135,12 @@ def without_holes(polygon: Polygon) -> list[Polygon]:
             if part.geom_type == "Polygon":
                 parts += without_holes(part)
     return parts
+
+
+def _through(first: float, last: float, *, is_box: bool) -> float:
+    """Choose where to cut a hole: between pixels if that opens it."""
+    middle = round((first + last) / 2)
+    return middle if is_box or first < middle < last else (first + last) / 2
 
 
 def one_ring(polygon: Polygon) -> NDArray[np.float64]:
