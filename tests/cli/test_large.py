@@ -18,6 +18,7 @@ import zarr
 from napari_gem.core import bounds
 from napari_gem.encoding import feature_cache
 from napari_gem.images.bounded_zarr import BoundedStore
+from napari_gem.results.writers import regions
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -75,6 +76,42 @@ def test_a_large_scene_becomes_zarr(
     assert (labels["0"][:] == plain).all()
     recipe = json.loads((tmp_path / "out/recipe.json").read_text())
     assert recipe["prompts"][0]["words"] == ["cat", "kitten"]
+
+
+def test_other_files_are_made_of_the_zarr_of_a_large_scene(
+    call: Call,
+    image: Path,
+    tiny: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounds, "LARGEST_TIFF", 1000)
+    monkeypatch.setattr(regions, "BAND_PIXELS", 33 * PIXELS.shape[1])
+    out = tmp_path / "out"
+    more = ("--write", "labels,polygons,coco,table", "--minimum-area", 2, "-o", out)
+    status, said, _ = call("segment", image, *WORDS, *more)
+    assert status == 0
+    names = "labels.zarr, probabilities.zarr, recipe.json, classes.csv, coco.json, "
+    assert f"{names}labels.tif, polygons.geojson, regions.csv" in said
+    stored = zarr.open_group(out / "labels.zarr", mode="r")["0"][:]
+    assert (tifffile.imread(out / "labels.tif") == stored).all()
+    features = json.loads((out / "polygons.geojson").read_text("utf-8"))["features"]
+    assert features
+    assert len((out / "regions.csv").read_text().splitlines()) == len(features) + 1
+    # all is kept, also by a recipe that is replayed
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    for asked in (
+        ("segment", image, *WORDS),
+        ("replay", out, image, "-m", tiny),
+    ):
+        status, _, told = call(*asked, "-o", out, "--write", "polygons")
+        assert status == 2
+        assert "holds results already" in told
+        status, _, told = call(*asked, "-o", tmp_path / "new", "--write", "lonlat")
+        assert status == 2
+        assert "does not say where it lies on the ground" in told
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_levels_regions_and_details(call: Call, image: Path, tmp_path: Path) -> None:
