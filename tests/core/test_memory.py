@@ -54,7 +54,7 @@ from napari_gem.scoring.text import embed_words
 from napari_gem.segmentation import large
 from napari_gem.segmentation import segment as segmenting
 from napari_gem.segmentation.pipeline import encode, segment, segment_large
-from napari_gem.segmentation.postprocess import small
+from napari_gem.segmentation.postprocess import regions, small
 from napari_gem.worker.arrays import save_array
 from napari_gem.worker.messages import Failed, Finished, Request
 from napari_gem.worker.serve import Worker
@@ -410,7 +410,7 @@ def test_small_regions_that_do_not_fit_are_found_in_bands(
     label = LabelParameters(minimum_size=30)
     expected = segment(features, WORDS, model, label=label)
     assert (segment(features, WORDS, model).labels != expected.labels).any()
-    monkeypatch.setattr(small, "BAND", 32)
+    monkeypatch.setattr(regions, "BAND", 32)
     short = failing(small.ndimage.label, MemoryError(), lambda mask: len(mask) > 32)
     monkeypatch.setattr(small.ndimage, "label", short)
     result = segment(features, WORDS, model, label=label)

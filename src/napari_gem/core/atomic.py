@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
+from napari_gem.core.errors import GemError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -118,6 +120,46 @@ def whole_file(target: Path) -> Iterator[Path]:
     with unfinished_path(target.parent) as path:
         yield path
         move(path, target)
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold a folder, which is there, so that no other process does the same.
+
+    On file systems without locks nobody is kept away.
+
+    Raises
+    ------
+    GemError
+        If another process holds it.
+    OSError
+        If it cannot be written.
+    """
+    path = folder / f"{PREFIX}batch{LOCK}"
+    lock = FileLock(path, thread_local=False)
+    for left in reversed(range(_TRIES)):
+        try:
+            lock.acquire(timeout=0)
+        except Timeout as error:
+            raise GemError(
+                f"Another process writes to '{folder}'. Wait until it ends, or choose "
+                "another folder."
+            ) from error
+        except _NO_LOCKS as error:
+            if isinstance(error, OSError) and not os.access(folder, os.W_OK):
+                raise
+            break
+        if path.exists() or not left:
+            break
+        lock.release()  # who held it before has just removed it
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            if os.name != "nt":  # before another takes it
+                path.unlink(missing_ok=True)
+            lock.release()
+            path.unlink(missing_ok=True)
 
 
 def write_whole(target: Path, text: str) -> None:

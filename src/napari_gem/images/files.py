@@ -101,6 +101,22 @@ def open_plane(
         return _checked(choose_plane(content, index, name, bands), path, name)
 
 
+def is_image(path: Path) -> bool:
+    """Tell by its beginning whether a file, or a folder, may be an image."""
+    if path.is_dir():
+        return any((path / mark).exists() for mark in zarr_folder.MARKS)
+    if not path.is_file():  # a pipe would be waited for
+        return False
+    try:
+        with path.open("rb") as opened:
+            start = opened.read(16)
+    except OSError:
+        return False
+    # other programs' documents are zip files, too
+    is_zip = start.startswith(zarr_folder.ZIP) and ".zarr" in path.name.lower()
+    return is_zip or start.startswith((*tiff.MAGIC, *npy.MAGIC, *picture.MAGIC))
+
+
 def read_image(
     path: Path | str,
     index: Sequence[int] = (),

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from napari_gem.core.memory import IfItFits
+from napari_gem.segmentation.postprocess.regions import (
+    Regions,
+    bands_of,
+    number_regions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,10 +21,6 @@ if TYPE_CHECKING:
 
     from napari_gem.core.arrays import WritableArray
     from napari_gem.core.parameters import LabelParameters
-
-
-BAND = 512
-"""Rows that are looked at together where the memory does not suffice for all."""
 
 
 def remove_small(
@@ -42,9 +41,7 @@ def remove_small(
     with IfItFits():
         _remove_at_once(labels, size)
         return
-    rows = len(labels)
-    bands = [slice(at, min(at + BAND, rows)) for at in range(0, rows, BAND)]
-    for _ in remove_small_steps(labels, bands, size):
+    for _ in remove_small_steps(labels, bands_of(len(labels)), size):
         pass
 
 
@@ -80,43 +77,18 @@ def remove_small_steps(
     """
     if size <= 1:
         return
-    sizes: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
-    pairs: list[NDArray[np.int64]] = []
-    count, above = 0, None
+    regions = Regions()
     for done, band in enumerate(bands, start=1):
-        part = np.asarray(labels[band])
-        regions, added = _number(part, count)
-        sizes.append(np.bincount(regions[part > 0] - count - 1, minlength=added))
-        if above is not None:
-            same = (part[0] == above[0]) & (part[0] > 0)
-            pairs.append(np.stack([above[1][same], regions[0][same]]))
-        above = part[-1], regions[-1]
-        count += added
+        regions.add(np.asarray(labels[band]))
         yield done
-    touching = np.concatenate([np.zeros((2, 0), np.int64), *pairs], axis=1)
-    graph = coo_array((np.ones(touching.shape[1]), tuple(touching)), (count + 1,) * 2)
-    _, joined = connected_components(graph, directed=False)
-    small = np.bincount(joined, np.concatenate(sizes))[joined] < size
+    joined, sizes, _ = regions.join()
+    small = sizes[joined] < size
+    small[0] = False
     count = 0
     for done, band in enumerate(bands, start=len(bands) + 1):
         part = np.asarray(labels[band])
-        regions, added = _number(part, count)
-        part[small[regions]] = 0
+        numbers, added = number_regions(part, count)
+        part[small[numbers]] = 0
         labels[band] = part
-        count += added
+        count += len(added)
         yield done
-
-
-def _number(
-    labels: NDArray[np.unsignedinteger[Any]], first: int
-) -> tuple[NDArray[np.int64], int]:
-    """Give the connected regions of all labels numbers from ``first`` + 1 on."""
-    numbers = np.zeros(labels.shape, np.int64)
-    count = 0
-    for label in np.unique(labels):
-        if label:
-            regions, added = ndimage.label(labels == label)
-            inside = regions > 0
-            numbers[inside] = regions[inside] + (first + count)
-            count += added
-    return numbers, count

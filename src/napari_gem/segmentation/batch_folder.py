@@ -1,0 +1,256 @@
+"""The folder of a batch: names of its images, and which of them are finished.
+
+``batch.json`` holds the name that each image got, and ``finished.json`` in the folder of
+an image, written last, what came of it and of which bytes and recipe.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import unicodedata
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_gem.core.atomic import delete, sole_writer, write_whole
+from napari_gem.core.batch import ClassMeasure, ImageOutcome
+from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import from_dict, parse_json, read_text, to_dict
+from napari_gem.core.path_names import file_name
+from napari_gem.core.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    from napari_gem.core.batch import BatchOptions
+
+NAMES, FINISHED = "batch.json", "finished.json"
+TABLE, SHEET, PICTURES = "report.csv", "contact-sheet.html", "contact-sheet"
+
+SCHEMA_KEY, SCHEMA = "napari_gem_batch", 1
+
+OWN = (NAMES, FINISHED, TABLE, SHEET, PICTURES, "recipe.json")
+"""Names that no image gets."""
+
+BLOCK = 1 << 22
+"""Bytes that are hashed at a time."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """An image that is finished.
+
+    Attributes
+    ----------
+    image, recipe
+        Hashes of its bytes, and of what was asked.
+    files
+        Names of what was written for it.
+    classes, unit, crs, notices
+        As in `ImageOutcome`.
+    """
+
+    image: str
+    recipe: str
+    files: tuple[str, ...]
+    classes: tuple[ClassMeasure, ...]
+    unit: str = ""
+    crs: str = ""
+    notices: tuple[str, ...] = ()
+
+    def outcome(self, name: str, path: Path) -> ImageOutcome:
+        """Say so in the report of a later batch."""
+        measured: Any = (self.classes, self.unit, self.crs, self.notices)
+        return ImageOutcome(name, str(path), "finished", "", *measured)
+
+
+class BatchFolder:
+    """A folder of batches; nothing is made before `hold`.
+
+    Parameters
+    ----------
+    folder
+        Need not exist.
+    options
+        Tell whether it may hold a batch already.
+
+    Raises
+    ------
+    GemError
+        If it may not, or ``batch.json`` cannot be read.
+    """
+
+    def __init__(self, folder: Path, options: BatchOptions) -> None:
+        self.folder = folder
+        self._names = self._read_names()
+        if self._names and not (options.resume or options.overwrite):
+            raise GemError(
+                f"The folder '{folder}' holds results of a batch already, which are "
+                "kept. Go on with them by --resume, replace them by --overwrite, or "
+                "choose another folder."
+            )
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Make the folder, and keep other processes away meanwhile.
+
+        Raises
+        ------
+        GemError
+            If another process writes there, or it cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with sole_writer(self.folder):
+                # another may have ended since it was looked at
+                self._names |= self._read_names()
+                yield
+        except OSError as error:
+            raise GemError(
+                f"The folder '{self.folder}' cannot be written "
+                f"({error.strerror or error}). Choose another one, or make room."
+            ) from error
+
+    def without_results(self, paths: Iterable[Path]) -> list[Path]:
+        """Leave out what batches wrote here, which a folder of images may hold."""
+        own = {(self.folder / name).resolve() for name in (*self._names, PICTURES)}
+        return [path for path in paths if not own & {*path.resolve().parents}]
+
+    def choose_names(self, paths: Sequence[Path]) -> list[str]:
+        """Name the folder of each image: no two names are one on any system.
+
+        An image keeps the name that it got in an earlier batch. Others are called as
+        their files, with a number behind where that is taken.
+        """
+        known = {path: name for name, path in self._names.items()}
+        taken = {_key(name) for name in (*OWN, *self._names)}
+        names = []
+        for path in paths:
+            whole = str(path.absolute())
+            name = known.get(whole) or self._moved(path, names)
+            if name is None:
+                name = self._free(path, taken)
+            taken.add(_key(name))
+            self._names[name] = whole
+            names.append(name)
+        return names
+
+    def write_names(self) -> None:
+        """Keep the names for the next batch."""
+        content = {SCHEMA_KEY: SCHEMA, "images": dict(sorted(self._names.items()))}
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        # names of files may hold what UTF-8 cannot write
+        text = text.encode(errors="surrogatepass").decode(errors="replace")
+        if text != _text_of(self.folder / NAMES):
+            write_whole(self.folder / NAMES, text)
+
+    def finished(self, name: str) -> Finished | None:
+        """Read what came of an image before; None if it is not finished."""
+        folder = self.folder / name
+        try:
+            content = parse_json(read_text(folder / FINISHED))
+            before = from_dict(Finished, content)
+        except (OSError, ValueError, GemError):
+            return None
+        complete = all((folder / file).exists() for file in before.files)
+        return before if complete else None
+
+    def begin(self, name: str) -> None:
+        """Say that an image is not finished, before its files are changed."""
+        delete(self.folder / name / FINISHED)
+
+    def end(self, name: str, done: Finished, before: Finished | None) -> None:
+        """Say that an image is finished; files of before that are no more, go."""
+        folder = self.folder / name
+        for file in (*before.files,) if before else ():
+            if file not in done.files and Path(file).name == file:
+                delete(folder / file)
+        text = json.dumps(to_dict(done), indent=1, ensure_ascii=False)
+        write_whole(folder / FINISHED, text + "\n")
+
+    def _moved(self, path: Path, used: Sequence[str]) -> str | None:
+        """Find the name of an image of the same name that is no more where it was."""
+        for name, before in self._names.items():
+            same = Path(before).name == path.name and name not in used
+            if same and not os.path.lexists(before):
+                return name
+        return None
+
+    def _free(self, path: Path, taken: set[str]) -> str:
+        stem = file_name(path.stem, "", "image")
+        name, number = stem, 1
+        while _key(name) in taken or os.path.lexists(self.folder / name):
+            number += 1
+            name = f"{stem}-{number}"
+        return name
+
+    def _read_names(self) -> dict[str, str]:
+        path = self.folder / NAMES
+        if not path.exists():
+            return {}
+        try:
+            content = parse_json(read_text(path))
+            names = content["images"] if isinstance(content, dict) else None
+            if content.get(SCHEMA_KEY) != SCHEMA or not _are_names(names):
+                raise ValueError("it has other entries")
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise GemError(
+                f"'{path}' cannot be read as the list of a batch ({error}). Choose "
+                "another folder."
+            ) from error
+        return dict(names)
+
+
+def hash_steps(path: Path) -> Generator[Progress, None, str]:
+    """Hash the bytes of a file, or of all files of a folder with their names.
+
+    Raises
+    ------
+    GemError
+        If it cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    try:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if not file.is_file():
+                continue
+            digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}".encode())
+            with file.open("rb") as opened:
+                while block := opened.read(BLOCK):
+                    digest.update(block)
+                    yield Progress("Reading image")
+    except OSError as error:
+        raise GemError(
+            f"'{path.name}' cannot be read ({error.strerror or error})."
+        ) from error
+    return digest.hexdigest()
+
+
+def hash_record(record: dict[str, Any]) -> str:
+    """Hash what is asked: plain values of JSON."""
+    text = json.dumps(record, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _key(name: str) -> str:
+    """Give what is the same for names that some system takes for one."""
+    return unicodedata.normalize("NFKC", name).casefold()
+
+
+def _are_names(names: object) -> bool:
+    """Tell whether names are those of folders, which lead nowhere else."""
+    return isinstance(names, dict) and all(
+        isinstance(path, str)
+        and name not in ("", ".", "..")
+        and not any(character in "/\\:\0" for character in name)
+        for name, path in names.items()
+    )
+
+
+def _text_of(path: Path) -> str:
+    with suppress(OSError, UnicodeDecodeError):
+        return path.read_text(encoding="utf-8")
+    return ""
