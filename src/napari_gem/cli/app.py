@@ -15,22 +15,39 @@ import typer
 from napari_gem._version import __version__
 from napari_gem.cli import cache as cli_cache
 from napari_gem.cli import models as cli_models
-from napari_gem.cli.bars import Bars
-from napari_gem.cli.consent import agreed_model, with_consent
+from napari_gem.cli.asked import Asked, check_shown
+from napari_gem.cli.bars import Bars, BatchBars
+from napari_gem.cli.batch import (
+    DryRun,
+    Images,
+    KeepGoing,
+    Pattern,
+    Resume,
+    check_batch,
+    find_images,
+    is_batch,
+    run_batch,
+)
+from napari_gem.cli.consent import with_consent
 from napari_gem.cli.evaluate import evaluate
 from napari_gem.cli.options import (
     Architecture,
     Device,
     Download,
+    Index,
     ModelName,
+    Output,
     Overwrite,
     Precision,
     Preset,
     Write,
+    parse_index,
     with_options,
 )
+from napari_gem.cli.recipes import replay, run_recipe
 from napari_gem.cli.report import report_view, save_and_report
 from napari_gem.core.appearance import PERCENTILES
+from napari_gem.core.batch import BatchOptions
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import check_fields, with_values
 from napari_gem.core.memory import ERRORS, check_open_files, shortage
@@ -48,7 +65,6 @@ from napari_gem.models.presets import read_preset, with_preset
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_gem.core.appearance import Appearance
     from napari_gem.core.progress import Progress
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
@@ -64,16 +80,12 @@ app = typer.Typer(
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_cache.app, name="cache")
 
-Index = Annotated[str, typer.Option(help="Plane of a stack, such as 0 or 3,1.")]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
-AnyImage = Annotated[
-    Path, typer.Argument(help="TIFF, PNG, JPEG or npy file, or zarr folder.")
-]
-
 SMALLEST = 1e-6
 """Of numbers that must be above 0."""
 
 app.command()(evaluate)
+app.command()(replay)
+app.command("run")(run_recipe)
 
 
 @app.callback(invoke_without_command=True)
@@ -88,7 +100,7 @@ def _version(
 @app.command()
 @with_options(LabelParameters, ScoreParameters, EncodeParameters, OutlineParameters)
 def segment(
-    image: AnyImage,
+    images: Images,
     output: Output,
     prompt: Annotated[
         list[str] | None,
@@ -182,10 +194,14 @@ def segment(
     download: Download = False,
     write: Write = "",
     overwrite: Overwrite = False,
+    pattern: Pattern = "",
+    resume: Resume = False,
+    keep_going: KeepGoing = True,
+    dry_run: DryRun = False,
     *,
     given: dict[str, Any],
 ) -> None:
-    """Segment one image by words into a folder of files.
+    """Segment images by words: one into a folder of files, several into one each.
 
     What is left out is taken from the prompt set, or as it suits the model. Of large
     images labels and probabilities are written as OME-Zarr, and only parts are read.
@@ -203,20 +219,18 @@ def segment(
         check_score,
     )
     from napari_gem.encoding.feature_cache import FeatureCache
-    from napari_gem.images.opened import Opened, check_small
+    from napari_gem.images.opened import Opened
     from napari_gem.results import pyramid
     from napari_gem.results import save as export
+    from napari_gem.segmentation.batch import Batch
     from napari_gem.segmentation.job import Resources, job_steps, load_steps
 
     zoom = given.get("zoom")
     if detail is not None and zoom is not None:
         raise GemError("--detail and --zoom exclude each other. Give one of them.")
-    squash = read_preset(preset).squash if preset else 0
-    if squash and (scheduler or (detail, zoom, region, region_file) != (None,) * 4):
-        raise GemError(
-            f"The preset {preset} squashes the whole image: leave out --detail, "
-            "--zoom, --region and --scheduler, or take another preset."
-        )
+    if region is not None and region_file is not None:
+        raise GemError("--region and --region-file exclude each other. Give one.")
+    squash = _squash(preset, scheduler, detail, zoom, region, region_file)
     words = _words(prompt, prompt_set, background, template)
     prompts = words.prompts
     if threshold is not None:
@@ -232,12 +246,21 @@ def segment(
     check_fields(outlines)
     check_device(device)
     check_precision(precision)
-    _check_shown(percentiles, limits)
-    positions = _parse_index(index)
-    opened = Opened(image, positions, len(prompts), bands=bands, nodata=nodata)
-    wanted = _region(region, region_file, opened)
-    opened.check(level, wanted)
-    export.check_folder(output, image, write=write, overwrite=overwrite)
+    check_shown(percentiles, limits)
+    positions = parse_index(index)
+    options = BatchOptions(
+        write=write, resume=resume, overwrite=overwrite, keep_going=keep_going
+    )
+    corners = _region(region, None, None)
+    several = is_batch(images, pattern, options)
+    paths = find_images(images, pattern) if several else (Path(images[0]),)
+    if several or dry_run:
+        check_batch(paths, output, options, dry_run=dry_run)
+    else:
+        opened = Opened(paths[0], positions, len(prompts), bands=bands, nodata=nodata)
+        corners = _region(region, region_file, opened)
+        opened.check(level, corners)
+        export.check_folder(output, paths[0], write=write, overwrite=overwrite)
     job = Job(
         prompts=prompts,
         appearance=Appearance(),  # comes from the pixels
@@ -248,145 +271,72 @@ def segment(
         label=label,
         squash=squash,
     )
-    with Bars() as bars, connected(scheduler, bars.show) as cluster:
+    with BatchBars() as bars, connected(scheduler, bars.show) as cluster:
         loaded = with_consent(
             lambda allowed: run(load_steps(job, download=allowed), bars.show),
             bars,
             allowed=download,
         )
         loaded = replace(loaded, card=with_preset(loaded.card, preset))
-        view = opened.view(level, detail, loaded.backbone.patch_size)
+        job = replace(
+            job,
+            encode=with_values(loaded.card.encode, given),
+            score=with_values(loaded.card.score, given),
+            region=corners,
+            index=tuple(positions),
+            bands=bands,
+            nodata=nodata,
+        )
+        asked = Asked(
+            job,
+            percentiles,
+            limits,
+            gamma,
+            level,
+            detail,
+            patch_size=loaded.backbone.patch_size,
+            preset=preset,
+            region_file=region_file if several else None,
+        )
+
+        def resources(view: View) -> Resources:
+            keeps = ((cache and not several) or view.large) and not squash
+            chosen = Resources(
+                disk=FeatureCache if keeps else None, must_keep=view.large
+            )
+            if cluster is None:
+                return chosen
+            place = ClusterPlace(cluster, precision, lambda: view.reference)
+            return replace(chosen, place=place)
+
+        show: Callable[[Progress], object] = bars.show
+        if cluster is not None:
+            show = ShowWaiting(scheduler, bars.show)
+        if several:
+            how = options, outlines, resources
+            said = {**asked.plain, "revision": loaded.revision}
+            batch = Batch(paths, output, asked.open, said, *how)
+            run_batch(batch, loaded, bars, show)
+            return
+        view, job = asked.settle(opened)
         report_view(view)
         export.check_kinds(write, view.scene)
         if view.large:
             check_length(output, pyramid.INSIDE)
-        encode = with_values(loaded.card.encode, given)
-        if detail is not None:
-            zoom = loaded.backbone.patch_size * view.factor / detail
-            encode = replace(encode, zoom=zoom)
-        if squash:
-            check_small(view, preset)
-        job = replace(
-            job,
-            appearance=_appearance(view, percentiles, limits, gamma),
-            encode=encode,
-            score=with_values(loaded.card.score, given),
-            region=view.place(wanted),
-            pixel_size=view.scene.pixel_size,
-            unit=view.scene.unit,
-            index=tuple(positions),
-            bands=bands,
-            nodata=nodata,
-            factor=view.factor,
-        )
-        keeps = (cache or view.large) and not squash
-        resources = Resources(
-            disk=FeatureCache if keeps else None, must_keep=view.large
-        )
-        show: Callable[[Progress], object] = bars.show
-        if cluster is not None:
-            place = ClusterPlace(cluster, precision, lambda: view.reference)
-            resources = replace(resources, place=place)
-            show = ShowWaiting(scheduler, bars.show)
         folder = output if view.large else None
         steps = job_steps(
             job,
             view.pixels,
             loaded,
-            resources,
+            resources(view),
             folder=folder,
             location=view.scene.location,
             valid=view.valid,
             overwrite=overwrite,
         )
         result = run(steps, show)
-        how: Any = {"write": write, "overwrite": overwrite, "outlines": outlines}
-        save_and_report(result, view.scene, output, **how, progress=bars.show)
-
-
-@app.command()
-@with_options(OutlineParameters)
-def replay(
-    recipe: Annotated[
-        Path, typer.Argument(help="recipe.json of a result, or its folder.")
-    ],
-    image: AnyImage,
-    output: Output,
-    model: Annotated[
-        str,
-        typer.Option(
-            "--model",
-            "-m",
-            help="Where the recipe's model is on this computer; naming one that you "
-            "have not used before says that you trust it.",
-        ),
-    ] = "",
-    architecture: Architecture = "",
-    device: Device = "auto",
-    index: Index = "",
-    percentiles: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            help="Shown as black and as white, in place of the recipe's contrast."
-        ),
-    ] = None,
-    download: Download = False,
-    other_weights: Annotated[
-        bool,
-        typer.Option("--other-weights", help="Take other weights than the recipe's."),
-    ] = False,
-    write: Write = "",
-    overwrite: Overwrite = False,
-    *,
-    given: dict[str, Any],
-) -> None:
-    """Do with an image what a recipe says."""
-    from napari_gem import results
-    from napari_gem.core.validation import check_device, check_percentiles
-    from napari_gem.images.opened import Opened
-    from napari_gem.images.rendering import with_percentiles
-    from napari_gem.results import save as export
-    from napari_gem.segmentation.replay import replay as make_again
-
-    check_device(device)
-    outlines = with_values(OutlineParameters(), given)
-    check_fields(outlines)
-    read = results.read_recipe(recipe)
-    model = model or agreed_model(read, architecture)
-    positions = tuple(_parse_index(index)) or read.index
-    read = replace(read, index=positions)
-    if percentiles is not None:
-        check_percentiles(percentiles)
-        look = with_percentiles(read.appearance, percentiles)
-        read = replace(read, appearance=look)
-    opened = Opened(
-        image, positions, len(read.prompts), bands=read.bands, nodata=read.nodata
-    )
-    export.check_folder(output, image, write=write, overwrite=overwrite)
-    view = opened.view_like(read)
-    export.check_kinds(write, view.scene)
-    report_view(view)
-    with Bars() as bars:
-        result = with_consent(
-            lambda allowed: make_again(
-                read,
-                view.pixels,
-                model=model,
-                architecture=architecture,
-                device=device,
-                progress=bars.show,
-                download=allowed,
-                other_weights=other_weights,
-                folder=output if view.large else None,
-                location=view.scene.location,
-                valid=view.valid,
-                overwrite=overwrite,
-            ),
-            bars,
-            allowed=download,
-        )
-        how: Any = {"write": write, "overwrite": overwrite, "outlines": outlines}
-        save_and_report(result, view.scene, output, **how, progress=bars.show)
+        saved: Any = {"write": write, "overwrite": overwrite, "outlines": outlines}
+        save_and_report(result, view.scene, output, **saved, progress=bars.show)
 
 
 @app.command()
@@ -495,49 +445,25 @@ def _templates(given: list[str] | None) -> tuple[str, ...] | None:
     return tuple(sentences)
 
 
-def _appearance(
-    view: View,
-    percentiles: tuple[float, float],
-    limits: tuple[float, float] | None,
-    gamma: float,
-) -> Appearance:
-    from napari_gem.images.rendering import channel_colors, stretch
-
-    bands = view.scene.bands
-    usual = channel_colors(len(bands))
-    colors = [band.color or color for band, color in zip(bands, usual, strict=True)]
-    appearance = stretch(
-        view.pixels, percentiles, channels=colors if bands else None, valid=view.valid
-    )
-    same: dict[str, Any] = {"gamma": gamma}
-    if limits is not None:
-        same |= {"limits": limits, "contrast": "fixed"}
-    channels = tuple(replace(one, **same) for one in appearance.channels)
-    return replace(appearance, channels=channels, **same)
-
-
-def _check_shown(
-    percentiles: tuple[float, float], limits: tuple[float, float] | None
-) -> None:
-    """Refuse what cannot be shown as black and as white."""
-    from napari_gem.core.validation import check_percentiles
-
-    check_percentiles(percentiles)
-    if limits is not None and not limits[0] < limits[1]:
+def _squash(preset: str, scheduler: str, *parts: object) -> int:
+    """Read the side of the square that a preset asks for, which needs the whole."""
+    side = read_preset(preset).squash if preset else 0
+    if side and (scheduler or any(part is not None for part in parts)):
         raise GemError(
-            f"The limits are {limits[0]} and {limits[1]}; give two numbers, the "
-            "smaller one first."
+            f"The preset {preset} squashes the whole image: leave out --detail, "
+            "--zoom, --region and --scheduler, or take another preset."
         )
+    return side
 
 
 def _region(
-    corners: tuple[int, int, int, int] | None, path: Path | None, opened: Opened
+    corners: tuple[int, int, int, int] | None,
+    path: Path | None,
+    opened: Opened | None,
 ) -> Region | None:
     from napari_gem.core.region import Region
 
-    if path is not None:
-        if corners is not None:
-            raise GemError("--region and --region-file exclude each other. Give one.")
+    if path is not None and opened is not None:
         read = opened.read_region(path)
         say(read.notice, aside=True)
         return read.region
@@ -547,15 +473,6 @@ def _region(
 def _given(**values: Any) -> dict[str, Any]:
     """Leave out what is None."""
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _parse_index(index: str) -> list[int]:
-    try:
-        return [int(part) for part in index.split(",") if part.strip()]
-    except ValueError:
-        raise GemError(
-            f"The index is '{index}'; give whole numbers with commas between."
-        ) from None
 
 
 def has_screen() -> bool:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
 
+from napari_gem.core.batch import IMAGES
 from napari_gem.core.foreign_text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari_gem.core.progress import Progress
 
 
@@ -18,7 +22,7 @@ class Bars:
         self._stage = ""
         self._bar: object = None
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -50,3 +54,33 @@ class Bars:
         if isinstance(self._bar, tqdm):
             self._bar.close()
         self._stage, self._bar = "", None
+
+
+class BatchBars(Bars):
+    """Shows a bar of the images, and below it one of the stage of the image in work."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._images = Bars()
+
+    def show(self, progress: Progress) -> None:
+        """Show how far the images, or a stage, are."""
+        if progress.stage == IMAGES:
+            super().close()
+            self._images.show(progress)
+        else:
+            super().show(progress)
+
+    def close(self) -> None:
+        """Clear both lines."""
+        super().close()
+        self._images.close()
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Leave the lines to something that is said meanwhile."""
+        from tqdm import tqdm
+
+        super().close()
+        with tqdm.external_write_mode():
+            yield

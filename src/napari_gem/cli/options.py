@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from napari_gem.core.errors import GemError
 from napari_gem.core.fields import parameters_of
 from napari_gem.core.parameters import PRECISIONS
 from napari_gem.models.presets import list_presets
@@ -39,6 +41,8 @@ Architecture = Annotated[
 Download = Annotated[
     bool, typer.Option("--download", help="Allow the model to be downloaded.")
 ]
+Index = Annotated[str, typer.Option(help="Plane of a stack, such as 0 or 3,1.")]
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the results.")]
 Write = Annotated[
     str,
     typer.Option(
@@ -57,6 +61,16 @@ Preset = Annotated[
         f"{', '.join(list_presets())}."
     ),
 ]
+
+
+def parse_index(index: str) -> list[int]:
+    """Read positions along the leading axes of a stack."""
+    try:
+        return [int(part) for part in index.split(",") if part.strip()]
+    except ValueError:
+        raise GemError(
+            f"The index is '{index}'; give whole numbers with commas between."
+        ) from None
 
 
 def with_options(

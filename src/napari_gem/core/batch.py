@@ -52,6 +52,8 @@ class ClassMeasure:
         Number of connected regions; pixels are connected along the axes.
     area
         In squares of the image's unit; None where the size of a pixel is not known.
+    color
+        Red, green and blue, each 0 to 1.
     """
 
     name: str
@@ -60,6 +62,7 @@ class ClassMeasure:
     pixels: int
     regions: int
     area: float | None = None
+    color: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,13 @@ MORE_COLORS: tuple[Color, ...] = (
 )
 
 
+FOREIGN_LIMITS = (
+    "The recipe's contrast limits are numbers that suited its own image. If this image "
+    "was taken with another exposure, let percentiles of it be taken (--percentiles, "
+    "or `with_percentiles`)."
+)
+
+
 def channel_colors(count: int) -> tuple[Color, ...]:
     """Choose colours for channels that are shown together.
 
@@ -166,7 +173,7 @@ def adapt(
     Raises
     ------
     GemError
-        As `check_image`.
+        As `check_image`, or if only one of them has colours.
     """
     rgb = check_image(pixels, appearance)
     if appearance.channels:
@@ -175,8 +182,8 @@ def adapt(
             for number, channel in enumerate(appearance.channels)
         )
         return replace(appearance, channels=tuple(channels))
-    # `render` says what is wrong with colours that do not suit
-    if appearance.contrast != "percentiles" or appearance.rgb != rgb:
+    _check_kind(appearance, pixels, rgb=rgb)
+    if appearance.contrast != "percentiles":
         return appearance
     limits = _measure_limits(pixels, appearance.percentiles, rgb=rgb, valid=valid)
     return replace(appearance, limits=limits)
@@ -315,12 +322,7 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
     rgb = check_image(pixels, appearance)
     if appearance.channels:
         return _join_channels(pixels, appearance)
-    if rgb != appearance.rgb:
-        kind = "an RGB" if appearance.rgb else "a single-channel"
-        raise GemError(
-            f"The appearance is that of {kind} image, but the image has the shape "
-            f"{pixels.shape}. Choose the image for which the appearance was made."
-        )
+    _check_kind(appearance, pixels, rgb=rgb)
     check_appearance(appearance)
     low, high = appearance.limits
     channels = pixels[..., :3] if appearance.rgb else pixels
@@ -343,6 +345,15 @@ def render(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:
     )
     colored[unknown] = 0  # viewers leave it see-through, on a black canvas
     return colored
+
+
+def _check_kind(appearance: Appearance, pixels: LazyArray, *, rgb: bool) -> None:
+    if rgb != appearance.rgb:
+        kind = "an RGB" if appearance.rgb else "a single-channel"
+        raise GemError(
+            f"The appearance is that of {kind} image, but the image has the shape "
+            f"{pixels.shape}. Choose the image for which the appearance was made."
+        )
 
 
 def _join_channels(pixels: NDArray[Any], appearance: Appearance) -> NDArray[np.float32]:

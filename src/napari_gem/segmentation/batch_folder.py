@@ -1,7 +1,7 @@
 """The folder of a batch: names of its images, and which of them are finished.
 
-``batch.json`` holds the name that each image got, and ``finished.json`` in the folder of
-an image, written last, what came of it and of which bytes and recipe.
+``batch.json`` holds the name that each image got, and ``finished.json`` in the folder
+of an image, written last, what came of it and of which bytes and recipe.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class BatchFolder:
         """
         known = {path: name for name, path in self._names.items()}
         taken = {_key(name) for name in (*OWN, *self._names)}
-        names = []
+        names: list[str] = []
         for path in paths:
             whole = str(path.absolute())
             name = known.get(whole) or self._moved(path, names)
@@ -193,15 +193,15 @@ class BatchFolder:
             return {}
         try:
             content = parse_json(read_text(path))
-            names = content["images"] if isinstance(content, dict) else None
-            if content.get(SCHEMA_KEY) != SCHEMA or not _are_names(names):
+            names: dict[str, str] = content["images"]
+            if content[SCHEMA_KEY] != SCHEMA or not _are_names(names):
                 raise ValueError("it has other entries")
-        except (OSError, ValueError, KeyError, AttributeError) as error:
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise GemError(
                 f"'{path}' cannot be read as the list of a batch ({error}). Choose "
                 "another folder."
             ) from error
-        return dict(names)
+        return names
 
 
 def hash_steps(path: Path) -> Generator[Progress, None, str]:

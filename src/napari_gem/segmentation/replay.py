@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from napari_gem.core.batch import BatchOptions
 from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import to_dict
 from napari_gem.core.progress import run
 from napari_gem.core.validation import (
     check_device,
@@ -13,27 +15,23 @@ from napari_gem.core.validation import (
     check_recipe,
     check_within,
 )
-from napari_gem.models.find import load_model
+from napari_gem.models.find import load_model_steps
 from napari_gem.results.recipe_model import check_used, recipe_card
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator, Sequence
     from pathlib import Path
 
     from numpy.typing import ArrayLike
 
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.location import Location
+    from napari_gem.core.parameters import OutlineParameters
     from napari_gem.core.progress import Progress
-    from napari_gem.core.results import Recipe, Segmentation, StoredSegmentation
+    from napari_gem.core.results import Job, Recipe, Segmentation, StoredSegmentation
+    from napari_gem.images.opened import View
     from napari_gem.models.model import Model
-
-
-FOREIGN_LIMITS = (
-    "The recipe's contrast limits are numbers that suited its own image. If this image "
-    "was taken with another exposure, let percentiles of it be taken (--percentiles, "
-    "or `with_percentiles`)."
-)
+    from napari_gem.segmentation.batch import Batch
 
 
 def replay(
@@ -100,7 +98,11 @@ def replay(
     """
     # scipy comes with them; the dock, which knows recipes, opens sooner without
     from napari_gem.encoding.feature_cache import FeatureCache
-    from napari_gem.images.rendering import adapt, has_foreign_limits
+    from napari_gem.images.rendering import (
+        FOREIGN_LIMITS,
+        adapt,
+        has_foreign_limits,
+    )
     from napari_gem.images.tile_reading import as_pixels
     from napari_gem.segmentation.job import Resources, job_steps
 
@@ -116,24 +118,17 @@ def replay(
     if recipe.region is not None:
         check_within(recipe.region, pixels.shape)
     if isinstance(model, str):
-        check_device(device)
-        card = None if model else recipe_card(recipe, architecture)
-        if card is not None:
-            check_used(card)
-        model = load_model(
-            card or model,
+        steps = load_recipe_model_steps(
+            recipe,
+            model,
+            architecture=architecture,
             device=device,
-            precision=_precision(recipe.precision, device),
-            architecture=architecture or recipe.architecture,
             download=download,
-            progress=progress,
+            other_weights=other_weights,
         )
-    if model.revision != recipe.revision and not other_weights:
-        raise GemError(
-            f"The recipe was made with weights {recipe.revision} of {recipe.model}, "
-            f"but here {model.card.id} has {model.revision}: get the recipe's "
-            "weights, or allow other weights and expect other labels."
-        )
+        model = run(steps, progress)
+    elif not other_weights:
+        _check_revision(recipe, model)
     keeps = folder is not None
     resources = Resources(disk=FeatureCache if keeps else None, must_keep=keeps)
     where: Any = {
@@ -147,6 +142,85 @@ def replay(
     if has_foreign_limits(recipe.appearance, pixels):
         result = replace(result, notices=(*result.notices, FOREIGN_LIMITS))
     return result
+
+
+def load_recipe_model_steps(
+    recipe: Recipe,
+    model: str = "",
+    *,
+    architecture: str = "",
+    device: str = "auto",
+    download: bool = False,
+    other_weights: bool = False,
+) -> Generator[Progress, None, Model]:
+    """Load the model of a recipe; parameters and errors as `replay`."""
+    check_device(device)
+    card = None if model else recipe_card(recipe, architecture)
+    if card is not None:
+        check_used(card)
+    loaded = yield from load_model_steps(
+        card or model,
+        device=device,
+        precision=_precision(recipe.precision, device),
+        architecture=architecture or recipe.architecture,
+        download=download,
+    )
+    if not other_weights:
+        _check_revision(recipe, loaded)
+    return loaded
+
+
+def recipe_batch(
+    recipe: Recipe,
+    images: Sequence[Path],
+    folder: Path,
+    options: BatchOptions | None = None,
+    outlines: OutlineParameters | None = None,
+) -> Batch:
+    """Say that a recipe is followed for many images; see `Batch`.
+
+    Each image is opened as the recipe's was: the same plane and bands, and the
+    resolution that is nearest. A region is the same pixels in all images.
+
+    Raises
+    ------
+    GemError
+        If the recipe cannot be followed.
+    """
+    from napari_gem.images.opened import Opened
+    from napari_gem.images.rendering import adapt
+    from napari_gem.segmentation.batch import Batch
+
+    check_recipe(recipe)
+    count = len(recipe.prompts)
+
+    def open_image(path: Path) -> tuple[View, Job]:
+        bands: Any = {"bands": recipe.bands, "nodata": recipe.nodata}
+        view = Opened(path, recipe.index, count, **bands).view_like(recipe)
+        if recipe.region is not None:
+            check_within(recipe.region, view.pixels.shape)
+        job = replace(
+            recipe,
+            appearance=adapt(recipe.appearance, view.pixels, view.valid),
+            pixel_size=view.scene.pixel_size,
+            unit=view.scene.unit,
+        )
+        return view, job
+
+    # where and by which version it was made changes nothing that anybody would see
+    asked = {**to_dict(recipe), **dict.fromkeys(("version", "device", "precision"))}
+    return Batch(
+        tuple(images), folder, open_image, asked, options or BatchOptions(), outlines
+    )
+
+
+def _check_revision(recipe: Recipe, model: Model) -> None:
+    if model.revision != recipe.revision:
+        raise GemError(
+            f"The recipe was made with weights {recipe.revision} of {recipe.model}, "
+            f"but here {model.card.id} has {model.revision}: get the recipe's "
+            "weights, or allow other weights and expect other labels."
+        )
 
 
 def _precision(wanted: str, device: str) -> str:

@@ -12,7 +12,7 @@ from napari_gem.results.classes import result_classes
 from napari_gem.results.writers.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -36,7 +36,33 @@ def _steps(maps: ResultMaps, folder: Path, _: OutlineParameters) -> Iterator[Pro
     """Draw the overlay with a legend of the classes below it."""
     from PIL import Image
 
-    step = -(-max(maps.shape) // LONGEST)
+    picture = yield from picture_steps(maps, LONGEST)
+    classes = result_classes(maps.recipe.prompts)
+    legend = _legend(classes, max(160, picture.shape[1]))
+    canvas = np.zeros((len(picture) + len(legend), legend.shape[1], 3), np.uint8)
+    canvas[: len(picture), : picture.shape[1]] = picture
+    canvas[len(picture) :] = legend
+    Image.fromarray(canvas).save(folder / NAME)
+
+
+def picture_steps(
+    maps: ResultMaps, longest: int
+) -> Generator[Progress, None, NDArray[np.uint8]]:
+    """Draw the image with coloured labels.
+
+    Parameters
+    ----------
+    maps
+        The result and its image.
+    longest
+        Pixels along each side at most; larger images are thinned.
+
+    Returns
+    -------
+    NDArray[np.uint8]
+        (height, width, 3).
+    """
+    step = -(-max(maps.shape) // longest)
     pixels, labels = maps.scene.levels[0], maps.labels[0]
     thinned: list[list[NDArray[Any]]] = [[], []]
     band = max(step, BAND_PIXELS // maps.shape[1] // step * step)
@@ -52,12 +78,8 @@ def _steps(maps: ResultMaps, folder: Path, _: OutlineParameters) -> Iterator[Pro
         palette[each.label] = each.color
     opacity = np.where(labels > 0, np.float32(OPACITY), np.float32(0))[..., None]
     blended = shown * (1 - opacity) + palette[labels] * opacity
-    picture = np.round(blended * 255).astype(np.uint8)
-    legend = _legend(classes, max(160, picture.shape[1]))
-    canvas = np.zeros((len(picture) + len(legend), legend.shape[1], 3), np.uint8)
-    canvas[: len(picture), : picture.shape[1]] = picture
-    canvas[len(picture) :] = legend
-    Image.fromarray(canvas).save(folder / NAME)
+    picture: NDArray[np.uint8] = np.round(blended * 255).astype(np.uint8)
+    return picture
 
 
 def _legend(classes: Sequence[ResultClass], width: int) -> NDArray[np.uint8]:

@@ -1,0 +1,346 @@
+"""Many images by one recipe, with one loaded model."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_gem.core.batch import (
+    IMAGES,
+    BatchOptions,
+    BatchReport,
+    ClassMeasure,
+    ImageOutcome,
+)
+from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown_error
+from napari_gem.core.memory import free_memory, shortage
+from napari_gem.core.path_names import check_length
+from napari_gem.core.progress import Progress
+from napari_gem.core.results import StoredSegmentation
+from napari_gem.core.sentences import some_of
+from napari_gem.core.units import UNITS
+from napari_gem.encoding.feature_cache import FeatureCache
+from napari_gem.images.rendering import FOREIGN_LIMITS, has_foreign_limits
+from napari_gem.results import pyramid, recipe
+from napari_gem.results.classes import result_classes
+from napari_gem.results.save import check_folder, check_kinds, save_steps
+from napari_gem.results.writers import parse_kinds
+from napari_gem.results.writers.maps import result_maps
+from napari_gem.segmentation.batch_files import write_picture_steps, write_report
+from napari_gem.segmentation.batch_folder import (
+    BatchFolder,
+    Finished,
+    hash_record,
+    hash_steps,
+)
+from napari_gem.segmentation.job import Resources, job_steps
+from napari_gem.segmentation.postprocess.regions import bands_of, count_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from napari_gem.core.location import Location
+    from napari_gem.core.parameters import OutlineParameters
+    from napari_gem.core.results import Job
+    from napari_gem.images.opened import View
+    from napari_gem.models.model import Model
+    from napari_gem.results.writers.maps import ResultMaps
+
+    Steps = Generator[Progress | ImageOutcome, None, BatchReport]
+
+REPORTED = 5.0
+"""The report is written at most this often, in seconds, and at the end."""
+
+OTHER_RECIPE = (
+    "Results of another recipe are kept in '{name}'. Replace them by --overwrite, or "
+    "choose another folder."
+)
+OTHER_IMAGE = (
+    "The image has changed since it was segmented, and its results in '{name}' are "
+    "kept. Replace them by --overwrite."
+)
+
+
+def usual_resources(view: View) -> Resources:
+    """Encode in this process, and keep what is large, which is needed for that."""
+    return Resources(disk=FeatureCache if view.large else None, must_keep=view.large)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """What is done with many images.
+
+    Attributes
+    ----------
+    images
+        Paths, in their order.
+    folder
+        Gets a folder for each image, ``report.csv`` and a contact sheet.
+    open
+        Opens an image and says what is asked of it.
+    asked
+        Plain values that say what is asked of all images; images that are finished by
+        the same are not done again.
+    options
+        What is done with the folder.
+    outlines
+        How labels become polygons; None takes the defaults.
+    resources
+        Says where an image is encoded, and where it is kept.
+    """
+
+    images: tuple[Path, ...]
+    folder: Path
+    open: Callable[[Path], tuple[View, Job]]
+    asked: dict[str, Any]
+    options: BatchOptions = field(default_factory=BatchOptions)
+    outlines: OutlineParameters | None = None
+    resources: Callable[[View], Resources] = usual_resources
+
+    @property
+    def key(self) -> str:
+        """Hash of all that decides the files of an image, but for the image."""
+        written = parse_kinds(self.options.write), repr(self.outlines)
+        return hash_record({**self.asked, "write": written})
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An image of a batch, the name of its folder, and whether it has results there."""
+
+    path: Path
+    name: str
+    has_results: bool
+
+
+def plan_batch(
+    images: Sequence[Path], folder: Path, options: BatchOptions
+) -> list[Planned]:
+    """Say which images a batch would do; nothing is written.
+
+    Raises
+    ------
+    GemError
+        As `batch_steps`.
+    """
+    parse_kinds(options.write)
+    there = BatchFolder(folder, options)
+    chosen = _without_results(images, there)
+    return [
+        Planned(path, name, there.finished(name) is not None)
+        for path, name in zip(chosen, there.choose_names(chosen), strict=True)
+    ]
+
+
+def batch_steps(batch: Batch, model: Model) -> Steps:
+    """Segment all images, each to a folder of its own.
+
+    An image that is stopped halfway is not finished, and all others stay.
+
+    Parameters
+    ----------
+    batch
+        What is done.
+    model
+        Is used for all.
+
+    Yields
+    ------
+    Progress or ImageOutcome
+        Wherever the batch can be stopped. The stage `IMAGES` counts images, others are
+        of the image in work; an outcome comes after each image.
+
+    Returns
+    -------
+    BatchReport
+        Of all images that were come to.
+
+    Raises
+    ------
+    GemError
+        If the folder holds a batch already, another process writes to it or it cannot
+        be written, or if there is no image. What is wrong with one image is in the
+        report.
+    """
+    parse_kinds(batch.options.write)
+    folder = BatchFolder(batch.folder, batch.options)
+    images = _without_results(batch.images, folder)
+    work = _Work(batch, model, folder, batch.key)
+    with folder.hold():
+        names = folder.choose_names(images)
+        folder.write_names()
+        try:
+            yield from _all_steps(work, list(zip(images, names, strict=True)))
+        finally:
+            report = _report(work)
+            write_report(report)
+    return report
+
+
+def _without_results(images: Sequence[Path], folder: BatchFolder) -> list[Path]:
+    left = folder.without_results(images)
+    if not left:
+        raise GemError("There is no image to segment. Name images, or another folder.")
+    return left
+
+
+@dataclass(frozen=True, eq=False)
+class _Work:
+    """A batch on its way."""
+
+    batch: Batch
+    model: Model
+    folder: BatchFolder
+    key: str
+    outcomes: list[ImageOutcome] = field(default_factory=list)
+
+
+def _all_steps(
+    work: _Work, images: Sequence[tuple[Path, str]]
+) -> Generator[Progress | ImageOutcome, None, None]:
+    """Do one image after the other; the time left is a mean over those done now."""
+    started = reported = time.monotonic()
+    fresh, left = 0, None
+    for number, (path, name) in enumerate(images):
+        yield Progress(IMAGES, number, len(images), left)
+        with closing(_image_steps(work, path, name)) as steps:
+            outcome = yield from steps
+        work.outcomes.append(outcome)
+        yield outcome
+        if outcome.problem and not work.batch.options.keep_going:
+            break
+        now = time.monotonic()
+        fresh += outcome.state == "done"
+        if fresh:
+            left = (now - started) / fresh * (len(images) - number - 1)
+        if now - reported > REPORTED:
+            write_report(_report(work))
+            reported = now
+    yield Progress(IMAGES, len(work.outcomes), len(images))
+
+
+def _image_steps(
+    work: _Work, path: Path, name: str
+) -> Generator[Progress, None, ImageOutcome]:
+    """Do one image, unless it is finished; say what is wrong, and raise nothing."""
+    try:
+        options, before = work.batch.options, work.folder.finished(name)
+        digest = ""
+        if before is not None and (options.resume or not options.overwrite):
+            same_recipe = before.recipe == work.key
+            digest = (yield from hash_steps(path)) if same_recipe else ""
+            if same_recipe and before.image == digest:
+                return before.outcome(name, path)
+            if not options.overwrite:
+                why = OTHER_IMAGE if same_recipe else OTHER_RECIPE
+                return ImageOutcome(name, str(path), "kept", why.format(name=name))
+        digest = digest or (yield from hash_steps(path))
+        finished = yield from _segment_steps(work, path, name, digest)
+        work.folder.end(name, finished, before)
+        return replace(finished.outcome(name, path), state="done")
+    except GemError as error:
+        problem = str(error)
+    except Exception as error:  # noqa: BLE001 (the other images are to be done)
+        free_memory()
+        kind = f"{type(error).__name__}: {shown_error(error)}"
+        problem = shortage(error) or f"It could not be segmented ({kind})."
+    return ImageOutcome(name, str(path), "failed", problem)
+
+
+def _segment_steps(
+    work: _Work, path: Path, name: str, digest: str
+) -> Generator[Progress, None, Finished]:
+    """Segment an image and write all files of it but the last."""
+    batch, target = work.batch, work.batch.folder / name
+    check_folder(target, path)
+    view, job = batch.open(path)
+    check_kinds(batch.options.write, view.scene)
+    if view.large:
+        check_length(target, pyramid.INSIDE)
+    work.folder.begin(name)
+    scene = view.scene
+    result = yield from job_steps(
+        job,
+        view.pixels,
+        work.model,
+        batch.resources(view),
+        folder=target if view.large else None,
+        location=scene.location,
+        valid=view.valid,
+        overwrite=True,
+    )
+    how: Any = {"write": batch.options.write, "outlines": batch.outlines}
+    paths = yield from save_steps(result, scene, target, overwrite=True, **how)
+    stored = isinstance(result, StoredSegmentation)
+    files = (*pyramid.NAMES, *recipe.NAMES) if stored else ()
+    maps = result_maps(result, scene)
+    yield from write_picture_steps(maps, batch.folder, name)
+    classes = yield from _measure_steps(maps)
+    is_foreign = has_foreign_limits(job.appearance, view.pixels)
+    foreign = [FOREIGN_LIMITS] if is_foreign else []
+    known = scene.location is not None and scene.unit in UNITS
+    return Finished(
+        digest,
+        work.key,
+        tuple(dict.fromkeys((*files, *(path.name for path in paths)))),
+        classes,
+        unit=scene.unit if known else "",
+        crs=scene.location.crs if scene.location else "",
+        notices=(*view.source.notices, *result.notices, *foreign),
+    )
+
+
+def _measure_steps(
+    maps: ResultMaps,
+) -> Generator[Progress, None, tuple[ClassMeasure, ...]]:
+    labels = maps.labels[0]
+    bands = bands_of(maps.shape[0])
+    counting = count_steps(labels, bands)
+    while True:
+        try:
+            yield Progress("Counting", next(counting), len(bands))
+        except StopIteration as end:
+            counted: dict[int, tuple[int, int]] = end.value
+            break
+    area = pixel_area(maps.scene.location)
+    classes, shares = result_classes(maps.recipe.prompts), maps.outcome.shares
+    measures = []
+    for (label, name, color), share in zip(classes, shares, strict=True):
+        pixels, regions = counted.get(label, (0, 0))
+        own = None if area is None else pixels * area
+        measures.append(ClassMeasure(name, label, share, pixels, regions, own, color))
+    return tuple(measures)
+
+
+def pixel_area(location: Location | None) -> float | None:
+    """Tell the area of a pixel in squares of its unit; None if that is no length."""
+    if location is None or location.unit not in UNITS:
+        return None
+    return float(abs(np.linalg.det([location.down, location.right])))
+
+
+def _report(work: _Work) -> BatchReport:
+    outcomes = tuple(work.outcomes)
+    systems = Counter(one.crs for one in outcomes if not one.problem and one.crs)
+    notices = []
+    if len(systems) > 1:
+        listed = some_of([f"{crs} ({count})" for crs, count in systems.most_common()])
+        notices.append(
+            f"The images have different coordinate systems: {listed}. Their results "
+            "lie in these; do not compare coordinates."
+        )
+    units = {one.unit for one in outcomes if one.classes}
+    if len(units) > 1:
+        listed = some_of([unit or "not known" for unit in sorted(units)])
+        notices.append(
+            f"The images have pixel sizes in different units: {listed}. The report "
+            "tells the unit of each area."
+        )
+    return BatchReport(str(work.batch.folder), outcomes, tuple(notices))
