@@ -150,7 +150,7 @@ def _report(report: BatchReport, batch: Batch) -> None:
     before = sum(one.state == "finished" for one in report.outcomes)
     earlier = f", {before} of them before" if before else ""
     say(
-        f"{done} of {len(batch.images)} images are done{earlier}. Results in "
+        f"{done} of {len(report.outcomes)} images are done{earlier}. Results in "
         f"{batch.folder.resolve()}: a folder each, report.csv, contact-sheet.html"
     )
     if problems:

@@ -69,8 +69,10 @@ def list_images(places: Iterable[str], pattern: str = "") -> Listing:
     """
     notices: list[str] = []
     found = [path for place in places for path in _expand(place, pattern, notices)]
-    once = {_whole(path): path for path in reversed(found)}
-    paths = tuple(reversed(once.values()))
+    once: dict[Path, Path] = {}
+    for path in found:
+        once.setdefault(_whole(path), path)
+    paths = tuple(once.values())
     if len(paths) < len(found):
         notices.append(f"{len(found) - len(paths)} images were named twice.")
     return Listing(paths, tuple(notices))
@@ -184,7 +186,7 @@ def _sorted(paths: Iterable[Path]) -> list[Path]:
     def key(path: Path) -> list[tuple[bool, int, str]]:
         parts = re.split(r"([0-9]+)", str(path))
         return [
-            (part.isdecimal(), int(part) if part.isdecimal() else 0, part)
+            (part.isdecimal(), int(part) if part.isdecimal() else 0, part.casefold())
             for part in parts
         ]
 

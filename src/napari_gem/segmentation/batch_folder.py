@@ -116,8 +116,10 @@ class BatchFolder:
 
     def without_results(self, paths: Iterable[Path]) -> list[Path]:
         """Leave out what batches wrote here, which a folder of images may hold."""
-        own = {(self.folder / name).resolve() for name in (*self._names, PICTURES)}
-        return [path for path in paths if not own & {*path.resolve().parents}]
+        names = (*self._names, NAMES, TABLE, SHEET, PICTURES) if self._names else ()
+        own = {(self.folder / name).resolve() for name in names}
+        whole = ((path, path.resolve()) for path in paths)
+        return [path for path, at in whole if not own & {at, *at.parents}]
 
     def choose_names(self, paths: Sequence[Path]) -> list[str]:
         """Name the folder of each image: no two names are one on any system.
