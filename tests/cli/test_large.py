@@ -93,7 +93,9 @@ def test_other_files_are_made_of_the_zarr_of_a_large_scene(
     assert status == 0
     names = "labels.zarr, probabilities.zarr, recipe.json, classes.csv, coco.json, "
     assert f"{names}labels.tif, polygons.geojson, regions.csv" in said
-    stored = zarr.open_group(out / "labels.zarr", mode="r")["0"][:]
+    group = zarr.open_group(out / "labels.zarr", mode="r")
+    assert group.attrs["napari_gem"]["source"] == image.name
+    stored = group["0"][:]
     assert (tifffile.imread(out / "labels.tif") == stored).all()
     features = json.loads((out / "polygons.geojson").read_text("utf-8"))["features"]
     assert features

@@ -333,6 +333,7 @@ def segment(
             location=view.scene.location,
             valid=view.valid,
             overwrite=overwrite,
+            source=view.source.path,
         )
         result = run(steps, show)
         saved: Any = {"write": write, "overwrite": overwrite, "outlines": outlines}

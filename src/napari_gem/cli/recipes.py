@@ -116,6 +116,7 @@ def replay(
                 location=view.scene.location,
                 valid=view.valid,
                 overwrite=overwrite,
+                source=image,
             ),
             bars,
             allowed=download,

@@ -6,6 +6,7 @@ the finest, each next one has half its size, and ``multiscales`` tells where the
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,7 @@ class Pyramid:
     ) -> None:
         import zarr
 
+        self.path = path
         self._group = zarr.create_group(store=str(path))
         self._lead = (slice(None),) * (len(shape) - 2)
         self.levels: list[zarr.Array[Any]] = []
@@ -202,15 +204,34 @@ def mean_of_four(part: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def describe_labels(
-    pyramid: Pyramid, recipe: Recipe, location: Location | None
+    pyramid: Pyramid,
+    recipe: Recipe,
+    location: Location | None,
+    source: Path | None = None,
+    folder: Path | None = None,
 ) -> None:
-    """Write what labels mean and where they lie."""
+    """Write what labels mean, where they lie, and of which image they are.
+
+    Parameters
+    ----------
+    pyramid
+        Of the labels, all levels filled.
+    recipe, location
+        How they were made, and where they lie; None if that is not known.
+    source
+        File of the image; None if there is none.
+    folder
+        Where the group will lie in the end; None if it stays.
+    """
     classes = result_classes(recipe.prompts)
     colors = [{"label-value": one.label, "rgba": [*one.rgb, 255]} for one in classes]
     names = [{"label-value": one.label, "class": one.name} for one in classes]
     meaning = {"colors": colors, "properties": names}
-    ome = {"image-label": {"version": "0.5", **meaning}}
+    place = (folder or pyramid.path.parent) / pyramid.path.name
+    ome = {"image-label": {"version": "0.5", **meaning, **_source(source, place)}}
     own = {"recipe": to_dict(recipe), **_own(location)}
+    if source is not None:
+        own["source"] = source.name
     more = {"ome": ome, "napari_gem": own}
     space = location or Location()
     pyramid.describe(
@@ -268,6 +289,25 @@ def _own(location: Location | None) -> dict[str, Any]:
     if location is None or not (location.crs or not location.is_straight):
         return {}
     return {"location": asdict(location)}
+
+
+def _source(source: Path | None, group: Path) -> dict[str, Any]:
+    """Say where the image lies as seen from the labels, if it is OME-Zarr, too."""
+    if source is None or not _is_ome(source):
+        return {}
+    try:
+        image = os.path.relpath(source.resolve(), group.resolve())
+    except ValueError:  # another drive of Windows
+        return {}
+    return {"source": {"image": image.replace(os.sep, "/")}}
+
+
+def _is_ome(source: Path) -> bool:
+    files = [source / name for name in ("zarr.json", ".zattrs")]
+    return any(
+        file.is_file() and "multiscales" in file.read_text("utf-8", "replace")
+        for file in files
+    )
 
 
 def _space(unit: str) -> list[dict[str, str]]:

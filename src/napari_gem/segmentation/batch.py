@@ -275,6 +275,7 @@ def _segment_steps(
         location=scene.location,
         valid=view.valid,
         overwrite=True,
+        source=path,
     )
     how: Any = {"write": batch.options.write, "outlines": batch.outlines}
     paths = yield from save_steps(result, scene, target, overwrite=True, **how)

@@ -134,6 +134,7 @@ def job_steps(
     location: Location | None = None,
     valid: LazyArray | None = None,
     overwrite: bool = True,
+    source: Path | None = None,
 ) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
     """Do a job: encode an image, or find it encoded, and segment it.
 
@@ -157,8 +158,9 @@ def job_steps(
     valid
         (height, width) bool: where the image holds data; None where it is neither NaN
         nor transparent.
-    overwrite
-        Whether results in the folder are replaced.
+    overwrite, source
+        Whether results in the folder are replaced; and the file of the image, which
+        they name.
 
     Yields
     ------
@@ -193,6 +195,7 @@ def job_steps(
             filling=resources.place.filling,
             location=location,
             overwrite=overwrite,
+            source=source,
         )
     )
 
@@ -238,12 +241,13 @@ def score_job_steps(
     filling: Filling | None = None,
     location: Location | None = None,
     overwrite: bool = True,
+    source: Path | None = None,
 ) -> Generator[Progress, None, Segmentation | StoredSegmentation]:
     """Score the words of a job on its encoded image, and write or return the result.
 
     Parameters
     ----------
-    job, model, folder, location, overwrite
+    job, model, folder, location, overwrite, source
         As for `job_steps`.
     encoded
         From `encode_job_steps`.
@@ -270,6 +274,7 @@ def score_job_steps(
             image=_image_fields(job),
             filling=filling or fill_locally,
             overwrite=overwrite,
+            source=source,
         )
         return result
     recipe = replace(result.recipe, **_image_fields(job))

@@ -56,6 +56,7 @@ def segment_large_steps(
     image: Mapping[str, Any] | None = None,
     filling: Filling = fill_locally,
     overwrite: bool = True,
+    source: Path | None = None,
 ) -> Generator[Progress, None, StoredSegmentation]:
     """Score an encoded image and write the results; nothing is left if that is stopped.
 
@@ -74,6 +75,8 @@ def segment_large_steps(
         Writes the finest levels.
     overwrite
         Whether results in the folder are replaced.
+    source
+        File of the image; None if there is none.
     """
     check_length(folder, INSIDE)
     scored = yield from score_steps(model, features, prompts, parameters, label)
@@ -86,7 +89,7 @@ def segment_large_steps(
         maps = Pyramid(hidden / PROBABILITIES, grid, np.float16, chunk=256)
         inside = yield from _fill_steps(scored, labels, maps, hidden, filling)
         counts = yield from _coarser_steps(scored, labels, maps)
-        describe_labels(labels, scored.recipe, location)
+        describe_labels(labels, scored.recipe, location, source, folder)
         describe_probabilities(maps, scored.recipe, features.patch, location)
         write_result_recipe(scored, hidden, location)
         move_up(hidden, folder, overwrite=overwrite)

@@ -48,6 +48,7 @@ def replay(
     location: Location | None = None,
     valid: LazyArray | None = None,
     overwrite: bool = False,
+    source: Path | None = None,
 ) -> Segmentation | StoredSegmentation:
     """Make a result again, or the same for another image.
 
@@ -77,10 +78,10 @@ def replay(
         Whether the weights may be downloaded if they are not on this computer.
     other_weights
         Take other weights than the recipe's too; the labels will differ.
-    folder, location, valid, overwrite
+    folder, location, valid, overwrite, source
         As for `napari_gem.segmentation.job.job_steps`: where results of any size are
-        written, where the pixels lie, which of them hold data, and whether results in
-        the folder are replaced.
+        written, where the pixels lie, which of them hold data, whether results in the
+        folder are replaced, and the file of the image.
 
     Returns
     -------
@@ -136,6 +137,7 @@ def replay(
         "location": location,
         "valid": valid,
         "overwrite": overwrite,
+        "source": source,
     }
     job = replace(recipe, appearance=adapt(recipe.appearance, pixels, valid))
     result = run(job_steps(job, pixels, model, resources, **where), progress)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,6 +54,29 @@ def test_groups_are_valid_and_say_what_they_hold(
     assert opened.location == (place or opened.location)
     recipe = json.loads((tmp_path / "recipe.json").read_text("utf-8"))
     assert labels.attrs["napari_gem"]["recipe"]["model"] == recipe["model"]
+
+
+def test_labels_say_of_which_image_they_are(
+    result: Segmentation, tmp_path: Path
+) -> None:
+    image = scene(MICROSCOPE)
+    save(result, image, tmp_path / "cells.zarr", write="zarr")
+    ome = tmp_path / "cells.zarr/probabilities.zarr"
+    for path, where in (
+        (ome, "../../../cells.zarr/probabilities.zarr"),
+        (tmp_path / "cells.tif", None),
+        (tmp_path / "cells.zarr", None),
+    ):
+        out = tmp_path / "results" / path.stem
+        save(result, replace(image, path=path), out, write="zarr", overwrite=True)
+        yaozarrs.validate_zarr_store(str(out / "labels.zarr"))
+        attributes = zarr.open_group(out / "labels.zarr", mode="r").attrs
+        source = attributes["ome"]["image-label"].get("source")
+        assert source == (where and {"image": where})
+        assert attributes["napari_gem"]["source"] == path.name
+        if where:
+            found = (out / "labels.zarr" / where).resolve()
+            assert found == ome.resolve()
 
 
 def test_a_result_on_disk_is_copied_to_another_folder(

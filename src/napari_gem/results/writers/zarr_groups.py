@@ -45,7 +45,7 @@ def _steps(maps: ResultMaps, folder: Path, _: OutlineParameters) -> Iterator[Pro
             filled.finest[..., band, :] = values[..., band, :]
         for _level in filled.coarser():
             yield Progress("Writing zarr", len(bands), len(bands))
-    describe_labels(labels, recipe, location)
+    describe_labels(labels, recipe, location, maps.scene.path, folder.parent)
     describe_probabilities(probabilities, recipe, maps.patch, location)
 
 
