@@ -16,10 +16,13 @@ from napari.layers import Layer
 from PIL import Image
 from rasterio.transform import Affine
 
+from napari_gem.core import bounds
 from napari_gem.core.errors import GemError
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Job
+from napari_gem.images.files import open_scene
 from napari_gem.images.stack import Stack, StackView
+from napari_gem.layers import opening
 from napari_gem.layers.opening import KEY, file_layers, file_of, view_of
 from napari_gem.layers.reading.view import read_layers
 from napari_gem.results import write_recipe
@@ -286,3 +289,27 @@ def test_channels_have_the_colours_that_are_named(tmp_path: Path) -> None:
     tifffile.imwrite(path, pixels, photometric="minisblack", metadata=names)
     layers = file_layers(path, bands="GFP=magenta,DAPI")
     assert layers[0][1]["colormap"] == "magenta"
+
+
+def test_a_large_image_without_levels_is_shown_coarser_and_segmented_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "LARGEST_HELD", 1000)
+    monkeypatch.setattr(opening, "OVERVIEW_SIDE", 20)
+    path = multispectral(tmp_path, 1)
+    viewer, (layer,) = opened(path)
+    assert layer.multiscale
+    scene = open_scene(path)
+    assert (np.asarray(layer.data[1]) == scene.pixels[::5, ::5]).all()
+    for wanted in (None, 8.0):
+        image = read_layers([layer], viewer.dims, wanted=wanted)
+        assert image.shape == (96, 64)
+        assert image.coarsest == 1
+        plane = image.file_plane
+        assert plane is not None
+        assert plane.level == 0
+    layer.locked_data_level = 1
+    assert read_layers([layer], viewer.dims).shape == (96, 64)
+    # what only looks at it may take less
+    layer.locked_data_level = None
+    assert read_layers([layer], viewer.dims, largest=400).shape == (20, 13)

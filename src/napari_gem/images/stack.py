@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from napari_gem.images.scene import Scene
 
 
+BAND = 1 << 24
+"""Pixels that are read at once of an image without coarser levels."""
+
+
 @dataclass(frozen=True)
 class FilePlane:
     """A plane of a file: the parameters of `napari_gem.images.files.open_scene`.
@@ -180,6 +184,60 @@ class StackView:
 
     def _plane(self, index: tuple[int, ...]) -> LazyArray:
         return self.stack.scene(index, self.bands).levels[self.level]
+
+
+class Overview:
+    """Every n-th row and column of a `StackView` that has no coarser levels.
+
+    A plane is read whole, in bands, when it is looked at first.
+
+    Parameters
+    ----------
+    view
+        At the finest resolution.
+    step
+        Rows and columns for one of this.
+    """
+
+    def __init__(self, view: StackView, step: int) -> None:
+        self._view, self._step = view, step
+        count = len(view.stack.lengths)
+        height, width = (-(-n // step) for n in view.shape[count : count + 2])
+        self.shape = (*view.shape[:count], height, width, *view.shape[count + 2 :])
+        self.ndim, self.dtype = view.ndim, view.dtype
+        self.size = int(np.prod(self.shape))
+        self._last: tuple[tuple[int, ...], NDArray[Any]] | None = None
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any, /) -> NDArray[Any]:
+        return _read_planes(key, self._view.stack.lengths, self.ndim, self.plane)
+
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        return np.asarray(self[...], dtype)
+
+    def plane(self, index: tuple[int, ...]) -> NDArray[Any]:
+        """Read a plane, or give the one that was read last."""
+        last = self._last
+        if last is None or last[0] != index:
+            last = self._last = index, self._read(index)
+        return last[1]
+
+    def _read(self, index: tuple[int, ...]) -> NDArray[Any]:
+        view, step = self._view, self._step
+        chunks = getattr(view, "chunks", None)
+        rows = chunks[len(index)] if chunks else 1
+        band = max(rows, step, BAND // max(1, view.shape[len(index) + 1]))
+        band = -(-band // step) * step
+        height = view.shape[len(index)]
+        parts = [
+            np.array(view[(*index, slice(start, start + band))][::step, ::step])
+            for start in range(0, height, band)
+        ]
+        return np.concatenate(parts)
 
 
 def as_view(data: object) -> StackView | None:

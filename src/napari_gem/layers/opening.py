@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.bounds import is_large
 from napari_gem.core.foreign_text import without_tags
 from napari_gem.core.units import UNITS
 from napari_gem.images.readers.bands import RGB, choose_bands
 from napari_gem.images.rendering import channel_colors, stretch
-from napari_gem.images.stack import Stack, StackView, as_view
+from napari_gem.images.stack import Overview, Stack, StackView, as_view
 from napari_gem.layers.writing.colors import named_colormap
 
 if TYPE_CHECKING:
@@ -22,13 +23,16 @@ if TYPE_CHECKING:
     from napari_gem.images.scene import Band
 
     Color = tuple[float, float, float]
-    LayerTuple = tuple[list[StackView], dict[str, Any], str]
+    LayerTuple = tuple[list[StackView | Overview], dict[str, Any], str]
 
 KEY = "napari_gem_file"
 """Where a layer's metadata say from which file it comes and where it lies."""
 
 MOST_CHANNELS = 8
 """So many channels of a microscope are opened if none are chosen."""
+
+OVERVIEW_SIDE = 4096
+"""Rows or columns at most of what napari shows of a whole image without levels."""
 
 NAPARI_UNITS = {"us-ft": "survey_foot", "Å": "angstrom"}
 """Units that napari calls otherwise."""
@@ -155,8 +159,10 @@ def _layer(
 ) -> LayerTuple:
     view = StackView(stack, bands)
     scene = stack.scene(stack.middle, view.bands)
-    levels = [view]
-    levels += [StackView(stack, bands, n) for n in range(1, len(scene.levels))]
+    levels: list[StackView | Overview] = [view]
+    levels += [StackView(stack, view.bands, n) for n in range(1, len(scene.levels))]
+    if len(levels) == 1:
+        levels += _overviews(view)
     several = len(levels) > 1
     location = scene.location
     metadata = {
@@ -175,6 +181,16 @@ def _layer(
         "metadata": {KEY: metadata},
     }
     return (levels if several else view), arguments, "image"  # type: ignore[return-value]
+
+
+def _overviews(view: StackView) -> list[Overview]:
+    """Read a coarser level for the viewer of a large plane that has none."""
+    height, width = view.shape[len(view.stack.lengths) :][:2]
+    if not is_large((height, width)):
+        return []
+    overview = Overview(view, -(-max(height, width) // OVERVIEW_SIDE))
+    overview.plane(view.stack.middle)  # not when the viewer draws it
+    return [overview]
 
 
 def place_in_napari(location: Location | None, axes: str) -> dict[str, Any]:

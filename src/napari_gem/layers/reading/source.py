@@ -11,7 +11,7 @@ from napari_gem.core.appearance import Appearance
 from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.images.levels import coarsest_that_shows, factor_of
-from napari_gem.images.stack import as_view
+from napari_gem.images.stack import Overview, as_view
 from napari_gem.images.valid import is_nodata, nodata_value, without_nodata
 from napari_gem.layers.transform import transform_of
 
@@ -373,7 +373,7 @@ def read_layer(
         )
     order = layer_axes(dims.order, axes)
     down, right = order[-2:]
-    shapes = level_shapes(layer, axes)
+    shapes = level_shapes(layer, axes, overviews=largest is not None)
     level = _choose_level(layer, shapes, (down, right), wanted, largest)
     factors = tuple(float(f) for f in np.divide(shapes[0], shapes[level]))
     asked = {axis: number * factors[axis] for axis, number in (position or {}).items()}
@@ -484,10 +484,19 @@ def layer_axes(order: Sequence[int], axes: int) -> tuple[int, ...]:
     return tuple(axis - offset for axis in order if axis >= offset)
 
 
-def level_shapes(layer: Any, axes: int) -> list[tuple[int, ...]]:
-    """Shape of each level's first axes, the finest level first."""
+def level_shapes(
+    layer: Any, axes: int, *, overviews: bool = False
+) -> list[tuple[int, ...]]:
+    """Shape of each level's first axes, the finest level first.
+
+    Overviews, which we made for the viewer, are no levels of the image.
+    """
     levels = layer.data if layer.multiscale else [layer.data]
-    shapes = [tuple(int(n) for n in level.shape[:axes]) for level in levels]
+    shapes = [
+        tuple(int(n) for n in level.shape[:axes])
+        for level in levels
+        if overviews or not isinstance(level, Overview)
+    ]
     if 0 in shapes[0]:
         raise GemError(
             f"'{layer.name}' has no pixels: its shape is {shapes[0]}. Choose another."
@@ -504,7 +513,7 @@ def _choose_level(
 ) -> int:
     locked = getattr(layer, "locked_data_level", None)
     if locked is not None and largest is None:
-        return int(locked)
+        return min(int(locked), len(shapes) - 1)
     down, right = displayed
     sides = [(shape[down], shape[right]) for shape in shapes]
     if wanted is not None and largest is None:

@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
+from napari_gem.images.stack import as_view
 from napari_gem.layers.opening import KEY, file_layers, view_of
 from napari_gem.widget.parts.job import BackgroundJob
 
@@ -122,8 +123,8 @@ class FileOpener(QObject):
                 layer.visible = False
         shown_now = []
         for data, arguments, kind in read:
-            finest = data[0] if isinstance(data, list) else data
-            layer = known.get((finest.bands, nodata))
+            view = as_view(data[0] if isinstance(data, list) else data)
+            layer = known.get((view.bands, nodata)) if view else None
             if layer is None:
                 layer = self._viewer.add_layer(Layer.create(data, arguments, kind))
             else:
