@@ -12,7 +12,7 @@ from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.images.levels import coarsest_that_shows, factor_of
 from napari_gem.images.stack import Overview, as_view
-from napari_gem.images.valid import is_nodata, nodata_value, without_nodata
+from napari_gem.images.valid import holds_data, nodata_value, without_nodata
 from napari_gem.layers.transform import transform_of
 
 if TYPE_CHECKING:
@@ -323,9 +323,7 @@ class ValidRows:
             valid = np.any([mask.read(rows=rows) for mask in self._masks], axis=0)
             return valid
         pixels = self._image.read_stored(rows=rows)
-        none = is_nodata(pixels, nodata_value(self._image.nodata, pixels.dtype))
-        valid = ~np.all(none.reshape(*none.shape[:2], -1), axis=-1)
-        return valid
+        return holds_data(pixels, nodata_value(self._image.nodata, pixels.dtype))
 
 
 def read_layer(
