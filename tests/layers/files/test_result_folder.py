@@ -137,6 +137,8 @@ def test_every_output_opens_as_labels_on_their_image(place, write, name, tmp_pat
     assert labels.get_color(7) == pytest.approx((0, 0.5, 1, 1))
     # a map's y runs up, and napari's down
     y, x = place.at(40, 30)
+    unit = "meter" if place.crs else "micrometer"
+    assert [str(each) for each in labels.units] == [unit, unit]
     world = labels.data_to_world((40, 30))
     assert world == pytest.approx((-y if place.crs else y, x))
 

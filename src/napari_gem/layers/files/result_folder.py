@@ -99,8 +99,9 @@ def _place(
     """Say where the labels lie: on their image, or at the origin in the pixel size."""
     location = location or location_of(recipe.pixel_size, recipe.unit)
     where: dict[str, Any] = {"scale": (1.0, 1.0), **place_in_napari(location, "")}
-    # layers of metres beside such of µm make more steps than napari's sliders count
-    if not location or location.unit in ("", "m"):
+    # layers of metres beside such of µm make more steps than napari's sliders count;
+    # maps lie beside maps
+    if not location or (location.unit in ("", "m") and not location.crs):
         where.pop("units", None)
     return LayerImage(
         planes=(),
