@@ -259,6 +259,32 @@ def test_the_script_gives_the_same_labels(plain, fancy, image, tmp_path):
         assert results.read_recipe(tmp_path / name) == recipe.recipe
 
 
+@pytest.mark.slow
+def test_bands_and_no_data_are_said(call, plain, tmp_path):
+    planes = np.random.default_rng(2).integers(1, 900, (4, 96, 64)).astype(np.uint16)
+    planes[:, 10:50, 20:60] = 7
+    path, model = tmp_path / "bands.tif", plain.recipe.model
+    tifffile.imwrite(path, planes, photometric="minisblack", metadata={"axes": "CYX"})
+    how = "-p", "nuclei", "-p", "dog", "--bands", "4,1,2", "--nodata", "7", "-m", model
+    assert call("segment", path, *how, "-o", tmp_path / "first")[0] == 0
+    recipe = results.read_recipe(tmp_path / "first")
+    script = results.as_python(recipe, path, output="script")
+    assert "bands='4,1,2', nodata='7')\n" in script
+    code = [sys.executable, "-W", "error", "-c", script]
+    subprocess.run(code, cwd=tmp_path, check=True)
+    expected = labels_of(tmp_path / "first")
+    assert expected.any()
+    assert not expected[10:50, 20:60].any()
+    np.testing.assert_array_equal(labels_of(tmp_path / "script"), expected)
+    # colours of channels are in the recipe's file alone
+    assert needs_file(recipe)
+    one = replace(recipe, bands="3", appearance=Appearance(limits=(0.0, 900.0)))
+    line = results.as_command(one, path)
+    assert " --bands 3 --nodata 7 " in line
+    assert needs_file(replace(one, factor=2.0))
+    assert "factor=2.0" in results.as_python(replace(one, factor=2.0), path)
+
+
 def test_the_script_is_short_lines(fancy):
     example = Example(vector=tuple(np.linspace(0, 1, 512)), model="embedded")
     prompts = (replace(PROMPTS[0], examples=(example,)), PROMPTS[1])

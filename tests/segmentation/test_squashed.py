@@ -95,3 +95,23 @@ def test_what_was_given_up_for_memory_is_said(
     job = Job(appearance=stretch(pixels), prompts=PROMPTS, encode=ENCODE, squash=SIZE)
     result = run(job_steps(job, pixels, model))
     assert "it was encoded in bfloat16" in result.notices[0]
+
+
+def test_holes_of_a_squashed_image_have_no_label_and_no_share(model: Model) -> None:
+    grey = np.random.default_rng(3).random((33, 70)).astype(np.float32)
+    hole = np.zeros(grey.shape, bool)
+    hole[5:20, 10:50] = True
+    grey[hole] = np.nan
+    job = Job(
+        appearance=stretch(grey),
+        prompts=PROMPTS,
+        encode=ENCODE,
+        score=model.card.score,
+        squash=SIZE,
+    )
+    result = run(job_steps(job, grey, model))
+    assert not result.labels[hole].any()
+    assert not result.probabilities[:, hole].any()
+    assert sum(result.shares) == pytest.approx(
+        (result.labels > 0).sum() / (~hole).sum()
+    )

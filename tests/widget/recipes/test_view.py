@@ -408,6 +408,18 @@ def test_where_there_is_no_command_a_sentence_says_so(widget):
     menu.copy_command.trigger()
     assert "image.tif" in QGuiApplication.clipboard().text()
     assert "Save the image as image.tif" in last_message(widget)
+    # of files that we opened the recipe says which bands were read
+    opened = LastResult(
+        replace(several, bands="4,1"), file="a.zarr", index=(2,), is_opened=True
+    )
+    menu.set_result(opened)
+    menu.copy_command.trigger()
+    assert " replay recipe.json a.zarr --index 2 " in QGuiApplication.clipboard().text()
+    menu.copy_python.trigger()
+    assert (
+        "read_image('a.zarr', (2,), bands='4,1')" in QGuiApplication.clipboard().text()
+    )
+    assert "Fill in how" not in last_message(widget)
 
 
 @pytest.mark.slow
