@@ -21,11 +21,15 @@ class TooOld(Label):
 
 
 def __getattr__(name: str) -> type[QWidget]:
-    """Give `GemWidget`, or what is shown instead, when napari asks for the dock."""
-    if name != "Dock":
+    """Give a widget, or what is shown instead, when napari asks for it."""
+    if name not in ("Dock", "FolderDock"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if too_old():
         return TooOld
+    if name == "FolderDock":
+        from napari_gem.widget.batch.folder_widget import SegmentFolder
+
+        return SegmentFolder
     from napari_gem.widget.dock import GemWidget
 
     return GemWidget

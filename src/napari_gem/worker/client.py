@@ -32,6 +32,7 @@ from napari_gem.images.rendering import check_image
 from napari_gem.results.temporary import ResultFolders
 from napari_gem.worker.arrays import load_array, save_array
 from napari_gem.worker.messages import (
+    ON_THE_WAY,
     Cancel,
     Cancelled,
     Event,
@@ -367,7 +368,7 @@ class WorkerClient:
         if event.run == 0:
             self._ready = True
             self._pass_on(event)
-        elif isinstance(event, Progressed | Interim):
+        elif isinstance(event, ON_THE_WAY):
             if isinstance(event, Progressed):
                 self._measure(event.progress)
             if self._kill_by is None:
@@ -427,7 +428,7 @@ class WorkerClient:
         """Pass an event on if it is of the current run."""
         with self._lock:
             stale = self._closed or event.run != self._current
-            if not stale and not isinstance(event, Progressed | Interim):
+            if not stale and not isinstance(event, ON_THE_WAY):
                 self._current = 0
         if stale:
             discard(event)

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from napari_gem.core.batch import BatchOptions, BatchReport, ImageOutcome
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_json, to_json
 from napari_gem.core.progress import Progress
-from napari_gem.core.results import Job, StoredSegmentation
+from napari_gem.core.results import Job, Recipe, StoredSegmentation
 from napari_gem.core.validation import check_detail, check_job
 from napari_gem.images.references import ImageReference
 from napari_gem.models.card import ModelCard
 
 PREVIEW_SIDE = 512
 """Pixels along each axis of a preview at most."""
+
+
+@dataclass(frozen=True)
+class BatchOrder:
+    """What is asked of many image files.
+
+    Attributes
+    ----------
+    recipe
+        Is followed for each.
+    places, pattern
+        Which images: see `napari_gem.images.listing.list_images`.
+    folder
+        Gets the results.
+    options
+        What is done with that folder.
+    """
+
+    recipe: Recipe
+    places: tuple[str, ...]
+    folder: str
+    pattern: str = ""
+    options: BatchOptions = field(default_factory=BatchOptions)
 
 
 @dataclass(frozen=True)
@@ -51,6 +75,8 @@ class Request:
         For an image that is too large for maps in memory: where labels and
         probabilities are written, see `StoredSegmentation`; a preview has maps all the
         same. Empty otherwise.
+    batch
+        Many image files in place of pixels; of the job only the device is used then.
     """
 
     run: int
@@ -63,6 +89,7 @@ class Request:
     preview: bool = False
     download: bool = False
     folder: str = ""
+    batch: BatchOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +161,22 @@ class Interim:
 
 
 @dataclass(frozen=True)
+class ImageFinished:
+    """Event: what came of an image of a batch; the run goes on."""
+
+    run: int
+    outcome: ImageOutcome
+
+
+@dataclass(frozen=True)
+class BatchFinished:
+    """Event: a batch is done."""
+
+    run: int
+    report: BatchReport
+
+
+@dataclass(frozen=True)
 class Cancelled:
     """Event: the run was cancelled; nothing of it is left but finished features."""
 
@@ -174,7 +217,19 @@ class NeedsDownload:
     card: ModelCard
 
 
-Event = Progressed | Interim | Finished | Cancelled | Failed | NeedsDownload
+Event = (
+    Progressed
+    | Interim
+    | ImageFinished
+    | Finished
+    | BatchFinished
+    | Cancelled
+    | Failed
+    | NeedsDownload
+)
+
+ON_THE_WAY = (Progressed, Interim, ImageFinished)
+"""Events after which the run goes on."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from napari_gem.worker.messages import (
     Cancel,
     Cancelled,
     Failed,
+    ImageFinished,
     Interim,
     NeedsDownload,
     Progressed,
@@ -131,10 +132,10 @@ class Worker:
             self._session.forget()
         return failed
 
-    def _report(self, run: int, progress: Progress | Interim) -> None:
+    def _report(self, run: int, progress: Progress | Interim | ImageFinished) -> None:
         if self._wanted != run:
             raise Stopped
-        if isinstance(progress, Interim):
+        if not isinstance(progress, Progress):
             self._send(progress)
             return
         when, stage = self._sent

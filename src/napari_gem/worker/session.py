@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_gem.core.batch import ImageOutcome
 from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
 from napari_gem.core.memory import free_memory
@@ -23,7 +24,9 @@ from napari_gem.segmentation.image_cache import Encoded, ImageCache
 from napari_gem.worker.arrays import load_array, save_array
 from napari_gem.worker.messages import (
     PREVIEW_SIDE,
+    BatchFinished,
     Finished,
+    ImageFinished,
     Interim,
     Request,
     Storage,
@@ -36,12 +39,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.cluster.connection import Cluster
+    from napari_gem.core.batch import BatchReport
     from napari_gem.core.results import Features, Job
     from napari_gem.images.references import ImageReference
     from napari_gem.models.card import ModelCard
     from napari_gem.models.model import Model
     from napari_gem.segmentation.job import Resources
     from napari_gem.segmentation.writing import Filling
+    from napari_gem.worker.messages import BatchOrder
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +70,9 @@ class Session:
         self._model: Model | None = None
         self._model_key: object = None
 
-    def steps(self, request: Request) -> Generator[Progress | Interim, None, Finished]:
+    def steps(
+        self, request: Request
+    ) -> Generator[Progress | Interim | ImageFinished, None, Finished | BatchFinished]:
         """Run a request, with a yield wherever it can be stopped.
 
         Raises
@@ -76,6 +83,8 @@ class Session:
         from napari_gem.cluster.placing import connect_steps
 
         check_request(request)
+        if request.batch is not None:
+            return (yield from self._batch_steps(request, request.batch))
         # words of an encoded image need no cluster, which may be gone by now
         place = "" if request.encoded else request.job.device
         cluster = yield from connect_steps(place)
@@ -93,6 +102,40 @@ class Session:
                 encoded = yield from self._encode_steps(request, scene, resources)
             fill = resources.place.filling
             return (yield from self._score_steps(request, encoded, fill))
+
+    def _batch_steps(
+        self, request: Request, order: BatchOrder
+    ) -> Generator[Progress | ImageFinished, None, BatchFinished]:
+        """Follow a recipe for many files; its model takes the place of the last one."""
+        from napari_gem.images.listing import list_images
+        from napari_gem.segmentation.batch import batch_steps
+        from napari_gem.segmentation.replay import (
+            load_recipe_model_steps,
+            recipe_batch,
+        )
+
+        yield Progress("Looking for images")
+        images = list_images(order.places, order.pattern)
+        folder = Path(order.folder)
+        batch = recipe_batch(order.recipe, images.paths, folder, order.options)
+        self.forget()
+        device = request.job.device
+        model = yield from load_recipe_model_steps(
+            order.recipe, device=device, download=request.download
+        )
+        with closing(batch_steps(batch, model)) as steps:
+            while True:
+                try:
+                    step = next(steps)
+                except StopIteration as end:
+                    report: BatchReport = end.value
+                    break
+                if isinstance(step, ImageOutcome):
+                    yield ImageFinished(request.run, step)
+                else:
+                    yield step
+        notices = (*images.notices, *report.notices)
+        return BatchFinished(request.run, replace(report, notices=notices))
 
     def _resources(self, request: Request, cluster: Cluster | None) -> Resources:
         from napari_gem.cluster.placing import ClusterPlace

@@ -13,6 +13,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown
 from napari_gem.images.stack import as_view
+from napari_gem.layers.files.result_folder import read_result_folder
 from napari_gem.layers.opening import KEY, file_layers, view_of
 from napari_gem.widget.parts.job import BackgroundJob
 
@@ -54,6 +55,16 @@ class FileOpener(QObject):
         for path in paths:
             name = Path(path).name
             self._read(partial(file_layers, path), self._add, f"'{name}' is read...")
+
+    def open_result(self, path: Path) -> None:
+        """Open the labels of a folder of results, by a file in it."""
+
+        def add(read: list[LayerTuple]) -> None:
+            for one in read:
+                self._viewer.add_layer(Layer.create(*one))
+
+        name = path.parent.name
+        self._read(partial(read_result_folder, path), add, f"'{name}' is read...")
 
     def reopen(
         self,

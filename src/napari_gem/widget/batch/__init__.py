@@ -1,0 +1,1 @@
+"""A folder of images is segmented by one recipe."""
