@@ -90,7 +90,7 @@ def test_one_broken_image_stops_none_and_names_never_collide(
     status, said, error = call(*run)
     assert status == 1
     assert "7 of 8 images are done" in said
-    assert "1 images were not done" in error
+    assert "Not done (1):" in error
     assert "'broken.png' cannot be read" in error
     folders = {path.name for path in out.iterdir() if path.is_dir()}
     done = folders - {"contact-sheet"}

@@ -43,7 +43,7 @@ def test_globs_lists_and_paths_are_joined_without_twins(folder: Path) -> None:
     )
     listing = list_images([str(folder / "*2.png"), f"@{folder / 'list.txt'}"])
     assert [path.name for path in listing.paths] == ["image 2.png", "deep.png"]
-    assert listing.notices == ("1 images were named twice.",)
+    assert listing.notices == ("Images that were named twice: 1.",)
     assert not names_several(str(folder / "plane.zarr"))
     assert names_several(str(folder))
     assert names_several(f"@{folder / 'list.txt'}")
@@ -53,7 +53,7 @@ def test_globs_lists_and_paths_are_joined_without_twins(folder: Path) -> None:
 def test_missing_images_of_a_list_are_told(folder: Path) -> None:
     (folder / "list.txt").write_text("image 2.png\nnone.png\n")
     (notice,) = list_images([f"@{folder / 'list.txt'}"]).notices
-    assert "1 of the 2 images in the list 'list.txt' are missing: 'none.png'" in notice
+    assert "2 images in the list 'list.txt' some are missing: 'none.png'" in notice
 
 
 @pytest.mark.parametrize(

@@ -154,7 +154,7 @@ def _report(report: BatchReport, batch: Batch) -> None:
         f"{batch.folder.resolve()}: a folder each, report.csv, contact-sheet.html"
     )
     if problems:
-        tell(f"{len(problems)} images were not done:")
+        tell(f"Not done ({len(problems)}):")
         for one in problems:
             tell(f"  {one.path}: {one.problem}")
         raise typer.Exit(1)

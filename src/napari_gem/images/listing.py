@@ -74,7 +74,7 @@ def list_images(places: Iterable[str], pattern: str = "") -> Listing:
         once.setdefault(_whole(path), path)
     paths = tuple(once.values())
     if len(paths) < len(found):
-        notices.append(f"{len(found) - len(paths)} images were named twice.")
+        notices.append(f"Images that were named twice: {len(found) - len(paths)}.")
     return Listing(paths, tuple(notices))
 
 
@@ -152,8 +152,8 @@ def _in_list(path: Path, notices: list[str]) -> list[Path]:
         )
     if missing:
         notices.append(
-            f"{len(missing)} of the {len(paths)} images in the list '{path.name}' are "
-            f"missing: {some_of([one.name for one in missing], quoted=True)}."
+            f"Of the {len(paths)} images in the list '{path.name}' some are missing: "
+            f"{some_of([one.name for one in missing], quoted=True)}."
         )
     return paths
 
