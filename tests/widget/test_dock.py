@@ -50,7 +50,7 @@ from napari_gem.widget.results.policy_box import CHOICES, choose_policy
 from napari_gem.widget.run import controller as controller_module
 from napari_gem.widget.run.controller import Controller
 from napari_gem.widget.run.run_bar import RunBar
-from tests.widget.hand_client import HandClient
+from tests.widget.hand_client import HandClient, hand_driven_dock
 
 NARROW = 320
 PATIENCE = 600_000
@@ -601,6 +601,71 @@ def test_last_used_values_come_back(make_napari_viewer):
     assert words == [("first", "one"), ("second",)]
     assert again.image_panel.detail() == 8
     again.controller.close()
+
+
+@pytest.mark.slow
+def test_a_dock_that_is_closed_opens_as_it_was(make_napari_viewer):
+    viewer = make_napari_viewer()
+    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    viewer.add_image(np.zeros((8, 8)))
+    type_classes(widget, "first\nsecond")
+    widget.prompt_table.set_templates(("a drawing of {}",))
+    widget.prompt_table.model.remove([widget.prompt_table.prompts()[0].label])
+    viewer.window.remove_dock_widget(widget)
+    _, again = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    assert [prompt.name for prompt in again.prompt_table.prompts()] == ["second"]
+    assert again.prompt_table.templates() == ("a drawing of {}",)
+    again.controller.close()
+
+
+def test_what_was_said_of_a_run_goes_when_something_else_is_asked(qtbot):
+    viewer, widget, client = hand_driven_dock(qtbot)
+    image = viewer.add_image(np.zeros((8, 8)))
+    widget.prompt_table.add_text("cell")
+    status = widget.run_bar.status
+
+    def run():
+        widget.run()
+        number = len(client.requests)
+        client.send(client.finished(number))
+        qtbot.waitUntil(lambda: "Done" in status.text())
+        qtbot.wait(50)
+        assert "Done" in status.text()
+
+    run()
+    widget.prompt_table.add_text("nucleus")
+    assert status.text() == ""
+    run()
+    image.contrast_limits = (0.2, 0.7)
+    qtbot.waitUntil(lambda: status.text() == "")
+
+
+def test_a_table_without_classes_is_no_error(qtbot):
+    viewer, widget, client = hand_driven_dock(qtbot)
+    viewer.add_image(np.zeros((8, 8)))
+    widget.prompt_table.add_text("cell\nnucleus")
+    widget.run()
+    client.send(client.finished(1))
+    qtbot.waitUntil(lambda: "Done" in widget.run_bar.status.text())
+    widget.prompt_table.view.selectAll()
+    widget.prompt_table._on_remove()
+    qtbot.wait(50)
+    assert widget.run_bar.status.text() == ""
+    assert "Type a class" in widget.run_bar.current.text()
+
+
+def test_results_of_two_images_are_told_apart_by_their_names(qtbot):
+    viewer, widget, client = hand_driven_dock(qtbot)
+    widget.prompt_table.add_text("cell")
+    for number, name in enumerate(("one", "two"), 1):
+        viewer.add_image(np.full((8, 8), number), name=name)
+        widget.run()
+        client.send(client.finished(number))
+        qtbot.waitUntil(lambda n=number: len(viewer.layers) == 3 * n)
+    assert [layer.name for layer in viewer.layers] == [
+        *("one", "cell · GEM", "labels · GEM"),
+        *("two", "cell · GEM · two", "labels · GEM · two"),
+    ]
 
 
 @pytest.mark.parametrize("policy", ["new", "fill", "replace", None])

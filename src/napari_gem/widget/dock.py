@@ -114,6 +114,7 @@ class GemWidget(QWidget):
         self._place: Place | None = None  # that is shown
         self._image_message = self._table_message = self._recall_message = ""
         self._run_message = ""
+        self._said_of: Job | None = None  # what was asked for when it was said
         self._table: InstanceTable | None = None
         self._closed = False
         self._lay_out()
@@ -207,7 +208,10 @@ class GemWidget(QWidget):
         except GemError as error:
             self._show(None, str(error))
         else:
-            self.controller.refresh(inputs)
+            if inputs.job.prompts:
+                self.controller.refresh(inputs)
+            else:  # no mistake: the line above the message says what to type
+                self.controller.refuse("")
             self._show(inputs)
 
     def show_state(self) -> None:
@@ -247,6 +251,10 @@ class GemWidget(QWidget):
             self._run_message = ""
             if status.last is not None and not bar.has_message:
                 self._say(*status.last.message)
+        elif inputs is not None and self._said_of not in (None, inputs.job):
+            # it is true of other classes or settings
+            bar.remove_message(self._run_message)
+            self._said_of = None
 
     def _say(self, kind: str, sentence: str, details: str = "") -> None:
         self._run_message = sentence
@@ -486,6 +494,8 @@ class GemWidget(QWidget):
             )
             sentence = f"{title}: {sentence}"
         self._say(kind, sentence, details)
+        done = kind != "error" and about is not None
+        self._said_of = about.job if done and about is not None else None
 
     def _on_scored(self, event: Finished) -> None:
         result, recipe = event.result, event.result.recipe
@@ -557,6 +567,7 @@ class GemWidget(QWidget):
         if self._closed:
             return
         self._closed = True
+        save_last(last_used(self))  # so that it opens again as it was
         self._look_links.clear()
         self.keys.detach()
         self._probe.detach()

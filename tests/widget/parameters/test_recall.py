@@ -35,6 +35,7 @@ WHOLE = LastUsed(
     ),
     background=("sky",),
     maps="chosen",
+    templates=("a drawing of {}", "{}"),
     detail=2.5,
     advanced={
         "background_weight": 0.8,
@@ -106,6 +107,7 @@ DAMAGED = {
     ),
     "classes that are a text": (changed(prompts="cell"), "classes"),
     "a background of numbers": (changed(background=[1]), "background words"),
+    "sentences without a place": (changed(templates=["a cell"]), "sentences"),
     "a detail below 0": (changed(detail=-1), "detail"),
     "a detail without end": (changed(detail=1e400), "detail"),
     "advanced values that are a list": (changed(advanced=[]), "advanced values"),

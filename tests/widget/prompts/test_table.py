@@ -14,6 +14,7 @@ from qtpy.QtTest import QAbstractItemModelTester, QTest
 from qtpy.QtWidgets import (
     QApplication,
     QColorDialog,
+    QDoubleSpinBox,
     QFileDialog,
     QScrollArea,
     QWidget,
@@ -1043,7 +1044,7 @@ def test_words_that_are_the_name_are_not_said_twice(table):
 def test_long_names_and_words_share_the_width(table):
     table.add_text("a name that is far too long for its column, and so is this word")
     name, words = (table.view.columnWidth(c) for c in (Column.NAME, Column.WORDS))
-    assert abs(name - words) <= 1
+    assert abs(name - (name + words) * 3 / 5) <= 1, "names say most"
     table.set_prompts([Prompt(("a name that is far too long for its column",))])
     name, words = (table.view.columnWidth(c) for c in (Column.NAME, Column.WORDS))
     assert name > words, "a hint needs no room"
@@ -1138,3 +1139,38 @@ def test_a_renamed_class_comes_back_with_its_id():
     model.load(PromptSet("nothing"))
     model.undo()
     assert [(p.name, p.label) for p in model.state.prompts] == [("b", 1)]
+
+
+def test_a_quotation_mark_that_does_not_end_is_said(table):
+    heard = []
+    table.message_sent.connect(lambda *said: heard.append(said))
+    assert table.add_text('"unclosed, quote') == ('"unclosed, quote',)
+    assert "does not end" in heard[-1][1]
+    assert not table.prompts()
+    table.add_text('5" pipe, "red, white"')
+    assert table.prompts()[0].words == ('5" pipe', "red, white")
+    table.add_text("a" * 300)
+    table.add_text("a" * 300)
+    assert len(heard[-1][1]) < 120
+
+
+def test_many_rows_are_laid_out_once(table, monkeypatch):
+    calls = []
+    monkeypatch.setattr(table.view, "sizeHintForColumn", lambda n: calls.append(n) or 9)
+    table.add_text("\n".join(f"class {i}" for i in range(60)))
+    table.view.selectAll()
+    table._on_remove()
+    table.model.undo()
+    assert len(calls) < 30, "it would take seconds"
+    assert table.view.height() > 60 * table.view.fontMetrics().height()
+
+
+def test_a_decimal_comma_is_one(table, qtbot):
+    table.add_text("a")
+    index = table.model.index(0, Column.THRESHOLD)
+    table.view.edit(index)
+    box = table.view.findChild(QDoubleSpinBox)
+    box.selectAll()
+    QTest.keyClicks(box, "0,3")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: table.prompts()[0].threshold == pytest.approx(0.3))

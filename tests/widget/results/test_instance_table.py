@@ -63,6 +63,15 @@ def test_each_instance_is_listed_once_and_the_background_is_not(table, layer):
         assert column(table, "area (px)")[row] == str(area)
 
 
+def test_numbers_are_as_exact_as_they_are_read(table, layer):
+    features = layer.features.copy()
+    features["mean probability"] = [np.nan, 0.920027, 0.5, 1]
+    features["row (px)"] = [np.nan, 21.7715, 3.0, 4.0]
+    layer.features = features
+    assert column(table, "mean probability") == ["0.920", "0.500", "1.000"]
+    assert column(table, "row (px)") == ["21.8", "3", "4"]
+
+
 def test_areas_in_units_are_listed(viewer, qtbot):
     place = {"scale": (2, 2), "units": ("um", "um")}
     layer = make_instances(viewer, qtbot, **place)
@@ -93,8 +102,12 @@ def test_sorting_is_by_number_and_what_has_no_value_comes_last(table, layer):
     features["mean probability"] = [np.nan, np.nan, 0.25, 10.0]
     layer.features = features
     place = list(table.instances.columns).index("mean probability")
-    for order, expected in ((DOWN, ["10", "0.25", ""]), (None, ["0.25", "10", ""])):
-        table.sortByColumn(place, order or Qt.SortOrder.AscendingOrder)
+    up = Qt.SortOrder.AscendingOrder
+    for order, expected in (
+        (DOWN, ["10.000", "0.250", ""]),
+        (up, ["0.250", "10.000", ""]),
+    ):
+        table.sortByColumn(place, order)
         assert column(table, "mean probability") == expected
 
 

@@ -90,8 +90,10 @@ class ChannelChoice(Fold):
         self.set_layer(None)
 
     def title(self) -> str:
-        """Say how many layers or channels are taken; empty for one."""
-        count = self._count()
+        """Say how many layers or channels are taken; empty if there is only one."""
+        count, others = self._count(), self.list.count()
+        if count == 1 and others and self.channel_axis() is None:
+            return f"Channels: 1 of {1 + others}"
         return f"Channels: {count}" if count > 1 else ""
 
     def layers(self) -> list[Any]:

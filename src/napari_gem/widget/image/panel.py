@@ -423,9 +423,9 @@ class ImagePanel(QWidget):
         file = self.file_choice.title()
         parts = (
             *(file or [self.channel_choice.title()]),
+            *self.slice_choice.title(),
             f"Detail: {f'{detail:.3g} px' if detail else 'automatic'}",
             f"Where: {where.lower()}",
-            *self.slice_choice.title(),
         )
         self.fold.set_title(" · ".join(filter(None, parts)))
 

@@ -45,7 +45,11 @@ LARGEST_FILE = 32 << 20
 
 MOST_CLASSES = 1000
 
-NAMES = {"prompts": "classes", "background": "background words"}
+NAMES = {
+    "prompts": "classes",
+    "background": "background words",
+    "templates": "sentences of the set",
+}
 """What the user calls a field, where that is not its name."""
 
 
@@ -214,6 +218,7 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "device": _check_device,
     "detail": check_detail,
     "background": lambda words: check_score(ScoreParameters(background=words)),
+    "templates": lambda lines: check_score(ScoreParameters(templates=lines)),
 }
 
 _LISTS: dict[str, Callable[[], tuple[str, ...]]] = {

@@ -73,6 +73,8 @@ class LastUsed:
         Classes; examples only as far as they are kept as vectors.
     background
         Background words; None is as the model's card says.
+    templates
+        Sentences of the prompt set that was loaded; None is as the model's card says.
     detail
         Image pixels per patch; None is as the model's card says.
     advanced
@@ -89,6 +91,7 @@ class LastUsed:
     device: str = "auto"
     prompts: tuple[Prompt, ...] = ()
     background: tuple[str, ...] | None = None
+    templates: tuple[str, ...] | None = None
     detail: float | None = None
     advanced: dict[str, Any] = field(default_factory=dict)
     unfolded: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_gem.core.fields import Control
+from napari_gem.widget.parts.decimals import DecimalSigns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +45,7 @@ def number_control(parameter: Parameter) -> Any:
         box.setStyleSheet(READOUT)
     else:
         box = native
+    DecimalSigns(box)
     # a number that is being typed is no value yet
     box.setKeyboardTracking(False)
     return control

@@ -156,6 +156,10 @@ class PromptTable(QWidget):
         """Sentences of the set that was loaded; None for those of the model."""
         return self.model.state.templates
 
+    def set_templates(self, lines: Sequence[str] | None) -> None:
+        """Take the sentences of a set; None for those of the model."""
+        self.model.set_templates(None if lines is None else tuple(lines))
+
     def prompt_set(self) -> PromptSet:
         """Return all of it as a set."""
         self.background_words.commit()

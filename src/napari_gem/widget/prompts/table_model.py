@@ -202,6 +202,10 @@ class PromptModel(QAbstractTableModel):
         """Replace the background words; None for those of the model."""
         self._commit(background=words)
 
+    def set_templates(self, lines: tuple[str, ...] | None) -> None:
+        """Replace the sentences; None for those of the model."""
+        self._commit(templates=lines)
+
     def load(
         self,
         prompt_set: PromptSet,
@@ -390,11 +394,17 @@ class PromptModel(QAbstractTableModel):
         self.settled = True
 
     def _remove_rows(self, wanted: set[int]) -> None:
-        for row in reversed(range(len(self._rows))):
-            if self._rows[row].label not in wanted:
-                self.beginRemoveRows(QModelIndex(), row, row)
-                del self._rows[row]
+        """Remove rows, those that lie together at once: each time the view scrolls."""
+        end = len(self._rows)
+        while end:
+            first = end
+            while first and self._rows[first - 1].label not in wanted:
+                first -= 1
+            if first < end:
+                self.beginRemoveRows(QModelIndex(), first, end - 1)
+                del self._rows[first:end]
                 self.endRemoveRows()
+            end = max(0, first - 1)
 
     def _order_rows(self, wanted: list[int]) -> None:
         rows = {prompt.label: prompt for prompt in self._rows}
@@ -533,12 +543,18 @@ def _new_class(line: str, others: Sequence[Prompt]) -> Prompt:
         )
     if not read_words(line):
         raise GemError(f"'{shorten(line, 40)}' has no word. Type what to look for.")
+    if any(word.startswith('"') and '"' not in word[1:] for word in read_words(line)):
+        raise GemError(
+            f"The quotation mark in '{shorten(line, 40)}' does not end. Close it, or "
+            "leave it out."
+        )
     prompt = parse_prompts(line)[0]
     check_name(prompt.name, [each for each in others if each.title])
     taken = {word.casefold() for other in others for word in other.words}
     for word in prompt.words:
         if word.casefold() in taken:
             raise GemError(
-                f"'{word}' is in the table already. Keep it in one class only."
+                f"'{shorten(word, 40)}' is in the table already. Keep it in one class "
+                "only."
             )
     return prompt

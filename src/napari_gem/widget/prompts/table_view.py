@@ -29,6 +29,7 @@ from qtpy.QtWidgets import (
     QTreeView,
 )
 
+from napari_gem.widget.parts.decimals import DecimalSigns
 from napari_gem.widget.prompts.cells import NOT_HERE, Column, color_of
 from napari_gem.widget.prompts.class_edit import is_run
 from napari_gem.widget.prompts.table_model import PromptModel
@@ -167,6 +168,7 @@ class ThresholdDelegate(RowDelegate):
         box.setSingleStep(0.05)
         box.setDecimals(2)
         box.setFrame(False)
+        DecimalSigns(box)
         box.setButtonSymbols(QDoubleSpinBox.ButtonSymbols.NoButtons)
         return box
 
@@ -219,8 +221,6 @@ class PromptView(QTreeView):
         # all rows are shown: what holds the table scrolls
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         model.changed.connect(self._on_changed)
-        model.rowsInserted.connect(self.fit_rows)
-        model.rowsRemoved.connect(self.fit_rows)
         self.fit_columns()
 
     def _on_changed(self, moving: bool) -> None:
@@ -240,8 +240,8 @@ class PromptView(QTreeView):
         least = LETTERS * digit
         names = self.sizeHintForColumn(Column.NAME)
         words = self.sizeHintForColumn(Column.WORDS)
-        # who needs less than half leaves the rest to the other
-        names = min(names, max(rest - words, rest // 2))
+        # names say most; who needs less than its part leaves the rest to the other
+        names = min(names, max(rest - words, rest * 3 // 5))
         widths[Column.NAME] = max(least, min(names, rest - least))
         widths[Column.WORDS] = max(least, rest - widths[Column.NAME])
         for column, width in widths.items():
@@ -305,7 +305,10 @@ class PromptView(QTreeView):
     def resizeEvent(self, event: QResizeEvent) -> None:  # noqa: N802 (Qt's name)
         """Fit columns to the width."""
         super().resizeEvent(event)
-        self.fit_columns()
+        if event.size().width() != event.oldSize().width():
+            self.fit_columns()
+        else:
+            self.fit_rows()
 
     def changeEvent(self, event: QEvent) -> None:  # noqa: N802 (Qt's name)
         """Fit columns to another font."""

@@ -97,7 +97,8 @@ class InstanceModel(QAbstractTableModel):
             return None
         value = self.value(index.row(), list(self.columns)[index.column()])
         if role == Qt.ItemDataRole.DisplayRole:
-            return shown(value) if isinstance(value, str) else _number(value)
+            name = list(self.columns)[index.column()]
+            return shown(value) if isinstance(value, str) else _number(value, name)
         if role == Qt.ItemDataRole.TextAlignmentRole and not isinstance(value, str):
             return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -241,5 +242,11 @@ def show_instances(
     return table
 
 
-def _number(value: Any) -> str:
-    return "" if np.isnan(value) else f"{value:.6g}"
+def _number(value: Any, name: str) -> str:
+    """Write a number as exactly as its column is read."""
+    if np.isnan(value):
+        return ""
+    if name == "mean probability":
+        return f"{value:.3f}"
+    # places in pixels are middles of objects
+    return f"{value:.1f}" if name.endswith("(px)") and value % 1 else f"{value:.6g}"

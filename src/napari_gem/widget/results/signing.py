@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_gem.layers.entry import read_entry, write_entry
 from napari_gem.layers.ledger import features_as_text, table_as_text
 from napari_gem.layers.transform import TRANSFORM, set_transform
+from napari_gem.layers.writing.results import short_name
 from napari_gem.layers.writing.update import new_name
 
 if TYPE_CHECKING:
@@ -41,6 +42,11 @@ def add_signed(
     It goes below our labels layer ``below``, and what was selected stays so; without
     one it goes on top and is selected.
     """
+    same = [each for each in viewer.layers if each.name == layer.name]
+    source = result.entry.source
+    if same and read_entry(same[0]).source != source:
+        # a number would not say which image it is of
+        layer.name = " · ".join(filter(None, (layer.name, _image_name(viewer, source))))
     _sign(layer, result, result.entry, layer.name)
     if below is None:
         viewer.add_layer(layer)
@@ -51,6 +57,12 @@ def add_signed(
         every.selection = selected
         every.selection.active = active
     _sign(layer, result, result.entry, layer.name)  # it may have got a number
+
+
+def _image_name(viewer: ViewerModel, source: str) -> str:
+    """Find the name of the image that a result is about, shortened."""
+    names = (each.name for each in viewer.layers if str(each.unique_id) == source)
+    return short_name(next(names, ""))
 
 
 def _sign(layer: Any, result: LayerData, entry: LayerEntry, shown_name: str) -> None:
