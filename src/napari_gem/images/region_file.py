@@ -32,6 +32,10 @@ LONGITUDES = "OGC:CRS84"
 """The system of RFC 7946: longitude, then latitude, in degrees."""
 
 
+ROUNDED = 1e-3
+"""Pixels that a border may be off by rounding."""
+
+
 @dataclass(frozen=True)
 class FileRegion:
     """A region that a file names.
@@ -146,8 +150,9 @@ def _cut(
     """Make a region of (row, column) corners, whose rectangle ends with the image."""
     ends = []
     for axis in (0, 1):
-        first = max(0, math.floor(corners[:, axis].min() + 0.5))
-        end = min(int(shape[axis]), math.ceil(corners[:, axis].max() + 0.5))
+        least, most = corners[:, axis].min() + 0.5, corners[:, axis].max() + 0.5
+        first = max(0, math.floor(least + ROUNDED))
+        end = min(int(shape[axis]), math.ceil(most - ROUNDED))
         if first >= end:
             raise GemError(
                 f"The region of '{name}' does not lie in the image of {shape[0]} x "

@@ -13,6 +13,7 @@ from napari_gem.core.sentences import some_of
 from napari_gem.results.writers import (
     overlay,
     polygons,
+    region,
     tables,
     tiff,
     training_sets,
@@ -31,6 +32,7 @@ WRITERS: dict[str, Writer] = {
     "geojson": polygons.GEOJSON,
     "lonlat": polygons.LONLAT_GEOJSON,
     "qupath": polygons.QUPATH,
+    "region": region.REGION,
     "coco": training_sets.COCO,
     "yolo": training_sets.YOLO,
     "table": tables.TABLE,

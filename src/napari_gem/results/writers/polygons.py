@@ -200,16 +200,20 @@ def _json_steps(
     if location is None or not location.crs:
         yield from _pixel_steps(maps, folder, outlines, JSON)
         return
-    kind, _, number = location.crs.partition(":")
-    if kind != "EPSG":
+    if not location.crs.startswith("EPSG:"):
         raise GemError(
             "GeoJSON names a coordinate system by its EPSG number, which that of the "
             "image does not have. Write polygons (a GeoPackage) or lonlat."
         )
-    name = f"urn:ogc:def:crs:EPSG::{number}"
-    named = {"crs": {"type": "name", "properties": {"name": name}}}
+    named = named_system(location.crs)
     steps = read_regions(maps, outlines)
     yield from _features(folder / JSON, steps, map_space(location), _properties, named)
+
+
+def named_system(crs: str) -> dict[str, Any]:
+    """Name a system with an EPSG number, as GDAL and QGIS read it in GeoJSON."""
+    name = f"urn:ogc:def:crs:EPSG::{crs.partition(':')[2]}"
+    return {"crs": {"type": "name", "properties": {"name": name}}}
 
 
 def _lonlat_steps(
