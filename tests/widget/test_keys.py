@@ -132,6 +132,8 @@ def test_the_palette_offers_what_needs_nothing_more(make_napari_viewer, tmp_path
         "napari-gem.open": "GEM (GEM)",
         "napari-gem.run": "Run (GEM)",
         "napari-gem.cancel": "Cancel (GEM)",
+        "napari-gem.open_files": "Open images with place and bands (GEM)",
+        "napari-gem.segment_folder": "Segment a folder (GEM)",
         "napari-gem.fluorescence": "Fluorescence",
         "napari-gem.histology": "Histology",
         "napari-gem.aerial": "Aerial",

@@ -177,8 +177,8 @@ def test_size_and_licence_are_in_view_and_disk_is_marked(qtbot, choice, cache):
     assert combo.itemData(row, DETAIL) == "605 MB, Apache-2.0"
     openai = combo._named_rows()[NamedModel("ViT-B-32-quickgelu/openai")]
     assert combo.itemData(openai, DETAIL) == "605 MB, MIT, not verified"
-    unknown = combo._named_rows()[NamedModel("BIOMEDICA/BMC_CLIP_CF")]
-    assert combo.itemData(unknown, DETAIL) == "1,710 MB, licence not found"
+    other = combo._named_rows()[NamedModel("BIOMEDICA/BMC_CLIP_CF")]
+    assert combo.itemData(other, DETAIL) == "1,710 MB, MIT, not verified"
     choose(choice, REMOTE)
     assert "about 605 MB, licence Apache-2.0" in about(choice)
     put_remote(cache)
