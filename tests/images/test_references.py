@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
+from napari_gem.core.errors import GemError
 from napari_gem.images import references
-from napari_gem.images.references import open_reference, reference_to_array
+from napari_gem.images.references import (
+    open_reference,
+    reference_to_array,
+    reference_to_plane,
+)
+from napari_gem.images.stack import Stack, StackView
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +106,14 @@ def test_chunks_that_are_slow_to_read_in_parts_are_copied(
 ) -> None:
     monkeypatch.setattr(references, "LARGEST_CHUNK", 32 * 32 * 3 - 1)
     assert reference_to_array(stored(tmp_path)) is None
+
+
+def test_a_file_that_was_changed_since_it_was_opened_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((12, 10), 7, np.uint8))
+    stack = Stack(path)
+    plane = StackView(stack).file_plane
+    assert reference_to_plane(plane) is not None
+    tifffile.imwrite(path, np.full((30, 32), 9, np.uint8))
+    with pytest.raises(GemError, match="was changed since it was opened"):
+        reference_to_plane(plane)

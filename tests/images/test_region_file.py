@@ -85,6 +85,10 @@ def test_longitudes_and_latitudes_as_the_standard_has_them(tmp_path: Path) -> No
         )
 
 
+def test_a_list_of_features_is_read(tmp_path: Path) -> None:
+    check(read_region(save(tmp_path, polygon(SQUARE)["features"]), PLAIN))
+
+
 def test_it_ends_with_the_image(tmp_path: Path) -> None:
     ring = [[-10, -10], [40, -10], [40, 200], [-10, 200]]
     read = read_region(save(tmp_path, polygon(ring)), PLAIN)
@@ -120,6 +124,7 @@ TWO = polygon(SQUARE)
 TWO["features"] = TWO["features"] * 2
 BAD = {
     "no JSON": ("{", "no GeoJSON file"),
+    "digits without end": (polygon([[int("9" * 400), 0]] * 4), "no corners that"),
     "a list of numbers": ([1, 2], "holds no polygon"),
     "a point": ({"type": "Point", "coordinates": [1, 2]}, "holds no polygon"),
     "two polygons": (TWO, "holds 2 polygons"),

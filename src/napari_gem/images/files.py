@@ -114,7 +114,8 @@ def is_image(path: Path) -> bool:
         return False
     # other programs' documents are zip files, too
     is_zip = start.startswith(zarr_folder.ZIP) and ".zarr" in path.name.lower()
-    return is_zip or start.startswith((*tiff.MAGIC, *npy.MAGIC, *picture.MAGIC))
+    known = (*tiff.MAGIC, *npy.MAGIC, *picture.MAGIC, *bioio_file.KINDS)
+    return is_zip or start.startswith(known) or bool(raster.driver_of(path, start))
 
 
 def read_image(

@@ -72,7 +72,14 @@ def make_reference(
 
 
 def reference_to_plane(plane: FilePlane) -> ImageReference | None:
-    """Make a reference to a plane of a file; None if it cannot be opened now."""
+    """Make a reference to a plane of a file; None if it cannot be opened now.
+
+    Raises
+    ------
+    GemError
+        If the file was changed since it was opened.
+    """
+    plane.check_unchanged()
     try:
         scene = open_scene(
             plane.path, plane.index, bands=plane.bands, nodata=plane.nodata

@@ -172,9 +172,9 @@ def _could_be_degrees(ring: NDArray[np.float64]) -> bool:
     return bool((np.abs(ring) <= (180, 90)).all())
 
 
-def _system(content: dict[str, Any]) -> str:
+def _system(content: Any) -> str:
     """Read the name of the coordinate system; empty if there is none."""
-    named = content.get("crs")
+    named = content.get("crs") if isinstance(content, dict) else None
     properties = named.get("properties") if isinstance(named, dict) else None
     name = properties.get("name") if isinstance(properties, dict) else None
     if not isinstance(name, str):
@@ -195,7 +195,7 @@ def _ring(content: object, name: str) -> NDArray[np.float64]:
     try:
         ring = np.array([pair[:2] for pair in rings[0]], np.float64)
         usable = ring.ndim == 2 and ring.shape[1] == 2 and len(ring) >= 3
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         usable = False
     if not usable or len(ring) > MOST_CORNERS or not (np.abs(ring) < LARGEST).all():
         raise GemError(f"The polygon of '{name}' has no corners that can be used.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_gem.core.errors import GemError
 from napari_gem.images.files import open_plane, read_content
 from napari_gem.images.readers.content import SAMPLES
 from napari_gem.images.readers.planes import COLORS
@@ -39,6 +40,8 @@ class FilePlane:
         See there.
     level
         Number of its resolution.
+    stamp
+        When the file was written and its bytes, when it was opened.
     """
 
     path: str
@@ -46,6 +49,28 @@ class FilePlane:
     bands: str = ""
     nodata: str = ""
     level: int = 0
+    stamp: tuple[int, int] = (0, 0)
+
+    def check_unchanged(self) -> None:
+        """Refuse a file that is another one by now than what is shown of it.
+
+        Raises
+        ------
+        GemError
+            If it was written since.
+        """
+        path = Path(self.path)
+        if path.exists() and stamp_of(path) != self.stamp:
+            raise GemError(
+                f"'{path.name}' was changed since it was opened, so the viewer shows "
+                "something else. Open it again."
+            )
+
+
+def stamp_of(path: Path) -> tuple[int, int]:
+    """Say when a file was written, in nanoseconds, and its bytes."""
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size
 
 
 class Stack:
@@ -67,6 +92,7 @@ class Stack:
     def __init__(self, path: Path | str, nodata: str = "") -> None:
         self.path, self.nodata = Path(path), nodata
         self._content = read_content(self.path, nodata=nodata)
+        self.stamp = stamp_of(self.path)
         self._last: tuple[tuple[tuple[int, ...], str], Scene] | None = None
 
     @property
@@ -164,7 +190,7 @@ class StackView:
         """Which file this shows, without an index."""
         stack = self.stack
         path = str(stack.path.absolute())
-        return FilePlane(path, (), self.bands, stack.nodata, self.level)
+        return FilePlane(path, (), self.bands, stack.nodata, self.level, stack.stamp)
 
     def valid(self) -> StackMask | None:
         """Tell for the same planes where they hold data; None for everywhere."""

@@ -202,7 +202,7 @@ def place_in_napari(location: Location | None, axes: str) -> dict[str, Any]:
     labels = (*axes, "y", "x")
     if location is None:
         return {"axis_labels": labels}
-    up = -1.0 if location.down[0] < 0 else 1.0
+    up = -1.0 if location.crs or location.down[0] < 0 else 1.0
     steps = np.array(
         [
             [up * location.down[0], up * location.right[0]],

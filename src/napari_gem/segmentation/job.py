@@ -354,7 +354,7 @@ def _held(features: Features) -> Features:
     """Read what is left of the image into memory."""
     picture, valid = held_picture(features.picture), features.valid
     if valid is not None:
-        valid = None if is_large(valid.shape) else np.asarray(valid[:, :])
+        valid = np.asarray(valid[:, :])
     return replace(features, picture=picture, valid=valid)
 
 

@@ -536,6 +536,8 @@ def _find_place(pixels: object, request: Request) -> ImageReference | None:
 
     try:
         return reference_to_plane(plane) if plane else reference_to_array(whole)
+    except GemError:
+        raise
     except Exception:  # noqa: BLE001 (whatever it is, they are copied)
         _log.debug("Where the pixels lie was not found.", exc_info=True)
         return None

@@ -22,7 +22,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.location import RPC as RPC_TAG
 from napari_gem.core.location import TIEPOINTS
 from napari_gem.images.files import open_scene
-from napari_gem.images.readers import raster
+from napari_gem.images.readers import picture, raster
 from napari_gem.images.scene import Scene
 
 RNG = np.random.default_rng(0)
@@ -161,6 +161,10 @@ BAND = """<VRTDataset rasterXSize="200" rasterYSize="300">{more}
         ({"name": "missing.tif"}, "missing"),
         ({"name": "text.tif"}, "no TIFF"),
         ({"name": "other.vrt"}, "no TIFF"),
+        ({"name": "nested.png"}, "no TIFF"),
+        ({"kind": ' subclass="VRTRawRasterBand"'}, "computes its pixels"),
+        ({"kind": "><sourcefilename>a.tif</sourcefilename><UnitType/"}, "computes"),
+        ({"more": "<PansharpeningOptions/>"}, "computes its pixels"),
         ({"kind": ' subClass="VRTDerivedRasterBand"'}, "computes its pixels"),
         ({"kind": ' subClass="VRTRawRasterBand"'}, "computes its pixels"),
         ({"more": "<!DOCTYPE a>"}, "no VRT file"),
@@ -177,6 +181,8 @@ def test_a_vrt_opens_rasters_beside_it_alone(
     (inner / "text.tif").write_text("no raster")
     usual = {"name": "a.tif", "beside": "1", "kind": "", "more": ""}
     (inner / "other.vrt").write_text(BAND.format(**usual))
+    whole = BAND.format(**usual).encode()
+    (inner / "nested.png").write_bytes(picture.MAGIC[0] + whole)
     path = inner / "v.vrt"
     path.write_text(BAND.format(**usual))
     assert np.array_equal(open_scene(path, [0]).pixels, PIXELS[0])
@@ -196,6 +202,10 @@ def test_damaged_files_and_a_missing_library_are_sentences(
     (folder / "broken.vrt").write_text("<VRTDataset rasterXSize=")
     with pytest.raises(GemError, match=r"'broken\.vrt' cannot be read"):
         open_scene(folder / "broken.vrt")
+    envi = write(folder / "cut.img", "ENVI", **PLACE)
+    envi.write_bytes(envi.read_bytes()[:-1])
+    with pytest.raises(GemError, match="cut short"):
+        open_scene(envi)
     monkeypatch.setattr(raster, "find_spec", lambda _name: None)
     with pytest.raises(GemError, match=r"needs rasterio.*napari-gem\[geo\]"):
         open_scene(whole)

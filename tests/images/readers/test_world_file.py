@@ -27,7 +27,11 @@ def picture(tmp_path: Path) -> Path:
     return tmp_path / "map.png"
 
 
-@pytest.mark.parametrize("ending", [".pgw", ".pngw", ".wld"])
+def test_a_picture_without_a_suffix_is_read(picture: Path) -> None:
+    assert open_scene(picture.rename(picture.with_suffix(""))).location is None
+
+
+@pytest.mark.parametrize("ending", [".pgw", ".pngw", ".wld", ".PGW"])
 def test_six_numbers_and_a_system(picture: Path, ending: str) -> None:
     picture.with_suffix(ending).write_text(WORLD)
     wkt = CRS.from_epsg(32633).to_wkt(version="WKT1_ESRI")
@@ -52,7 +56,9 @@ def test_what_gdal_writes_beside_a_picture_is_read(tmp_path: Path) -> None:
     assert np.array_equal(scene.pixels, PIXELS)
 
 
-def test_a_tiff_that_says_where_it_lies_needs_no_world_file(tmp_path: Path) -> None:
+def test_a_world_file_is_for_what_lies_nowhere(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "map.tif"
     tifffile.imwrite(path, PIXELS, photometric="rgb")
     path.with_suffix(".tfw").write_text(WORLD)
@@ -62,7 +68,17 @@ def test_a_tiff_that_says_where_it_lies_needs_no_world_file(tmp_path: Path) -> N
     tifffile.imwrite(
         path, PIXELS, photometric="rgb", resolution=(1e4, 1e4), resolutionunit=3
     )
-    assert open_scene(path).unit == "mm"
+    again = open_scene(path).location
+    assert again == location, "dots in print say nothing of the ground"
+    geo = tmp_path / "geo.tif"
+    kind = {"width": 20, "height": 30, "count": 3, "dtype": "uint8"}
+    place = {"crs": "EPSG:32633", "transform": Affine(1, 0, 7, 0, -1, 9)}
+    with rasterio.open(geo, "w", driver="GTiff", **kind, **place) as made:
+        made.write(np.moveaxis(PIXELS, -1, 0))
+    geo.with_suffix(".tfw").write_text(WORLD)
+    own = open_scene(geo).location
+    assert own is not None
+    assert own.origin == (8.5, 7.5)
 
 
 def test_a_system_that_is_missing_or_nonsense_is_said(picture: Path) -> None:

@@ -1,7 +1,7 @@
 """Reads rasters through rasterio: JPEG 2000, VRT and ENVI.
 
 GDAL opens whatever file a raster names. Here only the file itself is opened, by the
-driver that its first bytes ask for, and a VRT may name rasters beside it alone.
+driver that its first bytes ask for; `vrt` checks what a VRT names.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import tempfile
 import warnings
 import weakref
 from importlib.util import find_spec
+from math import prod
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree
 
 import numpy as np
 
 from napari_gem.core.errors import GemError
-from napari_gem.images.read_errors import check_size
-from napari_gem.images.readers import picture, tiff
+from napari_gem.images.read_errors import ReadError, check_size
 from napari_gem.images.readers.content import SAMPLES, Content
 from napari_gem.images.readers.geotiff import read_geo_tags, read_location
 from napari_gem.images.readers.planes import COLORS, Conversion
+from napari_gem.images.readers.vrt import JPEG_2000, check_vrt
 from napari_gem.images.scene import Band
 from napari_gem.images.tiff_reading import open_tiff
 
@@ -36,19 +36,9 @@ if TYPE_CHECKING:
     Window = tuple[tuple[int, int], tuple[int, int]]
     Placed = tuple[GeoTags, Location | None, tuple[str, ...]]
 
-JPEG_2000 = (b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
 VRT = b"<VRTDataset"
 ENVI = b"ENVI"
 """How files of these kinds begin; that of ENVI is a header beside the pixels."""
-
-LARGEST_TEXT = 16 << 20
-"""Bytes of a VRT file."""
-
-SOURCES = (*tiff.MAGIC, *picture.MAGIC, *JPEG_2000)
-"""How the files begin that a VRT may name."""
-
-PLAIN_BANDS = ("", "VRTRasterBand")
-"""Classes of bands in a VRT that run no function and read no file as raw bytes."""
 
 MISSING = (
     "'{name}' is {kind}, which needs rasterio. Install it: pip install "
@@ -99,15 +89,22 @@ def read_raster(path: Path, driver: str) -> Content:
     if find_spec("rasterio") is None:
         kind = kinds.get(driver, "a JPEG 2000 picture")
         raise GemError(MISSING.format(name=path.name, kind=kind))
-    stored = path.stat().st_size
+    stored, opened = path.stat().st_size, str(path)
     if driver == "VRT":
-        stored += sum(source.stat().st_size for source in _vrt_sources(path))
-    finest = RasterLevel(path, driver)
+        opened, sources = check_vrt(path)
+        stored += sum(source.stat().st_size for source in sources)
+    finest = RasterLevel(opened, driver)
     dataset = finest.dataset
     check_size(path.name, finest.shape, finest.dtype.itemsize, stored)
+    if driver == "ENVI" and stored < prod(finest.shape) * finest.dtype.itemsize:
+        raise ReadError(
+            f"'{path.name}' is shorter than its header says: it was cut short. Copy it "
+            "again."
+        )
     others = len(dataset.overviews(1))
-    levels = (finest, *(RasterLevel(path, driver, n) for n in range(others)))
-    masked = any(flag.name == "per_dataset" for flag in dataset.mask_flag_enums[0])
+    levels = (finest, *(RasterLevel(opened, driver, n) for n in range(others)))
+    flags = {flag.name for flag in dataset.mask_flag_enums[0]}
+    masked = "per_dataset" in flags and "alpha" not in flags  # alpha is looked at later
     colors = [one.name for one in dataset.colorinterp[:4]]
     # three bands of 8 bits that nothing is said of are a picture
     unsaid = dataset.dtypes == ("uint8",) * 3 and set(colors) <= {"undefined", "gray"}
@@ -134,26 +131,26 @@ class RasterLevel:
 
     Parameters
     ----------
-    path, driver
-        The file, and how it is read.
+    opened, driver
+        Path of the file, or the text of a VRT, and how it is read.
     overview
         Number of the overview; None for the finest resolution.
     """
 
-    def __init__(self, path: Path, driver: str, overview: int | None = None) -> None:
+    def __init__(self, opened: str, driver: str, overview: int | None = None) -> None:
         import rasterio
 
         options = {} if overview is None else {"overview_level": overview}
         beside = {"GDAL_DISABLE_READDIR_ON_OPEN": "TRUE"} if driver == "ENVI" else {}
         with rasterio.Env(**{**SAFE, **beside}), _without_place_warnings():
-            opened = rasterio.open(path, driver=driver, sharing=False, **options)
-        self.dataset: DatasetReader = opened
+            dataset = rasterio.open(opened, driver=driver, sharing=False, **options)
+        self.dataset: DatasetReader = dataset
         self._lock = Lock()  # GDAL's datasets are for one thread at a time
-        self.shape = opened.count, opened.height, opened.width
+        self.shape = dataset.count, dataset.height, dataset.width
         self.ndim = 3
-        self.dtype = np.result_type(*opened.dtypes)
-        self.chunks = (1, *opened.block_shapes[0])
-        weakref.finalize(self, opened.close)
+        self.dtype = np.result_type(*dataset.dtypes)
+        self.chunks = (1, *dataset.block_shapes[0])
+        weakref.finalize(self, dataset.close)
 
     def __getitem__(self, key: Any, /) -> Any:
         parts = key if isinstance(key, tuple) else (key,)
@@ -161,7 +158,11 @@ class RasterLevel:
         numbers = range(1, self.shape[0] + 1)[every[0]]
         none = isinstance(numbers, range) and not numbers
         wanted = [1] if none else numbers
-        part = self.read(lambda raster, window: raster.read(wanted, window=window))
+        part = self.read(
+            lambda raster, window: raster.read(
+                wanted, window=window, out_dtype=self.dtype
+            )
+        )
         return part(every[1:])[:0] if none else part(every[1:])
 
     def read(self, what: Callable[[DatasetReader, Window], Any]) -> Any:
@@ -289,49 +290,3 @@ def _envi_header(path: Path) -> Path | None:
                 if opened.read(len(ENVI)) == ENVI:
                     return header
     return None
-
-
-def _vrt_sources(path: Path) -> list[Path]:
-    """List the rasters of a VRT file.
-
-    Raises
-    ------
-    GemError
-        If one of them is no TIFF, JPEG 2000, PNG or JPEG file in the folder of the
-        VRT or below, or if the VRT runs functions.
-    """
-    text = path.read_bytes()[: LARGEST_TEXT + 1]
-    if len(text) > LARGEST_TEXT or b"<!DOCTYPE" in text or b"<!ENTITY" in text:
-        raise GemError(f"'{path.name}' is no VRT file as GDAL writes them.")
-    root = ElementTree.fromstring(text)  # noqa: S314 (no entities: see above)
-    plain = all(
-        band.get("subClass", "") in PLAIN_BANDS for band in root.iter("VRTRasterBand")
-    )
-    if not plain or root.get("subClass") or root.find("PixelFunctionCode") is not None:
-        raise GemError(
-            f"'{path.name}' is a VRT that computes its pixels. Save it as GeoTIFF, "
-            "with gdal_translate, and open that."
-        )
-    return [_vrt_source(path, source) for source in root.iter("SourceFilename")]
-
-
-def _vrt_source(path: Path, source: ElementTree.Element) -> Path:
-    name = source.text or ""
-    beside = source.get("relativeToVRT") == "1"
-    named = path.parent / name if beside else Path(name)
-    folder, found = path.parent.resolve(), named.resolve()
-    if name.startswith("/vsi") or not found.is_relative_to(folder):
-        raise GemError(
-            f"'{path.name}' is a VRT of '{name}', which is not in its folder. Copy the "
-            "rasters beside it, or save it as GeoTIFF with gdal_translate."
-        )
-    if not found.is_file():
-        raise GemError(f"'{path.name}' is a VRT of '{name}', which is missing.")
-    with found.open("rb") as opened:
-        known = opened.read(16).startswith(SOURCES)
-    if not known:
-        raise GemError(
-            f"'{path.name}' is a VRT of '{name}', which is no TIFF, JPEG 2000, PNG or "
-            "JPEG file. Save it as GeoTIFF with gdal_translate."
-        )
-    return found

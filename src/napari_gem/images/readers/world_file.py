@@ -44,9 +44,10 @@ def with_world_file(content: Content, path: Path) -> Content:
     Returns
     -------
     Content
-        The same if there is no world file, or a damaged one.
+        The same if there is no world file, or a damaged one. A world file counts more
+        than the size of a pixel in print, which programs write into every TIFF.
     """
-    if content.locations:
+    if content.locations and content.geo_tags:
         return content
     location = _read_world_file(path)
     if location is None:
@@ -79,10 +80,11 @@ def with_world_file(content: Content, path: Path) -> Content:
 
 def _read_world_file(path: Path) -> Location | None:
     """Read the six numbers; None if there is no such file or it holds others."""
-    suffix = path.suffix
+    suffix = path.suffix or "."
     short = f"{suffix[:2]}{suffix[-1:]}w"  # .pgw for .png
-    for ending in (short, f"{suffix}w", ".wld"):
-        text = _text_of(path.with_suffix(ending))
+    endings = (short, f"{suffix}w", ".wld")
+    for ending in (*endings, *map(str.upper, endings)):
+        text = _text_of(path.with_name(f"{path.stem}{ending}"))
         if not text:
             continue
         try:

@@ -208,6 +208,8 @@ class LayerImage:
         )
         if not masks and self.nodata in ("", "none"):
             return None
+        if masks and len(masks) < len(self.planes):
+            return None  # one of them holds data everywhere
         return ValidRows(self, masks)
 
     @property

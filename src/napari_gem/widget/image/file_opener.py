@@ -159,7 +159,9 @@ def _can_be_beside(layer: Any, layers: Iterable[Any]) -> bool:
 
     Its sliders count the pixels of the smallest size, and break beyond 31 bits.
     """
-    everything = [layer, *(one for one in layers if one.ndim >= 2)]
+    # layers without shapes or points lie nowhere
+    placed = (one for one in layers if np.isfinite(one.extent.world).all())
+    everything = [layer, *(one for one in placed if one.ndim >= 2)]
     units = {str(one.units[-1].dimensionality) for one in everything}
     common = len(units) == 1
     starts, ends, steps = [], [], []
