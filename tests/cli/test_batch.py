@@ -165,6 +165,49 @@ def test_results_are_kept_and_only_what_changed_is_done_again(
         assert content(out)[name] == kept[name]
 
 
+def test_files_of_the_user_and_results_of_another_recipe_are_kept(
+    call: Call, images: Path, recipe: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "report.csv").write_text("mine", encoding="utf-8")
+    run = ["run", recipe, images / "a.png", images / "A.tif", "-o", out]
+    status, _, error = call(*run)
+    assert status == 2
+    assert "report.csv, which no batch wrote" in error
+    assert (out / "report.csv").read_text(encoding="utf-8") == "mine"
+    assert call(*run, "--overwrite")[0] == 0
+    # a file is missing: the same recipe makes it again, another one does not
+    whole = content(out)
+    (out / "a/probabilities.tif").unlink()
+    left = content(out / "a")
+    other = json.loads(recipe.read_text(encoding="utf-8"))
+    usual = recipe.read_text(encoding="utf-8")
+    other["prompts"][0]["threshold"] = 0.9
+    recipe.write_text(json.dumps(other), encoding="utf-8")
+    status, _, error = call(*run, "--resume")
+    assert status == 1
+    assert "another recipe" in error
+    assert content(out / "a") == left
+    recipe.write_text(usual, encoding="utf-8")
+    assert call(*run, "--resume")[0] == 0
+    assert content(out) == whole
+    # a shorter list does not shorten the report
+    assert call("run", recipe, images / "a.png", "-o", out, "--resume")[0] == 0
+    assert {row["name"] for row in rows(out)} == {"a", "A-2"}
+    # a list of files that leads elsewhere is none
+    finished = out / "a/finished.json"
+    record = json.loads(finished.read_text(encoding="utf-8"))
+    for wrong in ("..", "", "../A-2"):
+        changed = json.dumps({**record, "files": [wrong]})
+        finished.write_text(changed, encoding="utf-8")
+        status, _, error = call(*run, "--resume")
+        assert status == 1, error
+        assert "names other files" in error
+        assert call(*run, "--overwrite", "--write", "labels")[0] == 0
+        assert (out / "A-2/labels.tif").exists()
+
+
 def test_several_images_of_segment_share_the_code(
     call: Call, images: Path, tiny: Path, tmp_path: Path
 ) -> None:
@@ -250,7 +293,8 @@ def test_mixed_coordinate_systems_are_told(
     assert status == 0
     assert "different coordinate systems: EPSG:26914 (1), EPSG:32633 (1)" in error
     assert {row["area_unit"] for row in rows(out)} == {"m²"}
-    assert sum(float(row["area"]) for row in rows(out)) == 2 * 40 * 50 * 4
+    area = sum(float(row["area"]) for row in rows(out))
+    assert area == pytest.approx(2 * 40 * 50 * 4, rel=2e-3), "as on the ellipsoid"
 
 
 @pytest.mark.slow

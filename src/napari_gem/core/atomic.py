@@ -159,7 +159,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
             if os.name != "nt":  # before another takes it
                 path.unlink(missing_ok=True)
             lock.release()
-            path.unlink(missing_ok=True)
+            if os.name == "nt":
+                path.unlink(missing_ok=True)
 
 
 def write_whole(target: Path, text: str) -> None:

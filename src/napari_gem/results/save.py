@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_gem.core.atomic import PREFIX, move, unfinished_path
+from napari_gem.core.atomic import PREFIX, delete, move, unfinished_path
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import check_fields
 from napari_gem.core.parameters import OutlineParameters
@@ -128,7 +128,11 @@ def save_steps(
             yield from WRITERS[kind].steps(maps, hidden, outlines)
         if not stored:
             recipe.write_result_recipe(result, hidden, scene.location)
-        return move_up(hidden, folder, overwrite=overwrite)
+        paths = move_up(hidden, folder, overwrite=overwrite)
+        # of an earlier result of these kinds, such as names of other classes
+        for name in set(_names(kinds)) - {path.name for path in paths}:
+            delete(folder / name)
+        return paths
 
 
 def check_kinds(write: str | Iterable[str], image: Scene) -> tuple[str, ...]:

@@ -25,13 +25,13 @@ from napari_gem.core.path_names import check_length
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import StoredSegmentation
 from napari_gem.core.sentences import some_of
-from napari_gem.core.units import UNITS
 from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.images.rendering import FOREIGN_LIMITS, has_foreign_limits
 from napari_gem.results import pyramid, recipe
 from napari_gem.results.classes import result_classes
 from napari_gem.results.save import check_folder, check_kinds, save_steps
 from napari_gem.results.writers import parse_kinds
+from napari_gem.results.writers.areas import PIXELS, PixelAreas, pixel_areas
 from napari_gem.results.writers.maps import result_maps
 from napari_gem.segmentation.batch_files import write_picture_steps, write_report
 from napari_gem.segmentation.batch_folder import (
@@ -46,7 +46,6 @@ from napari_gem.segmentation.postprocess.regions import bands_of, count_steps
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
-    from napari_gem.core.location import Location
     from napari_gem.core.parameters import OutlineParameters
     from napari_gem.core.results import Job
     from napari_gem.images.opened import View
@@ -134,7 +133,7 @@ def plan_batch(
     there = BatchFolder(folder, options)
     chosen = _without_results(images, there)
     return [
-        Planned(path, name, there.finished(name) is not None)
+        Planned(path, name, there.has_record(name))
         for path, name in zip(chosen, there.choose_names(chosen), strict=True)
     ]
 
@@ -180,7 +179,9 @@ def batch_steps(batch: Batch, model: Model) -> Steps:
             yield from _all_steps(work, list(zip(images, names, strict=True)))
         finally:
             report = _report(work)
-            write_report(report)
+            names_now = [one.name for one in report.outcomes]
+            others = folder.others(names_now, work.key)
+            write_report(replace(report, outcomes=(*report.outcomes, *others)))
     return report
 
 
@@ -231,14 +232,15 @@ def _image_steps(
 ) -> Generator[Progress, None, ImageOutcome]:
     """Do one image, unless it is finished; say what is wrong, and raise nothing."""
     try:
-        options, before = work.batch.options, work.folder.finished(name)
-        digest = ""
+        options = work.batch.options
+        digest, before = "", _before(work, name)
         if before is not None and (options.resume or not options.overwrite):
             same_recipe = before.recipe == work.key
             digest = (yield from hash_steps(path)) if same_recipe else ""
-            if same_recipe and before.image == digest:
+            same = same_recipe and before.image == digest
+            if same and work.folder.is_complete(name, before):
                 return before.outcome(name, path)
-            if not options.overwrite:
+            if not (same or options.overwrite):
                 why = OTHER_IMAGE if same_recipe else OTHER_RECIPE
                 return ImageOutcome(name, str(path), "kept", why.format(name=name))
         digest = digest or (yield from hash_steps(path))
@@ -252,6 +254,16 @@ def _image_steps(
         kind = f"{type(error).__name__}: {shown_error(error)}"
         problem = shortage(error) or f"It could not be segmented ({kind})."
     return ImageOutcome(name, str(path), "failed", problem)
+
+
+def _before(work: _Work, name: str) -> Finished | None:
+    """Read what came of an image; what cannot be read is replaced if it may be."""
+    try:
+        return work.folder.finished(name)
+    except GemError:
+        if work.batch.options.overwrite:
+            return None
+        raise
 
 
 def _segment_steps(
@@ -286,13 +298,13 @@ def _segment_steps(
     classes = yield from _measure_steps(maps)
     is_foreign = has_foreign_limits(job.appearance, view.pixels)
     foreign = [FOREIGN_LIMITS] if is_foreign else []
-    known = scene.location is not None and scene.unit in UNITS
+    areas = _measured_pixels(maps)
     return Finished(
         digest,
         work.key,
         tuple(dict.fromkeys((*files, *(path.name for path in paths)))),
         classes,
-        unit=scene.unit if known else "",
+        unit=areas.unit.removesuffix("²") if areas is not None else "",
         crs=scene.location.crs if scene.location else "",
         notices=(*view.source.notices, *result.notices, *foreign),
     )
@@ -301,7 +313,7 @@ def _segment_steps(
 def _measure_steps(
     maps: ResultMaps,
 ) -> Generator[Progress, None, tuple[ClassMeasure, ...]]:
-    labels = maps.labels[0]
+    labels, prompts = maps.labels[0], maps.recipe.prompts
     bands = bands_of(maps.shape[0])
     counting = count_steps(labels, bands)
     while True:
@@ -310,21 +322,31 @@ def _measure_steps(
         except StopIteration as end:
             counted: dict[int, tuple[int, int]] = end.value
             break
-    area = pixel_area(maps.scene.location)
-    classes, shares = result_classes(maps.recipe.prompts), maps.outcome.shares
+    areas = _measured_pixels(maps)
+    sums = np.zeros(1)
+    if areas is not None:
+        sums = np.zeros(1 + max((n for n, _, _ in result_classes(prompts)), default=0))
+        for rows in bands:
+            part = np.asarray(labels[rows])
+            weights = np.broadcast_to(areas.of_rows(rows), part.shape)
+            sums += np.bincount(part.ravel(), weights.ravel(), len(sums))
+            yield Progress("Measuring", rows.stop, maps.shape[0])
+    classes, shares = result_classes(prompts), maps.outcome.shares
     measures = []
     for (label, name, color), share in zip(classes, shares, strict=True):
         pixels, regions = counted.get(label, (0, 0))
-        own = None if area is None else pixels * area
+        own = None if areas is None else float(sums[label])
         measures.append(ClassMeasure(name, label, share, pixels, regions, own, color))
     return tuple(measures)
 
 
-def pixel_area(location: Location | None) -> float | None:
-    """Tell the area of a pixel in squares of its unit; None if that is no length."""
-    if location is None or location.unit not in UNITS:
+def _measured_pixels(maps: ResultMaps) -> PixelAreas | None:
+    """Measure the pixels, on the ground by its ellipsoid; None if that is not known."""
+    try:
+        areas = pixel_areas(maps.scene.location, maps.shape)
+    except (GemError, ImportError):
         return None
-    return float(abs(np.linalg.det([location.down, location.right])))
+    return None if areas.unit == PIXELS else areas
 
 
 def _report(work: _Work) -> BatchReport:

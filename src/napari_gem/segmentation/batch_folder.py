@@ -18,9 +18,14 @@ from typing import TYPE_CHECKING, Any
 from napari_gem.core.atomic import delete, sole_writer, write_whole
 from napari_gem.core.batch import ClassMeasure, ImageOutcome
 from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown_error
 from napari_gem.core.json_records import from_dict, parse_json, read_text, to_dict
 from napari_gem.core.path_names import file_name
-from napari_gem.core.progress import Progress
+from napari_gem.core.progress import Progress, run
+from napari_gem.core.sentences import some_of
+from napari_gem.images.readers.world_file import files_beside
+from napari_gem.results import pyramid
+from napari_gem.results.save import NAMES as SAVED
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -34,6 +39,9 @@ SCHEMA_KEY, SCHEMA = "napari_gem_batch", 1
 
 OWN = (NAMES, FINISHED, TABLE, SHEET, PICTURES, "recipe.json")
 """Names that no image gets."""
+
+RESULTS = (*SAVED, *pyramid.NAMES)
+"""Names of what is written for an image."""
 
 BLOCK = 1 << 22
 """Bytes that are hashed at a time."""
@@ -86,6 +94,12 @@ class BatchFolder:
     def __init__(self, folder: Path, options: BatchOptions) -> None:
         self.folder = folder
         self._names = self._read_names()
+        others = [name for name in (TABLE, SHEET, PICTURES) if (folder / name).exists()]
+        if others and not self._names and not options.overwrite:
+            raise GemError(
+                f"The folder '{folder}' holds {some_of(others)}, which no batch wrote. "
+                "Choose another folder, or allow that to be replaced (--overwrite)."
+            )
         if self._names and not (options.resume or options.overwrite):
             raise GemError(
                 f"The folder '{folder}' holds results of a batch already, which are "
@@ -128,17 +142,33 @@ class BatchFolder:
         their files, with a number behind where that is taken.
         """
         known = {path: name for name, path in self._names.items()}
+        whole = [str(path.resolve()) for path in paths]
         taken = {_key(name) for name in (*OWN, *self._names)}
+        used = {known[each] for each in whole if each in known}
+        gone: dict[str, list[str]] = {}
+        for name, before in self._names.items():
+            if name not in used and not os.path.lexists(before):
+                gone.setdefault(Path(before).name, []).append(name)
         names: list[str] = []
-        for path in paths:
-            whole = str(path.absolute())
-            name = known.get(whole) or self._moved(path, names)
-            if name is None:
-                name = self._free(path, taken)
+        counts: dict[str, int] = {}
+        for path, at in zip(paths, whole, strict=True):
+            name = known.get(at) or self._moved(path, gone.get(path.name, []))
+            if not name:
+                name = self._free(path, taken, counts)
             taken.add(_key(name))
-            self._names[name] = whole
+            self._names[name] = at
             names.append(name)
         return names
+
+    def others(self, names: Iterable[str], recipe: str) -> list[ImageOutcome]:
+        """List images that earlier batches finished by the same recipe."""
+        outcomes = []
+        for name in sorted(self._names.keys() - set(names)):
+            with suppress(GemError):
+                before = self.finished(name)
+                if before is not None and before.recipe == recipe:
+                    outcomes.append(before.outcome(name, Path(self._names[name])))
+        return outcomes
 
     def write_names(self) -> None:
         """Keep the names for the next batch."""
@@ -150,15 +180,35 @@ class BatchFolder:
             write_whole(self.folder / NAMES, text)
 
     def finished(self, name: str) -> Finished | None:
-        """Read what came of an image before; None if it is not finished."""
-        folder = self.folder / name
+        """Read what came of an image before; None if it is not finished.
+
+        Raises
+        ------
+        GemError
+            If that cannot be read.
+        """
+        path = self.folder / name / FINISHED
         try:
-            content = parse_json(read_text(folder / FINISHED))
+            content = parse_json(read_text(path))
             before = from_dict(Finished, content)
-        except (OSError, ValueError, GemError):
+            if not set(before.files) <= set(RESULTS):
+                raise ValueError("it names other files")
+        except FileNotFoundError:
             return None
-        complete = all((folder / file).exists() for file in before.files)
-        return before if complete else None
+        except (OSError, ValueError, GemError) as error:
+            raise GemError(
+                f"'{path}' cannot be read ({shown_error(error)}), so the results "
+                "beside it are kept. Replace them by --overwrite."
+            ) from error
+        return before
+
+    def has_record(self, name: str) -> bool:
+        """Tell whether it was noted that an image is finished."""
+        return (self.folder / name / FINISHED).exists()
+
+    def is_complete(self, name: str, before: Finished) -> bool:
+        """Tell whether all files of a finished image are there."""
+        return all((self.folder / name / file).exists() for file in before.files)
 
     def begin(self, name: str) -> None:
         """Say that an image is not finished, before its files are changed."""
@@ -168,25 +218,30 @@ class BatchFolder:
         """Say that an image is finished; files of before that are no more, go."""
         folder = self.folder / name
         for file in (*before.files,) if before else ():
-            if file not in done.files and Path(file).name == file:
+            if file not in done.files:
                 delete(folder / file)
         text = json.dumps(to_dict(done), indent=1, ensure_ascii=False)
         write_whole(folder / FINISHED, text + "\n")
 
-    def _moved(self, path: Path, used: Sequence[str]) -> str | None:
-        """Find the name of an image of the same name that is no more where it was."""
-        for name, before in self._names.items():
-            same = Path(before).name == path.name and name not in used
-            if same and not os.path.lexists(before):
-                return name
-        return None
+    def _moved(self, path: Path, gone: list[str]) -> str:
+        """Find the name of the same image if it is no more where it was."""
+        for name in gone:
+            with suppress(GemError, OSError):
+                before = self.finished(name)
+                if before is not None and before.image == run(hash_steps(path)):
+                    gone.remove(name)
+                    return name
+        return ""
 
-    def _free(self, path: Path, taken: set[str]) -> str:
+    def _free(self, path: Path, taken: set[str], counts: dict[str, int]) -> str:
+        """Find a name that no other image has; ``counts`` are those of each stem."""
         stem = file_name(path.stem, "", "image")
-        name, number = stem, 1
+        number = counts.get(stem, 1)
+        name = stem if number == 1 else f"{stem}-{number}"
         while _key(name) in taken or os.path.lexists(self.folder / name):
             number += 1
             name = f"{stem}-{number}"
+        counts[stem] = number
         return name
 
     def _read_names(self) -> dict[str, str]:
@@ -209,6 +264,8 @@ class BatchFolder:
 def hash_steps(path: Path) -> Generator[Progress, None, str]:
     """Hash the bytes of a file, or of all files of a folder with their names.
 
+    Files beside a picture that say where it lies count, too.
+
     Raises
     ------
     GemError
@@ -216,10 +273,12 @@ def hash_steps(path: Path) -> Generator[Progress, None, str]:
     """
     digest = hashlib.blake2b(digest_size=16)
     try:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        every = path.rglob("*") if path.is_dir() else [path, *files_beside(path)]
+        for file in sorted(every):
             if not file.is_file():
                 continue
-            digest.update(f"{file.relative_to(path)}\0{file.stat().st_size}".encode())
+            name = os.path.relpath(file, path)
+            digest.update(f"{name}\0{file.stat().st_size}".encode("utf-8", "replace"))
             with file.open("rb") as opened:
                 while block := opened.read(BLOCK):
                     digest.update(block)

@@ -13,8 +13,10 @@ from PIL import Image
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
+from napari_gem.core.progress import run
 from napari_gem.images.files import open_scene
 from napari_gem.images.readers import world_file
+from napari_gem.segmentation.batch_folder import hash_steps
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (30, 20, 3)).astype(np.uint8)
 WORLD = "2.0\n0.0\n0.0\n-2.0\n500001.0\n4999999.0\n"
@@ -119,3 +121,13 @@ def test_hostile_xml_beside_a_picture_is_left_out(picture: Path) -> None:
     for text in ("<!DOCTYPE a [<!ENTITY b 'c'>]><a><SRS>&b;</SRS></a>", "<a", "x" * 9):
         picture.with_name("map.png.aux.xml").write_text(text)
         assert open_scene(picture).unit == ""
+
+
+def test_a_batch_sees_that_a_picture_lies_elsewhere(picture: Path) -> None:
+    hashes = {run(hash_steps(picture))}
+    for text in (WORLD, WORLD.replace("500001", "700001")):
+        picture.with_suffix(".pgw").write_text(text)
+        hashes.add(run(hash_steps(picture)))
+    picture.with_suffix(".prj").write_text("another system")
+    hashes.add(run(hash_steps(picture)))
+    assert len(hashes) == 4

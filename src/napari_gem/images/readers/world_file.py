@@ -78,13 +78,25 @@ def with_world_file(content: Content, path: Path) -> Content:
     )
 
 
-def _read_world_file(path: Path) -> Location | None:
-    """Read the six numbers; None if there is no such file or it holds others."""
+def files_beside(path: Path) -> list[Path]:
+    """List the files beside a picture that say where it lies."""
+    systems = path.with_suffix(".prj"), path.with_name(f"{path.name}.aux.xml")
+    return [each for each in (*_world_files(path), *systems) if each.is_file()]
+
+
+def _world_files(path: Path) -> list[Path]:
+    """Name the world files that a picture may have."""
     suffix = path.suffix or "."
     short = f"{suffix[:2]}{suffix[-1:]}w"  # .pgw for .png
     endings = (short, f"{suffix}w", ".wld")
-    for ending in (*endings, *map(str.upper, endings)):
-        text = _text_of(path.with_name(f"{path.stem}{ending}"))
+    every = (*endings, *map(str.upper, endings))
+    return [path.with_name(f"{path.stem}{ending}") for ending in every]
+
+
+def _read_world_file(path: Path) -> Location | None:
+    """Read the six numbers; None if there is no such file or it holds others."""
+    for world in _world_files(path):
+        text = _text_of(world)
         if not text:
             continue
         try:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 NODES = 129
 """Places along each axis where a pixel on the ground is measured."""
 
-GROUND = "m²"
+GROUND, PIXELS = "m²", "pixels"
+"""Units of areas on the ground, and where the size of a pixel is not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +81,7 @@ def pixel_areas(location: Location | None, shape: tuple[int, int]) -> PixelAreas
         If its coordinate system is not known.
     """
     if location is None or not (location.unit or location.crs):
-        return PixelAreas("pixels", shape, np.ones((1, 1)))
+        return PixelAreas(PIXELS, shape, np.ones((1, 1)))
     if location.crs:
         return PixelAreas(GROUND, shape, _on_the_ground(location, shape))
     (a, b), (c, d) = location.down, location.right
