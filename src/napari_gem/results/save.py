@@ -150,7 +150,13 @@ def check_kinds(write: str | Iterable[str], image: Scene) -> tuple[str, ...]:
     GemError
         If something is not known, does not suit the image, or is not installed.
     """
-    return parse_kinds(write, bool(image.location and image.location.crs))
+    place = image.location
+    kinds = parse_kinds(write, bool(place and place.crs))
+    height, width = image.levels[0].shape[:2]
+    for check in (WRITERS[kind].check_place for kind in kinds):
+        if check is not None and place is not None and place.crs:
+            check(place, (int(height), int(width)))
+    return kinds
 
 
 def check_folder(

@@ -226,3 +226,14 @@ def test_geojson_needs_an_epsg_number(result: Segmentation, tmp_path: Path) -> N
     save(result, image, tmp_path / "out", write="polygons,lonlat")
     assert len(read(tmp_path / "out/polygons.gpkg")[0])
     assert polygons.LAYER in pyogrio.list_layers(tmp_path / "out/polygons.gpkg")[:, 0]
+
+
+def test_degrees_near_a_pole_are_refused_before_a_run() -> None:
+    north = Location((-2e5, -2e5), (-5e3, 0), (0, 5e3), "m", "EPSG:3413")
+    with pytest.raises(GemError, match="near a pole"):
+        check_kinds("labels,lonlat", scene(north))
+    check_kinds("polygons,geojson", scene(north))
+    outside = Location((0.0, 0.0), (-9e6, 0), (0, 9e6), "m", "EPSG:32632")
+    for kind in ("polygons", "coco", "table"):
+        with pytest.raises(GemError, match="Areas cannot be measured"):
+            check_kinds(kind, scene(outside))

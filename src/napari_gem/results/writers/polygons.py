@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress
+from napari_gem.results.writers.areas import pixel_areas
 from napari_gem.results.writers.regions import LabelRegion, Regions, grouped
 from napari_gem.results.writers.writer import Writer
 
@@ -45,6 +46,11 @@ METRES_OF_DEGREE = 111_000.0
 
 DATE = "2000-01-01T00:00:00.000Z"
 """In a GeoPackage, so that the same result gives the same file."""
+
+
+FARTHEST, EDGES = 84.0, 33
+"""Degrees of latitude up to which there are polygons in degrees, as far as UTM goes,
+and how many places along a side are asked for theirs."""
 
 
 class Space(NamedTuple):
@@ -200,14 +206,30 @@ def _json_steps(
     if location is None or not location.crs:
         yield from _pixel_steps(maps, folder, outlines, JSON)
         return
+    named = named_system(location.crs)
+    steps = read_regions(maps, outlines)
+    yield from _features(folder / JSON, steps, map_space(location), _properties, named)
+
+
+def _check_named(location: Location, shape: tuple[int, int]) -> None:
     if not location.crs.startswith("EPSG:"):
         raise GemError(
             "GeoJSON names a coordinate system by its EPSG number, which that of the "
             "image does not have. Write polygons (a GeoPackage) or lonlat."
         )
-    named = named_system(location.crs)
-    steps = read_regions(maps, outlines)
-    yield from _features(folder / JSON, steps, map_space(location), _properties, named)
+    pixel_areas(location, shape)
+
+
+def _check_lonlat(location: Location, shape: tuple[int, int]) -> None:
+    """Refuse images near a pole, where a polygon may hold all longitudes."""
+    pixel_areas(location, shape)
+    ends = [np.linspace(0, length, EDGES) for length in shape[::-1]]
+    places = np.stack(np.meshgrid(*ends), axis=-1).reshape(-1, 2)
+    if np.abs(lonlat_space(location).move(places)[:, 1]).max() > FARTHEST:
+        raise GemError(
+            "The image lies near a pole, where longitudes run together, so there is no "
+            "'lonlat' of it. Write polygons, which keep its coordinate system."
+        )
 
 
 def named_system(crs: str) -> dict[str, Any]:
@@ -341,13 +363,23 @@ POLYGONS = Writer(
     (PACKAGE, JSON),
     _package_steps,
     (*_NEEDS, "pyogrio"),
+    check_place=pixel_areas,
 )
-GEOJSON = Writer("polygons as GeoJSON", (JSON,), _json_steps, _NEEDS)
+GEOJSON = Writer(
+    "polygons as GeoJSON", (JSON,), _json_steps, _NEEDS, check_place=_check_named
+)
 LONLAT_GEOJSON = Writer(
     "polygons as GeoJSON in degrees (RFC 7946)",
     (LONLAT,),
     _lonlat_steps,
     _NEEDS,
     only_on_ground=True,
+    check_place=_check_lonlat,
 )
-QUPATH = Writer("polygons for QuPath, in pixels", (PIXELS,), _pixel_steps, _NEEDS)
+QUPATH = Writer(
+    "polygons for QuPath, in pixels",
+    (PIXELS,),
+    _pixel_steps,
+    _NEEDS,
+    check_place=pixel_areas,
+)

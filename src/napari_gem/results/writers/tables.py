@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari_gem.core.progress import Progress
 from napari_gem.results.classes import result_classes
 from napari_gem.results.table import open_table
+from napari_gem.results.writers.areas import pixel_areas
 from napari_gem.results.writers.regions import LabelRegion, Regions
 from napari_gem.results.writers.writer import Writer
 
@@ -75,4 +76,5 @@ TABLE = Writer(
     (CLASSES, REGIONS),
     _steps,
     needs_on_ground=("rasterio",),
+    check_place=pixel_areas,
 )

@@ -12,6 +12,7 @@ import numpy as np
 
 from napari_gem.core.progress import Progress
 from napari_gem.results.classes import result_classes
+from napari_gem.results.writers.areas import pixel_areas
 from napari_gem.results.writers.polygons import read_regions
 from napari_gem.results.writers.writer import Writer
 
@@ -170,6 +171,16 @@ def _flat(coords: Any) -> list[float]:
 _NEEDS = ("rasterio", "shapely")
 
 COCO = Writer(
-    "regions for training in COCO's format", (COCO_NAME,), _coco_steps, _NEEDS
+    "regions for training in COCO's format",
+    (COCO_NAME,),
+    _coco_steps,
+    _NEEDS,
+    check_place=pixel_areas,
 )
-YOLO = Writer("regions for training YOLO", (YOLO_NAME,), _yolo_steps, _NEEDS)
+YOLO = Writer(
+    "regions for training YOLO",
+    (YOLO_NAME,),
+    _yolo_steps,
+    _NEEDS,
+    check_place=pixel_areas,
+)

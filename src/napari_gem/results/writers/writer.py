@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from napari_gem.core.errors import GemError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from napari_gem.core.location import Location
     from napari_gem.core.parameters import OutlineParameters
     from napari_gem.core.progress import Progress
     from napari_gem.results.writers.maps import ResultMaps
@@ -44,6 +45,9 @@ class Writer:
         Those that it imports besides for an image that lies on the ground.
     only_on_ground
         Whether it cannot write results of other images.
+    check_place
+        Raises `GemError` for a place on the ground, and a (height, width) in pixels,
+        that it cannot write; None if it can write all.
     """
 
     help: str
@@ -52,6 +56,7 @@ class Writer:
     needs: tuple[str, ...] = ()
     needs_on_ground: tuple[str, ...] = ()
     only_on_ground: bool = False
+    check_place: Callable[[Location, tuple[int, int]], object] | None = None
 
     def check(self, name: str, on_ground: bool | None) -> None:
         """Refuse to begin what cannot be done.
