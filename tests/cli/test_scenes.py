@@ -273,6 +273,33 @@ def test_labels_lie_where_the_image_lies(
 
 
 @pytest.mark.slow
+def test_a_batch_puts_all_of_them_where_they_lie(
+    call: Call, tiny: Path, tmp_path: Path
+) -> None:
+    paths = {}
+    for name, case in CASES.items():
+        folder = tmp_path / "images" / name
+        folder.mkdir(parents=True)
+        paths[name] = case.write(folder)
+    first, *_ = paths.values()
+    one, out = tmp_path / "one", tmp_path / "out"
+    assert call("segment", first, *WORDS, "-m", tiny, "-o", one)[0] == 0
+    images = tmp_path / "images.txt"
+    images.write_text("\n".join(map(str, paths.values())), encoding="utf-8")
+    status, said, error = call("run", one, f"@{images}", "-m", tiny, "-o", out)
+    assert status == 0, said + error
+    names = json.loads((out / "batch.json").read_text(encoding="utf-8"))["images"]
+    folders = {path: out / name for name, path in names.items()}
+    for name, path in paths.items():
+        folder = folders[str(path.resolve())]
+        _check_tiff(folder / "labels.tif", CASES[name])
+        again = tmp_path / "again" / name
+        assert call("replay", one, path, "-m", tiny, "-o", again)[0] == 0
+        expected = tifffile.imread(again / "labels.tif")
+        assert (tifffile.imread(folder / "labels.tif") == expected).all()
+
+
+@pytest.mark.slow
 def test_bands_levels_and_planes_are_replayed(
     call: Call, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
