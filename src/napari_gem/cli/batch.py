@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Images = Annotated[
     list[str],
     typer.Argument(
-        help="TIFF, PNG, JPEG or npy files and zarr folders; or a folder of them, a "
+        help="Image files and zarr folders; or a folder of them, a "
         "glob, or @ and the path of a list.",
         metavar="IMAGE...",
     ),

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from napari_gem.core.results import Recipe
 
 AnyImage = Annotated[
-    Path, typer.Argument(help="TIFF, PNG, JPEG or npy file, or zarr folder.")
+    Path, typer.Argument(help="Image file of any kind that is read, or zarr folder.")
 ]
 
 RecipePath = Annotated[
