@@ -147,19 +147,16 @@ def _through(first: float, last: float, *, is_box: bool) -> float:
 def one_ring(polygon: Polygon) -> NDArray[np.float64]:
     """Join the holes of a polygon to its outer ring: (corners, 2), not closed."""
     import shapely
-    from scipy.spatial import KDTree
 
     # holes run the other way round than the outer ring
     polygon = shapely.orient_polygons(polygon)
     ring = np.asarray(polygon.exterior.coords)[:-1]
     for hole in polygon.interiors:
         inner = np.asarray(hole.coords)[:-1]
-        apart, nearest = KDTree(ring).query(inner)
-        inner_at = int(apart.argmin())
-        outer_at = int(nearest[inner_at])
-        there = np.roll(inner, -inner_at, axis=0)
-        before, after = ring[: outer_at + 1], ring[outer_at:]
-        ring = np.concatenate([before, there, there[:1], after])
+        # there and back by one line, which has no area wherever it runs
+        nearest = int(((ring - inner[0]) ** 2).sum(axis=1).argmin())
+        before, after = ring[: nearest + 1], ring[nearest:]
+        ring = np.concatenate([before, inner, inner[:1], after])
     return ring
 
 
