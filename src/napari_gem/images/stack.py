@@ -41,7 +41,8 @@ class FilePlane:
     level
         Number of its resolution.
     stamp
-        When the file was written and its bytes, when it was opened.
+        When the file was written and its bytes, when it was opened; None if nobody
+        looked at it before.
     """
 
     path: str
@@ -49,7 +50,7 @@ class FilePlane:
     bands: str = ""
     nodata: str = ""
     level: int = 0
-    stamp: tuple[int, int] = (0, 0)
+    stamp: tuple[int, int] | None = None
 
     def check_unchanged(self) -> None:
         """Refuse a file that is another one by now than what is shown of it.
@@ -60,7 +61,7 @@ class FilePlane:
             If it was written since.
         """
         path = Path(self.path)
-        if path.exists() and stamp_of(path) != self.stamp:
+        if self.stamp and path.exists() and stamp_of(path) != self.stamp:
             raise GemError(
                 f"'{path.name}' was changed since it was opened, so the viewer shows "
                 "something else. Open it again."
