@@ -45,7 +45,7 @@ def some_of(
 
 
 def check_known(kind: str, name: str, names: Iterable[str]) -> None:
-    """Refuse a name that is none of ``names``, with what it would name ("preset")."""
+    """Refuse an unknown name; ``kind`` says what it should name, such as a preset."""
     if name not in (known := list(names)):
         raise GemError(
             f"There is no {kind} '{shown(name, LONGEST)}'; choose one of "

@@ -173,7 +173,7 @@ def _could_be_degrees(ring: NDArray[np.float64]) -> bool:
 
 
 def _system(content: Any) -> str:
-    """Read the name of the coordinate system; empty if there is none."""
+    """Read which coordinate system a file names; empty if it names no system."""
     named = content.get("crs") if isinstance(content, dict) else None
     properties = named.get("properties") if isinstance(named, dict) else None
     name = properties.get("name") if isinstance(properties, dict) else None

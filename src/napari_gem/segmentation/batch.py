@@ -295,10 +295,10 @@ def _segment_steps(
     files = (*pyramid.NAMES, *recipe.NAMES) if stored else ()
     maps = result_maps(result, scene)
     yield from write_picture_steps(maps, batch.folder, name)
-    classes = yield from _measure_steps(maps)
+    areas = _measured_pixels(maps)
+    classes = yield from _measure_steps(maps, areas)
     is_foreign = has_foreign_limits(job.appearance, view.pixels)
     foreign = [FOREIGN_LIMITS] if is_foreign else []
-    areas = _measured_pixels(maps)
     return Finished(
         digest,
         work.key,
@@ -311,7 +311,7 @@ def _segment_steps(
 
 
 def _measure_steps(
-    maps: ResultMaps,
+    maps: ResultMaps, areas: PixelAreas | None
 ) -> Generator[Progress, None, tuple[ClassMeasure, ...]]:
     labels, prompts = maps.labels[0], maps.recipe.prompts
     bands = bands_of(maps.shape[0])
@@ -322,16 +322,14 @@ def _measure_steps(
         except StopIteration as end:
             counted: dict[int, tuple[int, int]] = end.value
             break
-    areas = _measured_pixels(maps)
-    sums = np.zeros(1)
+    classes, shares = result_classes(prompts), maps.outcome.shares
+    sums = np.zeros(1 + max((label for label, _, _ in classes), default=0))
     if areas is not None:
-        sums = np.zeros(1 + max((n for n, _, _ in result_classes(prompts)), default=0))
         for rows in bands:
             part = np.asarray(labels[rows])
             weights = np.broadcast_to(areas.of_rows(rows), part.shape)
             sums += np.bincount(part.ravel(), weights.ravel(), len(sums))
             yield Progress("Measuring", rows.stop, maps.shape[0])
-    classes, shares = result_classes(prompts), maps.outcome.shares
     measures = []
     for (label, name, color), share in zip(classes, shares, strict=True):
         pixels, regions = counted.get(label, (0, 0))

@@ -114,7 +114,7 @@ class GemWidget(QWidget):
         self._place: Place | None = None  # that is shown
         self._image_message = self._table_message = self._recall_message = ""
         self._run_message = ""
-        self._said_of: Job | None = None  # what was asked for when it was said
+        self._message_job: Job | None = None  # what was asked for when it was said
         self._table: InstanceTable | None = None
         self._closed = False
         self._lay_out()
@@ -251,10 +251,10 @@ class GemWidget(QWidget):
             self._run_message = ""
             if status.last is not None and not bar.has_message:
                 self._say(*status.last.message)
-        elif inputs is not None and self._said_of not in (None, inputs.job):
+        elif inputs is not None and self._message_job not in (None, inputs.job):
             # it is true of other classes or settings
             bar.remove_message(self._run_message)
-            self._said_of = None
+            self._message_job = None
 
     def _say(self, kind: str, sentence: str, details: str = "") -> None:
         self._run_message = sentence
@@ -495,7 +495,7 @@ class GemWidget(QWidget):
             sentence = f"{title}: {sentence}"
         self._say(kind, sentence, details)
         done = kind != "error" and about is not None
-        self._said_of = about.job if done and about is not None else None
+        self._message_job = about.job if done and about is not None else None
 
     def _on_scored(self, event: Finished) -> None:
         result, recipe = event.result, event.result.recipe

@@ -55,15 +55,15 @@ def with_world_file(content: Content, path: Path) -> Content:
     system = _system_beside(path)
     notices: tuple[str, ...] = ()
     tags = content.geo_tags
-    if find_spec("rasterio") is not None:
+    can_read = find_spec("rasterio") is not None
+    if can_read:
         from napari_gem.images.readers.raster import geotiff_place
 
         place = {"transform": _affine(location), "crs": _crs(system)}
         tags, placed, notices = geotiff_place(**place)
         location = placed or location
     if not location.unit:
-        installed = find_spec("rasterio") is not None
-        notice = NEEDS_GEO if system and not installed else NO_SYSTEM
+        notice = NEEDS_GEO if system and not can_read else NO_SYSTEM
         notices = (*notices, notice.format(name=path.name))
     height, width = (content.length(axis) for axis in "yx")
     down, right = (content.axes.index(axis) for axis in "yx")
@@ -113,7 +113,7 @@ def _read_world_file(path: Path) -> Location | None:
 
 
 def _system_beside(path: Path) -> str:
-    """Read the coordinate system as WKT; empty if there is none."""
+    """Read the WKT in the files beside a picture; empty if no file has it."""
     text = _text_of(path.with_suffix(".prj"))
     if text:
         return text
@@ -127,14 +127,14 @@ def _system_beside(path: Path) -> str:
 
 
 def _text_of(path: Path) -> str:
-    """Read a small file of text; empty if there is none."""
+    """Read a small text file; empty if it is missing or too large."""
     if not path.is_file() or path.stat().st_size > LARGEST_TEXT:
         return ""
     return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _crs(text: str) -> object:
-    """Read WKT; None for what is none."""
+    """Make a coordinate system of WKT; None if the text cannot be read as WKT."""
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
 
