@@ -15,7 +15,6 @@ import typer
 from napari_gem._version import __version__
 from napari_gem.cli import cache as cli_cache
 from napari_gem.cli import models as cli_models
-from napari_gem.cli.asked import Asked, check_shown
 from napari_gem.cli.bars import Bars, BatchBars
 from napari_gem.cli.batch import (
     DryRun,
@@ -61,6 +60,7 @@ from napari_gem.core.parameters import (
 from napari_gem.core.terminal import others_safe, say, show_anything
 from napari_gem.core.zarr_end import close_zarr_at_exit
 from napari_gem.models.presets import read_preset, with_preset
+from napari_gem.segmentation.asked import Asked, check_shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -297,6 +297,7 @@ def segment(
             patch_size=loaded.backbone.patch_size,
             preset=preset,
             region_file=region_file if several else None,
+            revision=loaded.revision,
         )
 
         def resources(view: View) -> Resources:
@@ -313,9 +314,7 @@ def segment(
         if cluster is not None:
             show = ShowWaiting(scheduler, bars.show)
         if several:
-            how = options, outlines, resources
-            said = {**asked.plain, "revision": loaded.revision}
-            batch = Batch(paths, output, asked.open, said, *how)
+            batch = Batch(paths, output, asked, options, outlines, resources)
             run_batch(batch, loaded, bars, show)
             return
         view, job = asked.settle(opened)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from contextlib import closing
+from collections import Counter, deque
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from napari_gem.core.batch import (
 from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown_error
 from napari_gem.core.memory import free_memory, shortage
+from napari_gem.core.parameters import OutlineParameters
 from napari_gem.core.path_names import check_length
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import StoredSegmentation
@@ -30,13 +31,14 @@ from napari_gem.images.rendering import FOREIGN_LIMITS, has_foreign_limits
 from napari_gem.results import pyramid, recipe
 from napari_gem.results.classes import result_classes
 from napari_gem.results.save import check_folder, check_kinds, save_steps
-from napari_gem.results.writers import parse_kinds
+from napari_gem.results.writers import WRITERS, parse_kinds
 from napari_gem.results.writers.areas import PIXELS, PixelAreas, pixel_areas
 from napari_gem.results.writers.maps import result_maps
 from napari_gem.segmentation.batch_files import write_picture_steps, write_report
 from napari_gem.segmentation.batch_folder import (
     BatchFolder,
     Finished,
+    ImageFolder,
     hash_record,
     hash_steps,
 )
@@ -44,15 +46,21 @@ from napari_gem.segmentation.job import Resources, job_steps
 from napari_gem.segmentation.postprocess.regions import bands_of, count_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
-    from napari_gem.core.parameters import OutlineParameters
-    from napari_gem.core.results import Job
     from napari_gem.images.opened import View
     from napari_gem.models.model import Model
     from napari_gem.results.writers.maps import ResultMaps
+    from napari_gem.segmentation.asked import Asked, FollowedRecipe
 
     Steps = Generator[Progress | ImageOutcome, None, BatchReport]
+
+OTHERS = "In other processes"
+"""Stage while only helpers have work."""
+
+POLLED = 0.05
+"""Seconds between looks at what helpers have done."""
 
 REPORTED = 5.0
 """The report is written at most this often, in seconds, and at the end."""
@@ -82,11 +90,9 @@ class Batch:
         Paths, in their order.
     folder
         Gets a folder for each image, ``report.csv`` and a contact sheet.
-    open
-        Opens an image and says what is asked of it.
     asked
-        Plain values that say what is asked of all images; images that are finished by
-        the same are not done again.
+        Opens an image and says what is asked of it. Images that are finished by the
+        same are not done again.
     options
         What is done with the folder.
     outlines
@@ -97,8 +103,7 @@ class Batch:
 
     images: tuple[Path, ...]
     folder: Path
-    open: Callable[[Path], tuple[View, Job]]
-    asked: dict[str, Any]
+    asked: Asked | FollowedRecipe
     options: BatchOptions = field(default_factory=BatchOptions)
     outlines: OutlineParameters | None = None
     resources: Callable[[View], Resources] = usual_resources
@@ -106,8 +111,35 @@ class Batch:
     @property
     def key(self) -> str:
         """Hash of all that decides the files of an image, but for the image."""
-        written = parse_kinds(self.options.write), repr(self.outlines)
-        return hash_record({**self.asked, "write": written})
+        kinds = parse_kinds(self.options.write)
+        ordered = [kind for kind in WRITERS if kind in kinds]
+        outlines = repr(self.outlines or OutlineParameters())
+        return hash_record({**self.asked.plain, "write": (ordered, outlines)})
+
+
+@dataclass(frozen=True)
+class ImagePlace:
+    """An image of a batch: its number there, its path, and the name of its folder."""
+
+    number: int
+    path: Path
+    name: str
+
+
+class Helpers(Protocol):
+    """Other processes that segment images of a batch."""
+
+    def start(
+        self, images: Iterator[ImagePlace], key: str, /
+    ) -> AbstractContextManager[object]:
+        """Let them take one image after the other until the end of the context."""
+
+    def finished(self) -> list[tuple[ImagePlace, ImageOutcome]]:
+        """Give what was finished since the last call; returns at once."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is an image that they have not finished."""
 
 
 @dataclass(frozen=True)
@@ -133,12 +165,12 @@ def plan_batch(
     there = BatchFolder(folder, options)
     chosen = _without_results(images, there)
     return [
-        Planned(path, name, there.has_record(name))
+        Planned(path, name, ImageFolder(folder / name).has_record())
         for path, name in zip(chosen, there.choose_names(chosen), strict=True)
     ]
 
 
-def batch_steps(batch: Batch, model: Model) -> Steps:
+def batch_steps(batch: Batch, model: Model, helpers: Helpers | None = None) -> Steps:
     """Segment all images, each to a folder of its own.
 
     An image that is stopped halfway is not finished, and all others stay.
@@ -149,6 +181,8 @@ def batch_steps(batch: Batch, model: Model) -> Steps:
         What is done.
     model
         Is used for all.
+    helpers
+        Share the work with this process; None for none.
 
     Yields
     ------
@@ -175,8 +209,10 @@ def batch_steps(batch: Batch, model: Model) -> Steps:
     with folder.hold():
         names = folder.choose_names(images)
         folder.write_names()
+        named = zip(images, names, strict=True)
+        places = [ImagePlace(number, *each) for number, each in enumerate(named)]
         try:
-            yield from _all_steps(work, list(zip(images, names, strict=True)))
+            yield from _all_steps(work, places, helpers)
         finally:
             report = _report(work)
             names_now = [one.name for one in report.outcomes]
@@ -194,58 +230,109 @@ def _without_results(images: Sequence[Path], folder: BatchFolder) -> list[Path]:
 
 @dataclass(frozen=True, eq=False)
 class _Work:
-    """A batch on its way."""
+    """A batch on its way; outcomes by the number of their image."""
 
     batch: Batch
     model: Model
     folder: BatchFolder
     key: str
-    outcomes: list[ImageOutcome] = field(default_factory=list)
+    outcomes: dict[int, ImageOutcome] = field(default_factory=dict)
+
+
+class _Queue:
+    """Hands out images, one to each who asks, from any thread, until it is stopped."""
+
+    def __init__(self, places: Sequence[ImagePlace]) -> None:
+        self._left = deque(places)
+
+    def __iter__(self) -> Iterator[ImagePlace]:
+        return self
+
+    def __next__(self) -> ImagePlace:
+        try:
+            return self._left.popleft()
+        except IndexError:
+            raise StopIteration from None
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        self._left.clear()
 
 
 def _all_steps(
-    work: _Work, images: Sequence[tuple[Path, str]]
+    work: _Work, places: Sequence[ImagePlace], helpers: Helpers | None
 ) -> Generator[Progress | ImageOutcome, None, None]:
-    """Do one image after the other; the time left is a mean over those done now."""
+    """Do all images; the time left is a mean over those done now."""
     started = reported = time.monotonic()
     fresh, left = 0, None
-    for number, (path, name) in enumerate(images):
-        yield Progress(IMAGES, number, len(images), left)
-        with closing(_image_steps(work, path, name)) as steps:
-            outcome = yield from steps
-        work.outcomes.append(outcome)
-        yield outcome
-        if outcome.problem and not work.batch.options.keep_going:
-            break
-        now = time.monotonic()
-        fresh += outcome.state == "done"
-        if fresh:
-            left = (now - started) / fresh * (len(images) - number - 1)
-        if now - reported > REPORTED:
-            write_report(_report(work))
-            reported = now
-    yield Progress(IMAGES, len(work.outcomes), len(images))
+    queue = _Queue(places)
+    yield Progress(IMAGES, 0, len(places))
+    with closing(_outcome_steps(work, queue, helpers)) as steps:
+        for step in steps:
+            if isinstance(step, Progress):
+                yield step
+                continue
+            place, outcome = step
+            work.outcomes[place.number] = outcome
+            yield outcome
+            if outcome.problem and not work.batch.options.keep_going:
+                queue.stop()
+            now = time.monotonic()
+            fresh += outcome.state == "done"
+            done = len(work.outcomes)
+            if fresh:
+                left = (now - started) / fresh * (len(places) - done)
+            if now - reported > REPORTED:
+                write_report(_report(work))
+                reported = now
+            yield Progress(IMAGES, done, len(places), left)
 
 
-def _image_steps(
-    work: _Work, path: Path, name: str
+def _outcome_steps(
+    work: _Work, queue: _Queue, helpers: Helpers | None
+) -> Generator[Progress | tuple[ImagePlace, ImageOutcome], None, None]:
+    """Do images in this process, and take what helpers do meanwhile."""
+    with helpers.start(queue, work.key) if helpers else nullcontext():
+        for place in queue:
+            steps = image_steps(work.batch, work.model, work.key, place)
+            with closing(steps):
+                while True:
+                    try:
+                        yield next(steps)
+                    except StopIteration as end:
+                        outcome: ImageOutcome = end.value
+                        break
+                    yield from helpers.finished() if helpers else ()
+            yield place, outcome
+        while helpers and helpers.busy:
+            yield Progress(OTHERS)
+            time.sleep(POLLED)
+            yield from helpers.finished()
+
+
+def image_steps(
+    batch: Batch, model: Model, key: str, place: ImagePlace
 ) -> Generator[Progress, None, ImageOutcome]:
-    """Do one image, unless it is finished; say what is wrong, and raise nothing."""
+    """Do one image, unless it is finished; say what is wrong, and raise nothing.
+
+    ``key`` is that of the batch.
+    """
+    name, path, options = place.name, place.path, batch.options
+    folder = ImageFolder(batch.folder / name)
     try:
-        options = work.batch.options
-        digest, before = "", _before(work, name)
+        digest, before = "", _before(folder, options)
         if before is not None and (options.resume or not options.overwrite):
-            same_recipe = before.recipe == work.key
+            same_recipe = before.recipe == key
             digest = (yield from hash_steps(path)) if same_recipe else ""
             same = same_recipe and before.image == digest
-            if same and work.folder.is_complete(name, before):
+            if same and folder.is_complete(before):
                 return before.outcome(name, path)
             if not (same or options.overwrite):
                 why = OTHER_IMAGE if same_recipe else OTHER_RECIPE
                 return ImageOutcome(name, str(path), "kept", why.format(name=name))
         digest = digest or (yield from hash_steps(path))
-        finished = yield from _segment_steps(work, path, name, digest)
-        work.folder.end(name, finished, before)
+        finished = yield from _segment_steps(batch, model, place, (digest, key))
+        folder.end(finished, before)
         return replace(finished.outcome(name, path), state="done")
     except GemError as error:
         problem = str(error)
@@ -256,32 +343,32 @@ def _image_steps(
     return ImageOutcome(name, str(path), "failed", problem)
 
 
-def _before(work: _Work, name: str) -> Finished | None:
+def _before(folder: ImageFolder, options: BatchOptions) -> Finished | None:
     """Read what came of an image; what cannot be read is replaced if it may be."""
     try:
-        return work.folder.finished(name)
+        return folder.finished()
     except GemError:
-        if work.batch.options.overwrite:
+        if options.overwrite:
             return None
         raise
 
 
 def _segment_steps(
-    work: _Work, path: Path, name: str, digest: str
+    batch: Batch, model: Model, place: ImagePlace, hashes: tuple[str, str]
 ) -> Generator[Progress, None, Finished]:
     """Segment an image and write all files of it but the last."""
-    batch, target = work.batch, work.batch.folder / name
+    path, target = place.path, batch.folder / place.name
     check_folder(target, path)
-    view, job = batch.open(path)
+    view, job = batch.asked.open(path)
     check_kinds(batch.options.write, view.scene)
     if view.large:
         check_length(target, pyramid.INSIDE)
-    work.folder.begin(name)
+    ImageFolder(target).begin()
     scene = view.scene
     result = yield from job_steps(
         job,
         view.pixels,
-        work.model,
+        model,
         batch.resources(view),
         folder=target if view.large else None,
         location=scene.location,
@@ -294,14 +381,13 @@ def _segment_steps(
     stored = isinstance(result, StoredSegmentation)
     files = (*pyramid.NAMES, *recipe.NAMES) if stored else ()
     maps = result_maps(result, scene)
-    yield from write_picture_steps(maps, batch.folder, name)
+    yield from write_picture_steps(maps, batch.folder, place.name)
     areas = _measured_pixels(maps)
     classes = yield from _measure_steps(maps, areas)
     is_foreign = has_foreign_limits(job.appearance, view.pixels)
     foreign = [FOREIGN_LIMITS] if is_foreign else []
     return Finished(
-        digest,
-        work.key,
+        *hashes,
         tuple(dict.fromkeys((*files, *(path.name for path in paths)))),
         classes,
         unit=areas.unit.removesuffix("²") if areas is not None else "",
@@ -348,7 +434,7 @@ def _measured_pixels(maps: ResultMaps) -> PixelAreas | None:
 
 
 def _report(work: _Work) -> BatchReport:
-    outcomes = tuple(work.outcomes)
+    outcomes = tuple(one for _, one in sorted(work.outcomes.items()))
     systems = Counter(one.crs for one in outcomes if not one.problem and one.crs)
     notices = []
     if len(systems) > 1:

@@ -75,6 +75,62 @@ class Finished:
         return ImageOutcome(name, str(path), "finished", "", *measured)
 
 
+@dataclass(frozen=True)
+class ImageFolder:
+    """The folder of one image of a batch.
+
+    Attributes
+    ----------
+    path
+        Need not exist.
+    """
+
+    path: Path
+
+    def finished(self) -> Finished | None:
+        """Read what came of the image before; None if it is not finished.
+
+        Raises
+        ------
+        GemError
+            If that cannot be read.
+        """
+        path = self.path / FINISHED
+        try:
+            content = parse_json(read_text(path))
+            before = from_dict(Finished, content)
+            if not set(before.files) <= set(RESULTS):
+                raise ValueError("it names other files")
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, GemError) as error:
+            raise GemError(
+                f"'{path}' cannot be read ({shown_error(error)}), so the results "
+                "beside it are kept. Replace them by --overwrite."
+            ) from error
+        return before
+
+    def has_record(self) -> bool:
+        """Tell whether it was noted that the image is finished."""
+        return (self.path / FINISHED).exists()
+
+    def is_complete(self, before: Finished) -> bool:
+        """Tell whether all files of a finished image are there."""
+        return all((self.path / file).exists() for file in before.files)
+
+    def begin(self) -> None:
+        """Say that the image is not finished, before its files are changed."""
+        delete(self.path / FINISHED)
+
+    def end(self, done: Finished, before: Finished | None) -> None:
+        """Say that the image is finished; files of before that are no more, go."""
+        for file in (*before.files,) if before else ():
+            if file not in done.files:
+                delete(self.path / file)
+        text = json.dumps(to_dict(done), indent=1, ensure_ascii=False)
+        write_whole(self.path / FINISHED, text + "\n")
+
+
 class BatchFolder:
     """A folder of batches; nothing is made before `hold`.
 
@@ -165,7 +221,7 @@ class BatchFolder:
         outcomes = []
         for name in sorted(self._names.keys() - set(names)):
             with suppress(GemError):
-                before = self.finished(name)
+                before = ImageFolder(self.folder / name).finished()
                 if before is not None and before.recipe == recipe:
                     outcomes.append(before.outcome(name, Path(self._names[name])))
         return outcomes
@@ -179,55 +235,11 @@ class BatchFolder:
         if text != _text_of(self.folder / NAMES):
             write_whole(self.folder / NAMES, text)
 
-    def finished(self, name: str) -> Finished | None:
-        """Read what came of an image before; None if it is not finished.
-
-        Raises
-        ------
-        GemError
-            If that cannot be read.
-        """
-        path = self.folder / name / FINISHED
-        try:
-            content = parse_json(read_text(path))
-            before = from_dict(Finished, content)
-            if not set(before.files) <= set(RESULTS):
-                raise ValueError("it names other files")
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, GemError) as error:
-            raise GemError(
-                f"'{path}' cannot be read ({shown_error(error)}), so the results "
-                "beside it are kept. Replace them by --overwrite."
-            ) from error
-        return before
-
-    def has_record(self, name: str) -> bool:
-        """Tell whether it was noted that an image is finished."""
-        return (self.folder / name / FINISHED).exists()
-
-    def is_complete(self, name: str, before: Finished) -> bool:
-        """Tell whether all files of a finished image are there."""
-        return all((self.folder / name / file).exists() for file in before.files)
-
-    def begin(self, name: str) -> None:
-        """Say that an image is not finished, before its files are changed."""
-        delete(self.folder / name / FINISHED)
-
-    def end(self, name: str, done: Finished, before: Finished | None) -> None:
-        """Say that an image is finished; files of before that are no more, go."""
-        folder = self.folder / name
-        for file in (*before.files,) if before else ():
-            if file not in done.files:
-                delete(folder / file)
-        text = json.dumps(to_dict(done), indent=1, ensure_ascii=False)
-        write_whole(folder / FINISHED, text + "\n")
-
     def _moved(self, path: Path, gone: list[str]) -> str:
         """Find the name of the same image if it is no more where it was."""
         for name in gone:
             with suppress(GemError, OSError):
-                before = self.finished(name)
+                before = ImageFolder(self.folder / name).finished()
                 if before is not None and before.image == run(hash_steps(path)):
                     gone.remove(name)
                     return name

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.batch import BatchOptions
 from napari_gem.core.errors import GemError
-from napari_gem.core.json_records import to_dict
 from napari_gem.core.progress import run
 from napari_gem.core.validation import (
     check_device,
@@ -28,8 +27,7 @@ if TYPE_CHECKING:
     from napari_gem.core.location import Location
     from napari_gem.core.parameters import OutlineParameters
     from napari_gem.core.progress import Progress
-    from napari_gem.core.results import Job, Recipe, Segmentation, StoredSegmentation
-    from napari_gem.images.opened import View
+    from napari_gem.core.results import Recipe, Segmentation, StoredSegmentation
     from napari_gem.models.model import Model
     from napari_gem.segmentation.batch import Batch
 
@@ -181,39 +179,17 @@ def recipe_batch(
 ) -> Batch:
     """Say that a recipe is followed for many images; see `Batch`.
 
-    Each image is opened as the recipe's was: the same plane and bands, and the
-    resolution that is nearest. A region is the same pixels in all images.
-
     Raises
     ------
     GemError
         If the recipe cannot be followed.
     """
-    from napari_gem.images.opened import Opened
-    from napari_gem.images.rendering import adapt
+    from napari_gem.segmentation.asked import FollowedRecipe
     from napari_gem.segmentation.batch import Batch
 
     check_recipe(recipe)
-    count = len(recipe.prompts)
-
-    def open_image(path: Path) -> tuple[View, Job]:
-        bands: Any = {"bands": recipe.bands, "nodata": recipe.nodata}
-        view = Opened(path, recipe.index, count, **bands).view_like(recipe)
-        if recipe.region is not None:
-            check_within(recipe.region, view.pixels.shape)
-        job = replace(
-            recipe,
-            appearance=adapt(recipe.appearance, view.pixels, view.valid),
-            pixel_size=view.scene.pixel_size,
-            unit=view.scene.unit,
-        )
-        return view, job
-
-    # where and by which version it was made changes nothing that anybody would see
-    asked = {**to_dict(recipe), **dict.fromkeys(("version", "device", "precision"))}
-    return Batch(
-        tuple(images), folder, open_image, asked, options or BatchOptions(), outlines
-    )
+    how = options or BatchOptions(), outlines
+    return Batch(tuple(images), folder, FollowedRecipe(recipe), *how)
 
 
 def _check_revision(recipe: Recipe, model: Model) -> None:

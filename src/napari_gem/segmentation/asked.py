@@ -1,19 +1,20 @@
-"""What ``napari-gem segment`` asks of each image."""
+"""What is asked of each image of several: by options and words, or by a recipe."""
 
 from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
+from napari_gem.core.json_records import to_dict
+from napari_gem.core.results import Job, Recipe
+from napari_gem.core.validation import check_within
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from napari_gem.core.results import Job
     from napari_gem.images.opened import Opened, View
 
 
@@ -36,6 +37,8 @@ class Asked:
     region_file
         GeoJSON of a region on the ground or in pixels, in place of the job's; None for
         none.
+    revision
+        Hash of the model's weights.
     """
 
     job: Job
@@ -47,14 +50,13 @@ class Asked:
     patch_size: int
     preset: str = ""
     region_file: Path | None = None
+    revision: str = ""
 
     @property
     def plain(self) -> dict[str, Any]:
         """All that decides a result, as plain values; not where it is computed."""
-        from napari_gem.core.json_records import to_dict
-
         job = {**to_dict(self.job), **dict.fromkeys(("device", "precision"))}
-        names = ("percentiles", "limits", "gamma", "level", "detail")
+        names = ("percentiles", "limits", "gamma", "level", "detail", "revision")
         drawn = None
         if self.region_file is not None:
             with suppress(OSError):  # each image says so
@@ -93,6 +95,48 @@ class Asked:
             factor=view.factor,
         )
         return view, settled
+
+
+@dataclass(frozen=True)
+class FollowedRecipe:
+    """A recipe that is followed for images which are not opened yet.
+
+    Each image is opened as the recipe's was: the same plane and bands, and the
+    resolution that is nearest. A region is the same pixels in all images.
+    """
+
+    recipe: Recipe
+
+    @property
+    def job(self) -> Job:
+        """What is asked of all images."""
+        return self.recipe
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As of `Asked`; the version changes nothing that anybody would see."""
+        unseen = ("version", "device", "precision")
+        return {**to_dict(self.recipe), **dict.fromkeys(unseen)}
+
+    def open(self, path: Path) -> tuple[View, Job]:
+        """Open an image, and say what is asked of it."""
+        from napari_gem.images.opened import Opened
+        from napari_gem.images.rendering import adapt
+
+        recipe = self.recipe
+        bands: Any = {"bands": recipe.bands, "nodata": recipe.nodata}
+        view = Opened(path, recipe.index, len(recipe.prompts), **bands).view_like(
+            recipe
+        )
+        if recipe.region is not None:
+            check_within(recipe.region, view.pixels.shape)
+        job = replace(
+            recipe,
+            appearance=adapt(recipe.appearance, view.pixels, view.valid),
+            pixel_size=view.scene.pixel_size,
+            unit=view.scene.unit,
+        )
+        return view, job
 
 
 def check_shown(
