@@ -84,7 +84,13 @@ def test_no_word_is_refused(text: str | list) -> None:
         parse_prompts(text)
 
 
-@given(st.lists(st.text(st.sampled_from("ab ,'\"")), max_size=4))
+def test_the_commas_of_other_scripts_separate_words() -> None:
+    typed = "细胞核\uff0c核、nucleus,نواة، \u201cخلية\u201d"
+    assert read_words(typed) == ("细胞核", "核", "nucleus", "نواة", "\u201cخلية\u201d")
+    assert read_words(write_words(["红\uff0c白", "نواة،"])) == ("红\uff0c白", "نواة،")
+
+
+@given(st.lists(st.text(st.sampled_from("ab ,\uff0c،、'\"")), max_size=4))
 def test_words_that_are_written_read_back(words: list[str]) -> None:
     cleaned = parse_prompts([Prompt(("x", *words))])[0].words
     assert read_words(write_words(cleaned)) == cleaned

@@ -14,13 +14,18 @@ from napari_gem.prompts.ids import check_name
 MOST_CLASSES = 200
 """Largest number of classes of a run: each has a map as large as the image."""
 
-_WORD = re.compile(r"""\s*(?:"((?:[^"]|"")*)"|'([^']*)'|([^,]*))\s*(?:,|$)""")
+COMMAS = ",\uff0c\u060c\u3001"
+"""What separates words: the comma of each script, and the Chinese one of lists."""
+
+_WORD = re.compile(
+    rf"""\s*(?:"((?:[^"]|"")*)"|'([^']*)'|([^{COMMAS}]*))\s*(?:[{COMMAS}]|$)"""
+)
 """A word and the comma behind it. Quotation marks count only around a whole word, so
 that ``5" pipe`` and ``crow's foot`` are words as they are."""
 
 
 def read_words(text: str) -> tuple[str, ...]:
-    r"""Read words with commas or new lines between them, each once.
+    r"""Read words with `COMMAS` or new lines between them, each once.
 
     Quotation marks keep a word with a comma together. If words differ only in case the
     first is kept.
@@ -45,7 +50,7 @@ def write_words(words: Iterable[str]) -> str:
     """
     return ", ".join(
         word
-        if "," not in word and word[:1] not in ('"', "'")
+        if not set(COMMAS) & set(word) and word[:1] not in ('"', "'")
         else '"{}"'.format(word.replace('"', '""'))
         for word in words
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_gem.core.prompts import Prompt
 from napari_gem.models.find import find_model
 from napari_gem.prompts.sets import list_sets, read_set, write_set
+from napari_gem.widget.prompts.cells import Column
 from napari_gem.widget.prompts.table import PromptTable
 
 
@@ -94,6 +96,29 @@ def test_a_set_of_the_user_is_loaded_as_it_is(embedded, tmp_path):
     sentence = embedded.set_offers.sentence.text()
     assert sentence.startswith("The model does not know 'nucleolus', 'nucleoli', ")
     assert "more. Choose a CLIP model" in sentence
+    assert "The model knows 9 of its 18 classes." in embedded.messages[-1][1]
+
+
+def cell(table, row, column, role=Qt.ItemDataRole.DisplayRole):
+    return table.model.data(table.model.index(row, column), role)
+
+
+def test_a_class_that_the_model_does_not_know_is_marked_before_and_after_a_run(
+    embedded,
+):
+    embedded.set_prompts([Prompt(("nuclei",)), Prompt(("unicorn", "cell"))])
+    assert cell(embedded, 0, Column.NAME) == "nuclei"
+    assert cell(embedded, 1, Column.NAME) == "⚠ unicorn"
+    assert cell(embedded, 1, Column.NAME, Qt.ItemDataRole.EditRole) == "unicorn"
+    assert "does not know 'unicorn'" in cell(
+        embedded, 1, Column.WORDS, Qt.ItemDataRole.ToolTipRole
+    )
+    assert cell(embedded, 1, Column.SHARE) == ""
+    embedded.model.show_shares({1: 0.2, 2: 0.7}, ())
+    assert cell(embedded, 0, Column.SHARE) == "20 %"
+    assert cell(embedded, 1, Column.SHARE) == "⚠ 70 %"
+    embedded.set_model("general", frozenset())
+    assert cell(embedded, 1, Column.NAME) == "unicorn"
 
 
 def test_unknown_words_are_named_until_they_go(embedded):

@@ -9,15 +9,21 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QFont
 
 from napari_gem.core.colors import class_color
+from napari_gem.core.sentences import some_of
 from napari_gem.prompts.parsing import write_words
 from napari_gem.widget.parts.plain import tip
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_gem.core.prompts import Prompt
 
 ABSENT = "probably not here"
 NOT_HERE = "not here?"
 """Stands in the place of a share that would mislead."""
+
+UNKNOWN = "⚠"
+"""Stands before a class with a word that the model does not know."""
 
 SAME = "same as class"
 """Stands for the words of a class that are only its name."""
@@ -64,20 +70,26 @@ def cell_data(
     share: float | None,
     absent: bool,
     whole: str = "image",
+    unknown: Sequence[str] = (),
 ) -> Any:
     """Return what a cell shows in a role of Qt; None for the usual.
 
     ``share`` is the part of the image that has the class, 0 to 1; None if not known.
     ``absent`` says that the class is probably not in the ``whole``: image or region.
+    The model does not know the words that are ``unknown``.
     """
     roles = Qt.ItemDataRole
     if role == roles.DisplayRole:
-        return _text(prompt, column, share, absent)
+        text = _text(prompt, column, share, absent)
+        marked = text and unknown and column in (Column.NAME, Column.SHARE)
+        return f"{UNKNOWN} {text}" if marked else text
     if role == roles.EditRole:
         return cell_value(prompt, column)
     if role in (roles.ToolTipRole, roles.AccessibleTextRole):
         text = _description(prompt, column, share, whole)
         text = f"{text} ({ABSENT})" if absent else text
+        if unknown and column != Column.COLOR:
+            text = f"{text}. The model does not know {some_of(unknown, quoted=True)}"
         return tip(text) if role == roles.ToolTipRole else text
     if role == roles.FontRole and absent:
         font = QFont()

@@ -149,6 +149,7 @@ class PromptTable(QWidget):
         See `napari_gem.prompts.vocabulary.offered_sets`.
         """
         self._known_words = known_words
+        self.model.set_known_words(known_words)
         self.set_offers.set_model(domain, known_words)
         self._list_sets()
 
@@ -216,13 +217,16 @@ class PromptTable(QWidget):
             self.message_sent.emit("warning", str(error))
             return
         remark = prompt_set.tested
+        fitting = fit_set(prompt_set, self._known_words)
+        on, count = sum(prompt.on for prompt in fitting.prompts), len(fitting.prompts)
         if self._known_words and name_or_path in list_sets():
-            prompt_set = fit_set(prompt_set, self._known_words)
-            on = sum(prompt.on for prompt in prompt_set.prompts)
+            prompt_set = fitting
             remark = (
-                f"The model knows {on} of its {len(prompt_set.prompts)} classes; the "
-                "others are switched off, and need a CLIP model."
+                f"The model knows {on} of its {count} classes; the others are "
+                "switched off, and need a CLIP model."
             )
+        elif on < count:  # a set of the user is loaded as it is
+            remark = f"The model knows {on} of its {count} classes."
         if self.model.load(prompt_set):
             moved = moved_ids(prompt_set.prompts, self.prompts())
             sentences = (f"Loaded '{prompt_set.name}'.", remark, moved)

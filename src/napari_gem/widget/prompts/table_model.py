@@ -13,6 +13,7 @@ from napari_gem.core.prompts import Prompt
 from napari_gem.prompts.ids import check_name, class_key, keep_ids, number_classes
 from napari_gem.prompts.parsing import MOST_CLASSES, parse_prompts, read_words
 from napari_gem.prompts.sets import PromptSet
+from napari_gem.prompts.vocabulary import unknown_words
 from napari_gem.widget.prompts.cells import (
     HEADERS,
     Column,
@@ -100,6 +101,7 @@ class PromptModel(QAbstractTableModel):
         self._shares: dict[int, float] = {}
         self._absent: frozenset[int] = frozenset()
         self._whole = "image"
+        self._known_words: frozenset[str] = frozenset()
         self.history: History[TableState] = History()
         self.settled = True
         """False while rows change one by one, until `changed` is emitted."""
@@ -284,6 +286,12 @@ class PromptModel(QAbstractTableModel):
             self._shares, self._absent, self._whole = shown
             self._repaint(Column.COLOR, Column.SHARE)
 
+    def set_known_words(self, known_words: frozenset[str]) -> None:
+        """Mark classes with words that the model does not know; see `is_known`."""
+        if known_words != self._known_words:
+            self._known_words = known_words
+            self._repaint(Column.COLOR, Column.SHARE)
+
     def _commit(
         self, *, moving: bool = False, undoable: bool = True, **fields: Any
     ) -> bool:
@@ -455,7 +463,8 @@ class PromptModel(QAbstractTableModel):
         share = self._shares.get(prompt.label)
         absent = prompt.label in self._absent
         column = Column(index.column())
-        return cell_data(prompt, column, role, share, absent, self._whole)
+        unknown = unknown_words((prompt,), self._known_words)
+        return cell_data(prompt, column, role, share, absent, self._whole, unknown)
 
     def setData(  # noqa: N802 (Qt's name)
         self, index: QModelIndex, value: Any, role: int = Qt.ItemDataRole.EditRole
