@@ -57,6 +57,21 @@ def test_segment_writes_a_folder(
     assert recipe["model"] == str(tiny)
 
 
+def test_a_class_that_is_probably_not_in_the_image_is_called_so(
+    call: Call, image: Path, tiny: Path, tmp_path: Path
+) -> None:
+    words = ["-p", "cat", "-p", "dog", "--background", "grass"]
+    pushed = ["--present", "1", "--absent-weight", "10"]
+    _, said, _ = call(
+        "segment", image, *words, *pushed, "-o", tmp_path / "out", "-m", tiny
+    )
+    assert "cat: 0.0% of the image (probably not here)" in said
+    _, said, _ = call(
+        "segment", image, *words, "--present", "-0.9", "-o", tmp_path / "b", "-m", tiny
+    )
+    assert "probably not here" not in said
+
+
 def test_shares_are_of_the_region(
     call: Call, image: Path, tiny: Path, tmp_path: Path
 ) -> None:

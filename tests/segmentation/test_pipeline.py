@@ -21,8 +21,11 @@ from napari_gem.core.prompts import Example, Prompt
 from napari_gem.core.region import Region
 from napari_gem.encoding.encode import encode_steps, restrict
 from napari_gem.images.rendering import stretch
+from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.scoring.cache import ScoreCache
+from napari_gem.scoring.presence import MOST_SHARE
 from napari_gem.scoring.text import embed_words
+from napari_gem.scoring.words import word_steps
 from napari_gem.segmentation.pipeline import encode, heat_maps, segment
 from napari_gem.segmentation.segment import segment_steps
 from tests.tiny import PATCH, write_tiny_model
@@ -408,7 +411,12 @@ def test_what_is_probably_absent_is_found_less(model: Model) -> None:
     before, after = (
         segment(features, [present, absent], model, parameters=p) for p in (score, less)
     )
-    assert after.absent == (absent,)
+    assert after.shares[1] > MOST_SHARE
+    assert before.absent == after.absent == ()  # it has labels, so it is not called so
+    most = replace(less, absent_weight=10.0, present=float(cosines[present]))
+    gone = segment(features, [present, absent], model, parameters=most)
+    assert gone.shares[1] < MOST_SHARE
+    assert gone.absent == (absent,)
     moved = np.log(after.probabilities) - np.log(before.probabilities)
     lost = 3 * SCORE.scale * (limit - cosines[absent])
     np.testing.assert_allclose(moved[0] - moved[1], lost, rtol=1e-3)
@@ -427,12 +435,13 @@ def test_a_small_thing_is_in_the_image_if_it_is_in_a_tile(model: Model) -> None:
     features = replace(features, tile_embeddings=tile_embeddings)
     limit = float((vectors @ features.image_embedding).max()) + 0.01
     score = replace(SCORE, present=limit, background=(), absent_weight=1.0)
+    prompts = parse_prompts(words)
     whole, by_tile = (
-        segment(features, words, model, parameters=replace(score, presence=presence))
+        run(word_steps(model, features, prompts, replace(score, presence=presence)))
         for presence in ("image", "tile")
     )
-    assert whole.absent == ("cat", "dog")
-    assert by_tile.absent == ("cat",)
+    assert whole.lacking == [True, True]
+    assert by_tile.lacking == [True, False]
 
 
 def test_the_surest_patches_join_the_words_but_not_examples(model: Model) -> None:

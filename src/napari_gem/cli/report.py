@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.prompts import label_ids
+from napari_gem.core.sentences import ABSENT
 from napari_gem.core.terminal import say
 
 if TYPE_CHECKING:
@@ -55,5 +56,6 @@ def _report(result: Outcome, folder: Path, names: Iterable[str]) -> None:
     whole = "image" if result.recipe.region is None else "region"
     ids = label_ids(prompts)
     for number, prompt, share in zip(ids, prompts, result.shares, strict=True):
-        say(f"{number:4} {prompt.name}: {share:.1%} of the {whole}")
+        absent = f" ({ABSENT})" if prompt.name in result.absent else ""
+        say(f"{number:4} {prompt.name}: {share:.1%} of the {whole}{absent}")
     say(f"Results in {folder.resolve()}: {', '.join(names)}")

@@ -204,10 +204,19 @@ class ScoreParameters:
     absent_weight: float = parameter(
         0.0,
         "Factor on how far the cosine of the best word of a class with what presence "
-        "names lies under present (if that is -1, under the median of the background "
-        "words), which is taken from its scores: what is probably nowhere in the image "
-        "gets fewer pixels. Classes with examples keep their scores.",
+        "names lies under present (if that is -1, under the limit of absent spread), "
+        "which is taken from its scores: what is probably nowhere in the image gets "
+        "fewer pixels. Classes with examples keep their scores.",
         0,
+        10,
+    )
+    absent_spread: float | None = parameter(
+        None,
+        "Where present is -1, a class is probably nowhere in the image if the cosine "
+        "of its best word with what presence names lies below the mean of those of the "
+        "background words plus so many of their standard deviations. None takes their "
+        "median, as recipes of earlier versions do.",
+        -10,
         10,
     )
     prototype_weight: float = parameter(

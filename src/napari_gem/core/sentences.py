@@ -1,4 +1,4 @@
-"""Names in a sentence that the user reads."""
+"""Words and names in sentences that the user reads."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from napari_gem.core.foreign_text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
+
+ABSENT = "probably not here"
+"""Stands behind a class that is probably not in the image."""
 
 MOST = 3
 """Names that a sentence has at most; a dock shows two lines of it."""

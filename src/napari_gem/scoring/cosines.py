@@ -103,49 +103,7 @@ def smoothing_reach(deviation: float) -> int:
     return int(TRUNCATED * deviation + 0.5) if deviation > 0 else 0
 
 
-def shortfalls(
-    groups: Sequence[NDArray[np.float32]],
-    background: NDArray[np.float32],
-    image_embeddings: NDArray[np.float32],
-    present: float,
-) -> NDArray[np.float32]:
-    """Measure how far the best word of each class is from being in the image.
-
-    Compared is the cosine of the word with the image embedding that it fits best. The
-    limit is ``present`` if the model has one. Otherwise it is the median of the
-    background words, since most of them name what is not in the image either.
-
-    Parameters
-    ----------
-    groups
-        Text embeddings of each class, (words, channels), unit length.
-    background
-        (words, channels), unit length.
-    image_embeddings
-        (embeddings, channels), unit length: of the image, or of each of its tiles.
-    present
-        Cosine from which on a word counts as in the image; -1 if it is not known.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        (classes,): distance of the cosine below the limit; 0 for a class that is
-        probably in the image, that has no words, or if there is no limit.
-    """
-    short = np.zeros(len(groups), np.float32)
-    limit = present
-    if present <= -1:
-        if len(background) == 0:
-            return short
-        limit = float(np.median(_image_cosines(background, image_embeddings)))
-    for number, group in enumerate(groups):
-        if len(group):
-            best = float(_image_cosines(group, image_embeddings).max())
-            short[number] = max(0.0, limit - best)
-    return short
-
-
-def _image_cosines(
+def image_cosines(
     words: NDArray[np.float32], image_embeddings: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     """Cosine of each word with the image embedding that it fits best."""
@@ -170,7 +128,7 @@ def in_image(
 
     Words of other kinds of images would take pixels from the classes by chance.
     """
-    cosines = _image_cosines(background, image_embeddings)
+    cosines = image_cosines(background, image_embeddings)
     likely: NDArray[np.bool_] = cosines >= min(present, cosines.max())
     return likely
 

@@ -17,8 +17,8 @@ from napari_gem.scoring.cosines import (
     image_offsets,
     in_image,
     near_duplicates,
-    shortfalls,
 )
+from napari_gem.scoring.presence import shortfalls
 from napari_gem.scoring.text import embed_steps, embed_words
 
 if TYPE_CHECKING:
@@ -38,14 +38,15 @@ class Words:
     groups
         Text embeddings of each class and, last, of the background: (words, channels),
         unit length.
-    absent
-        For each class whether it is probably nowhere in the image.
+    lacking
+        For each class whether its words fit the whole image less than they would if it
+        were there; a class with examples is there.
     offsets
         (classes + 1,): number that is added to all scores of a group.
     """
 
     groups: list[NDArray[np.float32]]
-    absent: list[bool]
+    lacking: list[bool]
     offsets: NDArray[np.float32]
 
 
@@ -98,7 +99,15 @@ def word_steps(
     ]
     background = _embed(model, words, parameters) if words else none
     embeddings = _image_embeddings(features, parameters)
-    lacking = shortfalls(groups, background, embeddings, parameters.present)
+    lacking = shortfalls(
+        groups,
+        background,
+        embeddings,
+        parameters.present,
+        parameters.absent_spread,
+    )
+    # an example says that the class is there
+    lacking[[bool(prompt.examples) for prompt in prompts]] = 0
     if len(background) and typed:
         classes = np.concatenate(groups)
         same = near_duplicates(background, classes, parameters.near)
@@ -114,9 +123,7 @@ def word_steps(
         background = background[in_image(background, embeddings, parameters.present)]
     groups.append(background)
     offsets = image_offsets(groups, features.image_embedding, parameters.image_weight)
-    # an example says that the class is there
-    shown = np.array([bool(prompt.examples) for prompt in prompts])
-    offsets[:-1] -= np.where(shown, 0, np.float32(parameters.absent_weight) * lacking)
+    offsets[:-1] -= np.float32(parameters.absent_weight) * lacking
     return Words(groups, (lacking > 0).tolist(), offsets)
 
 

@@ -93,6 +93,7 @@ def segment_large_steps(
         describe_probabilities(maps, scored.recipe, features.patch, location)
         write_result_recipe(scored, hidden, location)
         move_up(hidden, folder, overwrite=overwrite)
+    shares = tuple(float(counts[i] / max(1, inside)) for i in scored.ids)
     return StoredSegmentation(
         labels=str(folder / LABELS),
         probabilities=str(folder / PROBABILITIES),
@@ -100,8 +101,8 @@ def segment_large_steps(
         patch=features.patch,
         recipe=scored.recipe,
         notices=scored.notices,
-        shares=tuple(float(counts[i] / max(1, inside)) for i in scored.ids),
-        absent=scored.absent,
+        shares=shares,
+        absent=scored.absent(shares),
     )
 
 

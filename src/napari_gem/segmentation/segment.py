@@ -35,6 +35,7 @@ from napari_gem.models.weight_sources import FileWeights, weight_source
 from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.examples import usable_examples, with_vectors
 from napari_gem.scoring.patch_scores import patch_scores, probability_strips
+from napari_gem.scoring.presence import is_absent
 from napari_gem.scoring.refinement import NO_PICTURE, Shifts, shift_steps
 from napari_gem.scoring.text import notices
 from napari_gem.scoring.words import word_steps
@@ -104,13 +105,14 @@ def segment_steps(
         labels[rows] = strip_labels
         yield clock.progress("Scoring", rows.stop)
     remove_small(labels, scored.label, step)
+    shares = _shares(labels, scored.ids, inside)
     return Segmentation(
         probabilities=probabilities,
         labels=labels,
         recipe=scored.recipe,
         notices=scored.notices,
-        shares=_shares(labels, scored.ids, inside),
-        absent=scored.absent,
+        shares=shares,
+        absent=scored.absent(shares),
     )
 
 
@@ -131,7 +133,17 @@ class Scored:
     label: LabelParameters
     recipe: Recipe
     notices: tuple[str, ...]
-    absent: tuple[str, ...]
+    lacking: tuple[bool, ...]
+
+    def absent(self, shares: Sequence[float]) -> tuple[str, ...]:
+        """Name the classes that are probably not there, by their shares of labels."""
+        return tuple(
+            prompt.name
+            for prompt, lacking, share in zip(
+                self.prompts, self.lacking, shares, strict=True
+            )
+            if is_absent(lacking, share)
+        )
 
 
 def score_steps(
@@ -194,11 +206,7 @@ def score_steps(
             ),
             *filter(None, (usable_examples(features, prompt)[1] for prompt in prompts)),
         ),
-        absent=tuple(
-            prompt.name
-            for prompt, absent in zip(prompts, words.absent, strict=True)
-            if absent and not prompt.examples
-        ),
+        lacking=tuple(words.lacking),
     )
 
 

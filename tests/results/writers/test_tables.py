@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,6 +24,7 @@ def read(path: Path) -> list[dict[str, str]]:
 def test_classes_are_the_sum_of_their_regions(
     place: object, result: Segmentation, tmp_path: Path
 ) -> None:
+    result = replace(result, absent=("water",))
     save(result, scene(place), tmp_path, write="table")
     classes, regions = read(tmp_path / "classes.csv"), read(tmp_path / "regions.csv")
     assert [one["class"] for one in classes] == ["water", "wälder <dense> & 'old'"]
@@ -36,5 +38,6 @@ def test_classes_are_the_sum_of_their_regions(
         assert float(one["area"]) == pytest.approx(area)
         assert float(one["share"]) == pytest.approx(share)
         assert {each["unit"] for each in own} == {one["unit"]}
+    assert [one["absent"] for one in classes] == ["probably", ""]
     assert ("x" in regions[0]) == (place is not None)
     assert [int(each["region"]) for each in regions] == [*range(1, len(regions) + 1)]

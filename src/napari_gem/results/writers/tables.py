@@ -49,12 +49,16 @@ def _steps(
                 total[3] += region.probability * region.pixels
             yield Progress("Writing tables", band.rows, height)
     shares = maps.outcome.shares or (None,) * len(classes)
-    with open_table(folder / CLASSES, (*_CLASS_COLUMNS, "probability")) as write:
-        for each, share in zip(classes, shares, strict=True):
+    with open_table(
+        folder / CLASSES, (*_CLASS_COLUMNS, "probability", "absent")
+    ) as write:
+        prompts = maps.recipe.prompts
+        for each, prompt, share in zip(classes, prompts, shares, strict=True):
             count, pixels, area, probability = totals[each.label]
             mean = probability / pixels if pixels else None
             said = each.name, each.label, count, pixels, area, regions.unit
-            write([*said, share, mean])
+            absent = "probably" if prompt.name in maps.outcome.absent else ""
+            write([*said, share, mean, absent])
 
 
 def _row(region: LabelRegion, unit: str) -> list[Any]:

@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QColor, QFont
 
 from napari_gem.core.colors import class_color
-from napari_gem.core.sentences import some_of
+from napari_gem.core.sentences import ABSENT, some_of
 from napari_gem.prompts.parsing import write_words
 from napari_gem.widget.parts.plain import tip
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from napari_gem.core.prompts import Prompt
 
-ABSENT = "probably not here"
 NOT_HERE = "not here?"
 """Stands in the place of a share that would mislead."""
 
