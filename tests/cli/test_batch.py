@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+import torch
 from PIL import Image
 
 from napari_gem.core.atomic import sole_writer
 from napari_gem.core.errors import GemError
+from napari_gem.models import load
 from napari_gem.segmentation import batch as batch_module
+from napari_gem.worker import batch_helpers
+from napari_gem.worker.batch_helpers import available_cores
 from tests.tiny import write_tiny_model
 
 if TYPE_CHECKING:
@@ -244,8 +248,62 @@ def test_the_batch_can_end_with_the_first_failure(
 ) -> None:
     out = tmp_path / "out"
     places = [images / "broken.png", images / "a.png"]
-    assert call("run", recipe, *places, "-o", out, "--no-keep-going")[0] == 1
+    status, said, error = call("run", recipe, *places, "-o", out, "--no-keep-going")
+    assert status == 1
+    assert "0 of 2 images are done" in said
+    assert "Not done (2):" in error
+    assert "1 more, which the batch did not come to" in error
+    assert "1 not come to" in (out / "contact-sheet.html").read_text(encoding="utf-8")
     assert not (out / "a").exists()
+
+
+def test_the_order_of_kinds_is_no_other_recipe(
+    call: Call, images: Path, recipe: Path, tmp_path: Path
+) -> None:
+    run = ["run", recipe, images / "a.png", images / "A.tif", "-o", tmp_path / "out"]
+    assert call(*run, "--write", "labels,overlay")[0] == 0
+    status, said, error = call(*run, "--write", "overlay,labels", "--resume")
+    assert status == 0, error
+    assert "2 of them before" in said
+
+
+@pytest.mark.slow
+def test_two_processes_write_the_same_bytes(
+    call: Call, images: Path, recipe: Path, tmp_path: Path
+) -> None:
+    if available_cores() < 2:
+        pytest.skip("one core")
+    run = ["run", recipe, images, "--pattern", "**/*.*"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert call(*run, "-o", one)[0] == 1
+    status, said, error = call(*run, "-o", two, "--jobs", "2")
+    assert status == 1
+    assert "7 of 8 images are done" in said
+    assert "'broken.png' cannot be read" in error
+    assert content(two) == content(one)
+    status, said, _ = call(*run, "-o", two, "--jobs", "2", "--resume")
+    assert "7 of them before" in said
+
+
+def test_more_processes_than_there_is_room_for_are_refused(
+    call: Call,
+    images: Path,
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = ["run", recipe, images, "-o", tmp_path / "out", "--jobs", "3"]
+    monkeypatch.setattr(batch_helpers, "available_cores", lambda: 2)
+    assert "Give at most 2." in call(*run)[2]
+    monkeypatch.setattr(batch_helpers, "available_cores", lambda: 4)
+    with monkeypatch.context() as patched:
+        patched.setattr(load, "choose_device", lambda _: torch.device("cuda"))
+        assert "is for the processor" in call(*run)[2]
+    monkeypatch.setattr(batch_helpers, "_memory", lambda: (3 << 30, 1 << 30))
+    run[-1] = "4"
+    assert "Give --jobs 3" in call(*run)[2]
+    assert "several images" in call("segment", images / "a.png", *WORDS, *run[3:])[2]
+    assert not (tmp_path / "out").exists()
 
 
 def test_own_results_are_no_images(
@@ -299,10 +357,14 @@ def test_mixed_coordinate_systems_are_told(
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals")
-@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("way", "jobs"), [(signal.SIGKILL, 1), (signal.SIGINT, 1), (signal.SIGINT, 2)]
+)
 def test_a_batch_that_was_stopped_goes_on(
-    call: Call, recipe: Path, images: Path, tmp_path: Path, way: signal.Signals
+    call: Call, recipe: Path, images: Path, tmp_path: Path, way: signal.Signals, jobs
 ) -> None:
+    if jobs > available_cores():
+        pytest.skip("one core")
     for seed in range(12):
         write_image(images / f"more {seed}.png", seed)
     assert call("run", recipe, images, "-o", tmp_path / "whole")[0] == 1
@@ -311,7 +373,7 @@ def test_a_batch_that_was_stopped_goes_on(
     stopped = 0
     for seed in range(3):
         process = subprocess.Popen(
-            [*map(str, command), "--resume"],
+            [*map(str, command), "--resume", "--jobs", str(jobs)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

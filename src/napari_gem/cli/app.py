@@ -19,6 +19,7 @@ from napari_gem.cli.bars import Bars, BatchBars
 from napari_gem.cli.batch import (
     DryRun,
     Images,
+    Jobs,
     KeepGoing,
     Pattern,
     Resume,
@@ -197,6 +198,7 @@ def segment(
     pattern: Pattern = "",
     resume: Resume = False,
     keep_going: KeepGoing = True,
+    jobs: Jobs = 1,
     dry_run: DryRun = False,
     *,
     given: dict[str, Any],
@@ -224,6 +226,7 @@ def segment(
     from napari_gem.results import save as export
     from napari_gem.segmentation.batch import Batch
     from napari_gem.segmentation.job import Resources, job_steps, load_steps
+    from napari_gem.worker.batch_helpers import check_jobs
 
     zoom = given.get("zoom")
     if detail is not None and zoom is not None:
@@ -252,10 +255,11 @@ def segment(
         write=write, resume=resume, overwrite=overwrite, keep_going=keep_going
     )
     corners = _region(region, None, None)
-    several = is_batch(images, pattern, options)
+    several = is_batch(images, pattern, options, jobs)
     paths = find_images(images, pattern) if several else (Path(images[0]),)
     if several or dry_run:
         check_batch(paths, output, options, dry_run=dry_run)
+        check_jobs(jobs, device, scheduler)
     else:
         opened = Opened(paths[0], positions, len(prompts), bands=bands, nodata=nodata)
         corners = _region(region, region_file, opened)
@@ -315,7 +319,7 @@ def segment(
             show = ShowWaiting(scheduler, bars.show)
         if several:
             batch = Batch(paths, output, asked, options, outlines, resources)
-            run_batch(batch, loaded, bars, show)
+            run_batch(batch, loaded, bars, show, jobs)
             return
         view, job = asked.settle(opened)
         report_view(view)

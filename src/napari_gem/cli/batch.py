@@ -45,13 +45,22 @@ KeepGoing = Annotated[
     bool,
     typer.Option(help="Leave out images of several that fail; else end with it."),
 ]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        help="Processes that share several images; more than 1 pays for small images.",
+        min=1,
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option("--dry-run", help="Only say which of several images would be done."),
 ]
 
 
-def is_batch(images: Sequence[str], pattern: str, options: BatchOptions) -> bool:
+def is_batch(
+    images: Sequence[str], pattern: str, options: BatchOptions, jobs: int = 1
+) -> bool:
     """Tell whether several images are meant, though there may be one.
 
     Raises
@@ -61,10 +70,10 @@ def is_batch(images: Sequence[str], pattern: str, options: BatchOptions) -> bool
     """
     if len(images) > 1 or names_several(images[0]):
         return True
-    if pattern or options.resume:
+    if pattern or options.resume or jobs > 1:
         raise GemError(
-            "--pattern and --resume are for several images: name a folder, a glob, a "
-            "list or more than one image."
+            "--pattern, --resume and --jobs are for several images: name a folder, a "
+            "glob, a list or more than one image."
         )
     return False
 
@@ -101,16 +110,20 @@ def run_batch(
     model: Model,
     bars: BatchBars,
     show: Callable[[Progress], object] | None = None,
+    jobs: int = 1,
 ) -> None:
-    """Segment many images, and say what came of them.
+    """Segment many images in so many processes, and say what came of them.
 
     ``show`` takes the progress in place of the bars.
 
     The exit status is 1 if an image was not done, and `STOPPED` after Ctrl-C.
     """
     from napari_gem.segmentation.batch import batch_steps
+    from napari_gem.worker.batch_helpers import BatchHelpers, check_memory
 
-    steps = batch_steps(batch, model)
+    check_memory(jobs)
+    helpers = BatchHelpers(batch, model, jobs) if jobs > 1 else None
+    steps = batch_steps(batch, model, helpers)
     try:
         while True:
             step = next(steps)
@@ -150,11 +163,14 @@ def _report(report: BatchReport, batch: Batch) -> None:
     before = sum(one.state == "finished" for one in report.outcomes)
     earlier = f", {before} of them before" if before else ""
     say(
-        f"{done} of {len(report.outcomes)} images are done{earlier}. Results in "
+        f"{done} of {len(report.outcomes) + report.left} images are done{earlier}. "
+        "Results in "
         f"{batch.folder.resolve()}: a folder each, report.csv, contact-sheet.html"
     )
     if problems:
-        tell(f"Not done ({len(problems)}):")
+        tell(f"Not done ({len(problems) + report.left}):")
         for one in problems:
             tell(f"  {one.path}: {one.problem}")
+        if report.left:
+            tell(f"  {report.left} more, which the batch did not come to")
         raise typer.Exit(1)

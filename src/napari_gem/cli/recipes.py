@@ -12,6 +12,7 @@ from napari_gem.cli.bars import Bars, BatchBars
 from napari_gem.cli.batch import (
     DryRun,
     Images,
+    Jobs,
     KeepGoing,
     Pattern,
     Resume,
@@ -142,6 +143,7 @@ def run_recipe(
     overwrite: Overwrite = False,
     resume: Resume = False,
     keep_going: KeepGoing = True,
+    jobs: Jobs = 1,
     dry_run: DryRun = False,
     *,
     given: dict[str, Any],
@@ -154,6 +156,7 @@ def run_recipe(
     from napari_gem.core.progress import run
     from napari_gem.core.validation import check_device
     from napari_gem.segmentation.replay import load_recipe_model_steps, recipe_batch
+    from napari_gem.worker.batch_helpers import check_jobs
 
     check_device(device)
     outlines = with_values(OutlineParameters(), given)
@@ -164,6 +167,7 @@ def run_recipe(
     )
     paths = find_images(images, pattern)
     check_batch(paths, output, options, dry_run=dry_run)
+    check_jobs(jobs, device)
     model = model or agreed_model(read, architecture)
     where: Any = {"architecture": architecture, "device": device}
     where["other_weights"] = other_weights
@@ -178,7 +182,7 @@ def run_recipe(
         )
         followed = replace(read, revision=loaded.revision)
         batch = recipe_batch(followed, paths, output, options, outlines)
-        run_batch(batch, loaded, bars)
+        run_batch(batch, loaded, bars, jobs=jobs)
 
 
 def _read(path: Path, index: str, percentiles: tuple[float, float] | None) -> Recipe:

@@ -111,11 +111,14 @@ class BatchReport:
         Of the images, in their order.
     notices
         Sentences for the user about the whole.
+    left
+        Number of images that the batch did not come to.
     """
 
     folder: str
     outcomes: tuple[ImageOutcome, ...] = ()
     notices: tuple[str, ...] = ()
+    left: int = 0
 
     @property
     def problems(self) -> tuple[ImageOutcome, ...]:

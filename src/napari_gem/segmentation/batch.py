@@ -126,12 +126,34 @@ class ImagePlace:
     name: str
 
 
+class ImageQueue:
+    """Hands out images, one to each who asks, from any thread, until it is stopped."""
+
+    def __init__(self, places: Sequence[ImagePlace]) -> None:
+        self._left = deque(places)
+
+    def __iter__(self) -> Iterator[ImagePlace]:
+        return self
+
+    def __next__(self) -> ImagePlace:
+        try:
+            return self._left.popleft()
+        except IndexError:
+            raise StopIteration from None
+
+    def give_back(self, place: ImagePlace) -> None:
+        """Let another do an image; it is the next."""
+        self._left.appendleft(place)
+
+    def stop(self) -> None:
+        """Hand out no more."""
+        self._left.clear()
+
+
 class Helpers(Protocol):
     """Other processes that segment images of a batch."""
 
-    def start(
-        self, images: Iterator[ImagePlace], key: str, /
-    ) -> AbstractContextManager[object]:
+    def start(self, images: ImageQueue, key: str, /) -> AbstractContextManager[object]:
         """Let them take one image after the other until the end of the context."""
 
     def finished(self) -> list[tuple[ImagePlace, ImageOutcome]]:
@@ -140,6 +162,10 @@ class Helpers(Protocol):
     @property
     def busy(self) -> bool:
         """Whether there is an image that they have not finished."""
+
+    @property
+    def notices(self) -> Sequence[str]:
+        """Sentences for the user."""
 
 
 @dataclass(frozen=True)
@@ -214,7 +240,8 @@ def batch_steps(batch: Batch, model: Model, helpers: Helpers | None = None) -> S
         try:
             yield from _all_steps(work, places, helpers)
         finally:
-            report = _report(work)
+            work.notices.extend(helpers.notices if helpers else ())
+            report = replace(_report(work), left=len(places) - len(work.outcomes))
             names_now = [one.name for one in report.outcomes]
             others = folder.others(names_now, work.key)
             write_report(replace(report, outcomes=(*report.outcomes, *others)))
@@ -237,26 +264,7 @@ class _Work:
     folder: BatchFolder
     key: str
     outcomes: dict[int, ImageOutcome] = field(default_factory=dict)
-
-
-class _Queue:
-    """Hands out images, one to each who asks, from any thread, until it is stopped."""
-
-    def __init__(self, places: Sequence[ImagePlace]) -> None:
-        self._left = deque(places)
-
-    def __iter__(self) -> Iterator[ImagePlace]:
-        return self
-
-    def __next__(self) -> ImagePlace:
-        try:
-            return self._left.popleft()
-        except IndexError:
-            raise StopIteration from None
-
-    def stop(self) -> None:
-        """Hand out no more."""
-        self._left.clear()
+    notices: list[str] = field(default_factory=list)
 
 
 def _all_steps(
@@ -265,7 +273,7 @@ def _all_steps(
     """Do all images; the time left is a mean over those done now."""
     started = reported = time.monotonic()
     fresh, left = 0, None
-    queue = _Queue(places)
+    queue = ImageQueue(places)
     yield Progress(IMAGES, 0, len(places))
     with closing(_outcome_steps(work, queue, helpers)) as steps:
         for step in steps:
@@ -289,25 +297,36 @@ def _all_steps(
 
 
 def _outcome_steps(
-    work: _Work, queue: _Queue, helpers: Helpers | None
+    work: _Work, queue: ImageQueue, helpers: Helpers | None
 ) -> Generator[Progress | tuple[ImagePlace, ImageOutcome], None, None]:
     """Do images in this process, and take what helpers do meanwhile."""
     with helpers.start(queue, work.key) if helpers else nullcontext():
-        for place in queue:
-            steps = image_steps(work.batch, work.model, work.key, place)
-            with closing(steps):
-                while True:
-                    try:
-                        yield next(steps)
-                    except StopIteration as end:
-                        outcome: ImageOutcome = end.value
-                        break
-                    yield from helpers.finished() if helpers else ()
-            yield place, outcome
-        while helpers and helpers.busy:
-            yield Progress(OTHERS)
-            time.sleep(POLLED)
-            yield from helpers.finished()
+        while True:
+            yield from helpers.finished() if helpers else ()
+            place = next(queue, None)
+            if place is not None:
+                yield from _own_steps(work, place, helpers)
+            elif helpers and helpers.busy:
+                yield Progress(OTHERS)
+                time.sleep(POLLED)
+            else:
+                return
+
+
+def _own_steps(
+    work: _Work, place: ImagePlace, helpers: Helpers | None
+) -> Generator[Progress | tuple[ImagePlace, ImageOutcome], None, None]:
+    """Do an image in this process."""
+    steps = image_steps(work.batch, work.model, work.key, place)
+    with closing(steps):
+        while True:
+            try:
+                yield next(steps)
+            except StopIteration as end:
+                outcome: ImageOutcome = end.value
+                break
+            yield from helpers.finished() if helpers else ()
+    yield place, outcome
 
 
 def image_steps(
@@ -436,7 +455,7 @@ def _measured_pixels(maps: ResultMaps) -> PixelAreas | None:
 def _report(work: _Work) -> BatchReport:
     outcomes = tuple(one for _, one in sorted(work.outcomes.items()))
     systems = Counter(one.crs for one in outcomes if not one.problem and one.crs)
-    notices = []
+    notices = list(dict.fromkeys(work.notices))
     if len(systems) > 1:
         listed = some_of([f"{crs} ({count})" for crs, count in systems.most_common()])
         notices.append(

@@ -104,7 +104,8 @@ def _rows(outcome: ImageOutcome) -> list[dict[str, Any]]:
 def _counted(report: BatchReport) -> str:
     wrong = len(report.problems)
     done = f"{len(report.outcomes) - wrong} images"
-    return f"{done}, {wrong} not done" if wrong else done
+    left = f", {report.left} not come to" if report.left else ""
+    return (f"{done}, {wrong} not done" if wrong else done) + left
 
 
 def _figure(outcome: ImageOutcome, folder: Path) -> str:

@@ -9,11 +9,13 @@ from typing import Any, get_args
 from napari_gem.core.batch import BatchOptions, BatchReport, ImageOutcome
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_json, to_json
+from napari_gem.core.parameters import OutlineParameters
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import Job, Recipe, StoredSegmentation
 from napari_gem.core.validation import check_detail, check_job
 from napari_gem.images.references import ImageReference
 from napari_gem.models.card import ModelCard
+from napari_gem.segmentation.asked import Asked, FollowedRecipe
 
 PREVIEW_SIDE = 512
 """Pixels along each axis of a preview at most."""
@@ -40,6 +42,37 @@ class BatchOrder:
     folder: str
     pattern: str = ""
     options: BatchOptions = field(default_factory=BatchOptions)
+
+
+@dataclass(frozen=True)
+class BatchImage:
+    """One image of a batch that several processes do.
+
+    Attributes
+    ----------
+    asked, options, outlines
+        Of the batch.
+    key
+        Of the batch, see `napari_gem.segmentation.batch.Batch.key`.
+    folder
+        Of the batch, which another process holds.
+    path, name
+        Of the image and of its folder; the path as `os.fsencode` gives it, in Latin-1:
+        not every name of a file is text.
+    card, revision, precision
+        Of the model that is used; the request's job tells the device.
+    """
+
+    asked: Asked | FollowedRecipe
+    options: BatchOptions
+    outlines: OutlineParameters | None
+    key: str
+    folder: str
+    path: str
+    name: str
+    card: ModelCard
+    revision: str
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -77,6 +110,8 @@ class Request:
         same. Empty otherwise.
     batch
         Many image files in place of pixels; of the job only the device is used then.
+    image
+        One of them, in the same way; `BatchFinished` tells what came of it.
     """
 
     run: int
@@ -90,6 +125,7 @@ class Request:
     download: bool = False
     folder: str = ""
     batch: BatchOrder | None = None
+    image: BatchImage | None = None
 
 
 @dataclass(frozen=True)

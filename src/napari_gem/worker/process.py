@@ -45,7 +45,17 @@ _log = logging.getLogger(__name__)
 
 
 class WorkerProcess:
-    """A running worker with a thread for each direction, so that no pipe blocks."""
+    """A running worker with a thread for each direction, so that no pipe blocks.
+
+    Parameters
+    ----------
+    folder, storage
+        See `napari_gem.worker.serve`.
+    on_event, on_end
+        Called from a thread with each event, and at the end with the last of its log.
+    threads
+        That torch computes with; None for one a core.
+    """
 
     def __init__(
         self,
@@ -53,6 +63,7 @@ class WorkerProcess:
         storage: Storage,
         on_event: Callable[[WorkerProcess, Event], None],
         on_end: Callable[[WorkerProcess, str], None],
+        threads: int | None = None,
     ) -> None:
         self._on_event = on_event
         self._on_end = on_end
@@ -64,7 +75,7 @@ class WorkerProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                env={**IDLE_THREADS, **os.environ},
+                env={**IDLE_THREADS, **os.environ, **_thread_count(threads)},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
         names = {self._read: "events", self._write: "requests"}
@@ -130,6 +141,12 @@ class WorkerProcess:
         return ""
 
 
+def _thread_count(threads: int | None) -> dict[str, str]:
+    """Tell the libraries how many threads they may have; nothing for all cores."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS") if threads else ()
+    return dict.fromkeys(names, str(threads))
+
+
 def _command(folder: Path, storage: Storage) -> list[str]:
     # what an application that embeds Python gave to multiprocessing.set_executable
     python = Path(os.fsdecode(multiprocessing.spawn.get_executable()))
@@ -173,15 +190,17 @@ def unexpected(error: Exception) -> str:
 
 def gone(code: int | None) -> str:
     """Say that the process ended with an exit code while it was needed."""
+    return f"{how_it_ended(code)} Press Run again: it starts a new one."
+
+
+def how_it_ended(code: int | None) -> str:
+    """Say how the process ended, and what may have been the reason."""
     end = f"exit code {code}"
     if code is not None and code < 0:
         with suppress(ValueError):
             end = f"signal {signal.Signals(-code).name}"
     why = " The system may have been short of memory." if end.endswith("KILL") else ""
-    return (
-        f"The worker process ended unexpectedly ({end}).{why} "
-        "Press Run again: it starts a new one."
-    )
+    return f"The worker process ended unexpectedly ({end}).{why}"
 
 
 def trace(error: Exception) -> str:

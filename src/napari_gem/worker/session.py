@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import os
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_gem.core.batch import ImageOutcome
+from napari_gem.core.batch import BatchReport, ImageOutcome
 from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
+from napari_gem.core.foreign_text import shown
 from napari_gem.core.memory import free_memory
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import Segmentation, StoredSegmentation
@@ -39,14 +41,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.cluster.connection import Cluster
-    from napari_gem.core.batch import BatchReport
     from napari_gem.core.results import Features, Job
     from napari_gem.images.references import ImageReference
     from napari_gem.models.card import ModelCard
     from napari_gem.models.model import Model
     from napari_gem.segmentation.job import Resources
     from napari_gem.segmentation.writing import Filling
-    from napari_gem.worker.messages import BatchOrder
+    from napari_gem.worker.messages import BatchImage, BatchOrder
 
 _log = logging.getLogger(__name__)
 
@@ -85,6 +86,8 @@ class Session:
         check_request(request)
         if request.batch is not None:
             return (yield from self._batch_steps(request, request.batch))
+        if request.image is not None:
+            return (yield from self._batch_image_steps(request, request.image))
         # words of an encoded image need no cluster, which may be gone by now
         place = "" if request.encoded else request.job.device
         cluster = yield from connect_steps(place)
@@ -136,6 +139,31 @@ class Session:
                     yield step
         notices = (*images.notices, *report.notices)
         return BatchFinished(request.run, replace(report, notices=notices))
+
+    def _batch_image_steps(
+        self, request: Request, image: BatchImage
+    ) -> Generator[Progress, None, BatchFinished]:
+        """Do one image of a batch; the model stays for the next."""
+        from napari_gem.models.find import load_model_steps
+        from napari_gem.segmentation.batch import Batch, ImagePlace, image_steps
+
+        where = request.job.device, image.precision
+        key = image.card, where, image.revision
+        if self._model is None or self._model_key != key:
+            self._model = yield from load_model_steps(
+                image.card, device=where[0], precision=where[1]
+            )
+            self._model_key = key
+        if self._model.revision != image.revision:
+            raise GemError("The model's file has changed since the batch began.")
+        path = Path(os.fsdecode(image.path.encode("latin-1")))
+        how = image.asked, image.options, image.outlines
+        batch = Batch((path,), Path(image.folder), *how)
+        place = ImagePlace(0, path, image.name)
+        outcome = yield from image_steps(batch, self._model, image.key, place)
+        # what is no text cannot be sent; who asked knows the path
+        outcome = replace(outcome, path="", problem=shown(outcome.problem))
+        return BatchFinished(request.run, BatchReport(image.folder, (outcome,)))
 
     def _resources(self, request: Request, cluster: Cluster | None) -> Resources:
         from napari_gem.cluster.placing import ClusterPlace
