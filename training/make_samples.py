@@ -39,6 +39,21 @@ SAMPLES = {
 DEFAULT_FOLDER = Path(__file__).parents[1] / "src" / "napari_gem" / "samples"
 _SYNONYMS = 3
 
+_REAL = {
+    "immunohistochemistry": {
+        "title": "Immunohistochemistry (real, scikit-image): glands of the colon, "
+        "brown stain",
+        "file": "ihc.png",
+        "prompts": [
+            "brown stain, brown staining, dab",
+            "nuclei, purple nuclei, stained nuclei",
+        ],
+        "scale": None,
+        "unit": "",
+    }
+}
+"""The micrograph of scikit-image, which is not among the files written."""
+
 
 def make_samples(folder: Path) -> None:
     """Write a PNG file for each sample, and `samples.json` that describes them.
@@ -62,6 +77,7 @@ def make_samples(folder: Path) -> None:
             "scale": sample["scale"],
             "unit": sample["unit"],
         }
+    described |= _REAL
     text = json.dumps(described, indent=2, ensure_ascii=False) + "\n"
     (folder / "samples.json").write_text(text, encoding="utf-8")
 

@@ -18,6 +18,7 @@ from napari_gem.core.appearance import Appearance
 from napari_gem.core.parameters import GemParameters, LabelParameters, ScoreParameters
 from napari_gem.core.prompts import label_ids
 from napari_gem.core.region import Region
+from napari_gem.images.samples import read_sample
 from napari_gem.models.find import find_model
 from napari_gem.models.presets import with_preset
 from napari_gem.prompts.word_lists import read_templates
@@ -271,6 +272,23 @@ def test_a_prompt_set_brings_classes_words_and_sentences(
     status, _, error = call("segment", image, "--set", "no-such-set", "-o", tmp_path)
     assert status == 2
     assert "fluorescence" in error
+
+
+@pytest.mark.slow
+def test_classes_of_a_set_that_the_model_does_not_know_are_left_out(
+    call: Call, tmp_path: Path
+) -> None:
+    pixels = read_sample("fluorescence")[0].pixels[:256, :256]
+    file = tmp_path / "cells.png"
+    Image.fromarray(pixels).save(file)
+    status, said, error = call("segment", file, "--set", "fluorescence", "-o", tmp_path)
+    assert status == 0, error
+    assert "knows 9 of the 18 classes of the set 'Fluorescence'" in error
+    recipe = read_recipe(tmp_path)
+    assert label_ids(recipe.prompts) == (1, 2, 3, 4, 5, 6, 8, 10, 11)
+    assert "This model was not trained on" not in said + error
+    labels = tifffile.imread(tmp_path / "labels.tif")
+    assert np.isin([1, 2, 3], labels).all()
 
 
 def test_a_recipe_is_replayed(

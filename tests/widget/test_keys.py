@@ -137,6 +137,7 @@ def test_the_palette_offers_what_needs_nothing_more(make_napari_viewer, tmp_path
         "napari-gem.fluorescence": "Fluorescence",
         "napari-gem.histology": "Histology",
         "napari-gem.aerial": "Aerial",
+        "napari-gem.immunohistochemistry": "Immunohistochemistry (real, scikit-image)",
     }
     palette._line.setText("saved layers gem")
     rows = [row for row in palette._list._label_widgets if row.command()]

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.region import Region
     from napari_gem.images.opened import Opened, View
+    from napari_gem.prompts.sets import PromptSet
 
 app = typer.Typer(
     help="Find things in images by words, with GEM and CLIP models.",
@@ -234,7 +235,7 @@ def segment(
     if region is not None and region_file is not None:
         raise GemError("--region and --region-file exclude each other. Give one.")
     squash = _squash(preset, scheduler, detail, zoom, region, region_file)
-    words = _words(prompt, prompt_set, background, template)
+    words = _words(prompt, prompt_set, background, template, (model, architecture))
     prompts = words.prompts
     if threshold is not None:
         prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
@@ -346,7 +347,11 @@ def segment(
 @app.command()
 def demo(
     sample: Annotated[
-        str, typer.Option(help="fluorescence, histology or aerial.")
+        str,
+        typer.Option(
+            help="fluorescence, histology or aerial, which are drawn, or "
+            "immunohistochemistry, a micrograph of scikit-image."
+        ),
     ] = "fluorescence",
     output: Annotated[
         Path | None,
@@ -407,19 +412,45 @@ def _words(
     prompt_set: str,
     background: list[str] | None,
     templates: list[str] | None,
+    model: tuple[str, str],
 ) -> _Words:
+    """Read classes; of a set of the package only those that the model knows."""
     from napari_gem.prompts.parsing import parse_prompts
 
     given: tuple[Prompt, ...] = ()
     words, sentences = _background(background), _templates(templates)
     if prompt_set:
-        from napari_gem.prompts.sets import read_set
+        from napari_gem.prompts.sets import list_sets, read_set
 
         chosen = read_set(prompt_set)
+        if prompt_set in list_sets():
+            chosen = _fit(chosen, *model)
         given = tuple(prompt for prompt in chosen.prompts if prompt.on)
         words = (chosen.background or None) if words is None else words
         sentences = sentences or chosen.templates or None
     return _Words(parse_prompts([*given, *(lines or [])]), words, sentences)
+
+
+def _fit(chosen: PromptSet, model: str, architecture: str) -> PromptSet:
+    """Leave out the classes of which the model knows no word, and say so."""
+    from napari_gem.models.find import find_model
+    from napari_gem.prompts.vocabulary import fit_set
+
+    fitted = fit_set(chosen, find_model(model, architecture).known_words)
+    count = sum(prompt.on for prompt in chosen.prompts)
+    left_out = count - sum(prompt.on for prompt in fitted.prompts)
+    if left_out == count:
+        raise GemError(
+            f"The model {model} knows no word of the set '{chosen.name}'. Choose "
+            "another set, or a CLIP model with --model."
+        )
+    if left_out:
+        say(
+            f"The model knows {count - left_out} of the {count} classes of the set "
+            f"'{chosen.name}'; the others are left out, and need a CLIP model.",
+            aside=True,
+        )
+    return fitted
 
 
 def _background(lines: list[str] | None) -> tuple[str, ...] | None:

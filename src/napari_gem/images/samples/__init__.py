@@ -1,18 +1,22 @@
-"""Sample images with the prompts that suit them."""
+"""Sample images with prompts that suit them: drawn ones, and one of scikit-image."""
 
 from __future__ import annotations
 
 import json
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from napari_gem.core.errors import GemError
 from napari_gem.core.napari_version import check_napari
 from napari_gem.core.sentences import check_known
 from napari_gem.images.files import read_image
 from napari_gem.images.scene import Scene, scene_of
 
-SAMPLES = ("fluorescence", "histology", "aerial")
+SAMPLES = ("fluorescence", "histology", "aerial", "immunohistochemistry")
+REAL = "immunohistochemistry"
+"""The sample that is a micrograph, from scikit-image; the others are drawn."""
 
 _HERE = Path(__file__).parent
 
@@ -30,21 +34,35 @@ def read_sample(name: str) -> tuple[Scene, tuple[str, ...]]:
     Returns
     -------
     tuple[Scene, tuple[str, ...]]
-        The image with its pixel size, and prompts, one class an item.
+        The image with its pixel size, where that is known, and prompts, one class an
+        item.
 
     Raises
     ------
     GemError
-        If there is no such sample.
+        If there is no such sample, or scikit-image comes without its picture.
     """
     check_known("sample", name, SAMPLES)
     entry = _catalogue()[name]
-    pixels = read_image(_HERE / f"{name}.png").pixels
+    folder = _scikit_image_folder() if name == REAL else _HERE
+    path = folder / entry["file"]
+    if not path.is_file():
+        raise GemError(
+            f"The picture {path.name} is missing in this installation of scikit-image. "
+            "Install scikit-image again, from PyPI or conda-forge."
+        )
+    pixels = read_image(path).pixels
     scale = entry["scale"]
-    size = (scale, scale) if isinstance(scale, int | float) else tuple(scale)
+    size = (scale, scale) if scale else None
     prompts = entry["prompts"]
     lines = prompts.splitlines() if isinstance(prompts, str) else prompts
     return scene_of(pixels, size, entry["unit"]), tuple(lines)
+
+
+def _scikit_image_folder() -> Path:
+    """Find scikit-image's pictures; its own functions may download what is missing."""
+    spec = find_spec("skimage")
+    return Path(spec.origin).parent / "data" if spec and spec.origin else _HERE
 
 
 def _layer(name: str) -> list[LayerDataTuple]:
@@ -56,15 +74,15 @@ def _layer(name: str) -> list[LayerDataTuple]:
     kwargs = {
         "name": name.capitalize(),
         "rgb": image.pixels.ndim == 3,
-        "scale": image.pixel_size,
-        "units": None if image.unit == "m" else (image.unit, image.unit),
+        "scale": image.pixel_size or (1.0, 1.0),
+        "units": None if image.unit in ("", "m") else (image.unit, image.unit),
         "metadata": {"napari_gem": {"title": title, "prompts": list(prompts)}},
     }
     return [(image.pixels, kwargs, "image")]
 
 
 # what napari calls for its samples
-load_fluorescence, load_histology, load_aerial = (
+load_fluorescence, load_histology, load_aerial, load_immunohistochemistry = (
     partial(_layer, name) for name in SAMPLES
 )
 
