@@ -12,6 +12,8 @@ from napari_gem.encoding.key import region_key
 from napari_gem.scoring.cache import ScoreCache
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_gem.core.region import Region
     from napari_gem.core.results import Features
     from napari_gem.encoding.encode import Partial
@@ -90,6 +92,12 @@ class ImageCache:
         """Give the image of this key, an empty one if it is new."""
         self._images[key] = self._images.pop(key, EncodedImage())
         return self._images[key]
+
+    def has_whole(self, shape: Sequence[int]) -> bool:
+        """Tell whether an image of this (height, width, ...) is encoded as a whole."""
+        wholes = [image.regions.get(None) for image in self._images.values()]
+        kept = {each.features.image_shape for each in wholes if each is not None}
+        return tuple(shape[:2]) in kept
 
     def name(self, key: str, region: Region | None) -> str:
         """Give a region its name; others lose theirs, but not the whole image."""

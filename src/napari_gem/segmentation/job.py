@@ -327,7 +327,9 @@ def _remember_steps(
     wanted: _Wanted, resources: Resources, memory: ImageCache, large: bool
 ) -> Generator[Progress, None, Encoded]:
     """Look into the memory first, and keep there what is encoded."""
-    key = yield from _key_steps(wanted)
+    # a whole that may be of the same pixels is found by all of them alone
+    box = None if memory.has_whole(wanted.pixels.shape) else _box(wanted)
+    key = yield from _key_steps(wanted, box)
     image, region, is_new = memory.get(key), wanted.job.region, False
     if region not in image.regions:
         whole = image.regions.get(None)
