@@ -6,6 +6,8 @@
 - ``blood/{train,test}``: ``images/``, ``boxes.csv``
 - ``trees/{train,test}``: ``images/`` (red, green, blue, near infrared), ``points/``
 - ``geo/m_*.tif``: aerial scenes (red, green, blue, near infrared)
+
+The stained sample of scikit-image is none of its files.
 """
 
 from __future__ import annotations
@@ -19,7 +21,10 @@ from pathlib import Path
 import numpy as np
 import tifffile
 from PIL import Image
+from skimage.color import rgb2hed
 from skimage.filters import threshold_multiotsu, threshold_otsu
+
+from napari_gem.images.samples import REAL, read_sample
 
 PARTS = ("train", "test")
 
@@ -207,6 +212,17 @@ def _read_scene(path: Path) -> Picture:
     return Picture(path.stem, bands[..., :3].copy(), {"water": water})
 
 
+def _stained_sample_entries(_folder: Path, part: str) -> Entries:
+    """List scikit-image's picture, which is not for training."""
+    return [(REAL, _read_stained_sample)] if part == "test" else []
+
+
+def _read_stained_sample() -> Picture:
+    image = np.asarray(read_sample(REAL)[0].pixels)
+    brown = rgb2hed(image)[..., 2]
+    return Picture(REAL, image, {"brown stain": brown > threshold_otsu(brown)})
+
+
 def _index(bands: np.ndarray, one: int, other: int) -> np.ndarray:
     """Return the normalised difference of two bands, -1 to 1."""
     first, second = bands[..., one].astype(float), bands[..., other].astype(float)
@@ -271,6 +287,12 @@ KINDS = {
         partial(_nuclei_entries, kind="brightfield"),
         (_DARK_NUCLEI,),
         _STAINED,
+    ),
+    "brown": Kind(
+        "Stained sample of scikit-image",
+        _stained_sample_entries,
+        (Question("brown stain", _dark, "dark pixels", "the stain's channel"),),
+        (*_OUTDOORS, "filaments", "mitochondria", "bacteria", "white blood cells"),
     ),
     "blood": Kind(
         "Blood smears",
