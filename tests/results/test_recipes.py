@@ -366,7 +366,7 @@ def test_the_usual_is_left_out_of_the_command(plain):
     limits = " ".join(map(str, plain.recipe.appearance.limits))
     assert line == (
         "napari-gem segment 'a b.tif' -p 'nuclei, nucleus' -p filaments -m embedded "
-        f"--precision float32 --limits {limits} -o segmentation"
+        f"--precision float32 --domain fluorescence --limits {limits} -o segmentation"
     )
 
 

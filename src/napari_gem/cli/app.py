@@ -45,7 +45,7 @@ from napari_gem.cli.options import (
     with_options,
 )
 from napari_gem.cli.recipes import replay, run_recipe
-from napari_gem.cli.report import report_view, save_and_report
+from napari_gem.cli.report import report_domain, report_view, save_and_report
 from napari_gem.core.appearance import PERCENTILES
 from napari_gem.core.batch import BatchOptions
 from napari_gem.core.errors import GemError
@@ -60,7 +60,9 @@ from napari_gem.core.parameters import (
 )
 from napari_gem.core.terminal import others_safe, say, show_anything
 from napari_gem.core.zarr_end import close_zarr_at_exit
+from napari_gem.models.domains import DomainRule, clues_of
 from napari_gem.models.presets import read_preset, with_preset
+from napari_gem.prompts.domains import check_domain
 from napari_gem.segmentation.asked import Asked, check_shown
 
 if TYPE_CHECKING:
@@ -241,6 +243,7 @@ def segment(
         prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
     check_prompts(prompts)
     given |= _given(background=words.background, templates=words.templates)
+    given |= _given(domain=check_domain(given.get("domain", "")) or None)
     # before the model, which takes seconds or a download
     label = with_values(LabelParameters(), given)
     check_fields(label)
@@ -282,7 +285,10 @@ def segment(
             bars,
             allowed=download,
         )
-        loaded = replace(loaded, card=with_preset(loaded.card, preset))
+        own = loaded.card
+        loaded = replace(loaded, card=with_preset(own, preset))
+        score = loaded.card.score
+        domain = DomainRule(own, score, given, preset, words.sets)
         job = replace(
             job,
             encode=with_values(loaded.card.encode, given),
@@ -301,6 +307,7 @@ def segment(
             detail,
             patch_size=loaded.backbone.patch_size,
             preset=preset,
+            domain=domain,
             region_file=region_file if several else None,
             revision=loaded.revision,
         )
@@ -324,6 +331,7 @@ def segment(
             return
         view, job = asked.settle(opened)
         report_view(view)
+        report_domain(domain.decide(prompts, clues_of(view.scene)), job.score)
         export.check_kinds(write, view.scene)
         if view.large:
             check_length(output, pyramid.INSIDE)
@@ -405,6 +413,7 @@ class _Words:
     prompts: tuple[Prompt, ...]
     background: tuple[str, ...] | None
     templates: tuple[str, ...] | None
+    sets: tuple[str, ...] = ()
 
 
 def _words(
@@ -419,16 +428,19 @@ def _words(
 
     given: tuple[Prompt, ...] = ()
     words, sentences = _background(background), _templates(templates)
+    domains: tuple[str, ...] = ()
     if prompt_set:
         from napari_gem.prompts.sets import list_sets, read_set
 
         chosen = read_set(prompt_set)
+        domains = chosen.domains
         if prompt_set in list_sets():
             chosen = _fit(chosen, *model)
         given = tuple(prompt for prompt in chosen.prompts if prompt.on)
         words = (chosen.background or None) if words is None else words
         sentences = sentences or chosen.templates or None
-    return _Words(parse_prompts([*given, *(lines or [])]), words, sentences)
+    prompts = parse_prompts([*given, *(lines or [])])
+    return _Words(prompts, words, sentences, domains)
 
 
 def _fit(chosen: PromptSet, model: str, architecture: str) -> PromptSet:

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from napari_gem.core.parameters import OutlineParameters
+    from napari_gem.core.parameters import OutlineParameters, ScoreParameters
     from napari_gem.core.progress import Progress
     from napari_gem.core.results import Outcome, Segmentation, StoredSegmentation
     from napari_gem.images.opened import View
     from napari_gem.images.scene import Scene
+    from napari_gem.prompts.domains import Decision
 
 
 def save_and_report(
@@ -47,6 +48,14 @@ def report_view(view: View) -> None:
         say(view.sentence)
     for notice in view.source.notices:
         say(notice, aside=True)
+
+
+def report_domain(decision: Decision, score: ScoreParameters | None) -> None:
+    """Say which domain is meant, and what it brings."""
+    from napari_gem.prompts.domains import domain_line
+
+    if score is not None:
+        say(f"{domain_line(decision.domain, score)}, {decision.reason}")
 
 
 def _report(result: Outcome, folder: Path, names: Iterable[str]) -> None:

@@ -14,9 +14,23 @@ from napari_gem.core.fields import Control, parameter
 Method = Literal["gem", "vv", "maskclip", "plain"]
 Synonyms = Literal["max", "mean"]
 Presence = Literal["image", "tile"]
+Domain = Literal[
+    "general",
+    "fluorescence",
+    "histology",
+    "electron microscopy",
+    "biomedical",
+    "aerial",
+    "satellite",
+    "photograph",
+    "drawn",
+]
 Precision = Literal["auto", "float32", "bfloat16", "float16"]
 
 METHODS: tuple[Method, ...] = get_args(Method)
+
+GENERAL: Domain = "general"
+DOMAINS: tuple[Domain, ...] = get_args(Domain)
 
 PRECISIONS: tuple[str, ...] = get_args(Precision)
 """Names of what models compute with; ``auto`` leaves it to the device."""
@@ -133,6 +147,12 @@ class EncodeParameters:
 class ScoreParameters:
     """Everything that decides the probabilities of given features and prompts."""
 
+    domain: Domain = parameter(
+        GENERAL,
+        "The kind of images, which decides the templates and the background words "
+        "where they are not given. Where nobody names it, it is that of the model, of "
+        "the preset or of the prompt set, or what the words or the image's file say.",
+    )
     scale: float = parameter(
         40.0,
         "Inverse temperature of the softmax over classes and background; CLIP's own "
@@ -148,6 +168,15 @@ class ScoreParameters:
     templates: tuple[str, ...] = parameter(
         ("a photo of a {}.",),
         "Sentences with {} for the word; their text embeddings are averaged.",
+    )
+    likeliest: int = parameter(
+        0,
+        "So many background words are kept, those with the largest cosine with the "
+        "image embedding, where present is -1; 0 keeps all.",
+        0,
+        1000,
+        label="Likeliest background words",
+        control=Control(0, 64),
     )
     near: float = parameter(
         0.95,

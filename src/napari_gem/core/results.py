@@ -95,6 +95,9 @@ class Recipe(Job):
         Where and how it was computed: ``cpu``, ``cuda:0`` ...; ``float32`` ...
     patch
         Image pixels per patch; 0 if not known.
+    competing
+        Background words that competed with the classes in this image; empty if there
+        were none, or in recipes that do not tell.
     """
 
     version: str
@@ -106,6 +109,7 @@ class Recipe(Job):
     device: str = field()
     precision: str = field()
     patch: float = 0.0
+    competing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

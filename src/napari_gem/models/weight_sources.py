@@ -10,12 +10,13 @@ import difflib
 import json
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from napari_gem.backbones import check_text, check_tower
 from napari_gem.core.errors import GemError
+from napari_gem.core.parameters import Domain
 from napari_gem.core.progress import Progress, aside_steps
 from napari_gem.core.sentences import some_of
 from napari_gem.models.architectures import PACKAGE, carried, configuration
@@ -37,6 +38,7 @@ from napari_gem.models.download.hub import (
     read_config,
 )
 from napari_gem.models.download.web import WebFile
+from napari_gem.prompts.domains import domain_named
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -59,6 +61,49 @@ class LocalWeights(NamedTuple):
 
     file: Path
     folder: Path | None = None
+
+
+class DomainWords(NamedTuple):
+    """Words of a domain that a model was trained on.
+
+    Attributes
+    ----------
+    classes
+        The phrases of each class, which mean the same.
+    background
+        What competes with classes that are asked for.
+    """
+
+    classes: tuple[tuple[str, ...], ...]
+    background: tuple[str, ...]
+
+    @property
+    def known(self) -> tuple[str, ...]:
+        """The phrases of all classes."""
+        return tuple(phrase for phrases in self.classes for phrase in phrases)
+
+
+@cache
+def _words_by_domain(path: Path) -> dict[Domain, DomainWords]:
+    """Read ``prompts.json``: phrases of each class, and background, by domain.
+
+    Domains that are the same to us are joined.
+    """
+    if not path.is_file():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    joined: dict[Domain, DomainWords] = {}
+    for name, classes in content["prompts"].items():
+        domain = domain_named(name)
+        if not domain:  # of images that we do not tell apart
+            continue
+        before = joined.get(domain, DomainWords((), ()))
+        background = (*before.background, *content["background"].get(name, ()))
+        joined[domain] = DomainWords(
+            (*before.classes, *map(tuple, classes.values())),
+            tuple(dict.fromkeys(background)),
+        )
+    return joined
 
 
 @dataclass(frozen=True)
@@ -100,6 +145,10 @@ class WeightSource:
     def known_words(self) -> frozenset[str]:
         """Words that the model was trained on, if the list is closed."""
         return frozenset()
+
+    def words_by_domain(self) -> dict[Domain, DomainWords]:
+        """Words that the model was trained on, by the domain of the images."""
+        return {}
 
     def stated_configuration(self) -> dict[str, Any]:
         """Read the configuration beside the weights; empty while there is none here."""
@@ -362,6 +411,10 @@ class PackageWeights(_DescribedFolder):
         if not path.is_file():
             return frozenset()
         return frozenset(json.loads(path.read_text(encoding="utf-8")))
+
+    def words_by_domain(self) -> dict[Domain, DomainWords]:
+        """Read the words of each domain in the folder."""
+        return _words_by_domain(self.folder / "prompts.json")
 
     def is_on_disk(self) -> bool:
         """Tell whether the folder was installed."""

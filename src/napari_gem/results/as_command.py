@@ -13,6 +13,7 @@ from napari_gem.core.fields import parameters_of, values_of
 from napari_gem.core.foreign_text import is_command
 from napari_gem.core.parameters import LabelParameters
 from napari_gem.core.prompts import label_ids
+from napari_gem.models.domains import with_domain
 from napari_gem.models.find import find_model
 from napari_gem.prompts.parsing import parse_prompts, read_words, write_words
 from napari_gem.results.recipe import NAME
@@ -82,11 +83,12 @@ def _options(recipe: Recipe) -> list[str] | None:
     parts = [
         _prompts(recipe.prompts),
         ["-m", recipe.model, "--precision", recipe.precision],
+        ["--domain", recipe.score.domain],
         _pixels(recipe),
         _appearance(recipe.appearance),
         _region(recipe.region),
         _values(recipe.encode, card.encode),
-        _values(recipe.score, card.score),
+        _values(recipe.score, with_domain(card.score, card, recipe.score.domain)),
         _values(recipe.label, LabelParameters()),
     ]
     said: list[str] = []

@@ -123,14 +123,31 @@ def in_image(
     background: NDArray[np.float32],
     image_embeddings: NDArray[np.float32],
     present: float,
+    likeliest: int = 0,
 ) -> NDArray[np.bool_]:
     """Find background words that may be in the image, at least the likeliest.
 
-    Words of other kinds of images would take pixels from the classes by chance.
+    Words of other kinds of images would take pixels from the classes by chance. Where
+    it is not known from which cosine on a word is present (-1), so many of the
+    ``likeliest`` are found; 0 finds all.
     """
     cosines = image_cosines(background, image_embeddings)
-    likely: NDArray[np.bool_] = cosines >= min(present, cosines.max())
+    limit = present
+    if present <= -1 and 0 < likeliest < len(cosines):
+        limit = np.partition(cosines, -likeliest)[-likeliest]
+    likely: NDArray[np.bool_] = cosines >= min(limit, cosines.max())
     return likely
+
+
+def likelier_than_all(
+    background: NDArray[np.float32],
+    prompts: NDArray[np.float32],
+    image_embeddings: NDArray[np.float32],
+) -> NDArray[np.bool_]:
+    """Find background words that are likelier in the image than every prompt."""
+    limit = image_cosines(prompts, image_embeddings).max()
+    likelier: NDArray[np.bool_] = image_cosines(background, image_embeddings) > limit
+    return likelier
 
 
 def softmax(logits: NDArray[np.float32], scale: float) -> NDArray[np.float32]:

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_gem.core.errors import GemError
-from napari_gem.core.parameters import ScoreParameters
+from napari_gem.core.parameters import GENERAL, ScoreParameters
 from napari_gem.core.progress import Progress
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Features
 from napari_gem.encoding.tiles import tiles_seen
+from napari_gem.models.domains import background_by_domain, same_words
+from napari_gem.prompts.domains import belongs_elsewhere, word_key
 from napari_gem.scoring.cosines import (
     image_offsets,
     in_image,
+    likelier_than_all,
     near_duplicates,
 )
 from napari_gem.scoring.presence import shortfalls
@@ -43,11 +46,14 @@ class Words:
         were there; a class with examples is there.
     offsets
         (classes + 1,): number that is added to all scores of a group.
+    competing
+        The background words whose embeddings are the last group.
     """
 
     groups: list[NDArray[np.float32]]
     lacking: list[bool]
     offsets: NDArray[np.float32]
+    competing: tuple[str, ...] = ()
 
 
 def word_steps(
@@ -86,8 +92,7 @@ def word_steps(
         same to the model, the one that is least like them is kept.
     """
     typed = [word for prompt in prompts for word in prompt.words]
-    known = {word.casefold() for word in typed}
-    words = [w for w in parameters.background if w.casefold() not in known]
+    words = _unlike(model, parameters, typed)
     yield Progress("Reading words")
     yield from embed_steps(
         model.backbone, typed + words, parameters.templates, model.texts
@@ -108,23 +113,67 @@ def word_steps(
     )
     # an example says that the class is there
     lacking[[bool(prompt.examples) for prompt in prompts]] = 0
-    if len(background) and typed:
-        classes = np.concatenate(groups)
-        same = near_duplicates(background, classes, parameters.near)
-        if same.all():  # a model that does not tell these words apart
-            same[np.argmin((background @ classes.T).max(axis=1))] = False
-        background = background[~same]
-    if parameters.background and not len(background):
+    if parameters.background and not words:
         raise GemError(
             "Every background word is a word of a prompt, so there is nothing to "
             "tell them from. Give other background words."
         )
-    if len(background):
-        background = background[in_image(background, embeddings, parameters.present)]
+    if words:
+        classes = np.concatenate(groups)
+        kept = _competing(model, words, background, classes, embeddings, parameters)
+        background = background[kept]
+        words = [word for word, keep in zip(words, kept, strict=True) if keep]
     groups.append(background)
     offsets = image_offsets(groups, features.image_embedding, parameters.image_weight)
     offsets[:-1] -= np.float32(parameters.absent_weight) * lacking
-    return Words(groups, (lacking > 0).tolist(), offsets)
+    return Words(groups, (lacking > 0).tolist(), offsets, tuple(words))
+
+
+def _unlike(
+    model: Model, parameters: ScoreParameters, typed: Sequence[str]
+) -> list[str]:
+    """Leave out background words that are those of prompts.
+
+    In images of a known domain this holds for plurals and for words that were one class
+    in the training, too, unless no word would be left. Recipes from before there were
+    domains keep their results.
+    """
+    known = {word.casefold() for word in typed}
+    words = [word for word in parameters.background if word.casefold() not in known]
+    if parameters.domain == GENERAL:
+        return words
+    same = same_words(model.card, typed)
+    return [word for word in words if word_key(word) not in same] or words
+
+
+def _competing(
+    model: Model,
+    words: Sequence[str],
+    background: NDArray[np.float32],
+    classes: NDArray[np.float32],
+    embeddings: NDArray[np.float32],
+    parameters: ScoreParameters,
+) -> NDArray[np.bool_]:
+    """Choose the background words that compete with the classes, at least one.
+
+    Left out are those that mean the same to the model as a prompt, those of other
+    domains that are likelier in the image than every prompt, and those that are
+    probably nowhere in the image.
+    """
+    kept = np.ones(len(words), bool)
+    if len(classes):
+        kept = ~near_duplicates(background, classes, parameters.near)
+        if not kept.any():  # a model that does not tell these words apart
+            kept[np.argmin((background @ classes.T).max(axis=1))] = True
+        own, domain = background_by_domain(model.card), parameters.domain
+        foreign = np.array([belongs_elsewhere(word, domain, own) for word in words])
+        foreign &= likelier_than_all(background, classes, embeddings)
+        if (kept & ~foreign).any():
+            kept &= ~foreign
+    rest = background[kept]
+    limits = parameters.present, parameters.likeliest
+    kept[kept] = in_image(rest, embeddings, *limits)
+    return kept
 
 
 def _image_embeddings(

@@ -16,6 +16,7 @@ from napari_gem.core.validation import check_within
 
 if TYPE_CHECKING:
     from napari_gem.images.opened import Opened, View
+    from napari_gem.models.domains import DomainRule
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Asked:
         Of the model, in pixels.
     preset
         Its name; empty for none.
+    domain
+        What decides the domain of an image; None leaves the score as it is.
     region_file
         GeoJSON of a region on the ground or in pixels, in place of the job's; None for
         none.
@@ -49,6 +52,7 @@ class Asked:
     detail: float | None
     patch_size: int
     preset: str = ""
+    domain: DomainRule | None = None
     region_file: Path | None = None
     revision: str = ""
 
@@ -57,11 +61,13 @@ class Asked:
         """All that decides a result, as plain values; not where it is computed."""
         job = {**to_dict(self.job), **dict.fromkeys(("device", "precision"))}
         names = ("percentiles", "limits", "gamma", "level", "detail", "revision")
+        rule = {} if self.domain is None else self.domain.plain
         drawn = None
         if self.region_file is not None:
             with suppress(OSError):  # each image says so
                 drawn = hashlib.blake2b(self.region_file.read_bytes()).hexdigest()
-        return {**job, **{n: getattr(self, n) for n in names}, "drawn": drawn}
+        shown = {n: getattr(self, n) for n in names}
+        return {**job, **shown, "drawn": drawn, **rule}
 
     def open(self, path: Path) -> tuple[View, Job]:
         """Open an image, and say what is asked of it."""
@@ -78,6 +84,7 @@ class Asked:
     def settle(self, opened: Opened) -> tuple[View, Job]:
         """Choose the resolution of an image, and all that depends on it."""
         from napari_gem.images.opened import check_small
+        from napari_gem.models.domains import clues_of
 
         view = opened.view(self.level, self.detail, self.patch_size)
         if self.job.squash:
@@ -85,8 +92,12 @@ class Asked:
         encode = self.job.encode
         if encode is not None and self.detail is not None:
             encode = replace(encode, zoom=self.patch_size * view.factor / self.detail)
+        score = self.job.score
+        if self.domain is not None:
+            score = self.domain.settle(self.job.prompts, clues_of(view.scene))
         settled = replace(
             self.job,
+            score=score,
             appearance=_appearance(view, self.percentiles, self.limits, self.gamma),
             encode=encode,
             region=view.place(self.job.region),
@@ -115,7 +126,7 @@ class FollowedRecipe:
     @property
     def plain(self) -> dict[str, Any]:
         """As of `Asked`; the version changes nothing that anybody would see."""
-        unseen = ("version", "device", "precision")
+        unseen = ("version", "device", "precision", "competing")
         return {**to_dict(self.recipe), **dict.fromkeys(unseen)}
 
     def open(self, path: Path) -> tuple[View, Job]:

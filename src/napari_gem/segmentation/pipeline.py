@@ -21,7 +21,9 @@ from napari_gem.core.results import Features, Job, Segmentation, StoredSegmentat
 from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.images.rendering import check_image, stretch
 from napari_gem.images.tile_reading import as_pixels
+from napari_gem.models.domains import domain_for, with_domain
 from napari_gem.models.find import load_model
+from napari_gem.prompts.domains import ImageClues, check_domain
 from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.results.save import check_folder
 from napari_gem.scoring.cosines import group_scores, min_max
@@ -31,7 +33,7 @@ from napari_gem.segmentation.job import Resources, encode_job_steps, job_steps
 from napari_gem.segmentation.segment import check_features, segment_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -103,6 +105,7 @@ def segment(
     prompts: str | Iterable[str | Prompt],
     model: Model | str = "embedded",
     *,
+    domain: str = "",
     parameters: ScoreParameters | None = None,
     label: LabelParameters | None = None,
     progress: Callable[[Progress], object] | None = None,
@@ -117,8 +120,12 @@ def segment(
         One class an item (or a line of one string); a comma separates synonyms.
     model
         The model that made the features; see `encode`.
+    domain
+        Kind of images, of `napari_gem.core.parameters.DOMAINS`: with ``parameters``
+        None it decides templates and background words. Empty leaves it to the model,
+        or to the words.
     parameters
-        None takes those of the model's card.
+        None takes those of the model's card, with the words of the domain.
     label
         None takes the defaults.
     progress
@@ -132,7 +139,8 @@ def segment(
     Raises
     ------
     GemError
-        As `encode` and `napari_gem.prompts.parsing.parse_prompts`.
+        As `encode` and `napari_gem.prompts.parsing.parse_prompts`, or if there is no
+        such domain.
 
     Examples
     --------
@@ -145,14 +153,17 @@ def segment(
     classes = parse_prompts(prompts)
     loaded = load_model(model) if isinstance(model, str) else model
     if isinstance(image, Features):
-        steps = segment_steps(loaded, image, classes, parameters, label)
+        grey = not (image.appearance.rgb or image.appearance.channels)
+        score = parameters or _suggested(loaded, classes, domain, grey)
+        steps = segment_steps(loaded, image, classes, score, label)
         return run(steps, progress)
     pixels = as_pixels(image)
     check_image(pixels)
+    grey = len(pixels.shape) == 2
     job = Job(
         prompts=classes,
         appearance=stretch(pixels),
-        score=parameters,
+        score=parameters or _suggested(loaded, classes, domain, grey),
         label=label or LabelParameters(),
     )
     result = run(job_steps(job, pixels, loaded), progress)
@@ -168,6 +179,7 @@ def segment_large(
     *,
     appearance: Appearance | None = None,
     encode: EncodeParameters | None = None,
+    domain: str = "",
     parameters: ScoreParameters | None = None,
     label: LabelParameters | None = None,
     region: Region | None = None,
@@ -192,7 +204,7 @@ def segment_large(
         missing. They appear when all are complete.
     model
         From `napari_gem.load_model`, or the id of a model that needs no download.
-    appearance, encode, parameters, label, region
+    appearance, encode, domain, parameters, label, region
         As for `napari_gem.encode` and `napari_gem.segment`.
     cache
         Where features are kept; None takes the usual place.
@@ -215,7 +227,7 @@ def segment_large(
         prompts=classes,
         appearance=appearance or stretch(pixels),
         encode=encode,
-        score=parameters,
+        score=parameters or _suggested(loaded, classes, domain, len(pixels.shape) == 2),
         label=label or LabelParameters(),
         region=region,
     )
@@ -225,6 +237,16 @@ def segment_large(
     result = run(steps, progress)
     assert isinstance(result, StoredSegmentation)  # noqa: S101 (for the type checker)
     return result
+
+
+def _suggested(
+    model: Model, prompts: Sequence[Prompt], domain: str, grey: bool
+) -> ScoreParameters:
+    """Take the parameters of a model's card, with the words of a domain."""
+    chosen = check_domain(domain) or ""
+    clues = ImageClues(grey=grey)
+    decision = domain_for(model.card, prompts, chosen=chosen, clues=clues)
+    return with_domain(model.card.score, model.card, decision)
 
 
 def heat_maps(

@@ -196,6 +196,7 @@ def score_steps(
             region=features.region,
             architecture=model.card.architecture if from_file else "",
             patch=features.patch,
+            competing=words.competing,
         ),
         notices=(
             *features.notices,

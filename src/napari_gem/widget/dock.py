@@ -14,11 +14,15 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_gem.core.errors import GemError
+from napari_gem.core.fields import with_values
 from napari_gem.core.foreign_text import without_tags
 from napari_gem.core.results import Job
+from napari_gem.layers.reading.clues import clues_of_layers
 from napari_gem.layers.writing.combine import named_ids
 from napari_gem.models.catalogue import patch_size
+from napari_gem.models.domains import domain_for, with_domain
 from napari_gem.models.find import find_model, is_available
+from napari_gem.prompts.domains import NO_CLUES
 from napari_gem.widget.image.panel import ImagePanel, ModelPatch
 from napari_gem.widget.keys import KeyBindings
 from napari_gem.widget.models.device_choice import DeviceChoice
@@ -57,8 +61,10 @@ if TYPE_CHECKING:
     import napari.viewer
     from qtpy.QtGui import QCloseEvent, QShowEvent
 
+    from napari_gem.core.parameters import ScoreParameters
     from napari_gem.layers import Policy
     from napari_gem.models.card import ModelCard
+    from napari_gem.prompts.domains import Decision
     from napari_gem.widget.state import Place
     from napari_gem.worker.messages import Finished
 
@@ -155,17 +161,12 @@ class GemWidget(QWidget):
         GemError
             If there is no such image, region or model.
         """
-        card = self.advanced_panel.suggested(self.card())
+        own = self.card()
+        card = self.advanced_panel.suggested(own)
         named = self.model_choice.named()
         settings = read_settings()
         device = self.device_choice.device()
-        background = self.prompt_table.background()
-        templates = self.prompt_table.templates()
-        score = replace(
-            card.score,
-            background=card.score.background if background is None else background,
-            templates=card.score.templates if templates is None else templates,
-        )
+        self.prompt_table.background()  # what was typed
         image = self.image_panel.read()
         job = Job(
             prompts=self.prompt_table.prompts(),
@@ -175,7 +176,7 @@ class GemWidget(QWidget):
             device=settings.device if device == "auto" else device,
             precision=self.advanced_panel.precision() or settings.precision,
             encode=self.advanced_panel.encode(card.encode),
-            score=self.advanced_panel.score(score),
+            score=self._score(own, self.domain(own)),
             label=self.advanced_panel.label(),
             region=self.image_panel.region(),
         )
@@ -186,6 +187,48 @@ class GemWidget(QWidget):
             detail=self.image_panel.detail_of(image),
             policy=self._policy,
         )
+
+    def domain(self, card: ModelCard) -> Decision:
+        """Decide which kind of images is meant."""
+        table, clues = self.prompt_table, NO_CLUES
+        layers = self.image_panel.layers()
+        if layers:
+            with suppress(GemError):  # if it cannot be read, Run says so
+                clues = clues_of_layers(layers, self.image_panel.appearance())
+        return domain_for(
+            card,
+            table.prompts(),
+            chosen=table.domain_choice.domain(),
+            preset=self.advanced_panel.preset,
+            sets=table.set_domains(),
+            clues=clues,
+        )
+
+    def _suggested_score(self, card: ModelCard, decision: Decision) -> ScoreParameters:
+        """Parameters of a model with the chosen preset and the words of a domain."""
+        return with_domain(self.advanced_panel.suggested(card).score, card, decision)
+
+    def _score(self, card: ModelCard, decision: Decision) -> ScoreParameters:
+        """Lay what the user chose over what is suggested."""
+        state, score = self.prompt_table.model.state, {}
+        if state.background is not None:
+            score["background"] = state.background
+        if state.templates is not None:
+            score["templates"] = state.templates
+        suggested = with_values(self._suggested_score(card, decision), score)
+        return self.advanced_panel.score(suggested)
+
+    def show_domain(self) -> None:
+        """Show which kind of images is meant, and what it brings."""
+        try:
+            card = self.card()
+        except GemError:  # Run says so
+            return
+        decision = self.domain(card)
+        suggested = self._suggested_score(card, decision)
+        self.prompt_table.set_default_background(suggested.background)
+        choice = self.prompt_table.domain_choice
+        choice.show_decision(decision, self._score(card, decision))
 
     def run(self) -> None:
         """Segment the chosen image by the typed words."""
@@ -203,6 +246,7 @@ class GemWidget(QWidget):
 
     def refresh(self) -> None:
         """Show what changed words and settings give, if the image is encoded."""
+        self.show_domain()
         try:
             inputs = self.inputs()
         except GemError as error:
@@ -311,7 +355,7 @@ class GemWidget(QWidget):
         self.device_choice.changed.connect(self.show_model)
         self.device_choice.changed.connect(self.refresh)
         self.advanced_panel.summarized.connect(self._show_changed)
-        self.advanced_panel.preset_changed.connect(self._on_preset)
+        self.advanced_panel.preset_changed.connect(self.show_domain)
         self.advanced_panel.score_changed.connect(self.refresh)
         self.advanced_panel.encode_changed.connect(self.refresh)
         bar.run_requested.connect(self.run)
@@ -436,15 +480,11 @@ class GemWidget(QWidget):
         self._recall_message = ""
         self.run_bar.show_message(kind, message)
 
-    def _on_preset(self) -> None:
-        with suppress(GemError):  # if the model is not there, Run says so
-            self.show_default_background(self.card())
-
     def show_card(self, card: ModelCard) -> None:
         """Show what a model suggests."""
         self.advanced_panel.set_card(card)
         self.prompt_table.set_model(card.domain, card.known_words)
-        self.show_default_background(card)
+        self.show_domain()
         self._show_patch(card, patch_size(card) or 0)
         self.show_model()
 
@@ -467,11 +507,6 @@ class GemWidget(QWidget):
         self.settings_fold.set_title(
             f"Settings: {changed} changed" if changed else "Settings"
         )
-
-    def show_default_background(self, card: ModelCard) -> None:
-        """Show the background words of a model with the chosen preset."""
-        suggested = self.advanced_panel.suggested(card)
-        self.prompt_table.set_default_background(suggested.score.background)
 
     def _show_patch(self, card: ModelCard, side: int) -> None:
         patch = ModelPatch(side, side / card.encode.zoom) if side else ModelPatch()

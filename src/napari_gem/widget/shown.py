@@ -45,5 +45,5 @@ class Dock(Protocol):
     def show_card(self, card: ModelCard) -> None:
         """Show what a model suggests."""
 
-    def show_default_background(self, card: ModelCard) -> None:
-        """Show the background words of a model."""
+    def show_domain(self) -> None:
+        """Show which kind of images is meant, and what it brings."""

@@ -40,6 +40,8 @@ class Preset:
         from minimum to maximum (`napari_gem.segmentation.squashed`); 0 for neither.
     protocol
         Of ``napari-gem evaluate``; empty for the usual one.
+    domain
+        Of the images that it is for; empty if it is for several.
     """
 
     about: str = ""
@@ -48,6 +50,7 @@ class Preset:
     score: dict[str, Any] = field(default_factory=dict)
     squash: int = 0
     protocol: str = ""
+    domain: str = ""
 
 
 def list_presets() -> tuple[str, ...]:

@@ -28,6 +28,7 @@ def last_used(dock: Dock) -> LastUsed:
         device=dock.device_choice.device(),
         prompts=dock.prompt_table.prompts(),
         background=dock.prompt_table.background(),
+        domain=dock.prompt_table.domain_choice.domain(),
         templates=dock.prompt_table.templates(),
         detail=dock.image_panel.detail(),
         advanced=dock.advanced_panel.state(),
@@ -72,11 +73,13 @@ def recall(dock: Dock, last: LastUsed) -> list[str]:
     attempt("The device", lambda: dock.device_choice.set_device(last.device))
     attempt("The model", lambda: dock.show_card(dock.card()))
     attempt("The table of classes", lambda: _show_prompts(dock, last))
+    set_domain = dock.prompt_table.domain_choice.set_domain
+    attempt("The kind of images", lambda: set_domain(last.domain))
     attempt("The background", show_background)
     attempt("The sentences", lambda: dock.prompt_table.set_templates(last.templates))
     attempt("The detail", lambda: dock.image_panel.recall_detail(last.detail))
     attempt("The advanced panel", lambda: dock.advanced_panel.set_state(last.advanced))
-    attempt("The background", lambda: dock.show_default_background(dock.card()))
+    attempt("The background", dock.show_domain)
     attempt(
         "Which maps are shown", lambda: dock.results_panel.set_map_choice(last.maps)
     )

@@ -142,9 +142,14 @@ class AdvancedPanel(QWidget):
         self._suggest(self._preset)
         self._show_values(self._usual | changed)
 
+    @property
+    def preset(self) -> str:
+        """Name of the chosen preset; empty for none."""
+        return self._preset or ""
+
     def suggested(self, card: ModelCard) -> ModelCard:
         """Lay the chosen preset over a model's card."""
-        return with_preset(card, self._preset or "")
+        return with_preset(card, self.preset)
 
     def reset(self) -> None:
         """Go back to the model's card."""

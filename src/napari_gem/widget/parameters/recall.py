@@ -12,7 +12,7 @@ from napari_gem.cluster.address import read_address
 from napari_gem.core.bounds import LONGEST_NAME
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_dict, to_dict
-from napari_gem.core.parameters import PRECISIONS, ScoreParameters
+from napari_gem.core.parameters import DOMAINS, PRECISIONS, ScoreParameters
 from napari_gem.core.prompts import Prompt, label_ids
 from napari_gem.core.sentences import some_of
 from napari_gem.core.validation import (
@@ -204,6 +204,11 @@ def _check_model(name: str) -> None:
         raise GemError("This is no name.")
 
 
+def _check_domain(name: str) -> None:
+    if name not in ("", *DOMAINS):
+        raise GemError("There is no such kind of images.")
+
+
 def _check_device(name: str) -> None:
     _check_name(name)
     if is_cluster(name):
@@ -216,6 +221,7 @@ _CHECKS: dict[str, Callable[[Any], None]] = {
     "model": _check_model,
     "architecture": _check_name,
     "device": _check_device,
+    "domain": _check_domain,
     "detail": check_detail,
     "background": lambda words: check_score(ScoreParameters(background=words)),
     "templates": lambda lines: check_score(ScoreParameters(templates=lines)),

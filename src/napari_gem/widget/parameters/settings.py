@@ -73,6 +73,8 @@ class LastUsed:
         Classes; examples only as far as they are kept as vectors.
     background
         Background words; None is as the model's card says.
+    domain
+        Kind of images that the user chose; empty is automatic.
     templates
         Sentences of the prompt set that was loaded; None is as the model's card says.
     detail
@@ -91,6 +93,7 @@ class LastUsed:
     device: str = "auto"
     prompts: tuple[Prompt, ...] = ()
     background: tuple[str, ...] | None = None
+    domain: str = ""
     templates: tuple[str, ...] | None = None
     detail: float | None = None
     advanced: dict[str, Any] = field(default_factory=dict)

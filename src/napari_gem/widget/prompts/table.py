@@ -43,6 +43,7 @@ from napari_gem.widget.parts.style import BUTTON
 from napari_gem.widget.prompts.background import BackgroundWords
 from napari_gem.widget.prompts.cells import color_of
 from napari_gem.widget.prompts.class_edit import ClassEdit, is_run
+from napari_gem.widget.prompts.domain_choice import DomainChoice
 from napari_gem.widget.prompts.set_offers import SetOffers
 from napari_gem.widget.prompts.table_model import PromptModel
 from napari_gem.widget.prompts.table_view import PromptView
@@ -86,6 +87,7 @@ class PromptTable(QWidget):
         self.view = PromptView(self.model)
         self.edit = ClassEdit()
         self.menu_button = QToolButton()
+        self.domain_choice = DomainChoice()
         self.background_words = BackgroundWords()
         self.set_offers = SetOffers()
         self._known_words: frozenset[str] = frozenset()
@@ -98,6 +100,7 @@ class PromptTable(QWidget):
         layout.addWidget(self.view, 1)
         layout.addLayout(line)
         layout.addWidget(self.set_offers)
+        layout.addWidget(self.domain_choice)
         layout.addWidget(self.background_words)
         self._connect()
 
@@ -142,6 +145,12 @@ class PromptTable(QWidget):
     def set_default_background(self, words: Sequence[str]) -> None:
         """Take the background words that the model brings."""
         self.background_words.set_default(tuple(words))
+
+    def set_domains(self) -> tuple[str, ...]:
+        """Domains of the set that was loaded, while a class of it is left."""
+        state = self.model.state
+        left = {*state.reserved.values()} & {prompt.name for prompt in state.prompts}
+        return state.origin.domains if left else ()
 
     def set_model(self, domain: str, known_words: frozenset[str]) -> None:
         """Offer sets that suit a model, and name words that it does not know.
@@ -434,6 +443,7 @@ class PromptTable(QWidget):
         self.edit.returnPressed.connect(self.take_typed)
         self.edit.lines_pasted.connect(self.take_typed)
         self.background_words.edited.connect(self.model.set_background)
+        self.domain_choice.domain_chosen.connect(lambda _: self.changed.emit(False))
         self.set_offers.chosen.connect(self.load_set)
         view = self.view
         view.selectionModel().currentRowChanged.connect(self._on_current)

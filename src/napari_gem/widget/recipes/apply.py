@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.parameters import PRECISIONS
+from napari_gem.models.domains import with_domain
+from napari_gem.models.presets import with_preset
 from napari_gem.models.used_list import place_of, was_used
 from napari_gem.prompts.sets import PromptSet
 from napari_gem.results.recipe_model import recipe_card
@@ -76,20 +78,25 @@ def show_recipe(dock: Dock, recipe: Recipe, card: ModelCard) -> list[str]:
     misfits = show_image_part(panel, recipe, card)
     image = panel.read()
     dock.example_bar.set_image(panel.layer(), image)
+    domain, score = recipe.score.domain, recipe.score
+    preset = preset_of(recipe, card, panel_presets())
+    usual = with_domain(with_preset(card, preset).score, card, domain)
     prompt_set = PromptSet(
         "recipe",
         prompts=prompts_for(recipe, image.shape),
-        background=recipe.score.background,
-        templates=recipe.score.templates,
+        # its own, so that another domain may bring others
+        background=() if score.background == usual.background else score.background,
+        templates=() if score.templates == usual.templates else score.templates,
     )
+    dock.prompt_table.domain_choice.set_domain(domain)
     if not dock.example_link.load(prompt_set):
         misfits.append("The recipe's classes cannot be in one table.")
     dock.advanced_panel.set_state(
         {
             **advanced_of(recipe),
             "precision": recipe.precision if recipe.precision in PRECISIONS else None,
-            "preset": preset_of(recipe, card, panel_presets()) or None,
+            "preset": preset or None,
         }
     )
-    dock.show_default_background(card)
+    dock.show_domain()
     return misfits

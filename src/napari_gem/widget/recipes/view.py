@@ -87,7 +87,8 @@ def preset_of(recipe: Recipe, card: ModelCard, presets: Sequence[str]) -> str:
 
     Its detail, words, sentences and what the advanced panel shows may be others.
     """
-    words = {"background": recipe.score.background, "templates": recipe.score.templates}
+    names = ("domain", "background", "templates")
+    words = {name: getattr(recipe.score, name) for name in names}
     free = {**advanced_of(recipe), **words, "zoom": recipe.encode.zoom}
     for name in ("", *presets):
         preset = with_preset(card, name)
