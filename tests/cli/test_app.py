@@ -181,6 +181,8 @@ def test_options_reach_the_recipe(
         scale=40.0,
         background=("sky", "sea", "wall"),
         templates=(*read_templates("bare"), "the {}"),
+        domain="photograph",
+        absent_spread=0.5,
         background_weight=0.5,
         smoothing=2.0,
     )
