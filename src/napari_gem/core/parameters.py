@@ -248,6 +248,14 @@ class ScoreParameters:
         -10,
         10,
     )
+    level_weight: float = parameter(
+        0.0,
+        "Part of each word's own level that is taken off its scores: the mean of its "
+        "cosines with patches of pictures that show nothing (grey and noise), which "
+        "the model encodes once.",
+        0,
+        1,
+    )
     prototype_weight: float = parameter(
         0.0,
         "Weight, beside its words, of what a class looks like in this image by its "

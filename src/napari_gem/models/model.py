@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_gem.backbones import Backbone
+    from napari_gem.core.parameters import EncodeParameters
     from napari_gem.models.card import ModelCard
 
 
@@ -31,6 +32,9 @@ class Model:
         A sentence for the user if the memory did not suffice for what was asked for.
     texts
         Text embeddings made so far; whoever embeds words adds to it.
+    neutral
+        Mean features of pictures that show nothing, by the parameters of encoding
+        (`napari_gem.scoring.word_levels`).
     """
 
     card: ModelCard
@@ -40,5 +44,8 @@ class Model:
     backbone: Backbone
     notice: str = ""
     texts: dict[tuple[str, tuple[str, ...]], NDArray[np.float32]] = field(
+        default_factory=dict, repr=False
+    )
+    neutral: dict[EncodeParameters, NDArray[np.float32]] = field(
         default_factory=dict, repr=False
     )

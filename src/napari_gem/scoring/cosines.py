@@ -28,6 +28,7 @@ def group_scores(
     groups: Sequence[NDArray[np.float32]],
     cache: ScoreCache | None = None,
     synonyms: Synonyms = "max",
+    neutral: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Score each group of words by the cosines of its words with the features.
 
@@ -42,36 +43,52 @@ def group_scores(
         Earlier scores of these features; new ones are added.
     synonyms
         Whether a group's score is the ``max`` or the ``mean`` over its words.
+    neutral
+        (channels,): the product with a word, its level, is taken from its cosines; None
+        for cosines as they are.
 
     Returns
     -------
     NDArray[np.float32]
-        (groups, rows, columns), from -1 to 1.
+        (groups, rows, columns), from -1 to 1 but for levels.
     """
     cache = ScoreCache() if cache is None else cache
     score = _best if synonyms == "max" else _mean
+    way = synonyms.encode() + (b"" if neutral is None else neutral.tobytes())
     return np.stack(
         [
-            cache.get(synonyms.encode() + g.tobytes(), partial(score, features, g))
+            cache.get(way + g.tobytes(), partial(score, features, g, neutral))
             for g in groups
         ]
     )
 
 
-def _mean(features: LazyArray, words: NDArray[np.float32]) -> NDArray[np.float32]:
+def _mean(
+    features: LazyArray,
+    words: NDArray[np.float32],
+    neutral: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
     if len(words) == 0:
-        return _best(features, words)
+        return _best(features, words, neutral)
     # the mean embedding is not of unit length, so its cosine is the mean of the cosines
-    return _best(features, words.mean(axis=0, keepdims=True))
+    return _best(features, words.mean(axis=0, keepdims=True), neutral)
 
 
-def _best(features: LazyArray, words: NDArray[np.float32]) -> NDArray[np.float32]:
+def _best(
+    features: LazyArray,
+    words: NDArray[np.float32],
+    neutral: NDArray[np.float32] | None,
+) -> NDArray[np.float32]:
     best = np.full(tuple(features.shape[:2]), -1, np.float32)
     if len(words) == 0:
         return best
+    levels = None if neutral is None else words @ neutral
     for band in bands(features):
         for row, vectors in enumerate(np.asarray(features[band]), band.start):
-            np.max(vectors.astype(np.float32) @ words.T, axis=-1, out=best[row])
+            scores = vectors.astype(np.float32) @ words.T
+            if levels is not None:
+                scores -= levels
+            np.max(scores, axis=-1, out=best[row])
     return best
 
 

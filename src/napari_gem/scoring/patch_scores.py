@@ -141,8 +141,10 @@ class _Scoring:
     def score(self, array: LazyArray, cache: ScoreCache | None = None) -> Scores:
         """Score patches by words and directions."""
         groups, synonyms = self.words.groups, self.parameters.synonyms
-        classes = group_scores(array, groups[:-1], cache, synonyms)
-        scores = np.concatenate([classes, group_scores(array, groups[-1:], cache)])
+        neutral = self.words.neutral
+        classes = group_scores(array, groups[:-1], cache, synonyms, neutral)
+        background = group_scores(array, groups[-1:], cache, neutral=neutral)
+        scores = np.concatenate([classes, background])
         join_directions(scores, array, self.directions, cache)
         return scores
 

@@ -23,6 +23,7 @@ from napari_gem.scoring.cosines import (
 )
 from napari_gem.scoring.presence import shortfalls
 from napari_gem.scoring.text import embed_steps, embed_words
+from napari_gem.scoring.word_levels import neutral_steps
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -48,12 +49,15 @@ class Words:
         (classes + 1,): number that is added to all scores of a group.
     competing
         The background words whose embeddings are the last group.
+    neutral
+        (channels,): the product with a word is taken from its scores; None for nothing.
     """
 
     groups: list[NDArray[np.float32]]
     lacking: list[bool]
     offsets: NDArray[np.float32]
     competing: tuple[str, ...] = ()
+    neutral: NDArray[np.float32] | None = None
 
 
 def word_steps(
@@ -78,7 +82,7 @@ def word_steps(
     Yields
     ------
     Progress
-        Before each batch of texts.
+        Before each batch of texts, and while levels of words are measured.
 
     Returns
     -------
@@ -126,7 +130,11 @@ def word_steps(
     groups.append(background)
     offsets = image_offsets(groups, features.image_embedding, parameters.image_weight)
     offsets[:-1] -= np.float32(parameters.absent_weight) * lacking
-    return Words(groups, (lacking > 0).tolist(), offsets, tuple(words))
+    neutral = None
+    if parameters.level_weight:
+        neutral = yield from neutral_steps(model, features)
+        neutral = np.float32(parameters.level_weight) * neutral
+    return Words(groups, (lacking > 0).tolist(), offsets, tuple(words), neutral)
 
 
 def _unlike(
