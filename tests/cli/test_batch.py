@@ -23,6 +23,7 @@ from napari_gem.core.atomic import sole_writer
 from napari_gem.core.errors import GemError
 from napari_gem.models import load
 from napari_gem.segmentation import batch as batch_module
+from napari_gem.segmentation.batch_folder import ImageFolder
 from napari_gem.worker import batch_helpers
 from napari_gem.worker.batch_helpers import available_cores
 from tests.tiny import write_tiny_model
@@ -241,6 +242,11 @@ def test_a_dry_run_writes_nothing(
     assert "a: " in said
     assert "7 images" in said
     assert not (tmp_path / "out").exists()
+    one = ["segment", images / "a.png", *WORDS, "-o", tmp_path / "out", "--dry-run"]
+    status, said, _ = call(*one)
+    assert status == 0
+    assert said == f"{images / 'a.png'}: results would be in {tmp_path / 'out'}\n"
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_batch_can_end_with_the_first_failure(
@@ -265,6 +271,33 @@ def test_the_order_of_kinds_is_no_other_recipe(
     status, said, error = call(*run, "--write", "overlay,labels", "--resume")
     assert status == 0, error
     assert "2 of them before" in said
+
+
+def test_files_of_a_run_that_was_killed_go_when_others_are_asked_for(
+    call: Call,
+    images: Path,
+    recipe: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "out"
+    run = ["run", recipe, images / "a.png", images / "A.tif", "-o", out]
+    assert call(*run, "--write", "labels,probabilities")[0] == 0
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ImageFolder, "end", killed)
+        assert call(*run, "--write", "labels,overlay", "--overwrite")[0] == 130
+    assert (out / "a/overlay.png").exists()
+    assert (out / "a/probabilities.tif").exists()
+    status, said, error = call(*run, "--write", "labels", "--resume", "--overwrite")
+    assert status == 0, error
+    assert "of them before" not in said
+    for name in ("a", "A-2"):
+        files = sorted(path.name for path in (out / name).iterdir())
+        assert files == ["finished.json", "labels.tif", "recipe.json"]
 
 
 @pytest.mark.slow

@@ -270,3 +270,25 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with pytest.raises(GemError, match="is a pipe or a device"):
         open_scene(tmp_path / name)
+
+
+def test_two_threads_get_the_planes_that_they_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.arange(96, dtype=np.uint8).reshape(2, 6, 8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="minisblack")
+    whole = tiff_reader.WholePlanes(
+        tmp_path / "a.tif", (0, 0), pixels.shape, pixels.dtype, "IYX"
+    )
+    read = whole._read_plane
+
+    class Slow(tuple):
+        """While it is looked at, another thread reads another plane."""
+
+        def __getitem__(self, at: Any) -> Any:
+            if at == 0:
+                whole._read = (1,), read((1,))
+            return super().__getitem__(at)
+
+    whole._read = Slow(((0,), read((0,))))
+    assert (whole[0] == pixels[0]).all()

@@ -257,6 +257,20 @@ def test_the_dock_makes_the_labels_of_the_command_line(
     assert (tifffile.imread(again / "labels.tif") == expected).all()
 
 
+def test_a_value_for_no_data_counts_beside_a_mask(tmp_path: Path) -> None:
+    viewer, (layer,) = opened(multispectral(tmp_path, 1))
+    image = read_layers([layer], viewer.dims)
+    mask = image.valid()
+    assert mask is not None
+    value = int(image.read()[60, 60])
+    both = replace(image, nodata=str(value)).valid()
+    assert both is not None
+    expected = mask[0:96] & (image.read() != value)
+    assert not expected[60, 60]
+    assert (both[0:96] == expected).all()
+    assert replace(image, nodata="none").valid() is None
+
+
 @pytest.mark.slow
 def test_a_value_for_no_data_of_any_layer(worker: Worker, tiny: Path) -> None:
     pixels = RNG.integers(10, 250, (96, 64)).astype(np.uint8)
@@ -300,7 +314,10 @@ def test_a_large_image_without_levels_is_shown_coarser_and_segmented_as_it_is(
     viewer, (layer,) = opened(path)
     assert layer.multiscale
     scene = open_scene(path)
-    assert (np.asarray(layer.data[1]) == scene.pixels[::5, ::5]).all()
+    # the pixel in the middle of those that the viewer draws one over
+    down, right = ((np.arange(n) + 0.5) * size / n for n, size in ((20, 96), (13, 64)))
+    expected = scene.pixels[down.astype(int)[:, None], right.astype(int)]
+    assert (np.asarray(layer.data[1]) == expected).all()
     for wanted in (None, 8.0):
         image = read_layers([layer], viewer.dims, wanted=wanted)
         assert image.shape == (96, 64)

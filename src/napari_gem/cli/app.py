@@ -27,6 +27,7 @@ from napari_gem.cli.batch import (
     find_images,
     is_batch,
     run_batch,
+    tell_place,
 )
 from napari_gem.cli.consent import with_consent
 from napari_gem.cli.evaluate import evaluate
@@ -261,7 +262,7 @@ def segment(
     corners = _region(region, None, None)
     several = is_batch(images, pattern, options, jobs)
     paths = find_images(images, pattern) if several else (Path(images[0]),)
-    if several or dry_run:
+    if several:
         check_batch(paths, output, options, dry_run=dry_run)
         check_jobs(jobs, device, scheduler)
     else:
@@ -269,6 +270,7 @@ def segment(
         corners = _region(region, region_file, opened)
         opened.check(level, corners)
         export.check_folder(output, paths[0], write=write, overwrite=overwrite)
+        tell_place(paths[0], output, dry_run=dry_run)
     job = Job(
         prompts=prompts,
         appearance=Appearance(),  # comes from the pixels

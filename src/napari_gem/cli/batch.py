@@ -105,6 +105,13 @@ def check_batch(
     raise typer.Exit
 
 
+def tell_place(image: Path, folder: Path, *, dry_run: bool) -> None:
+    """End a dry run of one image, with the folder of its results."""
+    if dry_run:
+        say(f"{image}: results would be in {folder.resolve()}")
+        raise typer.Exit
+
+
 def run_batch(
     batch: Batch,
     model: Model,

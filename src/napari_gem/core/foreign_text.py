@@ -24,6 +24,9 @@ written, and stay.
 
 _DEPRECATED = frozenset(map(chr, range(0x206A, 0x2070)))
 
+_NO_CHARACTERS = frozenset("\ufffe\uffff")
+"""Code points that are no characters, and that XML forbids."""
+
 _COMMANDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 """Unicode categories: control characters, lone surrogates, ends of lines."""
 
@@ -108,6 +111,7 @@ def is_command(character: str) -> bool:
         unicodedata.category(character) in _COMMANDS
         or character in _OVERRIDES
         or character in _DEPRECATED
+        or character in _NO_CHARACTERS
     )
 
 

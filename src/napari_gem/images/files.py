@@ -153,7 +153,7 @@ def _read(path: Path, name: str, index: Sequence[int]) -> Content:
     if start.startswith(zarr_folder.ZIP):
         return zarr_folder.read_zarr(path, index)
     if start.startswith(picture.MAGIC):
-        return with_world_file(picture.read_picture(path), path)
+        return with_world_file(picture.read_picture(path), path, picture.orientation_of)
     kind, plugin = bioio_file.plugin_of(start)
     if plugin:
         return bioio_file.read_bioio(path, kind, plugin, index)

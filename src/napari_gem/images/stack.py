@@ -214,7 +214,9 @@ class StackView:
 
 
 class Overview:
-    """Every n-th row and column of a `StackView` that has no coarser levels.
+    """Pixels of a `StackView` without coarser levels: one of ``step`` by ``step``.
+
+    It is the one in the middle, where viewers draw a pixel of a coarser level.
 
     A plane is read whole, in bands, when it is looked at first.
 
@@ -259,11 +261,19 @@ class Overview:
         rows = chunks[len(index)] if chunks else 1
         band = max(rows, step, BAND // max(1, view.shape[len(index) + 1]))
         band = -(-band // step) * step
-        height = view.shape[len(index)]
-        parts = [
-            np.array(view[(*index, slice(start, start + band))][::step, ::step])
-            for start in range(0, height, band)
-        ]
+        height, width = view.shape[len(index) :][:2]
+        down, across = (
+            ((np.arange(count) + 0.5) * length / count).astype(int)
+            for length, count in (
+                (height, self.shape[len(index)]),
+                (width, self.shape[len(index) + 1]),
+            )
+        )
+        parts = []
+        for start in range(0, height, band):
+            rows = down[(down >= start) & (down < start + band)] - start
+            part = view[(*index, slice(start, start + band))]
+            parts.append(part[rows[:, None], across])
         return np.concatenate(parts)
 
 
@@ -321,7 +331,9 @@ def _read_planes(
     ]
     if not read:
         raise IndexError("No plane is chosen.")
-    return np.stack(read).reshape((*kept, *read[0].shape))
+    # a plane by itself may be large, and is not copied
+    planes = np.stack(read) if len(read) > 1 else read[0]
+    return planes.reshape((*kept, *read[0].shape))
 
 
 def _read_plane(plane: LazyArray, key: tuple[Any, ...]) -> NDArray[Any]:

@@ -122,7 +122,7 @@ def save_steps(
             return []
     if not overwrite:
         names = () if stored else recipe.NAMES
-        _check_is_free(folder, [*names, *_names(kinds)])
+        _check_is_free(folder, [*names, *names_of(kinds)])
     with unfinished(folder) as hidden:
         for kind in kinds:
             yield from WRITERS[kind].steps(maps, hidden, outlines)
@@ -130,7 +130,7 @@ def save_steps(
             recipe.write_result_recipe(result, hidden, scene.location)
         paths = move_up(hidden, folder, overwrite=overwrite)
         # of an earlier result of these kinds, such as names of other classes
-        for name in set(_names(kinds)) - {path.name for path in paths}:
+        for name in set(names_of(kinds)) - {path.name for path in paths}:
             delete(folder / name)
         return paths
 
@@ -194,7 +194,7 @@ def check_folder(
     if image is not None:
         _check_is_other(folder, image)
     if write is not None and not overwrite:
-        _check_is_free(folder, [*recipe.NAMES, *pyramid.NAMES, *_names(kinds)])
+        _check_is_free(folder, [*recipe.NAMES, *pyramid.NAMES, *names_of(kinds)])
 
 
 def _check_is_other(folder: Path, image: Path) -> None:
@@ -251,7 +251,7 @@ def _claim(folder: Path, claimed: ExitStack) -> Path:
     return hidden
 
 
-def _names(kinds: Iterable[str]) -> list[str]:
+def names_of(kinds: Iterable[str]) -> list[str]:
     """List all files that may be written for some names of `WRITERS`."""
     return [name for kind in kinds for name in WRITERS[kind].names]
 

@@ -19,7 +19,7 @@ from napari_gem.core.batch import (
     ImageOutcome,
 )
 from napari_gem.core.errors import GemError
-from napari_gem.core.foreign_text import shown_error
+from napari_gem.core.foreign_text import shown, shown_error
 from napari_gem.core.memory import free_memory, shortage
 from napari_gem.core.parameters import OutlineParameters
 from napari_gem.core.path_names import check_length
@@ -30,8 +30,13 @@ from napari_gem.encoding.feature_cache import FeatureCache
 from napari_gem.images.rendering import FOREIGN_LIMITS, has_foreign_limits
 from napari_gem.results import pyramid, recipe
 from napari_gem.results.classes import result_classes
-from napari_gem.results.save import check_folder, check_kinds, save_steps
-from napari_gem.results.writers import WRITERS, parse_kinds
+from napari_gem.results.save import check_folder, check_kinds, names_of, save_steps
+from napari_gem.results.writers import (
+    USUAL,
+    USUAL_OF_LARGE,
+    WRITERS,
+    parse_kinds,
+)
 from napari_gem.results.writers.areas import PIXELS, PixelAreas, pixel_areas
 from napari_gem.results.writers.maps import result_maps
 from napari_gem.segmentation.batch_files import write_picture_steps, write_report
@@ -340,7 +345,8 @@ def image_steps(
     folder = ImageFolder(batch.folder / name)
     try:
         digest, before = "", _before(folder, options)
-        if before is not None and (options.resume or not options.overwrite):
+        is_finished = before is not None and before.recipe
+        if before and is_finished and (options.resume or not options.overwrite):
             same_recipe = before.recipe == key
             digest = (yield from hash_steps(path)) if same_recipe else ""
             same = same_recipe and before.image == digest
@@ -350,7 +356,8 @@ def image_steps(
                 why = OTHER_IMAGE if same_recipe else OTHER_RECIPE
                 return ImageOutcome(name, str(path), "kept", why.format(name=name))
         digest = digest or (yield from hash_steps(path))
-        finished = yield from _segment_steps(batch, model, place, (digest, key))
+        hashes = digest, key
+        finished = yield from _segment_steps(batch, model, place, hashes, before)
         folder.end(finished, before)
         return replace(finished.outcome(name, path), state="done")
     except GemError as error:
@@ -373,16 +380,21 @@ def _before(folder: ImageFolder, options: BatchOptions) -> Finished | None:
 
 
 def _segment_steps(
-    batch: Batch, model: Model, place: ImagePlace, hashes: tuple[str, str]
+    batch: Batch,
+    model: Model,
+    place: ImagePlace,
+    hashes: tuple[str, str],
+    before: Finished | None,
 ) -> Generator[Progress, None, Finished]:
     """Segment an image and write all files of it but the last."""
     path, target = place.path, batch.folder / place.name
     check_folder(target, path)
     view, job = batch.asked.open(path)
-    check_kinds(batch.options.write, view.scene)
+    kinds = check_kinds(batch.options.write, view.scene)
     if view.large:
         check_length(target, pyramid.INSIDE)
-    ImageFolder(target).begin()
+    planned = (*(kinds or USUAL), *(USUAL_OF_LARGE if view.large else ()))
+    ImageFolder(target).begin(before, names_of(planned))
     scene = view.scene
     result = yield from job_steps(
         job,
@@ -411,7 +423,7 @@ def _segment_steps(
         classes,
         unit=areas.unit.removesuffix("²") if areas is not None else "",
         crs=scene.location.crs if scene.location else "",
-        notices=(*view.source.notices, *result.notices, *foreign),
+        notices=tuple(map(shown, (*view.source.notices, *result.notices, *foreign))),
     )
 
 

@@ -11,7 +11,7 @@ import json
 import os
 import unicodedata
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,8 @@ class Finished:
     Attributes
     ----------
     image, recipe
-        Hashes of its bytes, and of what was asked.
+        Hashes of its bytes, and of what was asked; both empty for one that was finished
+        before, and whose files are being replaced.
     files
         Names of what was written for it.
     classes, unit, crs, notices
@@ -118,16 +119,27 @@ class ImageFolder:
         """Tell whether all files of a finished image are there."""
         return all((self.path / file).exists() for file in before.files)
 
-    def begin(self) -> None:
-        """Say that the image is not finished, before its files are changed."""
-        delete(self.path / FINISHED)
+    def begin(self, before: Finished | None, names: Iterable[str]) -> None:
+        """Say that the image is not finished, before its files are changed.
+
+        Whoever finishes it, now or after this process was killed, knows from the
+        record which files of before may be there: those of it, and ``names``.
+        """
+        if before is None:
+            delete(self.path / FINISHED)
+            return
+        every = dict.fromkeys((*before.files, *names))
+        self._write(replace(before, image="", recipe="", files=tuple(every)))
 
     def end(self, done: Finished, before: Finished | None) -> None:
         """Say that the image is finished; files of before that are no more, go."""
         for file in (*before.files,) if before else ():
             if file not in done.files:
                 delete(self.path / file)
-        text = json.dumps(to_dict(done), indent=1, ensure_ascii=False)
+        self._write(done)
+
+    def _write(self, record: Finished) -> None:
+        text = json.dumps(to_dict(record), indent=1, ensure_ascii=False)
         write_whole(self.path / FINISHED, text + "\n")
 
 

@@ -9,7 +9,7 @@ import pytest
 import rasterio
 import rasterio.shutil
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 
@@ -131,3 +131,30 @@ def test_a_batch_sees_that_a_picture_lies_elsewhere(picture: Path) -> None:
     picture.with_suffix(".prj").write_text("another system")
     hashes.add(run(hash_steps(picture)))
     assert len(hashes) == 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_world_file_is_about_the_picture_before_it_is_turned(
+    tmp_path: Path, orientation: int
+) -> None:
+    pixels = np.arange(30 * 20, dtype=np.uint16).reshape(30, 20)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "map.png"
+    Image.fromarray((pixels // 3).astype(np.uint8)).save(path, exif=exif)
+    path.with_suffix(".pgw").write_text(WORLD)
+    scene = open_scene(path)
+    assert scene.location is not None
+    turned = ImageOps.exif_transpose(_with_orientation(pixels, orientation))
+    numbers = np.asarray(turned)
+    assert scene.levels[0].shape == numbers.shape
+    for row, column in ((0, 0), (0, 3), (5, 0), (7, 9)):
+        down, right = divmod(int(numbers[row, column]), 20)
+        expected = 4999999.0 - 2 * down, 500001.0 + 2 * right
+        assert scene.location.at(row, column) == pytest.approx(expected)
+
+
+def _with_orientation(pixels: np.ndarray, orientation: int) -> Image.Image:
+    picture = Image.fromarray(pixels.astype(np.int32))
+    picture.getexif()[0x0112] = orientation
+    return picture

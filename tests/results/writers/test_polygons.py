@@ -153,6 +153,19 @@ def test_polygons_for_qupath_are_in_pixels_of_the_finest_level(
     assert (drawn[3::4, 3::4] == result.labels).all()
 
 
+def test_qupath_counts_areas_in_pixels_of_the_finest_level(
+    result: Segmentation, tmp_path: Path
+) -> None:
+    result = replace(result, recipe=replace(result.recipe, factor=4.0))
+    save(result, scene(None), tmp_path, write="qupath")
+    content = json.loads((tmp_path / "polygons-pixels.geojson").read_text("utf-8"))
+    for feature in content["features"]:
+        about = feature["properties"]
+        assert about["measurements"]["Area (pixels)"] == about["pixels"] * 16
+        shape = shapely.geometry.shape(feature["geometry"])
+        assert shape.area == about["pixels"] * 16
+
+
 def test_classes_simpler_outlines_and_small_regions(
     result: Segmentation, tmp_path: Path
 ) -> None:

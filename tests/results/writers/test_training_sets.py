@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +20,6 @@ from napari_gem.results.writers.training_sets import one_ring, without_holes
 from tests.results.writers.conftest import MICROSCOPE, blobs, scene, segmentation
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_gem.core.results import Segmentation
 
 HOLED = shapely.Polygon(
@@ -110,3 +110,14 @@ def test_a_file_gives_its_name(result: Segmentation, tmp_path: Path) -> None:
     content = json.loads((tmp_path / "coco.json").read_text("utf-8"))
     assert content["images"][0]["file_name"] == "Zellen 1.ome.tif"
     assert (tmp_path / "yolo/labels/Zellen 1.ome.txt").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text")
+def test_a_file_whose_name_is_no_text_is_named(
+    result: Segmentation, tmp_path: Path
+) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/cells\xff.png"))
+    save(result, replace(scene(MICROSCOPE), path=path), tmp_path, write="coco,yolo")
+    content = json.loads((tmp_path / "coco.json").read_text("utf-8"))
+    assert content["images"][0]["file_name"] == path.name
+    assert (tmp_path / "yolo/labels" / f"{path.stem}.txt").is_file()

@@ -20,6 +20,19 @@ PICTURES = ("PNG", "JPEG")
 Pillow runs programs, such as Ghostscript for EPS."""
 
 
+ORIENTATION = 0x0112
+"""EXIF's tag for how the camera was held: 1 to 8, where 1 is upright."""
+
+
+def orientation_of(path: Path) -> int:
+    """Tell how a picture is turned when it is read; 1 for not at all."""
+    from PIL import Image
+
+    with Image.open(path, formats=PICTURES) as opened:
+        turned = opened.getexif().get(ORIENTATION, 1)
+    return turned if turned in range(1, 9) else 1
+
+
 def read_picture(path: Path) -> Content:
     """Read the picture, which has a single plane.
 

@@ -19,10 +19,11 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.images.read_errors import ReadError, check_size
+from napari_gem.images.readers import jpeg_2000
 from napari_gem.images.readers.content import SAMPLES, Content
 from napari_gem.images.readers.geotiff import read_geo_tags, read_location
 from napari_gem.images.readers.planes import COLORS, Conversion
-from napari_gem.images.readers.vrt import JPEG_2000, check_vrt
+from napari_gem.images.readers.vrt import check_vrt
 from napari_gem.images.scene import Band
 from napari_gem.images.tiff_reading import open_tiff
 
@@ -63,7 +64,7 @@ def driver_of(path: Path, start: bytes) -> str:
     start
         Its first 16 bytes.
     """
-    if start.startswith(JPEG_2000):
+    if start.startswith(jpeg_2000.MAGIC):
         return "JP2OpenJPEG"
     if start.lstrip().startswith(VRT):
         return "VRT"

@@ -260,9 +260,10 @@ class WholePlanes:
                 return np.stack(every, axis=at - gone)
         index = tuple(int(parts[at]) for at in others)
         within = tuple(part for at, part in enumerate(parts) if at not in others)
-        if self._read is None or self._read[0] != index:
-            self._read = index, self._read_plane(index)
-        part: NDArray[Any] = self._read[1][within]
+        read = self._read  # another thread may take another plane meanwhile
+        if read is None or read[0] != index:
+            read = self._read = index, self._read_plane(index)
+        part: NDArray[Any] = read[1][within]
         return part
 
     def _read_plane(self, index: tuple[int, ...]) -> NDArray[Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from napari_gem.core.errors import GemError
-from napari_gem.images.readers import picture, tiff
+from napari_gem.images.readers import jpeg_2000, picture, tiff
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 LARGEST = 16 << 20
 """Bytes of a VRT file."""
 
-JPEG_2000 = (b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")
-SOURCES = (*tiff.MAGIC, *picture.MAGIC, *JPEG_2000)
+SOURCES = (*tiff.MAGIC, *picture.MAGIC, *jpeg_2000.MAGIC)
 """How the files begin that a VRT may name."""
 
 NESTED = (b"<vrtdataset", b"<gdal")

@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 from napari_gem.core.location import LARGEST, Location
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from napari_gem.images.readers.content import Content
@@ -31,7 +32,9 @@ NO_SYSTEM = (
 )
 
 
-def with_world_file(content: Content, path: Path) -> Content:
+def with_world_file(
+    content: Content, path: Path, orientation: Callable[[Path], int] = lambda _: 1
+) -> Content:
     """Say where a picture lies that does not say it itself.
 
     Parameters
@@ -40,6 +43,9 @@ def with_world_file(content: Content, path: Path) -> Content:
         Of the file.
     path
         The file, beside which the others are.
+    orientation
+        Tells how its pixels were turned when they were read, as EXIF does: a world
+        file is about the pixels that the file holds.
 
     Returns
     -------
@@ -52,6 +58,8 @@ def with_world_file(content: Content, path: Path) -> Content:
     location = _read_world_file(path)
     if location is None:
         return content
+    height, width = (content.length(axis) for axis in "yx")
+    location = _turned(location, orientation(path), height, width)
     system = _system_beside(path)
     notices: tuple[str, ...] = ()
     tags = content.geo_tags
@@ -65,7 +73,6 @@ def with_world_file(content: Content, path: Path) -> Content:
     if not location.unit:
         notice = NEEDS_GEO if system and not can_read else NO_SYSTEM
         notices = (*notices, notice.format(name=path.name))
-    height, width = (content.length(axis) for axis in "yx")
     down, right = (content.axes.index(axis) for axis in "yx")
     return replace(
         content,
@@ -75,6 +82,27 @@ def with_world_file(content: Content, path: Path) -> Content:
         ),
         geo_tags=tags,
         notices=(*content.notices, *notices),
+    )
+
+
+def _turned(location: Location, orientation: int, height: int, width: int) -> Location:
+    """Say where a turned picture of this size lies, by the place of what is stored."""
+    from_right, from_below = orientation in (2, 3, 7, 8), orientation in (3, 4, 6, 7)
+    if orientation > 4:  # its rows are columns of what is stored
+        height, width = width, height
+
+    def at(row: int, column: int) -> tuple[float, float]:
+        if orientation > 4:
+            row, column = column, row
+        row = height - 1 - row if from_below else row
+        return location.at(row, width - 1 - column if from_right else column)
+
+    (y, x), below, beside = at(0, 0), at(1, 0), at(0, 1)
+    return replace(
+        location,
+        origin=(y, x),
+        down=(below[0] - y, below[1] - x),
+        right=(beside[0] - y, beside[1] - x),
     )
 
 

@@ -206,10 +206,10 @@ class LayerImage:
             for plane in self.planes
             if (view := as_view(plane.data)) and (mask := view.valid())
         )
-        if not masks and self.nodata in ("", "none"):
+        if len(masks) < len(self.planes):
+            masks = ()  # one of them holds data everywhere
+        if self.nodata == "none" or not (masks or self.nodata):
             return None
-        if masks and len(masks) < len(self.planes):
-            return None  # one of them holds data everywhere
         return ValidRows(self, masks)
 
     @property
@@ -311,8 +311,8 @@ class Rows:
 class ValidRows:
     """Tells of rows of a `LayerImage` which of their pixels hold data.
 
-    A pixel has data if one of the masks says so; without masks, if its value is not
-    that for no data.
+    A pixel has data if one of the masks says so, and its value is not the one that the
+    user gave for no data.
     """
 
     def __init__(self, image: LayerImage, masks: tuple[Plane, ...]) -> None:
@@ -320,12 +320,13 @@ class ValidRows:
         self.shape, self.dtype, self.ndim = image.shape, np.dtype(bool), 2
 
     def __getitem__(self, rows: slice) -> NDArray[np.bool_]:
-        valid: NDArray[np.bool_]
-        if self._masks:
-            valid = np.any([mask.read(rows=rows) for mask in self._masks], axis=0)
+        masks = [mask.read(rows=rows) for mask in self._masks]
+        valid: NDArray[np.bool_] = np.any(masks, axis=0)
+        if not self._image.nodata:
             return valid
         pixels = self._image.read_stored(rows=rows)
-        return holds_data(pixels, nodata_value(self._image.nodata, pixels.dtype))
+        given = holds_data(pixels, nodata_value(self._image.nodata, pixels.dtype))
+        return given & valid if masks else given
 
 
 def read_layer(

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.progress import Progress
+from napari_gem.results.writers.areas import PIXELS as NO_UNIT
 from napari_gem.results.writers.areas import pixel_areas
 from napari_gem.results.writers.regions import LabelRegion, Regions, grouped
 from napari_gem.results.writers.writer import Writer
@@ -30,8 +31,12 @@ if TYPE_CHECKING:
     from napari_gem.core.location import Location
     from napari_gem.core.parameters import OutlineParameters
     from napari_gem.results.writers.maps import ResultMaps
+    from napari_gem.results.writers.writer import WriteSteps
 
     Points = NDArray[np.float64]
+    GroundSteps = Callable[
+        [ResultMaps, Path, OutlineParameters, Location], Iterator[Progress]
+    ]
 
 PACKAGE, JSON = "polygons.gpkg", "polygons.geojson"
 LONLAT, PIXELS = "polygons-lonlat.geojson", "polygons-pixels.geojson"
@@ -128,14 +133,24 @@ def read_regions(
         yield large, regions.unit, Progress("Writing polygons", band.rows, height)
 
 
+def _or_in_pixels(on_ground: GroundSteps) -> WriteSteps:
+    """Write GeoJSON in pixels of what does not lie on the ground."""
+
+    def steps(
+        maps: ResultMaps, folder: Path, outlines: OutlineParameters
+    ) -> Iterator[Progress]:
+        location = maps.scene.location
+        if location is None or not location.crs:
+            return _pixel_steps(maps, folder, outlines, JSON)
+        return on_ground(maps, folder, outlines, location)
+
+    return steps
+
+
 def _package_steps(
-    maps: ResultMaps, folder: Path, outlines: OutlineParameters
+    maps: ResultMaps, folder: Path, outlines: OutlineParameters, location: Location
 ) -> Iterator[Progress]:
-    """Write a GeoPackage on the ground, else GeoJSON in pixels."""
-    location = maps.scene.location
-    if location is None or not location.crs:
-        yield from _pixel_steps(maps, folder, outlines, JSON)
-        return
+    """Write a GeoPackage."""
     import shapely
 
     space = map_space(location)
@@ -199,13 +214,9 @@ def _same_date() -> Iterator[None]:
 
 
 def _json_steps(
-    maps: ResultMaps, folder: Path, outlines: OutlineParameters
+    maps: ResultMaps, folder: Path, outlines: OutlineParameters, location: Location
 ) -> Iterator[Progress]:
-    """Write GeoJSON in the coordinate system of the image, else in pixels."""
-    location = maps.scene.location
-    if location is None or not location.crs:
-        yield from _pixel_steps(maps, folder, outlines, JSON)
-        return
+    """Write GeoJSON in the coordinate system of the image."""
     named = named_system(location.crs)
     steps = read_regions(maps, outlines)
     yield from _features(folder / JSON, steps, map_space(location), _properties, named)
@@ -253,14 +264,17 @@ def _pixel_steps(
     maps: ResultMaps, folder: Path, outlines: OutlineParameters, name: str = PIXELS
 ) -> Iterator[Progress]:
     """Write GeoJSON in pixels, as QuPath reads and writes it."""
+    # pixels are those of the finest level, as the coordinates count them
+    times = maps.recipe.factor**2
 
     def properties(region: LabelRegion, unit: str) -> dict[str, Any]:
         about, said = region.about, _properties(region, unit)
+        area = _rounded(region.area * times) if unit == NO_UNIT else said["area"]
         return {
             "objectType": "annotation",
             "classification": {"name": about.name, "color": about.rgb},
             "measurements": {
-                f"Area ({unit})": said["area"],
+                f"Area ({unit})": area,
                 "Probability": said["probability"],
             },
             **said,
@@ -361,12 +375,16 @@ _NEEDS = ("rasterio", "shapely")
 POLYGONS = Writer(
     "polygons as GeoPackage, or GeoJSON in pixels",
     (PACKAGE, JSON),
-    _package_steps,
+    _or_in_pixels(_package_steps),
     (*_NEEDS, "pyogrio"),
     check_place=pixel_areas,
 )
 GEOJSON = Writer(
-    "polygons as GeoJSON", (JSON,), _json_steps, _NEEDS, check_place=_check_named
+    "polygons as GeoJSON",
+    (JSON,),
+    _or_in_pixels(_json_steps),
+    _NEEDS,
+    check_place=_check_named,
 )
 LONLAT_GEOJSON = Writer(
     "polygons as GeoJSON in degrees (RFC 7946)",

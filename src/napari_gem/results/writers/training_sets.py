@@ -46,7 +46,9 @@ def _coco_steps(
     }
     number, between = 0, "\n"
     path = folder / COCO_NAME
-    with path.open("w", encoding="utf-8", newline="\n") as file:
+    # what is no text in a file's name is written as JSON escapes it
+    how: Any = {"encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
+    with path.open("w", **how) as file:
         start = json.dumps(head, ensure_ascii=False)
         file.write(f'{start[:-1]}, "annotations": [')
         for regions, _, progress in read_regions(maps, outlines):

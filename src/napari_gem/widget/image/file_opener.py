@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +56,8 @@ class FileOpener(QObject):
         """Open files; a sentence says what cannot be opened."""
         for path in paths:
             name = Path(path).name
-            self._read(partial(file_layers, path), self._add, f"'{name}' is read...")
+            work = partial(_read_first, path)
+            self._read(work, self._add, f"'{name}' is read...")
 
     def open_result(self, path: Path) -> None:
         """Open the labels of a folder of results, by a file in it."""
@@ -152,6 +155,16 @@ class FileOpener(QObject):
         if new and _is_apart(new[0], self._viewer.layers):
             self._viewer.reset_view()
         self.opened.emit(layers)
+
+
+def _read_first(path: Path | str) -> list[LayerTuple]:
+    """Read a file, and import here what napari imports for its first layer.
+
+    xarray and pandas take more than a second on the viewer's thread.
+    """
+    with suppress(Exception):  # napari does without
+        import_module("xarray")
+    return file_layers(path)
 
 
 def _can_be_beside(layer: Any, layers: Iterable[Any]) -> bool:
