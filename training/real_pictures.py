@@ -22,25 +22,72 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from napari_gem import Appearance, encode, load_model, segment
+from napari_gem.core.parameters import ScoreParameters
 from napari_gem.core.results import Features, Segmentation
 from napari_gem.evaluation.metrics import RankingTally
 from napari_gem.models.model import Model
 from napari_gem.prompts.vocabulary import is_known
 from training.evaluate import load_run
 from training.real_kinds import KINDS, PARTS, Kind, Picture, Question, entries_of
+from training.real_page import (
+    PAGE,
+    as_json,
+    ingredient_rows,
+    tables,
+    write_page,
+)
 
 THRESHOLDS = np.arange(1, 100) / 100
 ABSENT_PICTURES = 10
 """Absent words are asked of so many pictures of a kind, evenly among them."""
 
 STRETCH = (0.5, 99.8)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What is changed of the way that the product goes; nothing by default.
+
+    Attributes
+    ----------
+    title : str
+        For the table.
+    as_is : bool
+        Whether 8-bit pictures are shown from 0 to 255, however dark they are.
+    card : bool
+        Whether sentences and background words are those of the model's card, whatever
+        the domain.
+    change : dict
+        Score parameters that are set after all others were chosen.
+    """
+
+    title: str = "as napari-gem does"
+    as_is: bool = False
+    card: bool = False
+    change: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def possible(self) -> bool:
+        """Whether this version of napari-gem has the parameters."""
+        return set(self.change) <= {one.name for one in fields(ScoreParameters)}
+
+
+PRODUCT = Variant()
+INGREDIENTS = (
+    PRODUCT,
+    Variant("dark pictures as they are", as_is=True),
+    Variant("background words of all domains", card=True),
+    Variant("word levels kept", change={"word_levels": 0.0}),
+    Variant("neither", as_is=True, card=True),
+)
 
 
 @dataclass
@@ -192,14 +239,33 @@ def load(name: str) -> Model:
     return replace(model, card=card)
 
 
-def encode_picture(model: Model, kind: Kind, image: np.ndarray) -> Features:
-    """Encode as the product does, but for what the kind says."""
+def encode_picture(
+    model: Model, kind: Kind, image: np.ndarray, variant: Variant = PRODUCT
+) -> Features:
+    """Encode as the product does, but for what the kind or the variant says."""
     parameters = replace(model.card.encode, zoom=kind.zoom) if kind.zoom else None
-    if not kind.stretch:
-        return encode(image, model, parameters=parameters)
-    limits = tuple(float(value) for value in np.percentile(image, STRETCH))
-    appearance = Appearance(rgb=True, limits=limits)
+    limits = None
+    if kind.stretch:
+        low, high = np.percentile(image, STRETCH)
+        limits = (float(low), float(max(high, low + 1)))
+    elif variant.as_is:
+        limits = (0.0, 255.0)
+    appearance = Appearance(rgb=True, limits=limits) if limits else None
     return encode(image, model, appearance=appearance, parameters=parameters)
+
+
+def ask(
+    model: Model, features: Features, word: str, variant: Variant = PRODUCT
+) -> Segmentation:
+    """Ask for one word as the product does, but for what the variant says."""
+    if variant.card:
+        result = segment(features, [word], model, parameters=model.card.score)
+    else:
+        result = segment(features, [word], model)
+    if variant.change:
+        score = replace(result.recipe.score, **variant.change)
+        result = segment(features, [word], model, parameters=score)
+    return result
 
 
 def measure_kind(
@@ -210,6 +276,7 @@ def measure_kind(
     limit: int | None = None,
     *,
     absent: bool = True,
+    variant: Variant = PRODUCT,
 ) -> KindFigures:
     """Measure a model on pictures of a kind.
 
@@ -227,6 +294,8 @@ def measure_kind(
         How many pictures at most.
     absent : bool
         Whether words for what is not there are asked for, too.
+    variant : Variant
+        What is changed.
 
     Returns
     -------
@@ -245,12 +314,12 @@ def measure_kind(
         if not tallies and not others:
             break
         picture = read()
-        features = encode_picture(model, kind, picture.image)
+        features = encode_picture(model, kind, picture.image, variant)
         for tally in tallies:
-            tally.add(picture, segment(features, [tally.question.word], model))
+            tally.add(picture, ask(model, features, tally.question.word, variant))
         if number % step == 0:
             for word in others:
-                taken[word].append(segment(features, [word], model).shares[0])
+                taken[word].append(ask(model, features, word, variant).shares[0])
     measured = {tally.question.word: tally.answer() for tally in tallies}
     words = [question.word for question in kind.questions]
     return KindFigures(
@@ -261,97 +330,6 @@ def measure_kind(
         ),
         seconds=time.monotonic() - began,
     )
-
-
-# Tables ----------------------------------------------------------------------------
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
-
-
-def answer_rows(figures: dict[str, KindFigures]) -> Iterator[str]:
-    """Give the lines of the Markdown table of words."""
-    yield "| pictures | word | IoU | best IoU (at) | AUROC | Otsu, IoU | pointed at |"
-    yield "|---|---|---|---|---|---|---|"
-    for name, measured in figures.items():
-        kind = KINDS[name]
-        for question in kind.questions:
-            answer = measured.answers[question.word]
-            begin = f"| {kind.title} | {question.word} |"
-            if not answer.known:
-                yield f"{begin} the model does not know the word | | | | |"
-            elif answer.iou is not None:
-                best = f"{_cell(answer.best_iou)} ({_cell(answer.best_threshold)})"
-                cells = (
-                    _cell(answer.iou),
-                    best,
-                    f"{answer.auroc:.3f}",
-                    _cell(answer.otsu),
-                    _cell(answer.pointed_at),
-                )
-                yield f"{begin.replace(' |', f' ({answer.pictures}) |', 1)} " + (
-                    f"{' | '.join(cells)} |"
-                )
-
-
-def point_rows(figures: dict[str, KindFigures]) -> Iterator[str]:
-    """Give the lines of the Markdown table of points; none if there are no points."""
-    answers = [
-        (KINDS[name].title, word, answer)
-        for name, measured in figures.items()
-        for word, answer in measured.answers.items()
-        if answer.points_inside is not None
-    ]
-    if not answers:
-        return
-    yield "| pictures | word | points inside | area | Otsu: points inside | area |"
-    yield "|---|---|---|---|---|---|"
-    for title, word, answer in answers:
-        values = (
-            answer.points_inside,
-            answer.area,
-            answer.otsu_points_inside,
-            answer.otsu_area,
-        )
-        cells = " | ".join(map(_cell, values))
-        yield f"| {title} ({answer.pictures}) | {word} | {cells} |"
-
-
-def absent_rows(figures: dict[str, KindFigures]) -> Iterator[str]:
-    """Give the lines of the Markdown table of absent words; none if none was asked."""
-    if not any(measured.absent for measured in figures.values()):
-        return
-    yield "| pictures | absent word that takes the most | area | words asked, by area |"
-    yield "|---|---|---|---|"
-    for name, measured in figures.items():
-        if measured.most_absent is not None:
-            word, share = measured.most_absent
-            pairs = sorted(measured.absent.items(), key=lambda pair: -pair[1])
-            words = ", ".join(f"{word} {share:.2f}" for word, share in pairs)
-            yield f"| {KINDS[name].title} | {word} | {share:.2f} | {words} |"
-
-
-def tables(figures: dict[str, KindFigures]) -> str:
-    """Return the Markdown tables of all kinds."""
-    several = (answer_rows, point_rows, absent_rows)
-    parts = ["\n".join(rows(figures)) for rows in several]
-    unknown = sorted({word for m in figures.values() for word in m.unknown})
-    if unknown:
-        parts.append(f"The model does not know these words: {', '.join(unknown)}.")
-    return "\n\n".join(part for part in parts if part)
-
-
-def as_json(figures: dict[str, KindFigures], **about: object) -> str:
-    """Return all figures as JSON; NaN becomes null."""
-    kinds = {name: asdict(measured) for name, measured in figures.items()}
-    return json.dumps(_without_nan({**about, "kinds": kinds}), indent=1) + "\n"
-
-
-def _without_nan(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    return None if isinstance(value, float) and np.isnan(value) else value
 
 
 def parse_arguments(arguments: Iterable[str] | None = None) -> argparse.Namespace:
@@ -368,29 +346,54 @@ def parse_arguments(arguments: Iterable[str] | None = None) -> argparse.Namespac
     parser.add_argument("--kinds", nargs="+", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--no-absent", action="store_true", help="no absent words")
     parser.add_argument("--json", type=Path, help="file that gets all figures")
+    parser.add_argument(
+        "--ingredients",
+        type=int,
+        metavar="N",
+        help="measure variants, too, on N pictures of a kind at most",
+    )
+    parser.add_argument(
+        "--page", nargs="?", type=Path, const=PAGE, help=f"page to write; {PAGE.name}"
+    )
     return parser.parse_args(None if arguments is None else list(arguments))
 
 
 def main() -> None:
     """Measure and print."""
-    arguments = parse_arguments()
-    model = load(arguments.model)
-    figures = {}
-    for name in arguments.kinds:
-        figures[name] = measured = measure_kind(
-            model,
-            arguments.folder,
-            name,
-            arguments.part,
-            arguments.limit,
-            absent=not arguments.no_absent,
-        )
-        print(f"{name}: {measured.seconds:.0f} s", file=sys.stderr, flush=True)
+    options = parse_arguments()
+    model = load(options.model)
+
+    def measure(limit: int | None, variant: Variant) -> dict[str, KindFigures]:
+        figures = {}
+        for name in options.kinds:
+            figures[name] = measure_kind(
+                model,
+                options.folder,
+                name,
+                options.part,
+                limit,
+                absent=not options.no_absent,
+                variant=variant,
+            )
+            seconds = f"{figures[name].seconds:.0f} s"
+            print(f"{variant.title}, {name}: {seconds}", file=sys.stderr, flush=True)
+        return figures
+
+    figures = measure(options.limit, PRODUCT)
     print(tables(figures))
-    if arguments.json:
-        about = {"model": arguments.model, "part": arguments.part}
-        text = as_json(figures, **about, limit=arguments.limit)
-        arguments.json.write_text(text, encoding="utf-8")
+    several = {}
+    if options.ingredients:
+        several = {
+            variant.title: measure(options.ingredients, variant)
+            for variant in INGREDIENTS
+            if variant.possible
+        }
+        print("\n".join(["", *ingredient_rows(several)]))
+    if options.json:
+        about = {"model": options.model, "part": options.part, "limit": options.limit}
+        options.json.write_text(as_json(figures, **about), encoding="utf-8")
+    if options.page:
+        write_page(options.page, figures, several, options)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,25 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_gem.core.errors import GemError
 from napari_gem.core.results import Segmentation
 from training.real_kinds import KINDS, Picture, entries_of, read_kind
+from training.real_page import (
+    PAGE,
+    as_json,
+    fill,
+    section_of,
+    tables,
+    write_page,
+)
 from training.real_pictures import (
     THRESHOLDS,
     Answer,
     KindFigures,
     _Tally,
-    as_json,
     iou,
     iou_curve,
-    tables,
+    parse_arguments,
 )
 
 
@@ -144,3 +152,27 @@ def test_an_unknown_word_is_named_in_the_table() -> None:
     assert "does not know these words: red blood cells." in text
     kinds = json.loads(as_json(figures, model="m"))["kinds"]
     assert kinds["blood"]["answers"]["red blood cells"]["iou"] is None
+
+
+def test_a_page_gets_what_was_measured(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+    figures = {
+        "fluorescence": KindFigures({"nuclei": Answer(True, 9, 0.5, 0.6, 0.4, 0.9)})
+    }
+    several = {"as napari-gem does": figures, "neither": figures}
+    options = parse_arguments(["real", "--limit", "9", "--ingredients", "3"])
+    for _ in range(2):  # what stood there before is replaced
+        write_page(page, figures, several, options)
+    text = page.read_text(encoding="utf-8")
+    assert text.count("| Fluorescence, as the file is (9) | nuclei | 0.50 |") == 1
+    assert text.count("| neither | 0.50 | 0.00 () |") == 1
+    assert "at most 9 of each kind" in text
+    with pytest.raises(GemError, match="no marks"):
+        fill("nothing", "figures", "more")
+
+
+def test_the_section_of_the_first_heading_that_a_card_has() -> None:
+    card = "# Card\n\n## What it is\n\nA model.\n\n## What it knows\n\nWords.\n"
+    assert section_of(card, ("What it was trained on", "What it is")) == "A model."
+    assert section_of(card, ("What it was trained on",)) == ""
