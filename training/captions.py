@@ -8,14 +8,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
 
-from training.scenes import BACKGROUND, CLASSES, CLASSES_OF, COLOURS, DOMAINS, INDEX
+from training.scenes import BACKGROUND, CLASSES, CLASSES_OF, COLOURS, DOMAINS
+
+REAL_CLASSES_OF = {
+    "aerial": ("tree", "vegetation"),
+    "blood smear": ("red blood cell", "white blood cell", "bright background"),
+}
+"""Classes that real pictures add to the drawn ones."""
+
+ALL_CLASSES = (
+    *CLASSES,
+    *(name for names in REAL_CLASSES_OF.values() for name in names),
+)
+NUMBER_OF = {name: number for number, name in enumerate(ALL_CLASSES)}
+UNLABELLED = 255
+CAPTION_DOMAINS = (*DOMAINS, "blood smear")
 
 PHRASES = {
     "water": (
@@ -36,7 +50,10 @@ PHRASES = {
         "woods",
         "tree canopy",
         "dense forest",
+        "tree crowns",
     ),
+    "tree": ("trees", "tree", "tree canopy", "tree crowns"),
+    "vegetation": ("vegetation", "green vegetation", "plants", "greenery"),
     "field": (
         "field",
         "fields",
@@ -187,6 +204,29 @@ PHRASES = {
         "white space",
         "duct",
     ),
+    "red blood cell": (
+        "red blood cells",
+        "red blood cell",
+        "erythrocytes",
+        "erythrocyte",
+        "rbc",
+        "red cells",
+    ),
+    "white blood cell": (
+        "white blood cells",
+        "white blood cell",
+        "leukocytes",
+        "leukocyte",
+        "wbc",
+        "white cells",
+    ),
+    "bright background": (
+        "bright background",
+        "white background",
+        "light background",
+        "pale background",
+        "clear background",
+    ),
     BACKGROUND: (
         "background",
         "dark background",
@@ -241,6 +281,19 @@ DOMAIN_TEMPLATES = {
         "a stained section with {}",
         "histopathology of {}",
     ),
+    "blood smear": (
+        "a blood smear with {}",
+        "{} in a blood smear",
+        "a stained blood smear of {}",
+        "a peripheral blood smear showing {}",
+        "blood under the microscope: {}",
+    ),
+}
+DOMAIN_NAMES = {
+    "aerial": "an aerial photo",
+    "fluorescence": "a fluorescence image",
+    "histology": "a histology image",
+    "blood smear": "a blood smear",
 }
 MICROSCOPY_TEMPLATES = (
     "a microscopy image of {}",
@@ -250,13 +303,53 @@ MICROSCOPY_TEMPLATES = (
 JOINERS = ("and", "with", "next to", "beside")
 QUANTITIES = ("some", "many", "several")
 
-_ANY_NUCLEI = 1 << len(CLASSES)
-_MICROSCOPY = _ANY_NUCLEI << 1
-_DOMAIN = {name: _MICROSCOPY << 1 + number for number, name in enumerate(DOMAINS)}
-_SHARED_NUCLEI = set(PHRASES["nucleus"]) & set(PHRASES["stained nucleus"])
+_ANY_NUCLEI = 1 << len(ALL_CLASSES)
+_ANY_TREES = _ANY_NUCLEI << 1
+_MICROSCOPY = _ANY_TREES << 1
+_DOMAIN = {
+    name: _MICROSCOPY << 1 + number for number, name in enumerate(CAPTION_DOMAINS)
+}
+# What a pixel of a class also shows, and what it may show.
+_ALSO = {
+    "nucleus": _ANY_NUCLEI,
+    "stained nucleus": _ANY_NUCLEI,
+    "forest": _ANY_TREES | 1 << NUMBER_OF["vegetation"],
+    "tree": _ANY_TREES | 1 << NUMBER_OF["vegetation"],
+    "grass": 1 << NUMBER_OF["vegetation"],
+}
+_PERHAPS = {
+    "field": 1 << NUMBER_OF["vegetation"],
+    "tree": 1 << NUMBER_OF["forest"],
+    "lumen": 1 << NUMBER_OF["bright background"],
+}
+# Words of two classes claim what both have.
+_SHARED = {
+    **dict.fromkeys(
+        set(PHRASES["nucleus"]) & set(PHRASES["stained nucleus"]), _ANY_NUCLEI
+    ),
+    **dict.fromkeys(set(PHRASES["forest"]) & set(PHRASES["tree"]), _ANY_TREES),
+}
+
+_GREEN = 1 << NUMBER_OF["vegetation"]
+_VEGETATION = ("forest", "tree", "grass", "vegetation")
+
+COVERS = {"vegetation": ["forest", "grass", "field"]}
+"""Classes of which every pixel may be one of a wider class: they do not compete."""
+_WIDER = tuple(COVERS)
+_PARTS_OF_OTHERS = ("tree",)  # its words are among those of the forest
 
 # Of a crop's area; below, a class is neither called present nor absent.
-_LEAST_SHARE = {BACKGROUND: 0.25, "tissue": 0.1, "spot": 0.01, "ship": 0.01}
+_LEAST_SHARE = {
+    BACKGROUND: 0.25,
+    "tissue": 0.1,
+    "spot": 0.01,
+    "ship": 0.01,
+    "tree": 0.03,
+    "vegetation": 0.04,
+    "red blood cell": 0.04,
+    "white blood cell": 0.05,
+    "bright background": 0.15,
+}
 _USUAL_LEAST_SHARE = 0.015
 
 
@@ -280,33 +373,48 @@ class Caption:
     checkable: bool = True
 
 
-def concepts(labels: np.ndarray, domain: str) -> tuple[int, int]:
+def concepts(
+    labels: np.ndarray, domain: str, possible: Iterable[str] = ()
+) -> tuple[int, int]:
     """Tell what a crop surely has and what it may have.
 
     Parameters
     ----------
     labels : numpy.ndarray
-        ``(height, width)``, uint8: class numbers of the crop.
+        ``(height, width)``, uint8: class numbers of the crop; `UNLABELLED` where
+        nothing is known.
     domain : str
-        The scene's domain.
+        One of `CAPTION_DOMAINS`.
+    possible : iterable of str
+        Classes that the crop may show beside those of its labels.
 
     Returns
     -------
     tuple of int
-        Bits of the concepts present, and of those present or too small to tell.
+        Bits of the concepts present, and of those present or that cannot be told.
     """
-    shares = np.bincount(labels.ravel(), minlength=len(CLASSES)) / labels.size
+    counts = np.bincount(labels.ravel(), minlength=UNLABELLED + 1)
+    shares = counts[: len(ALL_CLASSES)] / labels.size
     sure = maybe = 0
+    seen: dict[int, float] = {}
     for number in np.flatnonzero(shares):
-        name = CLASSES[number]
-        bits = 1 << int(number)
-        if name in ("nucleus", "stained nucleus"):
-            bits |= _ANY_NUCLEI
-        maybe |= bits
+        name = ALL_CLASSES[number]
+        maybe |= _bits(name) | _PERHAPS.get(name, 0)
+        if name in _VEGETATION:
+            seen[_GREEN] = seen.get(_GREEN, 0.0) + float(shares[number])
         if shares[number] >= _LEAST_SHARE.get(name, _USUAL_LEAST_SHARE):
-            sure |= bits
+            sure |= _bits(name)
+    # what several classes share counts together
+    if seen.get(_GREEN, 0.0) >= _LEAST_SHARE["vegetation"]:
+        sure |= _GREEN
+    for name in possible:
+        maybe |= _bits(name)
     context = _DOMAIN[domain] | (0 if domain == "aerial" else _MICROSCOPY)
-    return sure | context, maybe | context
+    return sure | context, maybe | sure | context
+
+
+def _bits(name: str) -> int:
+    return 1 << NUMBER_OF[name] | _ALSO.get(name, 0)
 
 
 def make_caption(
@@ -319,7 +427,7 @@ def make_caption(
     rng : numpy.random.Generator
         Draws the classes, the words and the template.
     present : sequence of str
-        Classes in the crop; one at least.
+        Classes in the crop; if there are none, the caption names the kind of image.
     domain : str
         The crop's domain.
     colours : dict
@@ -330,12 +438,13 @@ def make_caption(
     Caption
         A caption that is true of the crop.
     """
+    if not present:
+        return Caption(DOMAIN_NAMES[domain], _DOMAIN[domain])
     most = 1 if rng.random() < 0.45 else int(rng.integers(1, len(present) + 1))
     claims, checkable, things = 0, True, []
     for name in rng.permutation(list(present))[:most]:
         phrase = str(rng.choice(PHRASES[name]))
-        shared = phrase in _SHARED_NUCLEI
-        claims |= _ANY_NUCLEI if shared else 1 << INDEX[name]
+        claims |= _SHARED.get(phrase, 1 << NUMBER_OF[name])
         if name in colours and rng.random() < 0.15:
             phrase = f"{colours[name]} {phrase}"
             checkable = False
@@ -379,19 +488,25 @@ def known_words() -> list[str]:
 def prompts() -> dict[str, dict[str, list[str]]]:
     """Return the phrases of each class of each domain, the usual one first."""
     return {
-        domain: {name: list(PHRASES[name]) for name in names}
-        for domain, names in CLASSES_OF.items()
+        domain: {
+            name: list(PHRASES[name])
+            for name in (*CLASSES_OF.get(domain, ()), *REAL_CLASSES_OF.get(domain, ()))
+            if name not in _PARTS_OF_OTHERS
+        }
+        for domain in CAPTION_DOMAINS
     }
 
 
 def write_words(folder: Path) -> None:
     """Write `words.json`, the known words, and `prompts.json`, what to ask for."""
     background = {
-        domain: [phrases[0] for phrases in of_domain.values()]
+        domain: [
+            phrases[0] for name, phrases in of_domain.items() if name not in _WIDER
+        ]
         + [PHRASES[BACKGROUND][0]] * (domain == "fluorescence")
         for domain, of_domain in prompts().items()
     }
-    described = {"prompts": prompts(), "background": background}
+    described = {"prompts": prompts(), "background": background, "covers": COVERS}
     for name, content in (("words", known_words()), ("prompts", described)):
         text = json.dumps(content, indent=2) + "\n"
         (folder / f"{name}.json").write_text(text, encoding="utf-8")
