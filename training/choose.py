@@ -15,7 +15,7 @@ import numpy as np
 
 from napari_gem.core.parameters import EncodeParameters, GemParameters, ScoreParameters
 from napari_gem.models.model import Model
-from training.captions import PHRASES
+from training.captions import PHRASES, REAL_CLASSES_OF
 from training.evaluate import (
     encode_scene,
     evaluate,
@@ -26,6 +26,7 @@ from training.evaluate import (
 )
 from training.scenes import CLASSES_OF, INDEX, Scene
 
+REAL_CLASSES = {name for names in REAL_CLASSES_OF.values() for name in names}
 PRESENT = (-1.0, 0.0, 0.1, 0.2, 0.3)
 SCALES = (5, 8, 10, 12, 15, 20, 30, 40, 60, 100)
 
@@ -71,7 +72,7 @@ def fit_of_scales(
         class that is not in the scene.
     """
     rng = np.random.default_rng(0)
-    names = list(PHRASES)
+    names = [name for name in PHRASES if name not in REAL_CLASSES]
     found: dict[int, list[tuple[float, float, float]]] = {s: [] for s in SCALES}
     for scene in scenes:
         cosines = score_maps(model, encode_scene(model, scene, parameters), names)

@@ -1,7 +1,8 @@
 """Crops of real pictures, and what is true of them, beside the drawn scenes.
 
 Masks, boxes and points say only which classes a crop has, may have or has not, as the
-masks of drawn scenes do. `docs/on-real-pictures.md` names the public sources.
+masks of drawn scenes do. `docs/on-real-pictures.md` names the public sources, and
+`training.lay_out_pictures` lays their downloads out as the folder that is read here.
 """
 
 from __future__ import annotations
@@ -20,13 +21,12 @@ from skimage.draw import disk, ellipse
 from skimage.filters import threshold_otsu
 
 from training.captions import NUMBER_OF, UNLABELLED
+from training.real_kinds import VEGETATION_INDEX
 from training.scenes import BACKGROUND, COLOURS
 
 THING_WIDTHS = (11, 46)
 """Width in pixels that a thing has in a crop of 64 pixels: smallest, largest."""
 
-VEGETATION_INDEX = 0.15
-"""(infrared - red) / (infrared + red) from which a pixel counts as vegetation."""
 _TREE_INDEX = 0.05
 _TREE_RADIUS = 5
 
