@@ -333,9 +333,12 @@ _SHARED = {
 _GREEN = 1 << NUMBER_OF["vegetation"]
 _VEGETATION = ("forest", "tree", "grass", "vegetation")
 
-COVERS = {"vegetation": ["forest", "grass", "field"]}
-"""Classes of which every pixel may be one of a wider class: they do not compete."""
-_WIDER = tuple(COVERS)
+COVERS = {
+    "vegetation": ["forest", "field", "grass"],
+    "white blood cells": ["nuclei"],
+}
+"""Words for all or a part of what a word means: they do not compete with it."""
+_WIDER = ("vegetation",)  # no background word: it would compete with what it covers
 _PARTS_OF_OTHERS = ("tree",)  # its words are among those of the forest
 
 # Of a crop's area; below, a class is neither called present nor absent.

@@ -9,7 +9,7 @@ from napari_gem.core.fields import with_values
 from napari_gem.core.parameters import GENERAL, Domain
 from napari_gem.core.units import in_unit
 from napari_gem.models.presets import read_preset
-from napari_gem.models.weight_sources import weight_source
+from napari_gem.models.weight_sources import DomainWords, weight_source
 from napari_gem.prompts.domains import (
     NO_CLUES,
     Decision,
@@ -180,17 +180,31 @@ def background_by_domain(card: ModelCard) -> dict[Domain, tuple[str, ...]]:
 
 
 def same_words(card: ModelCard, words: Iterable[str]) -> frozenset[tuple[str, ...]]:
-    """Keys of words, and of those that were one class with them in the training.
+    """Keys of words, and of those that mean all or a part of the same to a model.
+
+    That is what was one class with them in the training, and what they cover.
 
     See `napari_gem.prompts.domains.word_key`.
     """
+    own = weight_source(card).words_by_domain().values()
     keys = set(map(word_key, words))
-    for domain in weight_source(card).words_by_domain().values():
-        for phrases in domain.classes:
-            own = set(map(word_key, phrases))
-            if own & keys:
-                keys |= own
-    return frozenset(keys)
+    keys |= _of_one_class(keys, own)
+    covered = {
+        word_key(narrower)
+        for listed in own
+        for word, several in listed.covers
+        if word_key(word) in keys
+        for narrower in several
+    }
+    return frozenset(keys | covered | _of_one_class(covered, own))
+
+
+def _of_one_class(
+    keys: set[tuple[str, ...]], own: Iterable[DomainWords]
+) -> set[tuple[str, ...]]:
+    """Give the keys of all phrases of the classes that some keys are of."""
+    classes = (set(map(word_key, some)) for listed in own for some in listed.classes)
+    return {key for phrases in classes if phrases & keys for key in phrases}
 
 
 def _own_background(card: ModelCard, domain: Domain) -> tuple[str, ...]:

@@ -72,10 +72,14 @@ class DomainWords(NamedTuple):
         The phrases of each class, which mean the same.
     background
         What competes with classes that are asked for.
+    covers
+        A word, and words for all or a part of what it means, which do not compete with
+        it.
     """
 
     classes: tuple[tuple[str, ...], ...]
     background: tuple[str, ...]
+    covers: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @property
     def known(self) -> tuple[str, ...]:
@@ -93,6 +97,7 @@ def _words_by_domain(path: Path) -> dict[Domain, DomainWords]:
         return {}
     content = json.loads(path.read_text(encoding="utf-8"))
     joined: dict[Domain, DomainWords] = {}
+    covers = tuple((word, tuple(ws)) for word, ws in content.get("covers", {}).items())
     for name, classes in content["prompts"].items():
         domain = domain_named(name)
         if not domain:  # of images that we do not tell apart
@@ -102,6 +107,7 @@ def _words_by_domain(path: Path) -> dict[Domain, DomainWords]:
         joined[domain] = DomainWords(
             (*before.classes, *map(tuple, classes.values())),
             tuple(dict.fromkeys(background)),
+            covers,
         )
     return joined
 

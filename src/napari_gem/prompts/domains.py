@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _FOLDER = Path(__file__).parent / "domains"
 
-_OTHER_NAMES = {"remote sensing": "aerial", "blood": "histology"}
+_OTHER_NAMES = {"remote sensing": "aerial", "blood smear": "histology"}
 """What catalogues, prompt sets and models call a domain besides."""
 
 _HEADS: dict[str, Domain] = {"microscopy": "biomedical", "ground": "aerial"}
