@@ -12,6 +12,7 @@ from napari_gem.core.appearance import Appearance
 from napari_gem.core.atomic import PREFIX, Claim
 from napari_gem.core.batch import BatchReport, ImageOutcome
 from napari_gem.core.results import Job
+from napari_gem.models.domains import DomainRule
 from napari_gem.models.find import find_model
 from napari_gem.prompts.parsing import parse_prompts
 from napari_gem.segmentation.asked import Asked
@@ -76,9 +77,11 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> list[FakeProcess]:
 
 def make(folder: Path, names: list[str], jobs: int) -> tuple[BatchHelpers, ImageQueue]:
     job = Job(prompts=parse_prompts(["cat"]), appearance=Appearance())
-    asked = Asked(job, (0.5, 99.5), None, 1.0, None, None, 16)
+    card = find_model("embedded")
+    rule = DomainRule(card, card.score, {"templates": ("a {}",), "smoothing": 1.0})
+    asked = Asked(job, (0.5, 99.5), None, 1.0, None, None, 16, domain=rule)
     model: Any = SimpleNamespace(
-        card=find_model("embedded"), revision="r", precision="float32", device="cpu"
+        card=card, revision="r", precision="float32", device="cpu"
     )
     paths = tuple(folder / name for name in names)
     places = [ImagePlace(n, path, "abc"[n]) for n, path in enumerate(paths)]

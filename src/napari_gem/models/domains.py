@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_gem.core.fields import with_values
-from napari_gem.core.parameters import GENERAL, Domain
+from napari_gem.core.parameters import GENERAL, Domain, ScoreParameters
 from napari_gem.core.units import in_unit
+from napari_gem.models.card import ModelCard
 from napari_gem.models.presets import read_preset
 from napari_gem.models.weight_sources import DomainWords, weight_source
 from napari_gem.prompts.domains import (
@@ -25,10 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from napari_gem.core.location import Location
-    from napari_gem.core.parameters import ScoreParameters
     from napari_gem.core.prompts import Prompt
     from napari_gem.images.scene import Scene
-    from napari_gem.models.card import ModelCard
+
+Value = bool | int | float | str | tuple[str, ...]
+"""Of a parameter."""
 
 DEGREE = 111_320.0
 """Metres of a degree on the equator."""
@@ -126,7 +128,7 @@ class DomainRule:
 
     card: ModelCard
     score: ScoreParameters
-    given: dict[str, Any]
+    given: dict[str, Value]
     preset: str = ""
     sets: tuple[str, ...] = ()
 
@@ -140,7 +142,7 @@ class DomainRule:
         return domain_for(
             self.card,
             prompts,
-            chosen=self.given.get("domain", ""),
+            chosen=str(self.given.get("domain", "")),
             preset=self.preset,
             sets=self.sets,
             clues=clues,

@@ -13,10 +13,10 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import to_dict
 from napari_gem.core.results import Job, Recipe
 from napari_gem.core.validation import check_within
+from napari_gem.models.domains import DomainRule
 
 if TYPE_CHECKING:
     from napari_gem.images.opened import Opened, View
-    from napari_gem.models.domains import DomainRule
 
 
 @dataclass(frozen=True)
