@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import gc
 import os
 import shutil
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 import pytest
 from hypothesis import settings
@@ -50,9 +51,36 @@ def call(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Bring files with slow tests to the front, so that no process ends long before."""
+    """Bring what takes long to the front, so that no process ends long before.
+
+    First come files with tests that have more time than usual, then those with slow
+    tests, then those with real viewers.
+    """
+    long = {item.path for item in items if item.get_closest_marker("timeout")}
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    shown = {
+        item.path
+        for item in items
+        if "make_napari_viewer" in getattr(item, "fixturenames", ())
+    }
+    items.sort(
+        key=lambda item: [item.path not in files for files in (long, slow, shown)]
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Exempt what the tests import from garbage collection: it lives to the end.
+
+    napari's fixture collects garbage for each viewer, and looked through all of it.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -6,7 +6,9 @@ import os
 import sys
 
 import pytest
+from napari._qt import qt_viewer  # noqa: F401 (before garbage is looked for)
 
+from napari_gem.worker.client import WorkerClient
 from tests.screen import start_xvfb
 
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
@@ -33,3 +35,14 @@ def pytest_configure(config):
 def own_settings(tmp_path, monkeypatch):
     """Nothing that was used last comes from outside of a test."""
     monkeypatch.setenv("NAPARI_GEM_CONFIG", str(tmp_path / "config"))
+
+
+@pytest.fixture(autouse=True)
+def worker_when_needed(request, monkeypatch):
+    """Start a worker process with the first run: most tests of a dock have none.
+
+    A dock starts it when it opens, and it then loads torch for seconds, beside the
+    test. Tests of just that have the marker `early_worker`.
+    """
+    if not request.node.get_closest_marker("early_worker"):
+        monkeypatch.setattr(WorkerClient, "start", lambda _client: None)

@@ -90,6 +90,7 @@ def is_alive(process_id):
 TURN = "turn of the event loop"
 
 
+@pytest.mark.early_worker
 @pytest.mark.timeout(1800)
 # slow, and still the one real run under the second Qt binding
 def test_words_to_layers_with_the_real_worker(dock, qtbot):
@@ -174,6 +175,7 @@ def test_cancel_and_close_with_the_real_worker(dock, qtbot):
     assert len(viewer.layers) == 1
 
 
+@pytest.mark.early_worker
 def test_closing_the_viewer_ends_the_worker(make_napari_viewer, qtbot):
     viewer = make_napari_viewer()
     _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")

@@ -102,6 +102,7 @@ ORDERS = [
 ]
 
 
+@pytest.mark.early_worker
 @pytest.mark.parametrize(
     "order", ORDERS, ids=lambda order: "-".join(step.__name__ for step in order)
 )

@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
+from napari.components import ViewerModel
 from qtpy.QtGui import QGuiApplication
 
 from napari_gem.core.appearance import Appearance
@@ -49,10 +50,10 @@ RECIPE = Recipe(
 
 
 @pytest.fixture
-def widget(make_napari_viewer):
-    viewer = make_napari_viewer()
+def widget(qtbot):
+    viewer = ViewerModel()
     widget = GemWidget(viewer, Controller(viewer, HandClient))
-    viewer.window.add_dock_widget(widget)
+    qtbot.addWidget(widget)
     widget.asks = []
     widget.controller.run = widget.asks.append
     widget.prompt_table.set_prompts((), undoable=False)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtWidgets import QApplication
 
@@ -50,8 +51,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(make_napari_viewer, qtbot):
-    scene = Scene(make_napari_viewer(show=True), qtbot)
+def scene(qtbot):
+    scene = Scene(ViewerModel(), qtbot)
     yield scene
     scene.brush.detach()
 
@@ -84,7 +85,8 @@ def test_class_and_label_follow_each_other(scene):
     assert labels.selected_label == scene.table.current().label
 
 
-def test_napari_s_controls_choose_the_row(scene):
+def test_napari_s_controls_choose_the_row(make_napari_viewer, qtbot):
+    scene = Scene(make_napari_viewer(show=True), qtbot)
     labels = scene.show()
     scene.viewer.layers.selection.active = labels
     controls = scene.viewer.window._qt_viewer.controls.widgets[labels]
@@ -93,6 +95,7 @@ def test_napari_s_controls_choose_the_row(scene):
     box.setValue(3)
     QApplication.processEvents()
     assert scene.current == "c"
+    scene.brush.detach()
 
 
 def test_other_images_and_layers_of_others_are_left_alone(scene):
