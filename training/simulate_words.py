@@ -22,8 +22,10 @@ LEVEL, REST = 0.02, 0.005
 """Standard deviation of levels as they are, and of what calibration leaves of them."""
 
 PATCHES, BACKGROUND, SHOWN, DRAWS = 960, 32, 3, 60
+"""``SHOWN`` prompts at most, and as many background words, are in the image."""
+
 SCALE = 40.0
-PROMPTS = (1, 3, 10)
+PROMPTS = (1, 3, 10, 20)
 WEIGHTS = (0.25, 0.5, 1.0, 2.0, 4.0)
 
 
@@ -35,7 +37,7 @@ def draw(
     Parameters
     ----------
     prompts : int
-        How many words are asked for; all are in the image.
+        How many words are asked for; the first three are in the image.
     level : float
         Standard deviation of the levels of words.
     rng : numpy.random.Generator
@@ -50,7 +52,7 @@ def draw(
     half = PATCHES // 2
     own = np.concatenate(
         [
-            np.arange(half) * prompts // half,
+            np.arange(half) * min(prompts, SHOWN) // half,
             prompts + np.arange(PATCHES - half) * SHOWN // (PATCHES - half),
         ]
     )
@@ -63,11 +65,11 @@ def draw(
 
 
 def figures(scores: np.ndarray, right: np.ndarray) -> tuple[float, float]:
-    """Return mean recall of the prompts, and mean IoU over prompts and background."""
-    found = scores.argmax(axis=0)
-    both = np.array([((found == n) & (right == n)).sum() for n in range(len(scores))])
-    either = [((found == n) | (right == n)).sum() for n in range(len(scores))]
-    size = np.bincount(right, minlength=len(scores))
+    """Return mean recall of prompts that are there, mean IoU with the background."""
+    found, there = scores.argmax(axis=0), np.unique(right)
+    both = np.array([((found == n) & (right == n)).sum() for n in there])
+    either = [((found == n) | (right == n)).sum() for n in there]
+    size = np.bincount(right)[there]
     return float((both / size)[:-1].mean()), float((both / either).mean())
 
 
