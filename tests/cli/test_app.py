@@ -183,6 +183,7 @@ def test_options_reach_the_recipe(
         templates=(*read_templates("bare"), "the {}"),
         domain="photograph",
         absent_spread=0.5,
+        likeliest=8,
         background_weight=0.5,
         smoothing=2.0,
     )
@@ -213,7 +214,7 @@ def test_a_preset_is_laid_over_the_card(
         read_recipe(tmp_path / "a"),
     )
     assert recipe.encode == photo.encode
-    assert recipe.score == replace(photo.score, refinement=3)
+    assert recipe.score == replace(photo.score, refinement=3, domain="photograph")
     assert call(*common, "paper", "-o", tmp_path / "b")[0] == 0
     assert read_recipe(tmp_path / "b").squash == 448
     first = tifffile.imread(tmp_path / "b/labels.tif")

@@ -8,6 +8,7 @@ from napari_gem.scoring.cosines import (
     group_scores,
     image_offsets,
     in_image,
+    likelier_than_all,
     min_max,
     near_duplicates,
 )
@@ -73,6 +74,28 @@ def test_words_of_other_images_are_left_out_but_the_likeliest_stays() -> None:
     assert in_image(background, image[None], -1).all()
     likeliest = in_image(background, image[None], 2)
     assert (likeliest == (cosines == cosines.max())).all()
+
+
+def test_the_likeliest_background_words_stay_where_no_limit_is_known() -> None:
+    background, images = vectors(9, 16), vectors(3, 16, seed=3)
+    best = (background @ images.T).max(axis=1)
+    for count in (1, 4, 8):
+        kept = in_image(background, images, -1, count)
+        assert kept.sum() == count
+        assert best[kept].min() > best[~kept].max()
+    for count in (0, 9, 50):
+        assert in_image(background, images, -1, count).all()
+    known = in_image(background, images, 0.1, 1)  # the limit counts
+    assert (known == in_image(background, images, 0.1)).all()
+
+
+def test_words_that_are_likelier_than_every_prompt_are_found() -> None:
+    background, images = vectors(9, 16), vectors(3, 16, seed=3)
+    prompts = vectors(2, 16, seed=4)
+    limit = max(float(word @ image) for word in prompts for image in images)
+    expected = [max(float(w @ i) for i in images) > limit for w in background]
+    assert 0 < sum(expected) < 9
+    assert likelier_than_all(background, prompts, images).tolist() == expected
 
 
 def test_min_max_of_a_constant_map_is_zero() -> None:

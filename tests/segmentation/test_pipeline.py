@@ -444,6 +444,49 @@ def test_a_small_thing_is_in_the_image_if_it_is_in_a_tile(model: Model) -> None:
     assert by_tile.lacking == [True, False]
 
 
+def test_a_background_word_of_other_images_competes_only_if_a_prompt_is_likelier(
+    model: Model,
+) -> None:
+    features = encode(picture(40, 40), model)
+    words = ["cat", "roof", "stroma"]
+    score = replace(SCORE, background=("roof", "stroma"), near=2.0, domain="histology")
+    embedded = embed_words(model.backbone, words, SCORE.templates, model.texts)
+    for likely, left in (("cat", {"roof", "stroma"}), ("roof", {"stroma"})):
+        image = embedded[words.index(likely)]
+        seen = replace(features, image_embedding=image)
+        read = run(word_steps(model, seen, parse_prompts(["cat"]), score))
+        assert set(read.competing) == left
+        assert len(read.groups[-1]) == len(left)
+    general = replace(score, domain="general")
+    read = run(word_steps(model, seen, parse_prompts(["cat"]), general))
+    assert read.competing == ("roof", "stroma")
+
+
+def test_plurals_of_prompts_compete_in_recipes_without_a_domain_only(
+    model: Model,
+) -> None:
+    features = encode(picture(40, 40), model)
+    score = replace(SCORE, background=("cats", "fat"), near=2.0)
+    for domain, left in (("general", ("cats", "fat")), ("histology", ("fat",))):
+        asked = replace(score, domain=domain)
+        result = segment(features, ["cat"], model, parameters=asked)
+        assert result.recipe.competing == left
+
+
+def test_the_weight_of_the_background_may_grow_with_the_classes(model: Model) -> None:
+    features = encode(picture(40, 40), model)
+    words, score = ["cat", "dog", "cow", "hen"], replace(SCORE, background_weight=0.5)
+    grown = replace(score, background_growth=0.5)
+    whole = segment(
+        features, words, model, parameters=replace(score, background_weight=1.0)
+    )
+    same = segment(features, words, model, parameters=grown)  # 4 ** 0.5 = 2
+    np.testing.assert_allclose(same.probabilities, whole.probabilities, atol=1e-6)
+    one = segment(features, "cat", model, parameters=grown)
+    alike = segment(features, "cat", model, parameters=score)
+    np.testing.assert_array_equal(one.probabilities, alike.probabilities)
+
+
 def test_the_surest_patches_join_the_words_but_not_examples(model: Model) -> None:
     pixels = picture(96, 96)
     pixels[30:60, 30:60] = 240

@@ -147,12 +147,6 @@ class EncodeParameters:
 class ScoreParameters:
     """Everything that decides the probabilities of given features and prompts."""
 
-    domain: Domain = parameter(
-        GENERAL,
-        "The kind of images, which decides the templates and the background words "
-        "where they are not given. Where nobody names it, it is that of the model, of "
-        "the preset or of the prompt set, or what the words or the image's file say.",
-    )
     scale: float = parameter(
         40.0,
         "Inverse temperature of the softmax over classes and background; CLIP's own "
@@ -206,6 +200,14 @@ class ScoreParameters:
         LARGEST,
         label="Background",
         control=Control(0.05, 5, 0.05, slider=True),
+    )
+    background_growth: float = parameter(
+        0.0,
+        "The weight of the background grows with the number of classes to this power: "
+        "many words win pixels by chance, as the background's do from a single one. 0 "
+        "leaves it.",
+        0,
+        2,
     )
     smoothing: float = parameter(
         0.0,
@@ -270,6 +272,12 @@ class ScoreParameters:
         0,
         MOST_ROUNDS,
         control=Control(0, MOST_ROUNDS, 5),
+    )
+    domain: Domain = parameter(
+        GENERAL,
+        "The kind of images, which decides the templates and the background words "
+        "where they are not given. Where nobody names it, it is that of the model, of "
+        "the preset or of the prompt set, or what the words or the image's file say.",
     )
 
 

@@ -153,11 +153,17 @@ class _Scoring:
         scores = smooth(scores, self.parameters.smoothing / self.patch)
         scores = scores + self.words.offsets[:, None, None]
         if self.parameters.background:
-            weight = np.log(self.parameters.background_weight)
-            scores[-1] += weight / self.parameters.scale
+            weight = background_weight(self.parameters, len(scores) - 1)
+            scores[-1] += np.log(weight) / self.parameters.scale
         else:
             scores[-1] = NOWHERE
         return scores
+
+
+def background_weight(parameters: ScoreParameters, classes: int) -> float:
+    """Weigh the background beside so many classes."""
+    growth: float = max(1, classes) ** parameters.background_growth
+    return parameters.background_weight * growth
 
 
 class _ScoresInMemory:
