@@ -16,7 +16,7 @@ from napari_gem.core.foreign_text import shown
 from napari_gem.core.memory import free_memory
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import Segmentation, StoredSegmentation
-from napari_gem.core.validation import is_cluster
+from napari_gem.core.validation import check_recipe, is_cluster
 from napari_gem.encoding.interim import Watch
 from napari_gem.images.rendering import check_image
 from napari_gem.images.scene import Scene, scene_of
@@ -120,12 +120,17 @@ class Session:
         yield Progress("Looking for images")
         images = list_images(order.places, order.pattern)
         folder = Path(order.folder)
-        batch = recipe_batch(order.recipe, images.paths, folder, order.options)
+        check_recipe(order.recipe)
         self.forget()
-        device = request.job.device
         model = yield from load_recipe_model_steps(
-            order.recipe, device=device, download=request.download
+            order.recipe,
+            device=request.job.device,
+            download=request.download,
+            # the words and settings of the dock, which nobody has run yet
+            other_weights=not order.recipe.revision,
         )
+        recipe = replace(order.recipe, revision=model.revision)
+        batch = recipe_batch(recipe, images.paths, folder, order.options)
         with closing(batch_steps(batch, model)) as steps:
             while True:
                 try:

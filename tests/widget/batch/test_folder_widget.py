@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +13,18 @@ from PIL import Image
 import napari_gem
 from napari_gem.core.batch import BatchReport, ClassMeasure, ImageOutcome
 from napari_gem.core.progress import Progress
+from napari_gem.core.prompts import Example
+from napari_gem.core.region import Region
+from napari_gem.core.results import Job
+from napari_gem.models.catalogue import patch_size
+from napari_gem.models.find import find_model
 from napari_gem.results.recipe import write_recipe
-from napari_gem.widget.batch.folder_widget import MEASURED, SegmentFolder
+from napari_gem.widget.batch.folder_widget import (
+    MEASURED,
+    OF_DOCK,
+    OF_RECIPE,
+    SegmentFolder,
+)
 from napari_gem.worker.messages import (
     BatchFinished,
     Cancelled,
@@ -126,3 +137,56 @@ def test_cancel_and_failures_are_said(widget, folder, result):
     widget._client.send(Failed(1, "The disk is full."))
     assert widget.message.text() == "The disk is full."
     assert widget.run_button.isEnabled()
+
+
+def dock_of(result, **changes):
+    """What the form takes of a dock that shows a result."""
+    plain = {each.name: getattr(result.recipe, each.name) for each in fields(Job)}
+    inputs = SimpleNamespace(job=Job(**{**plain, **changes}), detail=None)
+    typed = SimpleNamespace(take_typed=lambda: None)
+    menu = SimpleNamespace(recipe=result.recipe)
+    return SimpleNamespace(
+        inputs=lambda: inputs, prompt_table=typed, recipe_menu=menu, asked=inputs
+    )
+
+
+def test_the_words_of_the_dock_are_taken(qtbot, folder, result):
+    region = Region((0, 10), (0, 10))
+    dock = dock_of(result, region=region, score=None)
+    widget = SegmentFolder(ViewerModel(), Client, lambda: dock)
+    qtbot.addWidget(widget)
+    assert widget._fields["what"].value == OF_DOCK
+    assert not widget._fields["recipe"].enabled
+    for name in ("images", "output"):
+        widget._fields[name].value = folder / name
+    dock.asked.detail = 8.0
+    widget.run()
+    (request,) = widget._client.requests
+    recipe = request.batch.recipe
+    assert recipe.prompts == result.recipe.prompts
+    assert recipe.region is None
+    assert recipe.revision == ""
+    assert recipe.encode.zoom == patch_size(find_model("embedded")) / 8
+    widget._client.send(Cancelled(1))
+    # an example is a place in the image of the dock, until a run has seen it
+    first, second = result.recipe.prompts
+    point = Example((3.0, 4.0))
+    dock.asked.job = replace(
+        dock.asked.job, prompts=(replace(first, examples=(point,)), second)
+    )
+    widget.run()
+    assert "Press Run there first" in widget.message.text()
+    seen = replace(first, examples=(Example((3.0, 4.0), (1.0, 0.0), "embedded"),))
+    dock.recipe_menu.recipe = replace(result.recipe, prompts=(seen, second))
+    widget.run()
+    recipe = widget._client.requests[-1].batch.recipe
+    assert recipe.prompts[0].examples == (Example(None, (1.0, 0.0), "embedded"),)
+
+
+def test_without_a_dock_a_recipe_is_needed(widget):
+    assert widget._fields["what"].value == OF_RECIPE
+    assert widget._fields["recipe"].enabled
+    widget._fields["what"].value = OF_DOCK
+    widget.run()
+    assert "GEM widget is not open" in widget.message.text()
+    assert widget._client.requests == []

@@ -16,6 +16,7 @@ from napari_gem.core.batch import IMAGES, BatchOptions
 from napari_gem.core.errors import GemError
 from napari_gem.images.rendering import with_percentiles
 from napari_gem.results.recipe import NAME, read_recipe
+from napari_gem.widget.actions import find_widget
 from napari_gem.widget.batch.outcome_table import (
     OVERWRITE,
     RESUME,
@@ -26,6 +27,7 @@ from napari_gem.widget.image.file_opener import FileOpener
 from napari_gem.widget.parameters.settings import read_settings
 from napari_gem.widget.parts.plain import Label
 from napari_gem.widget.parts.progress_text import progress_text
+from napari_gem.widget.recipes.from_dock import recipe_of_inputs
 from napari_gem.worker.client import WorkerClient
 from napari_gem.worker.messages import (
     BatchFinished,
@@ -46,13 +48,19 @@ if TYPE_CHECKING:
     from napari_gem.core.batch import BatchReport, ImageOutcome
     from napari_gem.core.progress import Progress
     from napari_gem.core.results import Recipe
+    from napari_gem.widget.dock import GemWidget
     from napari_gem.worker.messages import Event
 
-RECIPE, MEASURED = "As the recipe says", "Percentiles of each image"
+RECIPE, MEASURED = "As chosen there", "Percentiles of each image"
+
+OF_DOCK, OF_RECIPE = "Words and settings of the GEM widget", "A recipe"
 
 WELCOME = (
-    "Try words on one image in the GEM widget and save the recipe (Recipe > Save "
-    "recipe). Here it is followed for all images of a folder."
+    "Try words on one image in the GEM widget. Here the same is done with all images "
+    "of a folder, or what a recipe says (Recipe > Save recipe in the GEM widget)."
+)
+NO_DOCK = (
+    "The GEM widget is not open. Open it and type the words there, or choose a recipe."
 )
 DOWNLOAD = (
     "The recipe's model {name} is not on this computer. Choose it in the GEM widget, "
@@ -61,7 +69,7 @@ DOWNLOAD = (
 
 
 class SegmentFolder(QWidget):
-    """Follows a recipe for the images of a folder.
+    """Does with the images of a folder what the dock would, or a recipe says.
 
     Parameters
     ----------
@@ -69,6 +77,8 @@ class SegmentFolder(QWidget):
         Where images and results are opened.
     make_client
         Called once with the function that takes events; None starts a worker process.
+    find_dock
+        Gives the GEM widget if it is open; None looks for it in the viewer.
     """
 
     _event_came = Signal(object)
@@ -77,12 +87,14 @@ class SegmentFolder(QWidget):
         self,
         viewer: napari.viewer.Viewer,
         make_client: Callable[[Callable[[Event], object]], WorkerClient] | None = None,
+        find_dock: Callable[[], GemWidget | None] | None = None,
     ) -> None:
         super().__init__()
         settings = read_settings()
         self._device = settings.device
         self._folder = Path()
         self._fields: dict[str, Any] = {
+            "what": ComboBox(label="Do", choices=[OF_DOCK, OF_RECIPE]),
             "recipe": FileEdit(label="Recipe", mode="r", filter="Recipes (*.json)"),
             "images": FileEdit(label="Images in", mode="d"),
             "pattern": LineEdit(label="Only", value=""),
@@ -94,6 +106,9 @@ class SegmentFolder(QWidget):
         for name in ("recipe", "images", "output"):
             self._fields[name].line_edit.value = ""
         self._fields["pattern"].native.setPlaceholderText("all images; or **/*.tif")
+        self._find_dock = find_dock or partial(_docked, viewer)
+        if self._find_dock() is None:
+            self._fields["what"].value = OF_RECIPE
         self.form = Container(widgets=list(self._fields.values()), labels=True)
         self.run_button, self.cancel_button = QPushButton("Run"), QPushButton("Cancel")
         self.bar, self.message = QProgressBar(), Label(WELCOME)
@@ -114,6 +129,8 @@ class SegmentFolder(QWidget):
         self.run_button.clicked.connect(self.run)
         self.cancel_button.clicked.connect(self.cancel)
         self.table.chosen.connect(self.open_image)
+        self._fields["what"].changed.connect(self._on_what)
+        self._on_what(self._fields["what"].value)
         self._event_came.connect(self._on_event)
         make = make_client or partial(WorkerClient, storage=settings.storage)
         self._client = make(self._event_came.emit)
@@ -160,17 +177,35 @@ class SegmentFolder(QWidget):
         if kind != "info":
             self.message.setText(text)
 
+    def _on_what(self, what: str) -> None:
+        self._fields["recipe"].enabled = what == OF_RECIPE
+
     def _recipe(self, values: dict[str, Any]) -> Recipe:
-        if not self._fields["recipe"].line_edit.value:
-            raise GemError(f"Choose a recipe: the {NAME} of a folder of results.")
-        recipe = read_recipe(values["recipe"])
+        if values["what"] == OF_DOCK:
+            recipe = self._recipe_of_dock()
+        else:
+            recipe = self._recipe_of_file(values)
         if values["contrast"] == MEASURED:
             look = with_percentiles(recipe.appearance, PERCENTILES)
             recipe = replace(recipe, appearance=look)
         return recipe
 
+    def _recipe_of_dock(self) -> Recipe:
+        dock = self._find_dock()
+        if dock is None:
+            raise GemError(NO_DOCK)
+        dock.prompt_table.take_typed()
+        return recipe_of_inputs(dock.inputs(), dock.recipe_menu.recipe)
+
+    def _recipe_of_file(self, values: dict[str, Any]) -> Recipe:
+        if not self._fields["recipe"].line_edit.value:
+            raise GemError(f"Choose a recipe: the {NAME} of a folder of results.")
+        return read_recipe(values["recipe"])
+
     def _set_busy(self, busy: bool) -> None:
         self.form.enabled = not busy
+        if not busy:
+            self._on_what(self._fields["what"].value)
         self.run_button.setEnabled(not busy)
         self.cancel_button.setEnabled(busy)
         self.bar.setVisible(busy)
@@ -196,6 +231,12 @@ class SegmentFolder(QWidget):
             self.message.setText(f"{of}, {left}" if left else of)
         elif self.bar.maximum() == 0:
             self.message.setText(progress_text(progress))
+
+
+def _docked(viewer: Any) -> GemWidget | None:
+    """Find the GEM widget; napari hands plugins a proxy of the viewer."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    return find_widget(viewer) if hasattr(viewer, "window") else None
 
 
 def _last_words(event: Event) -> str:

@@ -64,6 +64,11 @@ class RecipeMenu(QPushButton):
         self.setMenu(menu)
         self.set_result(None)
 
+    @property
+    def recipe(self) -> Recipe | None:
+        """Recipe of the last result; None if there is none."""
+        return self._recipe
+
     def set_result(self, last: LastResult | None) -> None:
         """Take the result whose recipe is copied and saved; None if there is none."""
         recipe = None if last is None else last.recipe
