@@ -405,3 +405,19 @@ def test_a_low_limit_of_open_files_is_a_sentence() -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith("Error: The system lets a program open 8 files here")
+
+
+def test_words_are_compared_in_a_table_and_a_picture(
+    call: Call, image: Path, tiny: Path, tmp_path: Path
+) -> None:
+    asked = ["words", image, "-w", "cat, kitten", "-w", "tom cat", "-m", tiny]
+    status, said, _ = call(*asked, "-o", tmp_path / "out", "--region", 0, 40, 0, 20)
+    assert status == 0
+    assert "% clear" in said
+    lines = (tmp_path / "out/words.csv").read_text().splitlines()
+    assert {line.split(",")[0] for line in lines[1:]} == {"cat", "kitten", "tom cat"}
+    with Image.open(tmp_path / "out/words.png") as picture:
+        assert picture.width > 400
+    status, _, problem = call(*asked, "-o", tmp_path / "out")
+    assert status == 2
+    assert "give --overwrite" in problem

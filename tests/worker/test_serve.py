@@ -20,6 +20,7 @@ from napari_gem.core.progress import Progress, run
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.region import Region
 from napari_gem.core.results import Job
+from napari_gem.core.word_comparison import WordOrder
 from napari_gem.encoding import interim
 from napari_gem.images.references import reference_to_array, reference_to_plane
 from napari_gem.images.stack import FilePlane
@@ -146,6 +147,25 @@ def test_new_weights_in_the_same_place_are_loaded(
         == again.result.recipe.revision
         != other.result.recipe.revision
     )
+
+
+def test_words_are_compared_on_an_encoded_image_alone(
+    tmp_path: Path, request_of_tiny: Request
+) -> None:
+    session = Session(tmp_path)
+    first = run(session.steps(request_of_tiny))
+    classes = (Prompt(("cat",), 3),)
+    asked = change(request_of_tiny, pixels="", encoded=first.encoded, prompts=classes)
+    asked = replace(asked, order=WordOrder(3, ("kitten", "cat")))
+    assert from_line(to_line(asked)) == asked
+    compared = run(session.steps(asked))
+    assert from_line(to_line(compared)) == compared
+    assert {word.word for word in compared.compared.words} == {"kitten", "cat"}
+    assert load_array(Path(compared.maps)).shape[:2] == (2, 2)
+    with pytest.raises(GemError, match="not in the table"):
+        run(session.steps(replace(asked, order=WordOrder(4, ("cat",)))))
+    with pytest.raises(LostImageError):
+        run(session.steps(replace(asked, encoded="other")))
 
 
 def test_another_model_comes_when_the_former_is_gone(

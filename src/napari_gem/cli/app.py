@@ -47,6 +47,8 @@ from napari_gem.cli.options import (
 )
 from napari_gem.cli.recipes import replay, run_recipe
 from napari_gem.cli.report import report_domain, report_view, save_and_report
+from napari_gem.cli.report import report_view, save_and_report
+from napari_gem.cli.words import compare_words
 from napari_gem.core.appearance import PERCENTILES
 from napari_gem.core.batch import BatchOptions
 from napari_gem.core.errors import GemError
@@ -91,6 +93,7 @@ SMALLEST = 1e-6
 app.command()(evaluate)
 app.command()(replay)
 app.command("run")(run_recipe)
+app.command("words")(compare_words)
 
 
 @app.callback(invoke_without_command=True)

@@ -32,6 +32,23 @@ def unknown_words(
     return tuple(word for word in words if not is_known(word, known_words))
 
 
+def related_words(words: Iterable[str], known_words: frozenset[str]) -> tuple[str, ...]:
+    """List the words of all classes of the package's sets that share one with these.
+
+    Only words that the model knows; none known means an open vocabulary.
+    """
+    own = {word.casefold() for word in words}
+    related = {
+        word.casefold(): word
+        for name in list_sets()
+        for prompt in _built_in(name).prompts
+        if own & {word.casefold() for word in prompt.words}
+        for word in prompt.words
+        if word.casefold() not in own and is_known(word, known_words)
+    }
+    return tuple(related.values())
+
+
 def fit_set(prompt_set: PromptSet, known_words: frozenset[str]) -> PromptSet:
     """Switch off the classes of which a model knows no word.
 
@@ -72,6 +89,8 @@ class SetOffer:
         Whether it is for the images that the model is for.
     known, classes
         Classes of which the model knows a word, and all.
+    prompts
+        The classes themselves.
     """
 
     name: str
@@ -80,6 +99,7 @@ class SetOffer:
     suits: bool
     known: int
     classes: int
+    prompts: tuple[Prompt, ...] = ()
 
     @property
     def needs_another_model(self) -> bool:
@@ -119,6 +139,7 @@ def offered_sets(domain: str, known_words: frozenset[str]) -> tuple[SetOffer, ..
                 suits=domain in prompt_set.domains,
                 known=known,
                 classes=len(prompts),
+                prompts=prompts,
             )
         )
     return tuple(

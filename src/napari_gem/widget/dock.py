@@ -53,7 +53,7 @@ from napari_gem.widget.results.status import StatusProbe
 from napari_gem.widget.run.controller import Controller
 from napari_gem.widget.run.inputs import RunInputs, job_of
 from napari_gem.widget.run.run_bar import RunBar
-from napari_gem.widget.state import DockState, shown
+from napari_gem.widget.state import DockState, Encoded, Running, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent, QShowEvent
 
     from napari_gem.core.parameters import ScoreParameters
+    from napari_gem.core.word_comparison import ComparedMaps, WordOrder
     from napari_gem.layers import Policy
     from napari_gem.models.card import ModelCard
     from napari_gem.prompts.domains import Decision
@@ -121,6 +122,7 @@ class GemWidget(QWidget):
         self._image_message = self._table_message = self._recall_message = ""
         self._run_message = ""
         self._message_job: Job | None = None  # what was asked for when it was said
+        self._compared: RunInputs | None = None  # whose words are compared
         self._table: InstanceTable | None = None
         self._closed = False
         self._lay_out()
@@ -285,6 +287,7 @@ class GemWidget(QWidget):
                 download=card.size is not None and not is_available(card),
                 last=controller.last_result(place),
             )
+        self._show_words(inputs, state)
         status = shown(state)
         bar.show_state(status.sentence, status.run)
         self.prompt_table.model.show_shares(status.shares, status.absent, status.whole)
@@ -299,6 +302,28 @@ class GemWidget(QWidget):
             # it is true of other classes or settings
             bar.remove_message(self._run_message)
             self._message_job = None
+
+    def _show_words(self, inputs: RunInputs | None, state: DockState) -> None:
+        """Tell the word explorer which image is in front, and whether it is encoded."""
+        explorer = self.prompt_table.word_explorer
+        key = inputs and (inputs.encoding, inputs.scoring)
+        self._compared = inputs
+        encoded = state.encoded is Encoded.LIVE
+        explorer.set_image(key, encoded, state.running is not Running.NO)
+
+    def _on_order(self, order: WordOrder | None) -> None:
+        """Compare words on the image in front; None gives it up."""
+        if order is None or self._compared is None:
+            self.controller.stop_comparing()
+        else:
+            self.controller.compare(self._compared, order)
+
+    def _on_compared(self, outcome: ComparedMaps | str, inputs: RunInputs) -> None:
+        """Show compared words, unless another image is in front by now."""
+        if inputs is self._compared or (
+            self._compared is not None and inputs.place == self._compared.place
+        ):
+            self.prompt_table.word_explorer.show_maps(outcome)
 
     def _say(self, kind: str, sentence: str, details: str = "") -> None:
         self._run_message = sentence
@@ -344,6 +369,7 @@ class GemWidget(QWidget):
         table.changed.connect(self._on_table)
         table.message_sent.connect(self._on_table_message)
         table.run_requested.connect(self.run)
+        table.word_explorer.order_changed.connect(self._on_order)
         table.current_changed.connect(self.example_bar.set_prompt)
         table.current_changed.connect(self.map_layers.set_current)
         table.map_toggled.connect(self.map_layers.toggle)
@@ -390,6 +416,7 @@ class GemWidget(QWidget):
         controller.message_sent.connect(self._on_message)
         controller.failed.connect(lambda sentence: show_error(without_tags(sentence)))
         controller.state_changed.connect(self.show_state)
+        controller.compared.connect(self._on_compared)
         controller.labels_kept.connect(
             lambda layer: bar.set_kept("" if layer is None else layer.name)
         )

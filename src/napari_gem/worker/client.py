@@ -28,6 +28,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.memory import shortage
 from napari_gem.core.progress import Progress
 from napari_gem.core.validation import is_cluster
+from napari_gem.core.word_comparison import ComparedMaps
 from napari_gem.images.rendering import check_image
 from napari_gem.results.temporary import ResultFolders
 from napari_gem.worker.arrays import load_array, save_array
@@ -35,6 +36,7 @@ from napari_gem.worker.messages import (
     ON_THE_WAY,
     Cancel,
     Cancelled,
+    Compared,
     Event,
     Failed,
     Finished,
@@ -229,6 +231,14 @@ class WorkerClient:
             path.unlink(missing_ok=True)
         return probabilities, labels
 
+    @staticmethod
+    def load_comparison(event: Compared) -> ComparedMaps:
+        """Read the maps of compared words and delete their file; see `load_maps`."""
+        path = Path(event.maps)
+        maps = load_array(path)
+        path.unlink(missing_ok=True)
+        return ComparedMaps(event.compared, maps[0], maps[1])
+
     # ------------------------------------------------------ on the private thread
 
     def _serve(self) -> None:
@@ -415,7 +425,7 @@ class WorkerClient:
     def _end_run(self, event: Event) -> None:
         if self._kill_by is not None:
             event = Cancelled(event.run)
-        if self._busy and isinstance(event, Finished):
+        if self._busy and isinstance(event, Finished | Compared):
             for path in filter(None, (self._busy.pixels, self._busy.valid)):
                 _unlink(path)
         elif self._busy:
@@ -552,6 +562,8 @@ def discard(event: Event) -> None:
     elif isinstance(event, Finished):
         _unlink(event.result.probabilities)
         _unlink(event.result.labels)
+    elif isinstance(event, Compared):
+        _unlink(event.maps)
 
 
 def _remove_files(folder: Path | None, request: Request) -> None:

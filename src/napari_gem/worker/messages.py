@@ -13,6 +13,7 @@ from napari_gem.core.parameters import OutlineParameters
 from napari_gem.core.progress import Progress
 from napari_gem.core.results import Job, Recipe, StoredSegmentation
 from napari_gem.core.validation import check_detail, check_job
+from napari_gem.core.word_comparison import ComparedWords, WordOrder
 from napari_gem.images.references import ImageReference
 from napari_gem.models.card import ModelCard
 from napari_gem.segmentation.asked import Asked, FollowedRecipe
@@ -112,6 +113,8 @@ class Request:
         Many image files in place of pixels; of the job only the device is used then.
     image
         One of them, in the same way; `BatchFinished` tells what came of it.
+    order
+        Words that are compared on the encoded image, in place of a result.
     """
 
     run: int
@@ -126,6 +129,7 @@ class Request:
     folder: str = ""
     batch: BatchOrder | None = None
     image: BatchImage | None = None
+    order: WordOrder | None = None
 
 
 @dataclass(frozen=True)
@@ -180,6 +184,25 @@ class Finished:
     encoded: str = ""
     step: int = 1
     folder: str = ""
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Event: words were compared.
+
+    Attributes
+    ----------
+    compared
+        Names and numbers.
+    maps
+        Path of a ``.npy`` file, (2, words, height, width) uint8: the maps of
+        `napari_gem.core.word_comparison.ComparedMaps`. Whoever receives the event owns
+        it.
+    """
+
+    run: int
+    compared: ComparedWords
+    maps: str
 
 
 @dataclass(frozen=True)
@@ -258,6 +281,7 @@ Event = (
     | Interim
     | ImageFinished
     | Finished
+    | Compared
     | BatchFinished
     | Cancelled
     | Failed

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_gem.core.batch import BatchReport, ImageOutcome
 from napari_gem.core.bounds import is_large
 from napari_gem.core.errors import GemError
@@ -27,6 +29,7 @@ from napari_gem.worker.arrays import load_array, save_array
 from napari_gem.worker.messages import (
     PREVIEW_SIDE,
     BatchFinished,
+    Compared,
     Finished,
     ImageFinished,
     Interim,
@@ -48,6 +51,8 @@ if TYPE_CHECKING:
     from napari_gem.segmentation.job import Resources
     from napari_gem.segmentation.writing import Filling
     from napari_gem.worker.messages import BatchImage, BatchOrder
+
+Answer = Finished | Compared | BatchFinished
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +78,7 @@ class Session:
 
     def steps(
         self, request: Request
-    ) -> Generator[Progress | Interim | ImageFinished, None, Finished | BatchFinished]:
+    ) -> Generator[Progress | Interim | ImageFinished, None, Answer]:
         """Run a request, with a yield wherever it can be stopped.
 
         Raises
@@ -98,6 +103,8 @@ class Session:
                 if encoded is None or self._model is None:
                     raise LostImageError(AGAIN)
                 encoded = replace(encoded, name=request.encoded, is_new=False)
+                if request.order is not None:
+                    return (yield from self._compare_steps(request, encoded))
             else:
                 scene = _open(request)
                 check_image(scene.levels[0], request.job.appearance)
@@ -299,6 +306,29 @@ class Session:
             step=step,
             folder=folder or "",
         )
+
+    def _compare_steps(
+        self, request: Request, encoded: Encoded
+    ) -> Generator[Progress, None, Compared]:
+        """Compare words on an encoded image, with their maps in a file."""
+        from napari_gem.segmentation.compare_words import compare_steps
+
+        order, job = request.order, request.job
+        labels = [prompt.label for prompt in job.prompts]
+        if order is None or order.label not in labels:
+            raise GemError("The class of these words is not in the table any more.")
+        done = yield from compare_steps(
+            self._loaded(),
+            encoded.features,
+            job.prompts,
+            labels.index(order.label),
+            order.words,
+            job.score,
+            encoded.scores,
+        )
+        path = self._folder / f"compared-{request.run}.npy"
+        save_array(path, np.stack([done.probabilities, done.winners]))
+        return Compared(request.run, done.compared, str(path))
 
     def _save(
         self, result: Segmentation, features: Features, ending: str

@@ -47,6 +47,7 @@ from napari_gem.widget.prompts.domain_choice import DomainChoice
 from napari_gem.widget.prompts.set_offers import SetOffers
 from napari_gem.widget.prompts.table_model import PromptModel
 from napari_gem.widget.prompts.table_view import PromptView
+from napari_gem.widget.prompts.word_explorer import WordExplorer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -90,6 +91,7 @@ class PromptTable(QWidget):
         self.domain_choice = DomainChoice()
         self.background_words = BackgroundWords()
         self.set_offers = SetOffers()
+        self.word_explorer = WordExplorer()
         self._known_words: frozenset[str] = frozenset()
         self._build_menu()
         line = QHBoxLayout()
@@ -102,6 +104,7 @@ class PromptTable(QWidget):
         layout.addWidget(self.set_offers)
         layout.addWidget(self.domain_choice)
         layout.addWidget(self.background_words)
+        layout.addWidget(self.word_explorer)
         self._connect()
 
     # --- what is in it
@@ -160,6 +163,7 @@ class PromptTable(QWidget):
         self._known_words = known_words
         self.model.set_known_words(known_words)
         self.set_offers.set_model(domain, known_words)
+        self.word_explorer.set_model(self.set_offers.offers, known_words)
         self._list_sets()
 
     def templates(self) -> tuple[str, ...] | None:
@@ -394,6 +398,12 @@ class PromptTable(QWidget):
                 lambda: self.map_toggled.emit(prompt),
             )
             add_action(
+                menu,
+                "Compare words",
+                "Which word tells the class apart most clearly in this image",
+                self.word_explorer.start,
+            )
+            add_action(
                 menu, "Remove\tDel", "Remove the selected classes", self._on_remove
             )
             menu.addSeparator()
@@ -445,6 +455,9 @@ class PromptTable(QWidget):
         self.background_words.edited.connect(self.model.set_background)
         self.domain_choice.domain_chosen.connect(lambda _: self.changed.emit(False))
         self.set_offers.chosen.connect(self.load_set)
+        self.word_explorer.words_chosen.connect(self._on_words_chosen)
+        self.word_explorer.encode_requested.connect(self._on_run)
+        self.word_explorer.message_sent.connect(self.message_sent)
         view = self.view
         view.selectionModel().currentRowChanged.connect(self._on_current)
         view.threshold_dragged.connect(self._on_threshold_dragged)
@@ -467,6 +480,7 @@ class PromptTable(QWidget):
         if not self.model.settled:
             return
         prompt = self.current()
+        self.word_explorer.set_class(prompt, self.prompts())
         label = 0 if prompt is None else prompt.label
         if label != self._current_label:
             self._current_label = label
@@ -478,6 +492,12 @@ class PromptTable(QWidget):
 
     def _on_threshold_dragged(self, label: int, value: float, moving: bool) -> None:
         self.model.change(label, moving=moving, threshold=value)
+
+    def _on_words_chosen(self, label: int, words: tuple[str, ...]) -> None:
+        prompt = self.model.prompt_of(label)
+        if prompt is not None:
+            # the class keeps its name, which stands in results
+            self.model.change(label, words=words, title=prompt.name)
 
     def _toggle(self, label: int) -> None:
         prompt = self.model.prompt_of(label)

@@ -22,6 +22,7 @@ from napari_gem.core.errors import GemError
 from napari_gem.core.foreign_text import shown_lines
 from napari_gem.core.progress import Progress
 from napari_gem.core.sentences import some_of
+from napari_gem.core.word_comparison import ComparedMaps
 from napari_gem.models.find import find_model, is_available
 from napari_gem.results.temporary import ResultFolders
 from napari_gem.widget.parts.links import Links
@@ -36,6 +37,7 @@ from napari_gem.widget.run.task import Task
 from napari_gem.widget.state import Encoded, LastResult, Place, Running
 from napari_gem.worker.client import WorkerClient, discard
 from napari_gem.worker.messages import (
+    Compared,
     Event,
     Failed,
     Finished,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
     from napari_gem.core.arrays import LazyArray
     from napari_gem.core.results import StoredSegmentation
+    from napari_gem.core.word_comparison import WordOrder
     from napari_gem.layers import LayerData
     from napari_gem.widget.results.map_layers import MapLayers
     from napari_gem.widget.run.inputs import RunInputs
@@ -104,6 +107,9 @@ class Controller(QObject):
     scored = Signal(object)
     """`Finished`, after its maps were shown."""
 
+    compared = Signal(object, object)
+    """`ComparedMaps`, or a sentence why there are none; `RunInputs` of the image."""
+
     _event_came = Signal(object, object)
 
     def __init__(
@@ -124,6 +130,7 @@ class Controller(QObject):
         self._watched: set[Any] = set()
         self._task: Task | None = None
         self._changed: RunInputs | None = None  # during a run
+        self._comparison: tuple[RunInputs, WordOrder] | None = None  # still to come
         self._kept: Any = None
         self._refused = False  # whether a sentence says why there is no run
         self._closed = False
@@ -217,6 +224,24 @@ class Controller(QObject):
                 self.refuse("")
         elif self._task is None or not self._task.preview:
             self._score(self._live.take_preview(), preview=True)
+
+    def compare(self, inputs: RunInputs, order: WordOrder) -> None:
+        """Compare words on an encoded image; `compared` brings what comes of it.
+
+        A comparison that was asked for before is given up. Nothing happens during a
+        run, or if the image is not encoded.
+        """
+        self.stop_comparing()
+        if not self._closed and not self.busy and self._live.find(inputs) is not None:
+            self._comparison = inputs, order
+            if self._task is None:
+                self._begin_comparison()
+
+    def stop_comparing(self) -> None:
+        """Give up the comparison that was asked for."""
+        self._comparison = None
+        if self._task is not None and self._task.order is not None:
+            self._task = None  # the next request ends it in the worker
 
     def refuse(self, sentence: str) -> None:
         """Say why there is no run; an empty sentence takes that back."""
@@ -321,6 +346,36 @@ class Controller(QObject):
         if self._submit(task, None, request, large=to_disk) and to_disk:
             self._send("info", COARSE)
 
+    def _begin_comparison(self) -> None:
+        """Let the worker compare words, if somebody waits for it."""
+        if self._comparison is None:
+            return
+        inputs, order = self._comparison
+        image = self._live.find(inputs)
+        if image is None:
+            self._comparison = None
+            return
+        prompts = tuple(
+            replace(prompt, on=True) if prompt.label == order.label else prompt
+            for prompt in inputs.job.prompts
+        )
+        asked = replace(inputs, job=replace(inputs.job, prompts=prompts))
+        task = self._task = Task(inputs, encoded=image, order=order)
+        try:
+            request = make_request(asked, large=True)
+        except GemError as error:
+            self._end_comparison(task, str(error))
+            return
+        request = replace(request, encoded=image.name, order=order)
+        self._submit(task, None, request)
+
+    def _end_comparison(self, task: Task, outcome: ComparedMaps | str) -> None:
+        """Say what came of a comparison, and go on with what waited for it."""
+        self._task = self._comparison = None
+        self.compared.emit(outcome, task.inputs)
+        if self._task is None:
+            self._score(self._live.take_preview(), preview=True)
+
     def _submit(
         self,
         task: Task,
@@ -344,10 +399,13 @@ class Controller(QObject):
 
     def _receive(self, event: Event) -> None:
         """Take an event, on the client's private thread."""
-        task, results = self._task, None
+        task = self._task
+        results: list[LayerData] | ComparedMaps | None = None
         try:
             if task is None:  # it was undone meanwhile, or its image is gone
                 discard(event)
+            elif isinstance(event, Compared):
+                results = self._client.load_comparison(event)
             else:
                 event, results = make_results(
                     event, task.inputs, self._client.load_maps, task.is_large
@@ -359,14 +417,26 @@ class Controller(QObject):
             event = Failed(event.run, _unexpected(error), traceback.format_exc())
         self._event_came.emit(event, results)
 
-    def _on_event(self, event: Event, results: list[LayerData] | None) -> None:
+    def _on_event(
+        self, event: Event, results: list[LayerData] | ComparedMaps | None
+    ) -> None:
         task = self._task
         if task is None or event.run != task.number:
             return
         try:
-            self._answer(task, event, results)
+            if task.order is not None:
+                self._answer_comparison(task, event, results)
+            elif not isinstance(results, ComparedMaps):
+                self._answer(task, event, results)
         except Exception as error:  # noqa: BLE001 (as above)
             self._give_up(task, error)
+
+    def _answer_comparison(self, task: Task, event: Event, results: Any) -> None:
+        if isinstance(event, Failed):
+            self._fail(task, event.message, event.details, lost=event.lost)
+        elif not isinstance(event, Progressed):
+            outcome = results if isinstance(results, ComparedMaps) else ""
+            self._end_comparison(task, outcome)
 
     def _answer(
         self, task: Task, event: Event, results: list[LayerData] | None
@@ -506,6 +576,8 @@ class Controller(QObject):
             self._score(planned, preview=True)
         elif task.preview and event.step > 1:
             self._live.plan_full_size(task.inputs)
+        if self._task is None:
+            self._begin_comparison()
 
     def _end_cancelled(self, task: Task) -> None:
         self._take_back(task)
@@ -527,6 +599,13 @@ class Controller(QObject):
         if details:
             logger.error("%s\n%s", shown_lines(sentence), shown_lines(details))
         image = task.encoded
+        if task.order is not None:
+            if lost and image is not None:
+                self._live.forget(image)
+                self._record.forget_encoded(image.inputs)
+            self._end_comparison(task, sentence)
+            self.state_changed.emit()
+            return
         if image is not None and not details and not lost:
             # words or settings are wrong; the image stays encoded
             image.shown = None  # what was shown before can be asked for again
@@ -557,6 +636,7 @@ class Controller(QObject):
     def _drop_live(self) -> None:
         """Give up what was to be shown of the encoded image."""
         self._live.stop()
+        self.stop_comparing()
         if self._task is not None and self._task.encoded is not None:
             self._task.encoded.shown = None
             self._task = None
@@ -564,6 +644,8 @@ class Controller(QObject):
     def _on_rested(self) -> None:
         if self._task is None:
             self._score(self._live.take_full_size(), preview=False)
+        elif self._task.order is not None:
+            self._live.wait()
 
     def _send(
         self,

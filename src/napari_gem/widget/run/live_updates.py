@@ -146,6 +146,10 @@ class LiveUpdates(QObject):
         self._full_size = inputs
         self._timer.start()
 
+    def wait(self) -> None:
+        """Ask again later for the full size: something else is done first."""
+        self._timer.start()
+
     def take_preview(self) -> Next | None:
         """Give what is to be previewed, if there is anything."""
         return self._take(self._preview)

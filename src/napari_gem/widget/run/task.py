@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from napari_gem.core.word_comparison import WordOrder
     from napari_gem.layers import Policy
     from napari_gem.widget.results.stack import StackResult
     from napari_gem.widget.run.inputs import RunInputs
@@ -34,6 +35,8 @@ class Task:
         Where the slices of a stack are written, and those that are encoded.
     waits
         Whether a cluster has no workers, and the user knows.
+    order
+        Words that are compared on the encoded image; None if it is scored.
     partly_shown
         Whether a part of the result is shown already.
     """
@@ -48,6 +51,7 @@ class Task:
     stack: StackResult | None = None
     slices: list[EncodedImage] = field(default_factory=list)
     waits: bool = False
+    order: WordOrder | None = None
     partly_shown: bool = False
 
     @property
