@@ -47,7 +47,6 @@ from napari_gem.cli.options import (
 )
 from napari_gem.cli.recipes import replay, run_recipe
 from napari_gem.cli.report import report_domain, report_view, save_and_report
-from napari_gem.cli.report import report_view, save_and_report
 from napari_gem.cli.words import compare_words
 from napari_gem.core.appearance import PERCENTILES
 from napari_gem.core.batch import BatchOptions

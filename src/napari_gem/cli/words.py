@@ -23,13 +23,15 @@ from napari_gem.cli.options import (
     parse_index,
     with_options,
 )
-from napari_gem.cli.report import report_view
+from napari_gem.cli.report import report_domain, report_view
 from napari_gem.core.appearance import PERCENTILES
 from napari_gem.core.errors import GemError
 from napari_gem.core.fields import with_values
 from napari_gem.core.parameters import EncodeParameters, ScoreParameters
 from napari_gem.core.terminal import say
+from napari_gem.models.domains import DomainRule, clues_of
 from napari_gem.models.presets import with_preset
+from napari_gem.prompts.domains import check_domain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,6 +126,7 @@ def compare_words(
     check_precision(precision)
     check_shown(percentiles, limits)
     _check_output(output, overwrite=overwrite)
+    given |= {"domain": check_domain(given["domain"])} if "domain" in given else {}
     if background:
         given |= {"background": read_words("\n".join(background))}
     positions = parse_index(index)
@@ -144,7 +147,9 @@ def compare_words(
             bars,
             allowed=download,
         )
-        loaded = replace(loaded, card=with_preset(loaded.card, preset))
+        own = loaded.card
+        loaded = replace(loaded, card=with_preset(own, preset))
+        domain = DomainRule(own, loaded.card.score, given, preset)
         job = replace(
             job,
             encode=with_values(loaded.card.encode, given),
@@ -155,7 +160,16 @@ def compare_words(
             nodata=nodata,
         )
         side = loaded.backbone.patch_size
-        asked = Asked(job, percentiles, limits, 1.0, level, detail, patch_size=side)
+        asked = Asked(
+            job,
+            percentiles,
+            limits,
+            1.0,
+            level,
+            detail,
+            patch_size=side,
+            domain=domain,
+        )
         maps = _compare(asked, opened, loaded, words, bars)
     say(*word_lines(maps))
     picture, table = save_words(maps, output)
@@ -190,6 +204,9 @@ def _compare(
 
     view, job = asked.settle(opened)
     report_view(view)
+    if asked.domain is not None:
+        decision = asked.domain.decide(job.prompts, clues_of(view.scene))
+        report_domain(decision, job.score)
     resources = Resources(disk=FeatureCache, must_keep=view.large)
     steps = encode_job_steps(
         job, view.pixels, model, resources, large=view.large, valid=view.valid

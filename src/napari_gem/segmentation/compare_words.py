@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from napari_gem.core.prompts import Prompt
     from napari_gem.core.results import Features
     from napari_gem.models.model import Model
+    from napari_gem.scoring.words import Words
     from napari_gem.segmentation.segment import Scored
 
 MAP_SIDE = 160
@@ -119,8 +120,8 @@ def compare_steps(
             )
         )
         maps.append((probability * 255 + 0.5).astype(np.uint8))
-        background = yield from _background_steps(model, scored)
-        winner = rivals.winners(scored, background, labels, step)
+        read = yield from word_steps(model, features, scored.prompts, scored.parameters)
+        winner = rivals.winners(scored, read, labels, step)
         if inside is not None:
             winner[~inside] = NOBODY
         winners.append(winner)
@@ -194,21 +195,6 @@ def _agreement(
     return agreement(counted, positive, negative)
 
 
-def _background_steps(
-    model: Model, scored: Scored
-) -> Generator[Progress, None, dict[str, NDArray[np.float32]]]:
-    """Find the background words that compete, with their embeddings."""
-    parameters = scored.parameters
-    words = yield from word_steps(model, scored.features, scored.prompts, parameters)
-    kept = {vector.tobytes() for vector in words.groups[-1]}
-    read = {
-        word: model.texts[word, parameters.templates]
-        for word in parameters.background
-        if (word, parameters.templates) in model.texts
-    }
-    return {word: vector for word, vector in read.items() if vector.tobytes() in kept}
-
-
 class _Rivals:
     """Names of who wins in the place of a word, in the order in which they turn up."""
 
@@ -218,7 +204,7 @@ class _Rivals:
     def winners(
         self,
         scored: Scored,
-        background_words: dict[str, NDArray[np.float32]],
+        words: Words,
         labels: NDArray[np.unsignedinteger[Any]],
         step: int,
     ) -> NDArray[np.uint8]:
@@ -227,11 +213,12 @@ class _Rivals:
         for label, prompt in zip(scored.ids[1:], scored.prompts[1:], strict=True):
             self._put(winners, labels == label, prompt.name)
         background = labels == 0
-        if not background_words:
+        if not words.competing:
             self._put(winners, background, "background")
             return winners
-        vectors = [vector[None] for vector in background_words.values()]
-        best = group_scores(scored.features.array, vectors).argmax(axis=0)
+        vectors = [vector[None] for vector in words.groups[-1]]
+        array, neutral = scored.features.array, words.neutral
+        best = group_scores(array, vectors, neutral=neutral).argmax(axis=0)
         rows, columns = (
             np.minimum(
                 ((np.arange(length) + 0.5) * step / scored.features.patch).astype(int),
@@ -240,7 +227,7 @@ class _Rivals:
             for length, count in zip(labels.shape, best.shape, strict=True)
         )
         best = best[rows[:, None], columns]
-        for place, name in enumerate(background_words):
+        for place, name in enumerate(words.competing):
             self._put(winners, background & (best == place), name)
         return winners
 
