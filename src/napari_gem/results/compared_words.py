@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -69,7 +69,7 @@ def save_words(maps: ComparedMaps, folder: Path) -> tuple[Path, Path]:
     """Write the picture and the table; the folder is made if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     words = maps.compared.words
-    table = {
+    table: dict[str, list[Any]] = {
         "word": [word.word for word in words],
         "known": ["yes" if word.known else "no" for word in words],
         "clearness": [word.separation for word in words],

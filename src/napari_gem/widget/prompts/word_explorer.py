@@ -201,8 +201,8 @@ class WordExplorer(Fold):
 
     def set_class(self, prompt: Prompt | None, prompts: Sequence[Prompt]) -> None:
         """Take the class whose words are compared, and all classes."""
-        other = prompt is None or self._prompt is None
-        if other or prompt.label != self._prompt.label:
+        labels = [each.label if each else 0 for each in (prompt, self._prompt)]
+        if labels[0] != labels[1]:
             self._forget()
         self._prompt, self._prompts = prompt, prompts
         self._show()
