@@ -163,7 +163,7 @@ def try_words(
         )
         chosen = separation(probability)
         fits = {
-            "pairs in order": agreement(probability, yes, no),
+            "pairs in order": float((np.sign(yes[:, None] - no) / 2 + 0.5).mean()),
             "rank of clicks on it": agreement(probability, yes, no[:0]),
             "rank of clicks beside it": agreement(probability, no[:0], no),
         }

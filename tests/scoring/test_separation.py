@@ -29,15 +29,15 @@ def test_two_heaps_separate_and_one_does_not():
     ("positive", "negative", "expected"),
     [
         ([], [], 1.0),
-        ([0.9, 0.8], [0.1], 1.0),
-        ([0.9, 0.1], [0.5], 0.5),
-        ([0.5], [0.5], 0.5),
+        ([0.9, 0.8], [], 0.9),
+        ([0.9, 0.1], [0.95], 0.55),
         ([1.0], [], 1.0),
         ([], [1.0], 0.0),
         ([0.45], [], 0.5),
+        ([], [0.25], 0.7),
     ],
 )
-def test_agreement_is_the_share_of_pairs_in_order(positive, negative, expected):
+def test_agreement_is_the_rank_of_examples_among_patches(positive, negative, expected):
     scores = np.arange(10, dtype=np.float32) / 10
     examples = (np.array(side, np.float32) for side in (positive, negative))
     assert agreement(scores, *examples) == pytest.approx(expected)

@@ -43,8 +43,8 @@ class WordFigures:
         How clearly its scores fall into two heaps: see
         `napari_gem.scoring.separation`; 0 to 1.
     agreement
-        Share of the examples' order that its scores have, 0 to 1; None without
-        examples.
+        How high it scores at the examples, among all places: see
+        `napari_gem.scoring.separation`; 0 to 1, None without examples.
     share
         Part of the image, or region, that it would get in its class's place, 0 to 1.
     """

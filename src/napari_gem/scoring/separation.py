@@ -52,8 +52,9 @@ def agreement(
     Returns
     -------
     float
-        Share of pairs in which a place of the class scores higher than one that is not:
-        a negative example or, without one, any patch. 0 to 1; without examples 1.
+        Share of the patches that score lower than the positive examples, in the mean;
+        without any, share of those that score higher than the negative ones. 0 to 1;
+        without examples 1.
     """
     ordered = np.sort(scores.ravel())
 
@@ -61,9 +62,6 @@ def agreement(
         both = [np.searchsorted(ordered, values, side) for side in ("left", "right")]
         return float(np.mean(both)) / len(ordered)
 
-    if len(positive) and len(negative):
-        lead = positive[:, None] - negative[None]
-        return float(((lead > 0) + (lead == 0) / 2).mean())
     if len(positive):
         return rank(positive)
     return 1 - rank(negative) if len(negative) else 1.0
