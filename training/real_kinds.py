@@ -93,6 +93,8 @@ class Kind:
         What is asked.
     absent : tuple of str
         Words for things that are in none of the pictures.
+    domain : str
+        Of `napari_gem.core.parameters.DOMAINS`.
     stretch : bool
         Whether the pictures are stretched between percentiles, whatever the rule.
     zoom : float or None
@@ -103,6 +105,7 @@ class Kind:
     read: Callable[[Path, str], list[tuple[str, Callable[[], Picture]]]]
     questions: tuple[Question, ...]
     absent: tuple[str, ...]
+    domain: str
     stretch: bool = False
     zoom: float | None = None
 
@@ -268,12 +271,14 @@ KINDS = {
         partial(_nuclei_entries, kind="fluorescence"),
         (_BRIGHT_NUCLEI,),
         _FLUORESCENCE,
+        "fluorescence",
     ),
     "fluorescence-stretched": Kind(
         "Fluorescence, stretched",
         partial(_nuclei_entries, kind="fluorescence"),
         (_BRIGHT_NUCLEI,),
         _FLUORESCENCE,
+        "fluorescence",
         stretch=True,
     ),
     "stained": Kind(
@@ -281,18 +286,21 @@ KINDS = {
         partial(_nuclei_entries, kind="stained"),
         (_DARK_NUCLEI,),
         _STAINED,
+        "histology",
     ),
     "pap": Kind(
         "Grey Pap smears",
         partial(_nuclei_entries, kind="brightfield"),
         (_DARK_NUCLEI,),
         _STAINED,
+        "histology",
     ),
     "brown": Kind(
         "Stained sample of scikit-image",
         _stained_sample_entries,
         (Question("brown stain", _dark, "dark pixels", "the stain's channel"),),
-        (*_OUTDOORS, "filaments", "mitochondria", "bacteria", "white blood cells"),
+        _STAINED,
+        "histology",
     ),
     "blood": Kind(
         "Blood smears",
@@ -307,6 +315,7 @@ KINDS = {
             ),
         ),
         _SMEARS,
+        "biomedical",
         zoom=0.4,
     ),
     "trees": Kind(
@@ -317,12 +326,14 @@ KINDS = {
             Question("vegetation", _green, "excess green", "the infrared index"),
         ),
         _AERIAL,
+        "aerial",
     ),
     "naip": Kind(
         "Aerial scenes, 5 m",
         _scene_entries,
         (Question("water", _dark, "dark pixels", "the infrared index"),),
         _AERIAL,
+        "aerial",
     ),
 }
 """The kinds by the names that the command takes."""

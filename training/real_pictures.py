@@ -65,6 +65,8 @@ class Variant:
     card : bool
         Whether sentences and background words are those of the model's card, whatever
         the domain.
+    named : bool
+        Whether the user names the domain of the kind.
     change : dict
         Score parameters that are set after all others were chosen.
     """
@@ -72,6 +74,7 @@ class Variant:
     title: str = "as napari-gem does"
     as_is: bool = False
     card: bool = False
+    named: bool = False
     change: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -85,7 +88,8 @@ INGREDIENTS = (
     PRODUCT,
     Variant("dark pictures as they are", as_is=True),
     Variant("background words of all domains", card=True),
-    Variant("word levels kept", change={"word_levels": 0.0}),
+    Variant("domain named", named=True),
+    Variant("word levels taken off", change={"level_weight": 1.0}),
     Variant("neither", as_is=True, card=True),
 )
 
@@ -228,14 +232,18 @@ def load(name: str) -> Model:
         return load_model(name)
     model = load_run(name)
     card = model.card
-    if (folder / "words.json").is_file():
-        words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
-        card = replace(card, known_words=frozenset(words))
     if (folder / "prompts.json").is_file():
+        words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
         described = json.loads((folder / "prompts.json").read_text(encoding="utf-8"))
         lists = described["background"].values()
         background = tuple(dict.fromkeys(word for words in lists for word in words))
-        card = replace(card, score=replace(card.score, background=background))
+        card = replace(
+            card,
+            # as if it came with the package: its words of each domain are read there
+            weights=f"package:{folder.absolute()}",
+            known_words=frozenset(words),
+            score=replace(card.score, background=background),
+        )
     return replace(model, card=card)
 
 
@@ -255,13 +263,14 @@ def encode_picture(
 
 
 def ask(
-    model: Model, features: Features, word: str, variant: Variant = PRODUCT
+    model: Model, kind: Kind, features: Features, word: str, variant: Variant = PRODUCT
 ) -> Segmentation:
     """Ask for one word as the product does, but for what the variant says."""
     if variant.card:
         result = segment(features, [word], model, parameters=model.card.score)
     else:
-        result = segment(features, [word], model)
+        domain = kind.domain if variant.named else ""
+        result = segment(features, [word], model, domain=domain)
     if variant.change:
         score = replace(result.recipe.score, **variant.change)
         result = segment(features, [word], model, parameters=score)
@@ -316,10 +325,10 @@ def measure_kind(
         picture = read()
         features = encode_picture(model, kind, picture.image, variant)
         for tally in tallies:
-            tally.add(picture, ask(model, features, tally.question.word, variant))
+            tally.add(picture, ask(model, kind, features, tally.question.word, variant))
         if number % step == 0:
             for word in others:
-                taken[word].append(ask(model, features, word, variant).shares[0])
+                taken[word].append(ask(model, kind, features, word, variant).shares[0])
     measured = {tally.question.word: tally.answer() for tally in tallies}
     words = [question.word for question in kind.questions]
     return KindFigures(
