@@ -169,7 +169,7 @@ class ScoreParameters:
         "image embedding, where present is -1; 0 keeps all.",
         0,
         1000,
-        label="Likeliest background words",
+        label="Likeliest words",
         control=Control(0, 64),
     )
     near: float = parameter(
