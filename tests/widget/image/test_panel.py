@@ -722,3 +722,19 @@ def test_a_picture_that_comes_after_the_end_harms_nobody(viewer, qtbot):
     slow.may_come.set()
     thread.join(20)  # what it raises is an error of this test
     assert not thread.is_alive()
+
+
+def test_a_band_that_is_shown_as_opacity_is_told(make_panel, viewer, qtbot):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (90, 80, 4)).astype(np.uint8)
+    viewer.add_image(pixels, rgb=True, name="infrared")
+    panel = make_panel(viewer)
+    assert "The fourth band is shown as opacity" in panel._left_out.text()
+    assert not panel._left_out.isHidden()
+    for opacity in (255, 255 * (pixels[..., 3] > 100)):
+        pixels = pixels.copy()
+        pixels[..., 3] = opacity
+        viewer.add_image(pixels, rgb=True, name="transparent")
+        rest(panel, qtbot)
+        assert panel.layer().name.startswith("transparent")
+        assert panel._left_out.text() == "" or "opacity" not in panel._left_out.text()

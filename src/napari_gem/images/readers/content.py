@@ -218,7 +218,7 @@ def _without_false_alpha(content: Content, choice: _Choice, name: str) -> Conten
         return content
     coarsest = content.arrays[-1]
     fourth = sample_of(PlaneView(coarsest, content.axes, choice.index, RGBA))[..., 3]
-    if coarsest.dtype.kind not in "iu" or not _is_band(fourth):
+    if coarsest.dtype.kind not in "iu" or not is_band(fourth):
         return replace(content, colors=RGBA)
     notice = (
         f"The fourth band of '{name}' is called alpha (opacity), but it has as many "
@@ -229,7 +229,7 @@ def _without_false_alpha(content: Content, choice: _Choice, name: str) -> Conten
     return replace(content, colors=3, notices=notices)
 
 
-def _is_band(values: NDArray[Any]) -> bool:
+def is_band(values: NDArray[Any]) -> bool:
     """Tell whether most values are neither opaque nor transparent, and they differ."""
     between = values[(values > 0) & (values < np.iinfo(values.dtype).max)]
     return between.size > values.size / 2 and len(np.unique(between)) >= MOST_OPACITIES

@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt, QTimer, Signal
 from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_gem.core.errors import GemError
-from napari_gem.core.foreign_text import shown
+from napari_gem.core.foreign_text import shown_lines
 from napari_gem.core.sentences import some_of
 from napari_gem.layers import (
     patch_in_view,
@@ -22,6 +22,7 @@ from napari_gem.layers import (
     slice_axes,
 )
 from napari_gem.layers.opening import shown_bands, view_of
+from napari_gem.layers.reading.alpha import has_band_as_opacity
 from napari_gem.layers.reading.source import NO_UNIT, unit_factors
 from napari_gem.widget.image.channel_choice import ChannelChoice
 from napari_gem.widget.image.detail_choice import DetailChoice
@@ -60,6 +61,11 @@ LAYER_EVENTS = (
 """Events of an image layer that change what the model sees of it."""
 
 NO_SIZE = "pixel size not known"
+
+BAND_AS_OPACITY = (
+    "The fourth band is shown as opacity, but it has as many values as an image, such "
+    "as near infrared. Open the file with Open here: it stays a band there."
+)
 
 SHAPES_EVENTS = ("data", "highlight", "scale", "translate", "rotate", "affine")
 
@@ -358,10 +364,13 @@ class ImagePanel(QWidget):
             self._layer_links.connect(_emitters(layer, LAYER_EVENTS))
 
     def _show_left_out(self) -> None:
-        """Say which layers are seen with the chosen ones but are not taken."""
+        """Say which layers and bands are seen but are not taken."""
         left_out = self.image_choice.left_out()
-        self._left_out.setText(shown(left_out_text(left_out)))
-        self._left_out.setVisible(bool(left_out))
+        said = left_out_text(left_out) if left_out else ""
+        if any(map(has_band_as_opacity, self.layers())):
+            said = f"{said}\n{BAND_AS_OPACITY}".strip()
+        self._left_out.setText(shown_lines(said))
+        self._left_out.setVisible(bool(said))
 
     def _listen_to_shapes(self) -> None:
         self._shapes_links.clear()
