@@ -7,10 +7,13 @@ import pytest
 from qtpy.QtCore import Qt
 
 from napari_gem.core.word_comparison import ComparedMaps, ComparedWords, WordFigures
+from napari_gem.images.samples import load_fluorescence
 from napari_gem.widget.prompts.word_explorer import BUSY, NOT_ENCODED
 from napari_gem.worker.messages import Compared, Failed
 
 SIDE = 12
+PATIENCE = 600_000
+"""Milliseconds at most: on a busy computer torch may take minutes to load."""
 
 
 @pytest.fixture
@@ -150,3 +153,29 @@ def test_a_folded_explorer_asks_for_nothing(wired, explorer, qtbot):
     widget.prompt_table.add_text("more")
     qtbot.wait(400)
     assert not orders(client)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_real_worker_compares_words_beside_napari(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    _, widget = viewer.window.add_plugin_dock_widget("napari-gem", "GEM")
+    (pixels, about, _), *_ = load_fluorescence()
+    viewer.add_image(pixels[:64, :64], **about)
+    table, explorer = widget.prompt_table, widget.prompt_table.word_explorer
+    table.set_prompts(())
+    table.add_text("nuclei\nfilaments")
+    table.view.go_to(0)
+    explorer.start()
+    qtbot.waitUntil(explorer.encode_button.isVisible, timeout=PATIENCE)
+    qtbot.mouseClick(explorer.encode_button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: explorer.list.count() > 3, timeout=PATIENCE)
+    explorer.edit.setText("unicorn")
+    qtbot.keyClick(explorer.edit, Qt.Key.Key_Return)
+    count = len(explorer.words())
+    qtbot.waitUntil(lambda: explorer.list.count() == count, timeout=PATIENCE)
+    last = explorer.list.item(count - 1)
+    assert last.text().startswith("⚠ unicorn")
+    names = " ".join(explorer.winners.texts())
+    assert "filaments" in names
+    widget.controller.close()

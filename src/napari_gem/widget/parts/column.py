@@ -30,3 +30,11 @@ class Column(QScrollArea):
             if needed != self.minimumWidth():
                 self.setMinimumWidth(needed)
         return bool(super().eventFilter(watched, event))
+
+
+def scroll_area_of(widget: QWidget) -> QScrollArea | None:
+    """Find the area that scrolls a widget."""
+    area = widget.parentWidget()
+    while area is not None and not isinstance(area, QScrollArea):
+        area = area.parentWidget()
+    return area

@@ -21,7 +21,6 @@ from qtpy.QtWidgets import (
     QApplication,
     QDoubleSpinBox,
     QHeaderView,
-    QScrollArea,
     QSizePolicy,
     QStyle,
     QStyledItemDelegate,
@@ -29,6 +28,7 @@ from qtpy.QtWidgets import (
     QTreeView,
 )
 
+from napari_gem.widget.parts.column import scroll_area_of
 from napari_gem.widget.parts.decimals import DecimalSigns
 from napari_gem.widget.prompts.cells import NOT_HERE, Column, color_of
 from napari_gem.widget.prompts.class_edit import is_run
@@ -269,22 +269,15 @@ class PromptView(QTreeView):
     ) -> None:
         """Show a row, also where the table is in a scroll area."""
         super().scrollTo(index, hint)
-        area = self._scroll_area()
+        area = scroll_area_of(self)
         if area is not None:
             row = self.visualRect(index)
             center = self.viewport().mapTo(area.widget(), row.center())
             area.ensureVisible(0, center.y(), 0, row.height())
 
-    def _scroll_area(self) -> QScrollArea | None:
-        """Find the area that scrolls the table."""
-        area = self.parentWidget()
-        while area is not None and not isinstance(area, QScrollArea):
-            area = area.parentWidget()
-        return area
-
     def _keep_focus_visible(self) -> None:
         """Scroll to the focused widget: more rows may have pushed it down."""
-        area, focus = self._scroll_area(), QApplication.focusWidget()
+        area, focus = scroll_area_of(self), QApplication.focusWidget()
         if area is not None and focus is not None and area.isAncestorOf(focus):
             area.ensureWidgetVisible(focus, 0, self.fontMetrics().height())
 

@@ -26,6 +26,7 @@ from napari_gem.core.foreign_text import shown
 from napari_gem.core.word_comparison import ComparedMaps, WordOrder
 from napari_gem.prompts.parsing import read_words
 from napari_gem.prompts.vocabulary import related_words
+from napari_gem.widget.parts.column import scroll_area_of
 from napari_gem.widget.parts.fold import Fold
 from napari_gem.widget.parts.menus import add_action
 from napari_gem.widget.parts.plain import Label, menu_text, tip
@@ -150,6 +151,9 @@ class WordExplorer(Fold):
         self._state: tuple[object, str] = (None, NOT_ENCODED)
         self._asked: object = None
         self._problem = ""  # why there is no answer to it
+        self._reveal = QTimer(self, singleShot=True, interval=0)
+        self._reveal.timeout.connect(self._scroll_here)
+        self._is_new = False  # unfolded, and not answered yet
         self.edit = QLineEdit()
         self.edit.setPlaceholderText("More words, with commas between")
         self.edit.setAccessibleName("Words to compare")
@@ -225,6 +229,16 @@ class WordExplorer(Fold):
         self._show_list()
         self._problem = "" if isinstance(outcome, ComparedMaps) else outcome
         self._show()
+        if self._is_new:
+            self._is_new = False
+            self._reveal.start()
+
+    def _scroll_here(self) -> None:
+        """Show what has just unfolded, its beginning before its end."""
+        area = scroll_area_of(self)
+        if area is not None:
+            area.ensureWidgetVisible(self.winners, 0, 0)
+            area.ensureWidgetVisible(self.edit, 0, 4 * self.fontMetrics().height())
 
     def start(self) -> None:
         """Unfold, ready to type words."""
@@ -316,7 +330,10 @@ class WordExplorer(Fold):
         self._show()
 
     def _on_folded(self, expanded: bool) -> None:
-        if not expanded:
+        self._is_new = expanded
+        if expanded:
+            self._reveal.start()
+        else:
             self._forget()
         self._show()
 
