@@ -123,6 +123,18 @@ def test_a_recipe_file_reads_back_the_same(request, name, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_recipes_from_before_domains_read_as_they_were(plain, tmp_path):
+    content = json.loads(results.write_recipe(plain.recipe, tmp_path / "a").read_text())
+    assert content.pop("competing") == list(plain.recipe.competing) != []
+    for name in ("domain", "likeliest", "background_growth"):
+        del content["score"][name]
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    old = results.read_recipe(tmp_path / "old.json")
+    usual = {"domain": "general", "likeliest": 0, "background_growth": 0.0}
+    assert old.score == replace(plain.recipe.score, **usual)
+    assert old.competing == ()
+
+
 def test_a_recipe_tells_its_detail(plain, fancy, model):
     for recipe in (plain, fancy):
         wanted = model.backbone.patch_size / recipe.recipe.encode.zoom

@@ -63,6 +63,16 @@ class DomainChoice(Combo):
         self.setAccessibleDescription(f"{self._line}, {decision.reason}")
         self.update()
 
+    def shown_text(self) -> str:
+        """Leave out a word that is no news, rather than the middle of the line."""
+        text = super().shown_text()
+        if text == self._line or "background " not in self._line:
+            return text
+        whole, self._line = self._line, self._line.replace("background ", "")
+        text = super().shown_text()
+        self._line = whole
+        return text
+
     def initStyleOption(self, option: QStyleOptionComboBox) -> None:  # noqa: N802
         """Show the line in the place of the choice."""
         super().initStyleOption(option)
