@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from PIL import Image
 
 from napari_gem.core.appearance import Appearance
 from napari_gem.core.errors import GemError
@@ -22,6 +23,10 @@ from napari_gem.images.rendering import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
     from napari_gem.core.appearance import ContrastRule
 
 DTYPES = [np.uint8, np.uint16, np.int32, np.float32, np.float64, np.bool_]
@@ -246,3 +251,30 @@ def test_limits_of_eight_bits_suit_all_images() -> None:
 def test_the_rule_of_contrast_does_not_change_what_is_encoded() -> None:
     one, other = Appearance(), Appearance(contrast="fixed", percentiles=(1, 2))
     assert (one, repr(one)) == (other, repr(other))
+
+
+def _colored(top: int) -> NDArray[np.uint8]:
+    ramp = np.linspace(0, top, 64 * 64).reshape(64, 64)
+    return np.stack([ramp, ramp / 2, ramp / 4], -1).astype(np.uint8)
+
+
+def test_a_dark_rgb_png_is_stretched_for_all_colours_together(tmp_path: Path) -> None:
+    Image.fromarray(_colored(60)).save(tmp_path / "dark.png")
+    pixels = np.asarray(Image.open(tmp_path / "dark.png"))
+    look = stretch(pixels)
+    low, high = look.limits
+    assert 0 <= low < 2
+    assert 50 < high <= 60
+    assert look.contrast == "percentiles"
+    shown = render(pixels, look)
+    assert shown.max() == 1
+    middle = shown[32, 32]
+    assert middle[0] == pytest.approx(2 * middle[1], rel=0.1)
+    assert stretch(pixels, brighten=False).limits == (0, 255)
+
+
+def test_a_bright_rgb_image_and_recipes_of_before_are_as_they_are() -> None:
+    assert stretch(_colored(200)).limits == (0, 255)
+    before = Appearance(rgb=True, limits=(0, 255), contrast="percentiles")
+    assert adapt(before, _colored(60)).limits == (0, 255)
+    assert adapt(stretch(_colored(60)), _colored(200)).limits == (0, 255)

@@ -124,7 +124,7 @@ def segment(
     precision: Precision = "auto",
     percentiles: Annotated[
         tuple[float, float],
-        typer.Option(help="Shown as black and as white; 8-bit RGB is taken as it is."),
+        typer.Option(help="Shown as black and as white; 8-bit RGB only if it is dark."),
     ] = PERCENTILES,
     limits: Annotated[
         tuple[float, float] | None,

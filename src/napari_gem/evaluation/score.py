@@ -144,7 +144,7 @@ class Prediction:
 def read_picture(path: Path) -> Maps:
     """Read an image as it is shown: (height, width, 3), 0 to 1."""
     pixels = read_image(path).pixels
-    return render(pixels, stretch(pixels))
+    return render(pixels, stretch(pixels, brighten=False))
 
 
 def picture_job(

@@ -29,6 +29,11 @@ STRIDED = 1 << 26
 """Of images with at most this many pixels every n-th row and column is read. Of larger
 ones windows are read, so that few chunks of a file are decoded."""
 
+DARK = 128
+"""An 8-bit RGB image is dark for the models if its `BRIGHTEST` percentile lies below."""
+
+BRIGHTEST = 99.8
+
 WINDOWS = 16
 """Windows along each axis."""
 
@@ -118,11 +123,12 @@ def stretch(
     *,
     channels: Sequence[Color] | None = None,
     valid: LazyArray | None = None,
+    brighten: bool = True,
 ) -> Appearance:
     """Choose an appearance for an image that no viewer shows.
 
-    8-bit RGB images are taken as they are, 8-bit values 0 to 255. All others are
-    stretched between two percentiles of their finite values, the same for all
+    8-bit RGB images are taken as they are, 8-bit values 0 to 255, unless they are
+    dark: their percentile `BRIGHTEST` is less than `DARK`. All others are stretched between two percentiles of their finite values, the same for all
     colours of an RGB image and on its own for each of several channels; NaN and
     infinity are left out of the count.
 
@@ -139,6 +145,8 @@ def stretch(
     valid
         (height, width) bool: where there is data, which alone is counted; None for
         everywhere.
+    brighten
+        Whether dark 8-bit RGB images are stretched, too.
 
     Raises
     ------
@@ -149,7 +157,12 @@ def stretch(
     if channels is not None:
         return _stretch_channels(pixels, percentiles, channels, valid)
     rgb = check_image(pixels)
-    limits = _measure_limits(pixels, percentiles, rgb=rgb, valid=valid)
+    whole = rgb and pixels.dtype == np.uint8 and not brighten
+    limits = (
+        (0.0, 255.0)
+        if whole
+        else _measure_limits(pixels, percentiles, rgb=rgb, valid=valid)
+    )
     return Appearance(
         rgb=rgb, limits=limits, contrast="percentiles", percentiles=percentiles
     )
@@ -185,6 +198,8 @@ def adapt(
     _check_kind(appearance, pixels, rgb=rgb)
     if appearance.contrast != "percentiles":
         return appearance
+    if rgb and pixels.dtype == np.uint8 and appearance.limits == (0, 255):
+        return appearance  # as it is: recipes of before know no dark images
     limits = _measure_limits(pixels, appearance.percentiles, rgb=rgb, valid=valid)
     return replace(appearance, limits=limits)
 
@@ -223,8 +238,6 @@ def _measure_limits(
     valid: LazyArray | None,
 ) -> tuple[float, float]:
     """Choose contrast limits as `stretch` does."""
-    if rgb and pixels.dtype == np.uint8:
-        return 0.0, 255.0
     if pixels.dtype == np.bool_:
         return 0.0, 1.0
     sample = sample_of(pixels)
@@ -232,9 +245,14 @@ def _measure_limits(
     if valid is not None:
         values = values[sample_of(valid)]
     values = values[np.isfinite(values)].astype(np.float64)
+    small = rgb and pixels.dtype == np.uint8
+    if small and not (values.size and np.percentile(values, BRIGHTEST) < DARK):
+        return 0.0, 255.0
     if values.size == 0:
         return 0.0, 1.0
     black, white = (float(v) for v in np.percentile(values, percentiles))
+    if small and black == white:
+        return 0.0, 255.0  # one colour all over stays that colour
     if black == white:
         black, white = float(values.min()), float(values.max())
     if black == white:

@@ -151,7 +151,7 @@ def _single(stack: Stack) -> dict[str, Any]:
 def _limits(stack: Stack, bands: str) -> tuple[float, float]:
     """Stretch as the command line does, over what holds data."""
     scene = stack.scene(stack.middle, bands or stack.usual_bands)
-    return stretch(scene.levels[0], valid=scene.mask).limits
+    return stretch(scene.levels[0], valid=scene.mask, brighten=False).limits
 
 
 def _layer(
