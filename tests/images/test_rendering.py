@@ -16,6 +16,7 @@ from napari_gem.images.rendering import (
     adapt,
     channel_colors,
     check_image,
+    dark_notice,
     has_foreign_limits,
     render,
     stretch,
@@ -266,6 +267,8 @@ def test_a_dark_rgb_png_is_stretched_for_all_colours_together(tmp_path: Path) ->
     assert 0 <= low < 2
     assert 50 < high <= 60
     assert look.contrast == "percentiles"
+    assert "dark for the model" in dark_notice(look, pixels)[0]
+    assert not dark_notice(stretch(pixels, brighten=False), pixels)
     shown = render(pixels, look)
     assert shown.max() == 1
     middle = shown[32, 32]

@@ -334,7 +334,7 @@ def segment(
             run_batch(batch, loaded, bars, show, jobs)
             return
         view, job = asked.settle(opened)
-        report_view(view)
+        report_view(view, job.appearance)
         report_domain(domain.decide(prompts, clues_of(view.scene)), job.score)
         export.check_kinds(write, view.scene)
         if view.large:

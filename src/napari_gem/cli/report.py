@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
+    from napari_gem.core.appearance import Appearance
     from napari_gem.core.parameters import OutlineParameters, ScoreParameters
     from napari_gem.core.progress import Progress
     from napari_gem.core.results import Outcome, Segmentation, StoredSegmentation
@@ -42,12 +43,17 @@ def save_and_report(
     _report(result, folder, [*before, *(path.name for path in paths)])
 
 
-def report_view(view: View) -> None:
-    """Say which level of an image is used, and what there is to say of its file."""
+def report_view(view: View, appearance: Appearance | None = None) -> None:
+    """Say which level of an image is used, how it is shown, and what its file says."""
+    from napari_gem.images.rendering import dark_notice
+
     if view.sentence:
         say(view.sentence)
     for notice in view.source.notices:
         say(notice, aside=True)
+    if appearance is not None:
+        for notice in dark_notice(appearance, view.pixels):
+            say(notice, aside=True)
 
 
 def report_domain(decision: Decision, score: ScoreParameters | None) -> None:

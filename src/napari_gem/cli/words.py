@@ -203,7 +203,7 @@ def _compare(
     from napari_gem.segmentation.job import Resources, encode_job_steps
 
     view, job = asked.settle(opened)
-    report_view(view)
+    report_view(view, job.appearance)
     if asked.domain is not None:
         decision = asked.domain.decide(job.prompts, clues_of(view.scene))
         report_domain(decision, job.score)

@@ -30,7 +30,7 @@ STRIDED = 1 << 26
 ones windows are read, so that few chunks of a file are decoded."""
 
 DARK = 128
-"""An 8-bit RGB image is dark for the models if its `BRIGHTEST` percentile lies below."""
+"""An 8-bit RGB image is dark for models if its `BRIGHTEST` percentile lies below."""
 
 BRIGHTEST = 99.8
 
@@ -55,6 +55,12 @@ FOREIGN_LIMITS = (
     "The recipe's contrast limits are numbers that suited its own image. If this image "
     "was taken with another exposure, let percentiles of it be taken (--percentiles, "
     "or `with_percentiles`)."
+)
+
+
+DARK_IMAGE = (
+    "This image is dark for the model, so it is stretched to the contrast limits that "
+    "the recipe holds. --limits 0 255 takes it as it is."
 )
 
 
@@ -128,9 +134,10 @@ def stretch(
     """Choose an appearance for an image that no viewer shows.
 
     8-bit RGB images are taken as they are, 8-bit values 0 to 255, unless they are
-    dark: their percentile `BRIGHTEST` is less than `DARK`. All others are stretched between two percentiles of their finite values, the same for all
-    colours of an RGB image and on its own for each of several channels; NaN and
-    infinity are left out of the count.
+    dark: their percentile `BRIGHTEST` is less than `DARK`. All others are stretched
+    between two percentiles of their finite values, the same for all colours of an
+    RGB image and on its own for each of several channels; NaN and infinity are left
+    out of the count.
 
     Parameters
     ----------
@@ -228,6 +235,14 @@ def has_foreign_limits(appearance: Appearance, pixels: LazyArray) -> bool:
         channel.contrast in ("", "shown") and channel.limits != whole
         for channel in channels
     )
+
+
+def dark_notice(appearance: Appearance, pixels: LazyArray) -> tuple[str, ...]:
+    """Say that an 8-bit RGB image is dark and was stretched, if it was."""
+    measured = appearance.rgb and appearance.contrast == "percentiles"
+    if not measured or pixels.dtype != np.uint8 or appearance.limits == (0, 255):
+        return ()
+    return (DARK_IMAGE,)
 
 
 def _measure_limits(

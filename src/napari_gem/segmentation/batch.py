@@ -27,7 +27,7 @@ from napari_gem.core.progress import Progress
 from napari_gem.core.results import StoredSegmentation
 from napari_gem.core.sentences import some_of
 from napari_gem.encoding.feature_cache import FeatureCache
-from napari_gem.images.rendering import FOREIGN_LIMITS, has_foreign_limits
+from napari_gem.images.rendering import FOREIGN_LIMITS, dark_notice, has_foreign_limits
 from napari_gem.results import pyramid, recipe
 from napari_gem.results.classes import result_classes
 from napari_gem.results.save import check_folder, check_kinds, names_of, save_steps
@@ -417,6 +417,7 @@ def _segment_steps(
     classes = yield from _measure_steps(maps, areas)
     is_foreign = has_foreign_limits(job.appearance, view.pixels)
     foreign = [FOREIGN_LIMITS] if is_foreign else []
+    foreign += dark_notice(job.appearance, view.pixels)
     return Finished(
         *hashes,
         tuple(dict.fromkeys((*files, *(path.name for path in paths)))),
