@@ -205,7 +205,7 @@ def adapt(
     _check_kind(appearance, pixels, rgb=rgb)
     if appearance.contrast != "percentiles":
         return appearance
-    if rgb and pixels.dtype == np.uint8 and appearance.limits == (0, 255):
+    if rgb and pixels.dtype == np.uint8 and appearance.limits == (0.0, 255.0):
         return appearance  # as it is: recipes of before know no dark images
     limits = _measure_limits(pixels, appearance.percentiles, rgb=rgb, valid=valid)
     return replace(appearance, limits=limits)
@@ -240,7 +240,7 @@ def has_foreign_limits(appearance: Appearance, pixels: LazyArray) -> bool:
 def dark_notice(appearance: Appearance, pixels: LazyArray) -> tuple[str, ...]:
     """Say that an 8-bit RGB image is dark and was stretched, if it was."""
     measured = appearance.rgb and appearance.contrast == "percentiles"
-    if not measured or pixels.dtype != np.uint8 or appearance.limits == (0, 255):
+    if not measured or pixels.dtype != np.uint8 or appearance.limits == (0.0, 255.0):
         return ()
     return (DARK_IMAGE,)
 
