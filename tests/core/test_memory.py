@@ -370,11 +370,11 @@ def test_scores_that_do_not_fit_are_made_band_by_band(
     monkeypatch.setattr("napari_gem.core.arrays.BAND_ROWS", 3)
     real, asked = patch_scores.group_scores, []
 
-    def score(array: Any, *others: Any) -> Any:
+    def score(array: Any, *others: Any, **options: Any) -> Any:
         asked.append(len(array))
         if len(array) == rows:
             raise MemoryError
-        return real(array, *others)
+        return real(array, *others, **options)
 
     monkeypatch.setattr(patch_scores, "group_scores", score)
     same_as(expected, segment(features, WORDS, model))
@@ -392,12 +392,12 @@ def test_a_band_of_scores_that_does_not_fit_is_halved(
 ) -> None:
     real, done = getattr(patch_scores, call), []
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **options: Any) -> Any:
         array = arguments[call == "join_directions"]
         if len(array) > 3:
             raise MemoryError
         done.append(len(array))
-        return real(*arguments)
+        return real(*arguments, **options)
 
     monkeypatch.setattr(patch_scores, call, counted)
     same_as(expected, segment(features, WORDS, model))
