@@ -182,7 +182,7 @@ def test_options_reach_the_recipe(
         background=("sky", "sea", "wall"),
         templates=(*read_templates("bare"), "the {}"),
         domain="photograph",
-        absent_spread=0.5,
+        absent_spread=0.0,
         likeliest=8,
         background_weight=0.5,
         smoothing=2.0,
