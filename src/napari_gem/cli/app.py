@@ -246,7 +246,7 @@ def segment(
         prompts = tuple(replace(prompt, threshold=threshold) for prompt in prompts)
     check_prompts(prompts)
     given |= _given(background=words.background, templates=words.templates)
-    given |= _given(domain=check_domain(given.get("domain", "")) or None)
+    given |= _given(domain=check_domain(given.pop("domain", "")))
     # before the model, which takes seconds or a download
     label = with_values(LabelParameters(), given)
     check_fields(label)

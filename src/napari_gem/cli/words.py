@@ -36,7 +36,6 @@ from napari_gem.prompts.domains import check_domain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_gem.core.prompts import Prompt
     from napari_gem.core.word_comparison import ComparedMaps
     from napari_gem.models.model import Model
     from napari_gem.segmentation.asked import Asked
@@ -115,7 +114,7 @@ def compare_words(
     from napari_gem.core.results import Job
     from napari_gem.core.validation import check_device, check_precision
     from napari_gem.images.opened import Opened
-    from napari_gem.prompts.parsing import parse_prompts, read_words
+    from napari_gem.prompts.parsing import parse_prompts, read_words, write_words
     from napari_gem.results.compared_words import save_words, word_lines
     from napari_gem.segmentation.asked import Asked, check_shown
     from napari_gem.segmentation.job import load_steps
@@ -126,7 +125,8 @@ def compare_words(
     check_precision(precision)
     check_shown(percentiles, limits)
     _check_output(output, overwrite=overwrite)
-    given |= {"domain": check_domain(given["domain"])} if "domain" in given else {}
+    domain = check_domain(given.pop("domain", ""))
+    given |= {"domain": domain} if domain else {}
     if background:
         given |= {"background": read_words("\n".join(background))}
     positions = parse_index(index)
@@ -134,7 +134,8 @@ def compare_words(
     opened = Opened(image, positions, 1, bands=bands, nodata=nodata)
     opened.check(level, corners)
     job = Job(
-        prompts=(*_class_of(words), *others),
+        # all its words say which domain is meant, in whatever order they are
+        prompts=(*parse_prompts([write_words(words)]), *others),
         appearance=Appearance(),  # comes from the pixels
         model=model,
         architecture=architecture,
@@ -149,7 +150,7 @@ def compare_words(
         )
         own = loaded.card
         loaded = replace(loaded, card=with_preset(own, preset))
-        domain = DomainRule(own, loaded.card.score, given, preset)
+        rule = DomainRule(own, loaded.card.score, given, preset)
         job = replace(
             job,
             encode=with_values(loaded.card.encode, given),
@@ -168,18 +169,12 @@ def compare_words(
             level,
             detail,
             patch_size=side,
-            domain=domain,
+            domain=rule,
         )
         maps = _compare(asked, opened, loaded, words, bars)
     say(*word_lines(maps))
     picture, table = save_words(maps, output)
     say(f"Results in {output.resolve()}: {picture.name}, {table.name}")
-
-
-def _class_of(words: Sequence[str]) -> tuple[Prompt, ...]:
-    from napari_gem.prompts.parsing import parse_prompts
-
-    return parse_prompts(words[:1])
 
 
 def _check_output(folder: Path, *, overwrite: bool) -> None:
