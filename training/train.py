@@ -39,13 +39,13 @@ from training.scenes import CLASSES, COLOURS, DOMAINS, draw_scene
 SCENES = 44_000
 STEPS = 4_400
 ONE_DOMAIN = 0.78
-BATCH_SHARES = (0.36, 0.26, 0.2, 0.18)
+BATCH_SHARES = (0.4, 0.28, 0.17, 0.15)
 """Of batches of one domain, in the order of `CAPTION_DOMAINS`."""
 DOMAINS_OF_MIXED = ("aerial", "aerial", "fluorescence", "histology", "blood smear")
 REAL_SHARES = {
-    "aerial": 0.3,
-    "fluorescence": 0.45,
-    "histology": 0.45,
+    "aerial": 0.22,
+    "fluorescence": 0.35,
+    "histology": 0.4,
     "blood smear": 1.0,
 }
 """Of the crops of a domain, those of real pictures."""
