@@ -145,3 +145,14 @@ def test_brown_stain_is_found_on_a_real_section():
     assert not ON_MICROGRAPHS_NEVER & set(result.recipe.competing)
     found = result.labels == 1
     assert (found & truth).sum() / (found | truth).sum() >= 0.8
+
+
+@pytest.mark.slow
+def test_what_is_not_of_the_image_takes_little_of_it():
+    """Clouds are no word of a section: what is there competes with them."""
+    skimage = pytest.importorskip("skimage")
+    image = skimage.data.immunohistochemistry()
+    result = napari_gem.segment(image, ["clouds"])
+    assert result.recipe.score.domain == "aerial"
+    assert {"brown stain", "tissue"} <= set(result.recipe.competing)
+    assert result.shares[0] <= 0.1

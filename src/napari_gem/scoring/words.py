@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -117,6 +117,18 @@ def word_steps(
     )
     # an example says that the class is there
     lacking[[bool(prompt.examples) for prompt in prompts]] = 0
+    own = background_by_domain(model.card)
+    if own and parameters.domain != GENERAL:
+        everything = replace(parameters, background=model.card.score.background)
+        all_words = _unlike(model, everything, typed)
+        yield from embed_steps(
+            model.backbone, all_words, parameters.templates, model.texts
+        )
+        likely = _embed(model, all_words, parameters) @ features.image_embedding
+        elsewhere = [belongs_elsewhere(w, parameters.domain, own) for w in all_words]
+        if _is_of_another_domain(likely, np.array(elsewhere)):
+            words, background = all_words, _embed(model, all_words, parameters)
+            parameters = replace(everything, domain=GENERAL)
     if parameters.background and not words:
         raise GemError(
             "Every background word is a word of a prompt, so there is nothing to "
@@ -135,6 +147,27 @@ def word_steps(
         neutral = yield from neutral_steps(model, features)
         neutral = np.float32(parameters.level_weight) * neutral
     return Words(groups, (lacking > 0).tolist(), offsets, tuple(words), neutral)
+
+
+def _is_of_another_domain(
+    likely: NDArray[np.float32], elsewhere: NDArray[np.bool_]
+) -> bool:
+    """Tell whether an image is more like a word of another domain than of its own.
+
+    The domain follows the words: clouds that are asked for in a micrograph would have
+    only water and roads to compete with. A model with a closed vocabulary has words of
+    the other domains, which then compete, too.
+
+    Parameters
+    ----------
+    likely
+        (words,): cosine of each background word with the image embedding.
+    elsewhere
+        (words,): whether it belongs to another domain.
+    """
+    if not elsewhere.any() or elsewhere.all():
+        return False
+    return bool(likely[elsewhere].max() > likely[~elsewhere].max())
 
 
 def _unlike(
