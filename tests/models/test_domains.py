@@ -13,7 +13,7 @@ from napari_gem.core.parameters import DOMAINS, GENERAL
 from napari_gem.core.prompts import Prompt
 from napari_gem.images.samples import REAL, SAMPLES, read_sample
 from napari_gem.images.scene import Band, Scene
-from napari_gem.models.catalogue import list_models
+from napari_gem.models.catalogue import list_models, make_card
 from napari_gem.models.domains import clues_of, domain_for, same_words, with_domain
 from napari_gem.models.find import find_model
 from napari_gem.models.presets import with_preset
@@ -49,6 +49,13 @@ def test_each_card_of_a_domain_has_its_templates_and_background(general):
         described = read_domain(domain)
         assert card.score.templates == read_templates(described.templates), card.id
         assert card.score.background == read_background(described.background), card.id
+
+
+def test_a_model_of_the_user_takes_the_lists_of_its_domain():
+    entry = {"architecture": "ViT-B-32", "weights": "file:/a.pt"}
+    score = make_card("mine", "Mine", **entry, domain="histology").score
+    assert score.templates == read_templates("histology")
+    assert score.background == read_background("histology")
 
 
 def test_the_embedded_model_knows_words_of_domains(card):

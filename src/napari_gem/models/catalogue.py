@@ -16,11 +16,13 @@ import numpy as np
 
 from napari_gem.core.errors import GemError
 from napari_gem.core.json_records import from_json
+from napari_gem.core.parameters import GENERAL
 from napari_gem.models.architectures import configuration, shipped_catalogue
 from napari_gem.models.card import ModelCard
 from napari_gem.models.configurations import check_revision
 from napari_gem.models.own_list import count_nameless, own_path, read_own
 from napari_gem.models.weight_sources import weight_source
+from napari_gem.prompts.domains import domain_named, read_domain
 from napari_gem.prompts.word_lists import read_background, read_templates
 
 logger = logging.getLogger(__name__)
@@ -110,6 +112,11 @@ def _filled_up(id_: str, name: str, entry: dict[str, Any]) -> dict[str, Any]:
     defaults = catalogue["defaults"]
     if _LARGE.search(f"{entry.get('architecture', '')} {id_}-"):
         defaults = _merge(defaults, catalogue["large"])
+    domain = domain_named(str(entry.get("domain", "")))
+    if domain and domain != GENERAL:
+        lists = read_domain(domain)
+        words = {"templates": lists.templates, "background": lists.background}
+        defaults = _merge(defaults, {"score": words})
     least = {"id": id_, "name": name, "architecture": "", "weights": id_}
     entry = _merge(defaults, least | entry)
     score = entry["score"]
