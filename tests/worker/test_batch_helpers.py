@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from threading import Thread
 from types import SimpleNamespace
 from typing import Any
 
@@ -116,9 +117,51 @@ def test_an_image_goes_to_another_if_a_process_has_no_model(
     helpers, queue = make(tmp_path, ["a.png", "b.png"], jobs=2)
     with helpers.start(queue, "key"):
         processes[0].on_event(processes[0], Failed(1, "No room."))
-        assert not helpers.busy
+        assert helpers.busy, "somebody must take the image"
         assert [place.name for place in queue] == ["a", "b"]
+        assert not helpers.busy
     assert helpers.notices == ["A process of the batch ended early. No room."]
+
+
+def test_no_image_is_given_back_to_a_batch_that_was_stopped(
+    processes: list[FakeProcess], tmp_path: Path
+) -> None:
+    helpers, queue = make(tmp_path, ["a.png", "b.png"], jobs=2)
+    with helpers.start(queue, "key"):
+        queue.stop()
+        processes[0].on_event(processes[0], Failed(1, "No room."))
+        assert not helpers.busy
+        assert next(queue, None) is None
+
+
+class SlowQueue(ImageQueue):
+    """Gives time to look between the taking of an image and its noting."""
+
+    def __next__(self) -> ImagePlace:
+        place = super().__next__()
+        if self.asks is not None:
+            self.asks.start()
+            self.asks.join(0.2)
+        return place
+
+    asks: Thread | None = None
+
+
+def test_an_image_that_is_just_being_taken_keeps_the_batch_waiting(
+    processes: list[FakeProcess], tmp_path: Path
+) -> None:
+    helpers, _ = make(tmp_path, ["a.png", "b.png"], jobs=2)
+    paths = [tmp_path / name for name in ("a.png", "b.png")]
+    queue = SlowQueue([ImagePlace(n, path, path.stem) for n, path in enumerate(paths)])
+    with helpers.start(queue, "key"):
+        busy: list[bool] = []
+        (process,) = processes
+        helpers._done.put((ImagePlace(0, paths[0], "a"), ImageOutcome("a", "", "done")))
+        helpers.finished()
+        queue.asks = asks = Thread(target=lambda: busy.append(helpers.busy))
+        process.finish()
+        asks.join()
+    assert busy == [True]
 
 
 def test_an_image_fails_with_its_process(

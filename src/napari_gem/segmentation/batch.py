@@ -136,6 +136,11 @@ class ImageQueue:
 
     def __init__(self, places: Sequence[ImagePlace]) -> None:
         self._left = deque(places)
+        self._stopped = False
+
+    def __len__(self) -> int:
+        """Count the images that nobody has taken."""
+        return len(self._left)
 
     def __iter__(self) -> Iterator[ImagePlace]:
         return self
@@ -147,11 +152,13 @@ class ImageQueue:
             raise StopIteration from None
 
     def give_back(self, place: ImagePlace) -> None:
-        """Let another do an image; it is the next."""
-        self._left.appendleft(place)
+        """Let another do an image; it is the next, unless the queue was stopped."""
+        if not self._stopped:
+            self._left.appendleft(place)
 
     def stop(self) -> None:
         """Hand out no more."""
+        self._stopped = True
         self._left.clear()
 
 
@@ -166,7 +173,7 @@ class Helpers(Protocol):
 
     @property
     def busy(self) -> bool:
-        """Whether there is an image that they have not finished."""
+        """Whether they have an image in work, or left one that somebody must take."""
 
     @property
     def notices(self) -> Sequence[str]:

@@ -180,8 +180,12 @@ class BatchHelpers:
 
     @property
     def busy(self) -> bool:
-        """Whether there is an image that they have not finished, or nobody was told."""
-        return self._taken > self._given
+        """Whether an image is in work, was not reported yet, or is for anyone to take.
+
+        Helpers take and give back images under the same lock: none is overlooked.
+        """
+        with self._lock:
+            return self._taken > self._given or len(self._images) > 0
 
     def _start_one(self) -> None:
         helper = _Helper(Claim(Path(tempfile.gettempdir()), FOLDER_PREFIX))
@@ -235,8 +239,9 @@ class BatchHelpers:
         place, helper.place = helper.place, None
         if place is None or self._ending:
             return
-        self._images.give_back(place)
-        self._taken -= 1
+        with self._lock:
+            self._images.give_back(place)
+            self._taken -= 1
         why = event.message if isinstance(event, Failed) else ""
         self.notices.append(f"A process of the batch ended early. {why}".strip())
 
