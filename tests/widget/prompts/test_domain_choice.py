@@ -21,7 +21,9 @@ def test_the_line_says_what_is_meant_and_the_tooltip_why(qtbot):
     choice.show_decision(Decision("histology", "words", "as 'DAB' says"), SCORE)
     assert choice.shown_text() == "Stained tissue: 2 background words, 2 sentences"
     choice.resize(290, choice.height())
-    assert choice.shown_text() == "Stained tissue: 2 words, 2 sentences"
+    assert choice.shown_text() == "Stained tissue: 2 background words"
+    choice.resize(160, choice.height())
+    assert choice.shown_text() == "Stained tissue"
     assert choice.itemText(0) == "Automatic: stained tissue"
     for part in ("as 'DAB' says", "fat, glass &lt;b&gt;", "a {}"):
         assert part in choice.toolTip()

@@ -64,12 +64,13 @@ class DomainChoice(Combo):
         self.update()
 
     def shown_text(self) -> str:
-        """Leave out a word that is no news, rather than the middle of the line."""
-        text = super().shown_text()
-        if text == self._line or "background " not in self._line:
-            return text
-        whole, self._line = self._line, self._line.replace("background ", "")
-        text = super().shown_text()
+        """Leave out what the tooltip lists too, rather than the middle of the line."""
+        whole = self._line
+        for line in (whole, whole.partition(",")[0], whole.partition(":")[0]):
+            self._line = line
+            text = super().shown_text()
+            if text == line:
+                break
         self._line = whole
         return text
 
