@@ -273,25 +273,29 @@ def test_the_order_of_kinds_is_no_other_recipe(
     assert "2 of them before" in said
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first run", "later run"])
 def test_files_of_a_run_that_was_killed_go_when_others_are_asked_for(
     call: Call,
     images: Path,
     recipe: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    first: bool,
 ) -> None:
     out = tmp_path / "out"
     run = ["run", recipe, images / "a.png", images / "A.tif", "-o", out]
-    assert call(*run, "--write", "labels,probabilities")[0] == 0
+    if not first:
+        assert call(*run, "--write", "labels,probabilities")[0] == 0
 
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
         patched.setattr(ImageFolder, "end", killed)
+        patched.setattr(ImageFolder, "give_up", lambda *_: None)
         assert call(*run, "--write", "labels,overlay", "--overwrite")[0] == 130
     assert (out / "a/overlay.png").exists()
-    assert (out / "a/probabilities.tif").exists()
+    assert (out / "a/probabilities.tif").exists() is not first
     status, said, error = call(*run, "--write", "labels", "--resume", "--overwrite")
     assert status == 0, error
     assert "of them before" not in said

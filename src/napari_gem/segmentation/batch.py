@@ -364,7 +364,11 @@ def image_steps(
                 return ImageOutcome(name, str(path), "kept", why.format(name=name))
         digest = digest or (yield from hash_steps(path))
         hashes = digest, key
-        finished = yield from _segment_steps(batch, model, place, hashes, before)
+        try:
+            finished = yield from _segment_steps(batch, model, place, hashes, before)
+        except BaseException:
+            folder.give_up(before)
+            raise
         folder.end(finished, before)
         return replace(finished.outcome(name, path), state="done")
     except GemError as error:

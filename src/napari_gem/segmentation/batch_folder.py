@@ -54,8 +54,8 @@ class Finished:
     Attributes
     ----------
     image, recipe
-        Hashes of its bytes, and of what was asked; both empty for one that was finished
-        before, and whose files are being replaced.
+        Hashes of its bytes, and of what was asked; both empty while its files are
+        written or replaced.
     files
         Names of what was written for it.
     classes, unit, crs, notices
@@ -125,11 +125,17 @@ class ImageFolder:
         Whoever finishes it, now or after this process was killed, knows from the
         record which files of before may be there: those of it, and ``names``.
         """
-        if before is None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        begun = before or Finished("", "", (), ())
+        every = dict.fromkeys((*begun.files, *names))
+        self._write(replace(begun, image="", recipe="", files=tuple(every)))
+
+    def give_up(self, before: Finished | None) -> None:
+        """Take the record back if the image was stopped before a file was written."""
+        if before is None and not any((self.path / name).exists() for name in RESULTS):
             delete(self.path / FINISHED)
-            return
-        every = dict.fromkeys((*before.files, *names))
-        self._write(replace(before, image="", recipe="", files=tuple(every)))
+            with suppress(OSError):  # the user's files may be there
+                self.path.rmdir()
 
     def end(self, done: Finished, before: Finished | None) -> None:
         """Say that the image is finished; files of before that are no more, go."""
