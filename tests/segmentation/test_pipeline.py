@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,8 @@ from napari_gem.scoring.cache import ScoreCache
 from napari_gem.scoring.presence import MOST_SHARE
 from napari_gem.scoring.text import embed_words
 from napari_gem.scoring.words import word_steps
-from napari_gem.segmentation.pipeline import encode, heat_maps, segment
+from napari_gem.segmentation.pipeline import encode, heat_maps
+from napari_gem.segmentation.pipeline import segment as segment_in_domain
 from napari_gem.segmentation.segment import segment_steps
 from tests.tiny import PATCH, write_tiny_model
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from napari_gem.models.model import Model
 
 ENCODE = EncodeParameters(gem=GemParameters(), zoom=1.0, tile=6, overlap=2)
+# else words such as cat would bring the background words of photographs
+segment = partial(segment_in_domain, domain="general")
 SCORE = ScoreParameters(background=("sky", "soil"), templates=("{}", "a {}."))
 
 

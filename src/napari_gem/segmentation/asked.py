@@ -176,7 +176,11 @@ def _appearance(
     usual = channel_colors(len(bands))
     colors = [band.color or color for band, color in zip(bands, usual, strict=True)]
     appearance = stretch(
-        view.pixels, percentiles, channels=colors if bands else None, valid=view.valid
+        view.pixels,
+        percentiles,
+        channels=colors if bands else None,
+        valid=view.valid,
+        brighten=limits is None,  # nothing is read for limits that are given
     )
     same: dict[str, Any] = {"gamma": gamma}
     if limits is not None:
