@@ -163,3 +163,15 @@ def test_what_is_not_of_the_image_takes_little_of_it():
     assert result.recipe.score.domain == "aerial"
     assert {"brown stain", "tissue"} <= set(result.recipe.competing)
     assert result.shares[0] <= 0.1
+
+
+@pytest.mark.slow
+def test_background_words_of_the_user_stay_in_an_image_of_another_domain():
+    skimage = pytest.importorskip("skimage")
+    image = skimage.data.immunohistochemistry()
+    model = napari_gem.load_model("embedded")
+    score = replace(
+        with_domain(model.card.score, model.card, "aerial"), background=("water",)
+    )
+    result = napari_gem.segment(image, ["clouds"], model, parameters=score)
+    assert result.recipe.competing == ("water",)

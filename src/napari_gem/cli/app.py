@@ -32,13 +32,22 @@ from napari_gem.cli.batch import (
 from napari_gem.cli.consent import with_consent
 from napari_gem.cli.evaluate import evaluate
 from napari_gem.cli.options import (
+    SMALLEST,
     Architecture,
+    Background,
+    Bands,
+    Corners,
+    Detail,
     Device,
     Download,
     Index,
+    Level,
+    Limits,
     ModelName,
+    NoData,
     Output,
     Overwrite,
+    Percentiles,
     Precision,
     Preset,
     Write,
@@ -86,9 +95,6 @@ app = typer.Typer(
 app.add_typer(cli_models.app, name="models")
 app.add_typer(cli_cache.app, name="cache")
 
-SMALLEST = 1e-6
-"""Of numbers that must be above 0."""
-
 app.command()(evaluate)
 app.command()(replay)
 app.command("run")(run_recipe)
@@ -122,41 +128,15 @@ def segment(
     architecture: Architecture = "",
     device: Device = "auto",
     precision: Precision = "auto",
-    percentiles: Annotated[
-        tuple[float, float],
-        typer.Option(help="Shown as black and as white; 8-bit RGB only if it is dark."),
-    ] = PERCENTILES,
-    limits: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="Values shown as black and as white, not percentiles."),
-    ] = None,
+    percentiles: Percentiles = PERCENTILES,
+    limits: Limits = None,
     gamma: Annotated[
         float, typer.Option(help="Exponent on shown values.", min=SMALLEST)
     ] = 1.0,
     index: Index = "",
-    bands: Annotated[
-        str,
-        typer.Option(
-            "--bands",
-            "--channels",
-            help="Bands or channels shown as red, green and blue, or together in their "
-            "own colours: numbers from 1 or names with commas between, such as 4,3,2 "
-            "or DAPI=blue,GFP=green, or true-color or color-infrared.",
-        ),
-    ] = "",
-    nodata: Annotated[
-        str,
-        typer.Option(
-            help="Value that stands for no data, or none; else what the file says."
-        ),
-    ] = "",
-    region: Annotated[
-        tuple[int, int, int, int] | None,
-        typer.Option(
-            help="Part of the image: first row, row behind the last, and the same "
-            "for columns."
-        ),
-    ] = None,
+    bands: Bands = "",
+    nodata: NoData = "",
+    region: Corners = None,
     region_file: Annotated[
         Path | None,
         typer.Option(
@@ -173,21 +153,13 @@ def segment(
         ),
     ] = None,
     preset: Preset = "",
-    detail: Annotated[
-        float | None, typer.Option(help="Image pixels per patch.", min=SMALLEST)
-    ] = None,
+    detail: Detail = None,
     template: Annotated[
         list[str] | None,
         typer.Option(help="Sentence with {} for the word, or name of a list. Repeat."),
     ] = None,
-    background: Annotated[
-        list[str] | None,
-        typer.Option(help="Words for what is no class; '' for none. Repeat."),
-    ] = None,
-    level: Annotated[
-        int | None,
-        typer.Option(help="Resolution of a pyramid; 0 is the finest.", min=0),
-    ] = None,
+    background: Background = None,
+    level: Level = None,
     cache: Annotated[
         bool, typer.Option(help="Keep the encoded image for the next run.")
     ] = True,

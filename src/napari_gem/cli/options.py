@@ -61,6 +61,51 @@ Preset = Annotated[
         f"{', '.join(list_presets())}."
     ),
 ]
+Limits = Annotated[
+    tuple[float, float] | None,
+    typer.Option(help="Values shown as black and as white, not percentiles."),
+]
+Percentiles = Annotated[
+    tuple[float, float],
+    typer.Option(help="Shown as black and as white; 8-bit RGB only if it is dark."),
+]
+Bands = Annotated[
+    str,
+    typer.Option(
+        "--bands",
+        "--channels",
+        help="Bands or channels shown as red, green and blue, or together in their "
+        "own colours: numbers from 1 or names with commas between, such as 4,3,2 "
+        "or DAPI=blue,GFP=green, or true-color or color-infrared.",
+    ),
+]
+NoData = Annotated[
+    str,
+    typer.Option(
+        help="Value that stands for no data, or none; else what the file says."
+    ),
+]
+Corners = Annotated[
+    tuple[int, int, int, int] | None,
+    typer.Option(
+        "--region",
+        help="Part of the image: first row, row behind the last, and the same for "
+        "columns.",
+    ),
+]
+Level = Annotated[
+    int | None, typer.Option(help="Resolution of a pyramid; 0 is the finest.", min=0)
+]
+SMALLEST = 1e-6
+"""Of numbers that must be above 0."""
+
+Detail = Annotated[
+    float | None, typer.Option(help="Image pixels per patch.", min=SMALLEST)
+]
+Background = Annotated[
+    list[str] | None,
+    typer.Option(help="Words for what is no class; '' for none. Repeat."),
+]
 
 
 def parse_index(index: str) -> list[int]:

@@ -12,12 +12,20 @@ from napari_gem.cli.bars import Bars
 from napari_gem.cli.consent import with_consent
 from napari_gem.cli.options import (
     Architecture,
+    Background,
+    Bands,
+    Corners,
+    Detail,
     Device,
     Download,
     Index,
+    Level,
+    Limits,
     ModelName,
+    NoData,
     Output,
     Overwrite,
+    Percentiles,
     Precision,
     Preset,
     parse_index,
@@ -59,45 +67,19 @@ def compare_words(
             "--prompt", "-p", help="Another class of the image, as for segment. Repeat."
         ),
     ] = None,
-    background: Annotated[
-        list[str] | None,
-        typer.Option(help="Words for what is no class; '' for none. Repeat."),
-    ] = None,
+    background: Background = None,
     model: ModelName = "embedded",
     architecture: Architecture = "",
     device: Device = "auto",
     precision: Precision = "auto",
-    percentiles: Annotated[
-        tuple[float, float], typer.Option(help="Shown as black and as white.")
-    ] = PERCENTILES,
-    limits: Annotated[
-        tuple[float, float] | None,
-        typer.Option(help="Values shown as black and as white, not percentiles."),
-    ] = None,
+    percentiles: Percentiles = PERCENTILES,
+    limits: Limits = None,
     index: Index = "",
-    bands: Annotated[
-        str,
-        typer.Option(
-            "--bands", "--channels", help="Bands or channels, as for segment."
-        ),
-    ] = "",
-    nodata: Annotated[
-        str, typer.Option(help="Value that stands for no data, or none.")
-    ] = "",
-    region: Annotated[
-        tuple[int, int, int, int] | None,
-        typer.Option(
-            help="Part of the image: first row, row behind the last, and the same "
-            "for columns."
-        ),
-    ] = None,
-    level: Annotated[
-        int | None,
-        typer.Option(help="Resolution of a pyramid; 0 is the finest.", min=0),
-    ] = None,
-    detail: Annotated[
-        float | None, typer.Option(help="Image pixels per patch.", min=1e-6)
-    ] = None,
+    bands: Bands = "",
+    nodata: NoData = "",
+    region: Corners = None,
+    level: Level = None,
+    detail: Detail = None,
     preset: Preset = "",
     download: Download = False,
     overwrite: Overwrite = False,

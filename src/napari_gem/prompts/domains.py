@@ -33,10 +33,10 @@ _OTHER_NAMES = {"remote sensing": "aerial", "blood smear": "histology"}
 """What catalogues, prompt sets and models call a domain besides."""
 
 _HEADS: dict[str, Domain] = {"microscopy": "biomedical", "ground": "aerial"}
-"""The domain of each family that stands for those of it that cannot be told apart."""
+"""The domain that is taken if words fit several domains of a family."""
 
 _SATELLITE = 2.0
-"""Metres of a pixel on the ground from which on it was taken from a satellite."""
+"""An image with pixels of so many metres or more was taken from a satellite."""
 
 _IRREGULAR = {
     "nuclei": "nucleus",
@@ -174,7 +174,7 @@ def domain_line(name: Domain, score: ScoreParameters) -> str:
 def domain_named(name: str) -> Domain | None:
     """Find the domain that a card, a prompt set or a user names; empty for none.
 
-    The embedded model's cards said ``demonstration``, which is none.
+    The card of the embedded model says ``demonstration``, which is no domain.
     """
     plain = " ".join(name.replace("-", " ").split()).casefold()
     plain = _OTHER_NAMES.get(plain, plain)

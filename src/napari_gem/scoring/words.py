@@ -13,7 +13,11 @@ from napari_gem.core.progress import Progress
 from napari_gem.core.prompts import Prompt
 from napari_gem.core.results import Features
 from napari_gem.encoding.tiles import tiles_seen
-from napari_gem.models.domains import background_by_domain, same_words
+from napari_gem.models.domains import (
+    background_by_domain,
+    same_words,
+    with_domain,
+)
 from napari_gem.prompts.domains import belongs_elsewhere, word_key
 from napari_gem.scoring.cosines import (
     image_offsets,
@@ -118,16 +122,18 @@ def word_steps(
     # an example says that the class is there
     lacking[[bool(prompt.examples) for prompt in prompts]] = 0
     own = background_by_domain(model.card)
-    if own and parameters.domain != GENERAL:
+    if own and _is_background_of_domain(model, parameters):
         everything = replace(parameters, background=model.card.score.background)
         all_words = _unlike(model, everything, typed)
         yield from embed_steps(
             model.backbone, all_words, parameters.templates, model.texts
         )
-        likely = _embed(model, all_words, parameters) @ features.image_embedding
+        embedded = _embed(model, all_words, parameters)
         elsewhere = [belongs_elsewhere(w, parameters.domain, own) for w in all_words]
-        if _is_of_another_domain(likely, np.array(elsewhere)):
-            words, background = all_words, _embed(model, all_words, parameters)
+        if _is_of_another_domain(
+            embedded @ features.image_embedding, np.array(elsewhere)
+        ):
+            words, background = all_words, embedded
             parameters = replace(everything, domain=GENERAL)
     if parameters.background and not words:
         raise GemError(
@@ -147,6 +153,14 @@ def word_steps(
         neutral = yield from neutral_steps(model, features)
         neutral = np.float32(parameters.level_weight) * neutral
     return Words(groups, (lacking > 0).tolist(), offsets, tuple(words), neutral)
+
+
+def _is_background_of_domain(model: Model, parameters: ScoreParameters) -> bool:
+    """Tell whether the domain brought the background words, not the user."""
+    if parameters.domain == GENERAL:
+        return False
+    brought = with_domain(model.card.score, model.card, parameters.domain)
+    return parameters.background == brought.background
 
 
 def _is_of_another_domain(

@@ -125,7 +125,7 @@ class FollowedRecipe:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """As of `Asked`; the version changes nothing that anybody would see."""
+        """All that decides a result, as plain values; the version changes none."""
         unseen = ("version", "device", "precision", "competing")
         return {**to_dict(self.recipe), **dict.fromkeys(unseen)}
 

@@ -1,4 +1,4 @@
-"""Images whose fourth band a viewer takes for their opacity though it is none."""
+"""Finds images whose fourth band napari shows as opacity, although it is a band."""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ class WordExplorer(Fold):
         self.toggled.connect(self._on_folded)
         self._show()
 
-    # --- what it is told
+    # --- what the dock sets
 
     def set_model(self, offers: Sequence[SetOffer], known: frozenset[str]) -> None:
         """Take the sets that suit the model, and the words that it knows."""
